@@ -1,0 +1,94 @@
+# Two words do all the set-up on a fresh machine: `make demo` and `make test`. `make` alone lists the rest.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+VENV := .venv
+PEERS := .peers
+BIN := $(VENV)/bin
+
+# Nothing phones home.
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install need-ffmpeg demo test lint types bench ui peers golden lock clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## set up .venv with the locked packages, and ffmpeg
+
+demo: install ## install, then run the whole job on a small made-up dataset
+	$(BIN)/python -m flows.quickstart
+
+test: lint types ## install, then lint, check types and run the tests (PYTEST_ARGS="-k word")
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: install ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install ## mypy
+	$(BIN)/mypy
+
+bench: install ## measure speed and memory (tests/bench; with `make peers`, beside Spleeter)
+	$(BIN)/python -m pytest tests/bench -o python_files='bench_*.py' -s $(PYTEST_ARGS)
+
+ui: install ## browse the runs in MLflow on http://127.0.0.1:5000
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
+		--backend-store-uri sqlite:///mlflow.db
+
+peers: $(PEERS)/.installed ## set up .peers with the real Spleeter, for the tests marked `peers`
+
+golden: peers ## make the golden cases of tests/golden anew with the real Spleeter
+	$(PEERS)/bin/python tests/golden/make_golden.py
+
+lock: install ## resolve pyproject.toml anew into requirements.lock
+	@$(uv) pip compile pyproject.toml --upgrade --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-package uv --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
+
+clean: ## remove caches and build leftovers (not .venv, data, runs or releases)
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find conf flows sepcore tasks tests -name __pycache__ -prune -exec rm -rf {} +
+
+# How a missing system package is got: $(call get_package,its name,what needs it).
+define get_package
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+elif command -v brew >/dev/null; then brew install $(1); \
+else echo "$(2) is missing: install it (Debian, Ubuntu: sudo apt-get install $(1)) and run make again" >&2; exit 1; fi
+endef
+
+need-ffmpeg:
+	@if ! { command -v "$${FFMPEG_PATH:-ffmpeg}" && command -v ffprobe; } >/dev/null; then $(call get_package,ffmpeg,ffmpeg); fi
+
+# uv does not read pip's configuration: a mirror set there is handed on.
+define uv
+index="$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null)}}}"; \
+if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; $(BIN)/uv
+endef
+
+# uv takes seconds where pip takes minutes; where it has no wheel or does not get through, pip does the same, with the
+# same hashes.
+$(VENV)/.installed: requirements.lock pyproject.toml | need-ffmpeg
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { echo \
+		"$(PYTHON) is not Python 3.11, 3.12 or 3.13; name one that is: make install PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+		$(call get_package,python$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv,Python's venv); fi
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
+	@$(BIN)/python -m pip install --quiet --only-binary :all: uv || true
+	@$(uv) pip install --python $(BIN)/python --require-hashes -r requirements.lock \
+		|| { echo "uv did not get through: pip does it, in minutes" >&2; \
+			$(BIN)/python -m pip install --require-hashes -r requirements.lock; }
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Spleeter 2.4.2 needs Python < 3.12, and with it TensorFlow 2.12: hence an environment of its own.
+$(PEERS)/.installed: | install
+	@$(BIN)/uv venv --quiet --clear --python 3.11 $(PEERS) || { echo \
+		"Spleeter needs a Python 3.11 on the PATH: install one and run make peers again" >&2; exit 1; }
+	@$(uv) pip install --python $(PEERS)/bin/python spleeter==2.4.2
+	@touch $@

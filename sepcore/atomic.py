@@ -1,0 +1,79 @@
+"""Writes that a killed process cannot leave half done: a temporary name in the same folder, then a rename."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+_PREFIX = ".tmp"
+
+
+def _temporary_name(path: Path) -> Path:
+    # Short whatever the length of the real name; the suffix stays, since ffmpeg chooses the format by it.
+    return path.parent / f"{_PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}"
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary file name beside ``path`` and move it there when the block ends without an error.
+
+    Args:
+        path: Where the file shall stand; its folder is made.
+
+    Yields:
+        A name in the same folder, with the same suffix, of which no file exists yet. After an error whatever stands
+        there is removed and ``path`` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_name(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write ``content`` to ``path`` as UTF-8, whole or not at all."""
+    write_bytes(path, content.encode())
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside ``path`` and rename it to ``path`` when the block ends without an error.
+
+    An existing ``path`` is moved aside first and removed after: a process that dies between the two renames leaves no
+    folder, never a mixture of two.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, replaced = _temporary_name(path), _temporary_name(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            path.replace(replaced)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders that dead processes left in ``folder`` (not below it)."""
+    for leftover in folder.glob(f"{_PREFIX}-*"):
+        pid = leftover.name.split("-")[1]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)

@@ -1,0 +1,118 @@
+"""From what ``-p`` takes (name, JSON, tarball, run folder) to a validated config, or one clear line."""
+
+import difflib
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from sepcore.config import ModelConfig, config_folder
+from sepcore.errors import ConfigError
+
+_ARCHIVES = (".tar.gz", ".tgz")
+_LARGEST_JSON = 1_000_000
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a path's name is that of a release tarball."""
+    return path.name.endswith(_ARCHIVES)
+
+
+def model_name(descriptor: str | Path) -> str:
+    """The name by which a model is known: of a JSON or tarball its file name's stem, else the name or folder itself."""
+    text = str(descriptor).removeprefix("spleeter:")
+    name = Path(text).name
+    for suffix in (*_ARCHIVES, ".json"):
+        name = name.removesuffix(suffix)
+    return Path(text).resolve().parent.name if name == "config" else name
+
+
+def load_config(descriptor: str | Path) -> ModelConfig:
+    """Load and validate the config of a model.
+
+    Args:
+        descriptor: A shipped name (``4stems``, ``spleeter:4stems``), a JSON file, a release tarball, or a folder with
+            a ``config.json`` in it (a run, an unpacked release).
+
+    Raises:
+        ConfigError: one line that names the key, the value and the cure; or what descriptors there are.
+    """
+    text, origin = read_config_text(descriptor)
+    return parse_config(text, origin)
+
+
+def read_config_text(descriptor: str | Path) -> tuple[str, str]:
+    """The JSON text a descriptor leads to, and the name to call it by in messages."""
+    path = Path(descriptor)
+    shipped = config_folder() / f"{str(descriptor).removeprefix('spleeter:')}.json"
+    try:
+        if path.is_dir() and (path / "config.json").is_file():
+            return (path / "config.json").read_text("utf-8"), f"{path.name}/config.json"
+        if path.is_file():
+            return (_text_in_archive(path), path.name) if is_archive(path) else (path.read_text("utf-8"), path.name)
+        if shipped.parent == config_folder() and shipped.is_file():
+            return shipped.read_text("utf-8"), shipped.name
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a config ({error}); give a JSON file.") from error
+    names = ", ".join(sorted(file.stem for file in config_folder().glob("*.json")))
+    if path.is_dir():
+        raise ConfigError(f"{path}: this folder has no config.json; give a run folder, a JSON file or one of {names}.")
+    raise ConfigError(
+        f"{descriptor}: no such model or file; give one of {names}, a JSON file, a release tarball or a run folder."
+    )
+
+
+def _text_in_archive(path: Path) -> str:
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if member.isfile() and Path(member.name).name == "config.json" and member.size < _LARGEST_JSON:
+                    file = archive.extractfile(member)
+                    assert file is not None
+                    return file.read().decode("utf-8")
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise ConfigError(f"{path}: not a readable tarball ({error}); download or build it again.") from error
+    raise ConfigError(f"{path}: has no config.json; a release tarball made by this project has one. Use -p NAME.")
+
+
+def parse_config(text: str, origin: str) -> ModelConfig:
+    """Validate the text of a config; ``origin`` is the name to put in front of messages."""
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{origin}: not valid JSON, line {error.lineno}: {error.msg}.") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{origin}: holds a {type(content).__name__}; a config is an object of keys: {{...}}.")
+    try:
+        return ModelConfig.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        lines = [_one_line(detail, ModelConfig) for detail in error.errors()]
+        raise ConfigError("\n".join(f"{origin}: {line}" for line in lines)) from error
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _one_line(detail: Any, model: type[BaseModel]) -> str:
+    """One of pydantic's errors as a line of ours: key, value, cure."""
+    location = [str(part) for part in detail["loc"]]
+    key, value = ".".join(location), detail.get("input")
+    if detail["type"] == "extra_forbidden":
+        known = _keys(model)
+        if location[0] == "model":
+            # pydantic names the nested class' key; its siblings are in the error's own input, not at hand here.
+            from sepcore.config import NETWORK_PARAMS, NetworkConfig
+
+            known = _keys(NetworkConfig) + [name for params in NETWORK_PARAMS.values() for name in _keys(params)]
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}."
+        return f"{key} is not a known key; {hint}"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    shown = shown if len(shown) < 60 else shown[:57] + "..."
+    return f"{key} is {shown}; {message[0].lower()}{message[1:]}."

@@ -1,0 +1,53 @@
+"""Errors whose text is one line for the user: what was given, what is allowed, how to mend it."""
+
+
+class StemworksError(Exception):
+    """Base of all errors that a command shows as one line, without a traceback.
+
+    Attributes:
+        exit_code: what a command ends with: 2 for the user's mistake, 1 where some of the work failed.
+    """
+
+    exit_code = 2
+
+
+class ConfigError(StemworksError, ValueError):
+    """A model's JSON, or a name that should lead to one, cannot be used."""
+
+
+class FfmpegMissing(StemworksError):
+    """Neither ``FFMPEG_PATH`` nor ``PATH`` leads to ffmpeg and ffprobe; the text says how to install them."""
+
+
+class AudioDecodeError(StemworksError):
+    """ffmpeg could not read a file; the text ends with ffmpeg's own last line."""
+
+
+class AudioEncodeError(StemworksError):
+    """ffmpeg or the disk refused to write a file; nothing half-written is left."""
+
+
+class CheckpointError(StemworksError):
+    """A checkpoint does not hold every tensor that the network needs, in the shape that it needs."""
+
+
+class DatasetError(StemworksError, ValueError):
+    """A manifest, a recording or a shard cannot be used for training or scoring."""
+
+
+class ProviderError(StemworksError):
+    """A model could not be found, downloaded, verified or unpacked."""
+
+
+class ReleaseError(StemworksError):
+    """A release could not be made from what was given."""
+
+
+class GateRefused(StemworksError):
+    """A release whose scores are not good enough; the run stays as it is."""
+
+    exit_code = 1
+
+
+class TrainingError(StemworksError):
+    """Training cannot start or go on."""

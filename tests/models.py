@@ -1,0 +1,40 @@
+"""Small models for tests: every kind of network, on spectrograms small enough for milliseconds."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from sepcore.config import ModelConfig
+from sepcore.config_file import parse_config
+
+SMALL_UNET = {"type": "unet.unet", "params": {"conv_n_filters": [2, 3, 4, 5, 6, 7]}}
+SMALL_SOFTMAX = {
+    "type": "unet.softmax_unet",
+    "params": {"conv_n_filters": [2, 3, 4, 5, 6, 7], "conv_activation": "ELU", "deconv_activation": "ELU"},
+}
+SMALL_BLSTM = {"type": "blstm.blstm", "params": {"lstm_units": 5}}
+
+
+def small_config(**keys: Any) -> ModelConfig:
+    """A two-stem model at 8 kHz with 64 frames of 64 bins; ``keys`` are JSON keys to replace."""
+    content: dict[str, Any] = {
+        "instrument_list": ["vocals", "accompaniment"],
+        "sample_rate": 8000,
+        "frame_length": 512,
+        "frame_step": 128,
+        "T": 64,
+        "F": 64,
+        "chunk_duration": 2,
+        "batch_size": 2,
+        "model": SMALL_UNET,
+    }
+    return parse_config(json.dumps(content | keys), "small.json")
+
+
+def randomise(network: Any, seed: int = 0) -> None:
+    """Give every weight, batch norm's statistics too, a value of its own."""
+    rng = np.random.default_rng(seed)
+    for variable in network.weights:
+        spread = 0.1 * rng.standard_normal(variable.shape)
+        variable.assign(np.abs(1 + spread) if "variance" in variable.path or "gamma" in variable.path else spread)

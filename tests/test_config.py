@@ -1,0 +1,123 @@
+import json
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+from sepcore import load_config
+from sepcore.config import config_folder
+from sepcore.config_file import model_name, parse_config
+from sepcore.errors import ConfigError
+from tests.models import small_config
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in config_folder().glob("*.json")))
+def test_every_shipped_config_loads_and_can_be_trained(name):
+    load_config(name).check_trainable()
+
+
+def test_an_empty_config_is_spleeters_two_stem_model():
+    config = parse_config("{}", "empty.json")
+    assert (config.frame_length, config.hop_length, config.segment_frames, config.num_bins) == (4096, 1024, 512, 1024)
+    assert config.instruments == ("vocals", "accompaniment")
+    assert (config.optimizer, config.learning_rate, config.batch_size) == ("Adam", 1e-4, 4)
+    assert config.model.params.conv_n_filters == (16, 32, 64, 128, 256, 512)
+
+
+def test_spleeters_name_for_a_model_is_understood():
+    assert load_config("spleeter:4stems") == load_config("4stems")
+
+
+def test_the_16_khz_variants_see_16_5_khz():
+    assert load_config("4stems-16kHz").bandwidth_hz == pytest.approx(16537.5)
+
+
+def test_a_written_config_reads_back_equal():
+    config = small_config(model={"type": "blstm.blstm", "params": {"lstm_units": 7}})
+    assert parse_config(config.to_json(), "again.json") == config
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"frame_stpe": 1024}, "frame_stpe is not a known key; did you mean frame_step?"),
+        ({"model": {"type": "unet.unet", "params": {"conv_activatoin": "ELU"}}}, "did you mean conv_activation?"),
+        ({"F": 4096}, "F is 4096; a frame_length of 4096 has 2049 bins. Lower F."),
+        ({"T": 100}, "T is 100; unet.unet needs a multiple of 64. Try 64."),
+        ({"F": 1000}, "F is 1000; unet.unet needs a multiple of 64. Try 960."),
+        ({"frame_step": 1000}, "frame_step is 1000; frame_length (4096) must be an even whole multiple of it"),
+        ({"frame_step": 2048}, "at least 3. Try 1024."),
+        ({"chunk_duration": 2}, "T = 512 frames need 11.98 s. Raise chunk_duration or lower T."),
+        ({"instrument_list": ["vocals", "vocals"]}, "'vocals' is listed twice"),
+        ({"instrument_list": ["../vocals"]}, "cannot be the name of a stem"),
+        ({"instrument_list": ["mix", "vocals"]}, "mix_name is 'mix', which instrument_list has too"),
+        ({"model": {"type": "unet.tiny"}}, "expected one of blstm.blstm, unet.softmax_unet, unet.unet"),
+        ({"model": {"params": {"conv_activation": "elu"}}}, "'LeakyReLU', 'ReLU' or 'ELU'"),
+        ({"model": {"params": {"conv_n_filters": [16, 32]}}}, "model.params.conv_n_filters is [16, 32]"),
+        ({"loss_type": "L2"}, "loss_type is \"L2\"; input should be 'L1_mask' or 'weighted_L1_mask'."),
+        ({"optimizer": "adam"}, "optimizer is \"adam\"; input should be 'Adam', 'Adadelta' or 'SGD'."),
+        ({"mask_extension": "mirror"}, "mask_extension is \"mirror\"; input should be 'zeros' or 'average'."),
+        ({"sample_rate": "44100"}, 'sample_rate is "44100"; input should be a valid integer.'),
+    ],
+)
+def test_a_mistake_is_one_line_with_key_value_and_cure(keys, message):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(json.dumps(keys), "mine.json")
+    assert str(caught.value).startswith("mine.json: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_mistake_gets_its_own_line():
+    with pytest.raises(ConfigError) as caught:
+        parse_config(json.dumps({"optimizer": "adam", "T": 0}), "mine.json")
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_recurrent_network_takes_any_number_of_frames():
+    assert parse_config(json.dumps({"T": 100, "model": {"type": "blstm.blstm"}}), "x").segment_frames == 100
+
+
+def test_broken_json_is_reported_with_its_line():
+    with pytest.raises(ConfigError, match=r"mine.json: not valid JSON, line 2"):
+        parse_config('{"T": 512,\n}', "mine.json")
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ConfigError, match=r"6stems: no such model or file; give one of 2stems, .*5stems"):
+        load_config("6stems")
+
+
+def test_a_long_segment_is_fine_for_separation_and_refused_for_training():
+    config = parse_config('{"T": 1024}', "long.json")
+    with pytest.raises(ValueError, match="Raise chunk_duration or lower T"):
+        config.check_trainable()
+
+
+def test_a_tarball_and_a_folder_lead_to_the_config_inside(tmp_path):
+    config = small_config()
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text(config.to_json())
+    with tarfile.open(tmp_path / "mine.tar.gz", "w:gz") as archive:
+        archive.add(folder / "config.json", "config.json")
+    assert load_config(folder) == load_config(tmp_path / "mine.tar.gz") == config
+    assert [model_name(path) for path in (folder, tmp_path / "mine.tar.gz", "spleeter:2stems")] == [
+        "run",
+        "mine",
+        "2stems",
+    ]
+
+
+def test_the_fingerprint_changes_with_the_weights_and_not_with_paths_or_length_of_training():
+    config = small_config()
+    assert config.fingerprint() == small_config(train_csv="x.csv", train_max_steps=5, MWF=True).fingerprint()
+    assert config.fingerprint() != small_config(learning_rate=1e-3).fingerprint()
+    assert config.fingerprint() != small_config(model={"params": {"conv_n_filters": [2, 3, 4, 5, 6, 8]}}).fingerprint()
+
+
+def test_importing_sepcore_loads_neither_tensorflow_nor_pandas():
+    code = "import sys, sepcore, sepcore.config_file; print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"tensorflow", "keras", "pandas", "musdb", "prefect", "mlflow"} & set(loaded)

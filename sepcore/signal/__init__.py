@@ -1,0 +1,1 @@
+"""Audio in and out, spectrograms, masks and filters."""

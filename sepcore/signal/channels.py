@@ -1,0 +1,53 @@
+"""Waveforms to the number of channels of a model."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_HALF_POWER = np.sqrt(0.5)
+# Loudspeakers by number of channels in the order of WAVE files, as (left, right) gains: ITU-R BS.775's downmix.
+_FRONT, _CENTRE, _LFE, _BACK, _BACK_CENTRE = (
+    [(1.0, 0.0), (0.0, 1.0)],
+    [(_HALF_POWER, _HALF_POWER)],
+    [(0.0, 0.0)],
+    [(_HALF_POWER, 0.0), (0.0, _HALF_POWER)],
+    [(0.5, 0.5)],
+)
+_LAYOUTS = {
+    3: _FRONT + _LFE,
+    4: _FRONT + _CENTRE + _BACK_CENTRE,
+    5: _FRONT + _CENTRE + _BACK,
+    6: _FRONT + _CENTRE + _LFE + _BACK,
+    7: _FRONT + _CENTRE + _LFE + _BACK_CENTRE + _BACK,
+    8: _FRONT + _CENTRE + _LFE + _BACK + _BACK,
+}
+
+
+def to_channels(waveform: NDArray[np.float32], num_channels: int) -> NDArray[np.float32]:
+    """Bring a waveform to the channels of a model.
+
+    Args:
+        waveform: float32 ``(samples, channels)``.
+        num_channels: What the model takes.
+
+    Returns:
+        float32 ``(samples, num_channels)``: mono is doubled; stereo becomes mono as the mean; surround (3 to 8
+        channels in the order of WAVE files) is downmixed with gains that cannot clip.
+
+    Raises:
+        ValueError: if there is no rule for these numbers of channels.
+    """
+    given = waveform.shape[1]
+    if given == num_channels:
+        return waveform
+    if given == 1:
+        return np.repeat(waveform, num_channels, axis=1)
+    if given > 2 and num_channels <= 2 and given in _LAYOUTS:
+        gains = np.array(_LAYOUTS[given])
+        waveform = (waveform @ (gains / gains.sum(axis=0))).astype(np.float32)
+    if num_channels == 1 and waveform.shape[1] == 2:
+        waveform = waveform.mean(axis=1, keepdims=True, dtype=np.float32)
+    if waveform.shape[1] != num_channels:
+        raise ValueError(
+            f"waveform has {given} channels; the model takes {num_channels}. Give mono, stereo or 3 to 8 channels."
+        )
+    return waveform

@@ -1,0 +1,134 @@
+"""The ffmpeg programs: where they are, how one runs at the end of a pipe, what it said when it failed."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import ffmpeg
+
+from sepcore.errors import FfmpegMissing
+
+_CURE = "install it with `apt install ffmpeg` or `brew install ffmpeg`, or set FFMPEG_PATH to it"
+_STDERR_TAIL_BYTES = 4096
+
+# What ffmpeg says after the line that tells the reason.
+_AFTERTHOUGHTS = (
+    "Conversion failed",
+    "Error initializing output stream",
+    "Error reinitializing filters",
+    "Error while processing the decoded data",
+    "Failed to configure output pad",
+    "Failed to inject frame into filter network",
+    "Last message repeated",
+    "To ignore this, add a trailing",
+)
+
+
+def find_program(name: str) -> str:
+    """Path of ``"ffmpeg"`` or ``"ffprobe"``: as ``FFMPEG_PATH`` says (ffmpeg itself, or its folder), else in ``PATH``.
+
+    Raises:
+        FfmpegMissing: if there is none.
+    """
+    found, given = None, os.environ.get("FFMPEG_PATH")
+    if not given:
+        found, where = shutil.which(name), "is not on the PATH"
+    else:
+        where = f"is not where FFMPEG_PATH says ({given})"
+        if Path(given).is_dir():
+            found = shutil.which(name, path=given)
+        elif binary := shutil.which(given):
+            beside = shutil.which(name, path=str(Path(binary).parent))
+            found = binary if name == "ffmpeg" else beside or shutil.which(name)
+    if found is None:
+        raise FfmpegMissing(f"{name} {where}: {_CURE}")
+    return found
+
+
+def file_url(path: Path) -> bytes:
+    """``path`` as ffmpeg takes it: with its scheme, ``-x.wav`` is no option and ``a:b.wav`` no protocol.
+
+    Bytes, because ffmpeg-python fails on text that is not Unicode, such as an old name in Latin-1.
+    """
+    return os.fsencode(f"file:{path}")
+
+
+def last_meaningful_line(stderr: str) -> str:
+    """The one of ffmpeg's messages that tells the reason, without addresses and ``file:`` names; "" without any."""
+    lines = [re.sub(r"^(\[[^]]* @ 0x[0-9a-f]+\] )+|^file:.*: (?=\S)", "", line).strip() for line in stderr.splitlines()]
+    return next((line for line in reversed(lines) if line and not line.startswith(_AFTERTHOUGHTS)), "")
+
+
+def run_ffprobe(*options: str | bytes) -> subprocess.CompletedProcess[str]:
+    """Run ffprobe to its end, quiet but for errors; the caller looks at its exit code."""
+    return subprocess.run(
+        [find_program("ffprobe"), "-v", "error", *options],
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        errors="replace",
+        process_group=0,
+    )
+
+
+class FfmpegProcess:
+    """One ffmpeg at work on a graph of ffmpeg-python, tied to this process by a pipe.
+
+    As a context manager it leaves nothing behind: an ffmpeg that still runs when the block ends is killed.
+
+    Attributes:
+        pipe: ffmpeg's standard input (``feed=True``) or output, binary.
+    """
+
+    def __init__(self, graph: Any, *, feed: bool) -> None:
+        command = [find_program("ffmpeg"), "-nostdin", "-hide_banner", "-loglevel", "error"]
+        # Messages go to a file: a pipe that nobody reads blocks ffmpeg as soon as a bad file has filled it.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
+        # Started here and not by ffmpeg-python's run_async, which would hand down the terminal: Ctrl-C would end ffmpeg
+        # before Python knows of it, and look like a broken file.
+        self._process = subprocess.Popen(
+            ffmpeg.compile(graph, cmd=command),
+            stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if feed else subprocess.PIPE,
+            stderr=self._stderr,
+            process_group=0,
+        )
+        pipe = self._process.stdin if feed else self._process.stdout
+        assert pipe is not None
+        self.pipe: IO[bytes] = pipe
+
+    def wait(self) -> int:
+        """Close the pipe and return the exit code."""
+        self._close_pipe()
+        return self._process.wait()
+
+    def last_line(self) -> str:
+        """What ffmpeg said last that has a meaning, "" if it said nothing; only after `wait`."""
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - _STDERR_TAIL_BYTES))
+        return last_meaningful_line(self._stderr.read().decode(errors="replace"))
+
+    def failure(self) -> str | None:
+        """Wait for the end: None if all went well, else ffmpeg's last line and exit code."""
+        code = self.wait()
+        return f"{self.last_line() or 'it gave no reason'} (ffmpeg exit code {code})" if code else None
+
+    def _close_pipe(self) -> None:
+        with suppress(BrokenPipeError):  # ffmpeg went before it had read all; its exit code says why
+            self.pipe.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._process.kill()  # does nothing to one that was waited for
+        self.wait()
+        self._stderr.close()

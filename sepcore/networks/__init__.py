@@ -1,0 +1,1 @@
+"""Spleeter's networks, a registry for others, and Spleeter's checkpoints."""

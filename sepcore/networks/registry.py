@@ -1,0 +1,55 @@
+"""Which networks there are: a type's name, its parameters and the function that builds it."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from pydantic import BaseModel
+
+from sepcore.config import NETWORK_PARAMS, ModelConfig
+
+# Type -> "module:function", imported when a network is built: the registry itself loads no Keras.
+_BUILDERS: dict[str, str | Callable[..., Any]] = {
+    "unet.unet": "sepcore.networks.unet:build_unet",
+    "unet.softmax_unet": "sepcore.networks.unet:build_softmax_unet",
+    "blstm.blstm": "sepcore.networks.blstm:build_blstm",
+}
+
+
+def register_network(name: str, builder: Callable[..., Any], params: type[BaseModel]) -> None:
+    """Add a network of your own, so that ``model.type`` of a config may name it.
+
+    Args:
+        name: The ``model.type``, e.g. ``"mine.tcn"``.
+        builder: Called as ``builder(inputs, config)`` with a Keras tensor of mixture magnitudes ``(batch, T, F,
+            channels)``; returns the estimates ``(batch, stems, T, F, channels)``, >= 0, in the order of
+            ``config.instruments``.
+        params: A pydantic model of what ``model.params`` may hold; ``sepcore.config.StrictModel`` is a good base.
+
+    Raises:
+        ValueError: if another network already has that name.
+
+    Commands find a network of another package through an entry point of the group ``stemworks.networks``, a function
+    without arguments that calls this one.
+    """
+    if _BUILDERS.get(name, builder) is not builder:
+        raise ValueError(f"{name!r} is registered already; choose another name.")
+    NETWORK_PARAMS[name] = params
+    _BUILDERS[name] = builder
+
+
+def build_network(config: ModelConfig) -> Any:
+    """Build a config's network with fresh weights.
+
+    Returns:
+        A `keras.Model`: mixture magnitudes, linear amplitude, float32 ``(batch, T, F, channels)`` in; estimated
+        magnitudes ``(batch, stems, T, F, channels)`` out, in the order of ``config.instruments``.
+    """
+    import keras
+
+    builder = _BUILDERS[config.model.type]
+    if isinstance(builder, str):
+        module, _, function = builder.partition(":")
+        builder = getattr(import_module(module), function)
+    inputs = keras.Input((config.segment_frames, config.num_bins, config.num_channels), name=config.mix_name)
+    return keras.Model(inputs, builder(inputs, config), name="network")

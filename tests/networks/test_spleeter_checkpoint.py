@@ -1,0 +1,115 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sepcore.errors import CheckpointError
+from sepcore.networks.registry import build_network
+from sepcore.networks.spleeter_checkpoint import read_checkpoint, write_checkpoint
+from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, randomise, small_config
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A two-stem network with weights of its own, and the folder of its checkpoint."""
+    network = build_network(small_config())
+    randomise(network)
+    write_checkpoint(network, tmp_path / "model", step=7)
+    return network, tmp_path / "model"
+
+
+def rewrite(folder: Path, change) -> None:
+    """Change a checkpoint's tensors (a dict) and write it again."""
+    reader = tf.train.load_checkpoint(str(folder / "model"))
+    tensors = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    change(tensors)
+    tf.raw_ops.SaveV2(
+        prefix=str(folder / "model"), tensor_names=list(tensors), shape_and_slices=[""] * len(tensors),
+        tensors=[tf.constant(value) for value in tensors.values()],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("model", [SMALL_UNET, SMALL_SOFTMAX, SMALL_BLSTM])
+def test_every_kind_of_network_reads_what_it_wrote(model, tmp_path):
+    config = small_config(model=model, instrument_list=["a", "b", "c"])
+    network = build_network(config)
+    randomise(network)
+    write_checkpoint(network, tmp_path / "model", step=7)
+    again = build_network(config)
+    assert read_checkpoint(again, tmp_path / "model") == 7
+    for ours, theirs in zip(network.weights, again.weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_a_u_nets_tensors_have_spleeters_names(written):
+    stored = tf.train.load_checkpoint(str(written[1] / "model")).get_variable_to_shape_map()
+    kinds = {name.split("/")[0] for name in stored}
+    assert len(stored) == 2 * 74 + 1
+    assert {"conv2d", "conv2d_13", "conv2d_transpose_11", "batch_normalization_23", "global_step"} <= kinds
+    assert stored["batch_normalization_5/gamma"] == [7]  # the one that Spleeter builds and never uses
+
+
+def test_a_recurrent_networks_tensors_have_the_names_and_shapes_of_spleeters_graph(tmp_path):
+    spleeters = json.loads((GOLDEN / "blstm_variables.json").read_text())
+    keys = {key: spleeters["config"][key] for key in ("instrument_list", "T", "F", "model")}
+    write_checkpoint(build_network(small_config(**keys)), tmp_path / "model", step=0)
+    stored = tf.train.load_checkpoint(str(tmp_path / "model")).get_variable_to_shape_map()
+    del stored["global_step"]
+    assert stored == spleeters["variables"]
+
+
+def test_a_folder_without_a_whole_checkpoint_is_refused(written):
+    (written[1] / "model.data-00000-of-00001").unlink()
+    with pytest.raises(CheckpointError, match="no complete checkpoint"):
+        read_checkpoint(written[0], written[1])
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"instrument_list": ["a", "b", "c"]}, r"74 of 222 tensors are missing \(conv2d_14/kernel, .*, …\)"),
+        ({"instrument_list": ["a"]}, "74 tensors are left over .*trained with more instruments"),
+        ({"n_channels": 1}, r"conv2d/kernel is \(5, 5, 2, 2\) instead of \(5, 5, 1, 2\)"),
+        ({"model": SMALL_BLSTM}, "is model.type or instrument_list another"),
+    ],
+)
+def test_weights_of_another_model_are_refused_and_nothing_changes(written, keys, message):
+    other = build_network(small_config(**keys))
+    before = other.get_weights()
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(other, written[1])
+    for old, new in zip(before, other.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_missing_tensors_are_named(written):
+    rewrite(written[1], lambda tensors: tensors.pop("conv2d_3/bias"))
+    with pytest.raises(CheckpointError, match=r"1 of 148 tensors are missing \(conv2d_3/bias\)"):
+        read_checkpoint(written[0], written[1])
+
+
+def test_weights_that_are_not_finite_are_refused(written):
+    def spoil(tensors):
+        tensors["conv2d_3/bias"] = np.full_like(tensors["conv2d_3/bias"], np.nan)
+
+    rewrite(written[1], spoil)
+    with pytest.raises(CheckpointError, match="conv2d_3/bias hold NaN"):
+        read_checkpoint(written[0], written[1])
+
+
+@pytest.mark.parametrize("file", ["model.index", "model.data-00000-of-00001"])
+def test_a_truncated_file_is_damage_not_random_weights(written, file):
+    path = written[1] / file
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(CheckpointError, match="damaged checkpoint"):
+        read_checkpoint(written[0], written[1])
+
+
+def test_the_same_weights_give_the_same_bytes(written, tmp_path):
+    write_checkpoint(written[0], tmp_path / "again", step=7)
+    for file in written[1].iterdir():
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes(), file.name

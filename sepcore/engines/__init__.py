@@ -1,0 +1,1 @@
+"""The runtimes of a network behind one interface."""

@@ -1,0 +1,52 @@
+"""The reference engine: the whole way from samples to stems as one TensorFlow graph, on a GPU where there is one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sepcore.config import ModelConfig
+from sepcore.engines.base import Engine
+
+
+class TensorFlowEngine(Engine):
+    """Keras' network under `tf.function`, traced once for any number of segments."""
+
+    def __init__(self, config: ModelConfig, network: Any) -> None:
+        """Compile a network that has its weights; see `load` for one from a checkpoint."""
+        import tensorflow as tf
+
+        from sepcore.engines.waveform_graph import separate_block
+
+        super().__init__(config)
+        samples = tf.TensorSpec([None, config.num_channels], tf.float32)
+        segments = [None, config.segment_frames, config.num_bins, config.num_channels]
+
+        @tf.function(input_signature=[samples], autograph=False)
+        def block(samples: Any) -> Any:
+            return separate_block(network, config, samples)
+
+        @tf.function(input_signature=[tf.TensorSpec(segments, tf.float32)], autograph=False)
+        def estimates(magnitudes: Any) -> Any:
+            return network(magnitudes, training=False)
+
+        self._block, self._estimates = block, estimates
+
+    @classmethod
+    def load(cls, config: ModelConfig, folder: Path) -> "TensorFlowEngine":
+        """Build the network of ``config`` with the weights of the checkpoint in ``folder`` (CheckpointError)."""
+        from sepcore.networks.registry import build_network
+        from sepcore.networks.spleeter_checkpoint import read_checkpoint
+
+        network = build_network(config)
+        read_checkpoint(network, folder)
+        return cls(config, network)
+
+    def estimate(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine.estimate`."""
+        return np.asarray(self._estimates(magnitudes))
+
+    def separate_block(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine.separate_block`; here all of it runs in one graph."""
+        return np.asarray(self._block(samples))

@@ -1,0 +1,92 @@
+"""Model tarballs: packed so that the same files give the same bytes, unpacked so that no archive can do harm."""
+
+import gzip
+import shutil
+import tarfile
+import zlib
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+from sepcore.errors import ProviderError
+
+# Spleeter's models hold 80 to 200 MB in four files; a bomb would hold more.
+MAX_BYTES = 4 * 2**30
+MAX_MEMBERS = 1000
+_PICKLES = frozenset({".pkl", ".pickle", ".pt", ".pth", ".joblib", ".dill"})
+_COMPRESSION = 6
+
+
+def pack_archive(members: Mapping[str, bytes | Path], archive: Path) -> None:
+    """Write a ``.tar.gz`` whose bytes depend on nothing but its members' names and content.
+
+    Args:
+        members: Content by name in the archive, or the file that holds it. Written in the order of their names, with
+            fixed times, owners and permissions.
+        archive: File to write.
+    """
+    with (
+        archive.open("wb") as file,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=_COMPRESSION, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name in sorted(members):
+            content = members[name]
+            info = tarfile.TarInfo(name)  # its defaults: time 0, owner 0, no owner's name, permissions 0644
+            if isinstance(content, bytes):
+                info.size = len(content)
+                tar.addfile(info, BytesIO(content))
+            else:
+                info.size = content.stat().st_size
+                with content.open("rb") as source:
+                    tar.addfile(info, source)
+
+
+def unpack_archive(archive: Path, folder: Path) -> None:
+    """Unpack a model's ``.tar.gz`` into ``folder``; a single top-level folder in it is left out.
+
+    Args:
+        archive: File to read. It is read once; nothing in it is run or loaded.
+        folder: Exists and is removed by the caller after an error.
+
+    Raises:
+        ProviderError: one line, if the archive is damaged, has a member that is no plain file or folder, that would
+            land outside ``folder`` or that is a pickle, or if it holds more than `MAX_BYTES` or `MAX_MEMBERS`.
+    """
+    scratch = folder / ".unpacking"
+    scratch.mkdir()
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            total_bytes = 0
+            # One pass: every member is judged by its header before its content is decompressed.
+            for count, member in enumerate(tar, start=1):
+                total_bytes += member.size
+                reason = _refusal(member, count, total_bytes)
+                if reason:
+                    raise ProviderError(
+                        f"{archive.name}: refused, {reason}; a model's archive holds its config and checkpoint."
+                    )
+                tar.extract(member, scratch, filter="data")
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ProviderError(f"{archive.name}: not a whole .tar.gz ({error}); fetch or build it again.") from error
+    top = list(scratch.iterdir())
+    root = top[0] if len(top) == 1 and top[0].is_dir() else scratch
+    for child in root.iterdir():
+        child.replace(folder / child.name)
+    shutil.rmtree(scratch)
+
+
+def _refusal(member: tarfile.TarInfo, count: int, total_bytes: int) -> str | None:
+    """Why an archive with this member is not unpacked."""
+    path = PurePosixPath(member.name)
+    if not (member.isreg() or member.isdir()) or member.issparse():
+        return f"{member.name!r} is neither a plain file nor a folder"
+    if path.is_absolute() or ".." in path.parts:
+        return f"{member.name!r} leads out of the model's folder"
+    if path.suffix.lower() in _PICKLES:
+        return f"{member.name!r} is a pickle, which could run code"
+    if count > MAX_MEMBERS:
+        return f"it has more than {MAX_MEMBERS} members"
+    if total_bytes > MAX_BYTES:
+        return f"it holds more than {MAX_BYTES / 2**30:.0f} GiB"
+    return None

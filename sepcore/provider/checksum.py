@@ -1,0 +1,65 @@
+"""SHA-256 of archives, and the ``checksum.json`` that lies beside them in a release."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from sepcore.errors import ProviderError
+
+CHECKSUM_FILE = "checksum.json"
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file as 64 hex digits, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parse_checksums(text: str | bytes, origin: str | Path) -> dict[str, str]:
+    """The SHA-256 of every model of a release, by name.
+
+    Args:
+        text: Content of a ``checksum.json``: ``{"<model>": "<64 hex digits>"}``.
+        origin: Where it is from, for the message.
+
+    Raises:
+        ProviderError: if it is something else.
+    """
+    try:
+        checksums = json.loads(text)
+    except ValueError:
+        checksums = None
+    if not isinstance(checksums, dict) or not all(
+        isinstance(digest, str) and re.fullmatch(r"[0-9a-fA-F]{64}", digest) for digest in checksums.values()
+    ):
+        raise ProviderError(f'{origin}: not a list of checksums; expected {{"<model>": "<SHA-256>"}}.')
+    return {name: digest.lower() for name, digest in checksums.items()}
+
+
+def checksums_beside(archive: Path) -> dict[str, str]:
+    """What the ``checksum.json`` in an archive's folder says; empty if there is none."""
+    path = archive.parent / CHECKSUM_FILE
+    return parse_checksums(path.read_bytes(), path) if path.is_file() else {}
+
+
+def verified(archive: Path, name: str) -> Path:
+    """``archive``, if it is what the ``checksum.json`` beside it says of ``name``.
+
+    An archive that no list names is taken as it is: it came from the user's own disk.
+
+    Raises:
+        ProviderError: if it is another.
+    """
+    expected = checksums_beside(archive).get(name)
+    if expected and file_sha256(archive) != expected:
+        raise ProviderError(mismatch(archive, file_sha256(archive), expected))
+    return archive
+
+
+def mismatch(origin: str | Path, actual: str, expected: str) -> str:
+    """The message for an archive that is not the one that was published."""
+    return (
+        f"{origin}: SHA-256 is {actual[:12]}…, {CHECKSUM_FILE} says {expected[:12]}…; "
+        "the archive is damaged or another one. Fetch it again."
+    )

@@ -1,0 +1,138 @@
+"""From what ``-p`` takes to a config and a local folder with the weights."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sepcore.config import ModelConfig, config_folder
+from sepcore.config_file import is_archive, load_config, model_name
+from sepcore.errors import ProviderError
+from sepcore.networks.checkpoint_files import find_checkpoint
+from sepcore.provider.checksum import file_sha256, verified
+from sepcore.provider.download import PRETRAINED, OnProgress, Release, fetch_model
+from sepcore.provider.store import install_model, model_path
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model that can be loaded.
+
+    Attributes:
+        name: By which it is known, for messages and file names.
+        config: Its config.
+        folder: Holds a whole TensorFlow checkpoint (``*.index``, ``*.data-*``).
+    """
+
+    name: str
+    config: ModelConfig
+    folder: Path
+
+
+def locate_model(descriptor: str | Path, *, on_progress: OnProgress | None = None) -> LocalModel:
+    """Find a model on this machine; fetch it if it is a published one.
+
+    Args:
+        descriptor: A name (``2stems``, ``spleeter:2stems``; of ``conf/``, of a model in `MODEL_PATH`, or of a release
+            on ``GITHUB_HOST``), a JSON file, a release tarball, or a folder with a ``config.json`` in it (a run, an
+            unpacked release).
+        on_progress: Told the bytes of a download that are there and, where known, the bytes in all.
+
+    Raises:
+        ConfigError: if there is no such model, or its config cannot be used.
+        ProviderError: one line, if there is no whole checkpoint and none can be fetched.
+    """
+    path = Path(descriptor)
+    if path.is_file():
+        return _of_tarball(path) if is_archive(path) else _of_json(path, on_progress)
+    if (path / "config.json").is_file():
+        config = load_config(path)
+        return LocalModel(model_name(path), config, _whole_among([path / "model", path], path))
+    return _of_name(str(descriptor), on_progress)
+
+
+def _of_tarball(path: Path) -> LocalModel:
+    name, digest = model_name(path), file_sha256(path)
+    if not _is_shipped(name):
+        load_config(path)  # a tarball without a config is refused before it is unpacked
+    # By content: another release of the same name does not meet this one's weights.
+    folder = install_model(model_path() / f"{name}-{digest[:12]}", lambda _: verified(path, name))
+    # Deezer's tarballs hold no config; their names lead to it.
+    return LocalModel(name, load_config(folder if _has_config(folder) else name), folder)
+
+
+def _of_json(path: Path, on_progress: OnProgress | None) -> LocalModel:
+    config, here = load_config(path), path.absolute().parent
+    model_dir = config.model_dir
+    places = [here / "model", here] if path.name == "config.json" else [here]
+    if model_dir:
+        places = [model_path() / model_dir, here / model_dir, *places]
+    folder = next((place for place in places if find_checkpoint(place)), None)
+    if not folder and model_dir and _PLAIN_NAME.fullmatch(model_dir):
+        folder = _stored(model_dir)
+        if not folder and model_dir in PRETRAINED:
+            folder = _downloaded(model_dir, on_progress)
+    return LocalModel(model_name(path), config, folder or _whole_among(places, path))
+
+
+def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:
+    name = descriptor.removeprefix("spleeter:")
+    shipped = load_config(name) if _is_shipped(name) else None
+    model_dir = (shipped and shipped.model_dir) or name
+    # A variant such as 2stems-16kHz borrows the weights of another name, unless it has been trained itself.
+    slots = [name, model_dir] if model_dir in PRETRAINED else [model_dir, name]
+    for slot in dict.fromkeys(slots) if _PLAIN_NAME.fullmatch(name) else []:
+        folder = _stored(slot)
+        if folder and (shipped or _has_config(folder)):
+            return LocalModel(name, _own_config(folder, name, shipped), folder)
+    published = model_dir if model_dir in PRETRAINED else name
+    if not _PLAIN_NAME.fullmatch(name) or not Release.from_environment().carries(published):
+        if shipped:
+            _whole_among([model_path() / slot for slot in slots], name)
+        load_config(descriptor)  # says which names there are
+    folder = _downloaded(published, on_progress)
+    return LocalModel(name, _own_config(folder, name, shipped), folder)
+
+
+_PLAIN_NAME = re.compile(r"\w[\w.+-]*")
+
+
+def _is_shipped(name: str) -> bool:
+    return _PLAIN_NAME.fullmatch(name) is not None and (config_folder() / f"{name}.json").is_file()
+
+
+def _has_config(folder: Path) -> bool:
+    return (folder / "config.json").is_file()
+
+
+def _own_config(folder: Path, name: str, shipped: ModelConfig | None) -> ModelConfig:
+    """The config in a model's folder, which may be retrained with another than the shipped; not of borrowed weights."""
+    return load_config(folder) if not shipped or (folder.name == name and _has_config(folder)) else shipped
+
+
+def _stored(name: str) -> Path | None:
+    """The folder of a model in `MODEL_PATH`, unpacked there from its tarball if need be."""
+    folder, archive = model_path() / name, model_path() / f"{name}.tar.gz"
+    if archive.is_file():
+        return install_model(folder, lambda _: verified(archive, name))
+    return folder if find_checkpoint(folder) else None
+
+
+def _downloaded(name: str, on_progress: OnProgress | None) -> Path:
+    def fetched(destination: Path) -> Path:
+        fetch_model(Release.from_environment(), name, destination, on_progress)
+        return destination
+
+    return install_model(model_path() / name, fetched)
+
+
+def _whole_among(places: Iterable[Path], descriptor: str | Path) -> Path:
+    """The first of some folders that holds a whole checkpoint."""
+    looked = list(dict.fromkeys(places))
+    for place in looked:
+        if find_checkpoint(place):
+            return place
+    raise ProviderError(
+        f"{descriptor}: no complete checkpoint (*.index and *.data-*) in {', '.join(str(place) for place in looked)}; "
+        "train the model first, or set MODEL_PATH to the folder that holds it."
+    )

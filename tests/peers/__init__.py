@@ -1,0 +1,1 @@
+"""The real Spleeter as an oracle: in an environment of its own (``make peers``), run as a separate process."""

@@ -1,0 +1,101 @@
+"""A tiny model's files, and a real server of releases on 127.0.0.1."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from sepcore.config_file import load_config
+
+CHECKPOINT = {
+    "checkpoint": b'model_checkpoint_path: "model"\nall_model_checkpoint_paths: "model"\n',
+    "model.index": b"index",
+    "model.data-00000-of-00001": b"weights" * 1000,
+}
+
+
+def names(folder: Path) -> list[str]:
+    """What lies in a folder, hidden files too."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+@dataclass
+class Response:
+    body: bytes = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class ReleaseServer:
+    """Answers GET by path; what it has no answer for is 404. Counts requests."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Response] = {}
+        self.requests: Counter[str] = Counter()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.requests[self.path] += 1
+                answer = server.answers.get(self.path, Response(b"no such page", 404))
+                self.send_response(answer.status)
+                for key, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+                    self.send_header(key, value)
+                self.end_headers()
+                self.wfile.write(answer.body)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReleaseServer]:
+    """A host of releases that `GITHUB_HOST` names."""
+    running = ReleaseServer()
+    monkeypatch.setenv("GITHUB_HOST", running.url)
+    yield running
+    running.close()
+
+
+@pytest.fixture(autouse=True)
+def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty `MODEL_PATH`; no other variable of the provider's is set."""
+    for variable in ("GITHUB_HOST", "GITHUB_REPOSITORY", "GITHUB_RELEASE"):
+        monkeypatch.delenv(variable, raising=False)
+    folder = tmp_path / "models"
+    monkeypatch.setenv("MODEL_PATH", str(folder))
+    return folder
+
+
+@pytest.fixture
+def write_checkpoint() -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in CHECKPOINT.items():
+            (folder / name).write_bytes(content)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def config_json() -> str:
+    """The config of a three-stem model that no shipped one equals."""
+    shipped = load_config("2stems").to_json()
+    return shipped.replace('"accompaniment"', '"drums",\n    "rest"').replace(
+        '"model_dir": "2stems"', '"model_dir": "mine"'
+    )

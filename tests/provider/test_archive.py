@@ -1,0 +1,125 @@
+import io
+import os
+import tarfile
+import time
+
+import pytest
+
+from sepcore.errors import ProviderError
+from sepcore.provider import archive as archive_module
+from sepcore.provider.archive import pack_archive, unpack_archive
+
+
+def unpacked(archive, tmp_path):
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    unpack_archive(archive, folder)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def tarball(path, *members):
+    """A .tar.gz of (name, content) and of ready TarInfos."""
+    with tarfile.open(path, "w:gz") as tar:
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                tar.addfile(member)
+            else:
+                info = tarfile.TarInfo(member[0])
+                info.size = len(member[1])
+                tar.addfile(info, io.BytesIO(member[1]))
+    return path
+
+
+def test_what_is_packed_is_what_is_unpacked(tmp_path):
+    source = tmp_path / "weights"
+    source.write_bytes(b"from a file")
+    pack_archive({"b/weights": source, "a": b"from memory"}, tmp_path / "x.tar.gz")
+    assert unpacked(tmp_path / "x.tar.gz", tmp_path) == {"b/weights": b"from a file", "a": b"from memory"}
+
+
+def test_the_same_files_give_the_same_bytes_whatever_their_order_times_and_permissions(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for path, mode, age in ((first, 0o600, 0), (second, 0o755, 10_000)):
+        path.write_bytes(b"weights")
+        path.chmod(mode)
+        os.utime(path, (time.time() - age,) * 2)
+    pack_archive({"a": first, "b": b"text"}, tmp_path / "1.tar.gz")
+    pack_archive({"b": b"text", "a": second}, tmp_path / "2.tar.gz")
+    assert (tmp_path / "1.tar.gz").read_bytes() == (tmp_path / "2.tar.gz").read_bytes()
+
+
+def test_packed_members_have_fixed_times_owners_and_permissions_and_sorted_names(tmp_path):
+    pack_archive({"b": b"", "a": b""}, tmp_path / "x.tar.gz")
+    with tarfile.open(tmp_path / "x.tar.gz") as tar:
+        found = [(m.name, m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in tar]
+    assert found == [("a", 0, 0, 0, "", "", 0o644), ("b", 0, 0, 0, "", "", 0o644)]
+
+
+@pytest.mark.parametrize("prefix", ["", "./", "model-1.0/", "model.index/"])
+def test_files_may_lie_at_the_root_or_in_one_folder(tmp_path, prefix):
+    path = tarball(tmp_path / "x.tar.gz", (f"{prefix}model.index", b"i"), (f"{prefix}sub/file", b"f"))
+    assert unpacked(path, tmp_path) == {"model.index": b"i", "sub/file": b"f"}
+
+
+def special(kind, name="member", target="elsewhere"):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        (("../evil", b"x"), "leads out of the model's folder"),
+        (("a/../../evil", b"x"), "leads out of the model's folder"),
+        (("/etc/evil", b"x"), "leads out of the model's folder"),
+        (special(tarfile.SYMTYPE), "neither a plain file nor a folder"),
+        (special(tarfile.LNKTYPE), "neither a plain file nor a folder"),
+        (special(tarfile.FIFOTYPE), "neither a plain file nor a folder"),
+        (special(tarfile.CHRTYPE), "neither a plain file nor a folder"),
+        (("weights.pkl", b"x"), "is a pickle"),
+        (("sub/weights.PT", b"x"), "is a pickle"),
+    ],
+)
+def test_a_member_that_could_do_harm_is_refused(tmp_path, member, reason):
+    path = tarball(tmp_path / "x.tar.gz", ("good", b"x"), member)
+    with pytest.raises(ProviderError, match=reason) as error:
+        unpacked(path, tmp_path)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "evil").exists()
+
+
+def test_an_archive_that_would_fill_the_disk_is_refused_by_its_header(tmp_path):
+    huge = tarfile.TarInfo("model.data")
+    huge.size = 10 * 2**30
+    with tarfile.open(tmp_path / "plain.tar", "w") as tar:
+        tar.fileobj.write(huge.tobuf())
+    pack = tmp_path / "x.tar.gz"
+    import gzip
+
+    pack.write_bytes(gzip.compress((tmp_path / "plain.tar").read_bytes()))
+    with pytest.raises(ProviderError, match="more than 4 GiB"):
+        unpacked(pack, tmp_path)
+
+
+def test_the_sizes_of_all_members_count_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_module, "MAX_BYTES", 15)
+    path = tarball(tmp_path / "x.tar.gz", ("a", b"x" * 10), ("b", b"x" * 10))
+    with pytest.raises(ProviderError, match="holds more than"):
+        unpacked(path, tmp_path)
+
+
+def test_an_archive_of_very_many_members_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_module, "MAX_MEMBERS", 3)
+    path = tarball(tmp_path / "x.tar.gz", *((str(i), b"") for i in range(4)))
+    with pytest.raises(ProviderError, match="more than 3 members"):
+        unpacked(path, tmp_path)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"<html>no such page</html>", lambda b: b""])
+def test_a_damaged_archive_is_one_line(tmp_path, damage):
+    path = tmp_path / "x.tar.gz"
+    pack_archive({"a": os.urandom(5000)}, path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ProviderError, match=r"x\.tar\.gz: not a whole \.tar\.gz"):
+        unpacked(path, tmp_path)

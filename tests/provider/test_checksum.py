@@ -1,0 +1,38 @@
+import hashlib
+import json
+
+import pytest
+
+from sepcore.errors import ProviderError
+from sepcore.provider.checksum import checksums_beside, file_sha256, parse_checksums, verified
+
+
+def test_the_sha256_of_a_file_is_hashlibs(tmp_path):
+    content = b"weights" * 100_000
+    (tmp_path / "x").write_bytes(content)
+    assert file_sha256(tmp_path / "x") == hashlib.sha256(content).hexdigest()
+
+
+def test_checksums_are_read_by_name_in_lower_case():
+    assert parse_checksums(json.dumps({"a": "AB" * 32}), "x") == {"a": "ab" * 32}
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "[]", '{"a": 1}', '{"a": "short"}'])
+def test_something_else_is_one_line(text):
+    with pytest.raises(ProviderError, match=r"here: not a list of checksums; expected .*SHA-256"):
+        parse_checksums(text, "here")
+
+
+def test_a_folder_without_a_list_has_no_checksums(tmp_path):
+    assert checksums_beside(tmp_path / "x.tar.gz") == {}
+
+
+def test_an_archive_is_verified_by_the_list_beside_it(tmp_path):
+    archive = tmp_path / "x.tar.gz"
+    archive.write_bytes(b"content")
+    (tmp_path / "checksum.json").write_text(json.dumps({"x": hashlib.sha256(b"content").hexdigest()}))
+    assert verified(archive, "x") == archive
+    assert verified(archive, "not listed") == archive
+    archive.write_bytes(b"other")
+    with pytest.raises(ProviderError, match=r"checksum\.json says .* Fetch it again"):
+        verified(archive, "x")

@@ -1,0 +1,1 @@
+"""From multitrack recordings to batches of spectrograms."""

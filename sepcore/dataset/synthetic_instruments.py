@@ -1,0 +1,171 @@
+"""Sounds of the made-up songs' band: drums of noise and sweeps, pitched instruments of decaying partials."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import scipy.signal
+from numpy.typing import NDArray
+
+from sepcore.dataset.synthetic_score import Note
+
+Waveform = NDArray[np.float32]
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Partials:
+    """A sound as a sum of sines: frequencies in Hz, amplitudes, and decay rates in nepers per second."""
+
+    frequencies_hz: NDArray[np.floating[Any]]
+    amplitudes: NDArray[np.floating[Any]]
+    decays: NDArray[np.floating[Any]]
+
+
+def frequency_hz(pitch: float) -> float:
+    """Frequency of a MIDI pitch."""
+    return float(440 * 2 ** ((pitch - 69) / 12))
+
+
+def _sum_partials(partials: Partials, samples: int, sample_rate: int) -> Waveform:
+    """Float32 ``(samples,)``; partials above 0.45 of the rate are left out."""
+    audible = partials.frequencies_hz < 0.45 * sample_rate
+    exponents = (2j * np.pi * partials.frequencies_hz - partials.decays)[audible] / sample_rate
+    # exp(e (256 a + b)) = exp(256 e a) exp(e b): the sum over the partials is a matrix product, far cheaper than sines.
+    coarse = np.exp(np.outer(np.arange(-(-samples // _BLOCK)) * _BLOCK, exponents)) * partials.amplitudes[audible]
+    fine = np.exp(np.outer(exponents, np.arange(_BLOCK)))
+    product = coarse.real @ fine.imag + coarse.imag @ fine.real
+    return np.asarray(product.ravel()[:samples], np.float32)
+
+
+def _envelope(samples: int, attack: int, release: int) -> Waveform:
+    position = np.arange(samples, dtype=np.float32)
+    rising = np.minimum(position / max(attack, 1), 1)
+    falling = np.minimum((samples - position) / max(release, 1), 1)
+    return (rising * falling).astype(np.float32)
+
+
+def place(notes: Sequence[Note], sound: Callable[[int, int], Waveform], *, samples: int, sample_rate: int) -> Waveform:
+    """Add up the notes of one instrument.
+
+    Args:
+        notes: The notes; what reaches beyond the end is cut.
+        sound: ``(pitch, length in samples) -> waveform`` at full velocity; called once for equal notes.
+        samples: Length of the song.
+        sample_rate: In Hz.
+
+    Returns:
+        float32 ``(samples,)``.
+    """
+    cached_sound = cache(sound)
+    waveform = np.zeros(samples, np.float32)
+    grid = sample_rate // 50
+    for note in notes:
+        start = int(note.start_s * sample_rate)
+        # Lengths on a grid of 20 ms: humanised notes would otherwise all be different.
+        length = max(1, round(note.length_s * sample_rate / grid)) * grid
+        audible = cached_sound(note.pitch, length)[: max(0, samples - start)]
+        waveform[start : start + len(audible)] += np.float32(note.velocity) * audible
+    return waveform
+
+
+def bass_sound(rng: np.random.Generator, sample_rate: int) -> Callable[[int, int], Waveform]:
+    """A plucked or a synthetic bass: harmonics that fall off fast and decay the faster the higher they are."""
+    harmonics = np.arange(1, 15)
+    slope, decay, attack_s = rng.uniform(1.1, 2.0), rng.uniform(0.6, 3.0), rng.uniform(0.004, 0.015)
+    odd_only = rng.random() < 0.3
+    amplitudes = harmonics**-slope * np.where(odd_only & (harmonics % 2 == 0), 0.15, 1.0)
+
+    def sound(pitch: int, samples: int) -> Waveform:
+        partials = Partials(frequency_hz(pitch) * harmonics, amplitudes, decay * (1 + 0.6 * harmonics))
+        return _sum_partials(partials, samples, sample_rate) * _envelope(
+            samples, int(attack_s * sample_rate), int(0.03 * sample_rate)
+        )
+
+    return sound
+
+
+def piano_sound(rng: np.random.Generator, sample_rate: int) -> Callable[[int, int], Waveform]:
+    """Struck strings: stretched partials, two slightly detuned strings a note, the sound rings on after its key."""
+    harmonics = np.arange(1, 17)
+    stretch, slope, decay = rng.uniform(2e-4, 9e-4), rng.uniform(0.9, 1.5), rng.uniform(0.7, 1.6)
+    detune, hammer = rng.uniform(2e-4, 1.2e-3), rng.uniform(6.0, 9.0)
+    # A hammer at 1/7 of the string leaves out every seventh partial.
+    amplitudes = harmonics**-slope * np.abs(np.sin(np.pi * harmonics / hammer))
+
+    def sound(pitch: int, samples: int) -> Waveform:
+        frequencies = frequency_hz(pitch) * harmonics * np.sqrt(1 + stretch * harmonics**2)
+        rates = decay * (1 + 0.35 * harmonics) * (pitch / 60) ** 2
+        strings = Partials(
+            np.concatenate([frequencies * (1 - detune), frequencies * (1 + detune)]),
+            np.concatenate([amplitudes, amplitudes]),
+            np.concatenate([rates, 0.5 * rates]),
+        )
+        rings = samples + int(0.25 * sample_rate)
+        return _sum_partials(strings, rings, sample_rate) * _envelope(
+            rings, int(0.002 * sample_rate), int(0.25 * sample_rate)
+        )
+
+    return sound
+
+
+def other_sound(rng: np.random.Generator, sample_rate: int) -> Callable[[int, int], Waveform]:
+    """One of four: bowed strings, organ, plucked guitar, brass."""
+    kind = rng.choice(["strings", "organ", "guitar", "brass"])
+    harmonics = np.arange(1, 25)
+    decays = np.full(len(harmonics), 0.2)
+    attack_s, release_s, voices = 0.01, 0.05, np.array([1.0])
+    if kind == "strings":
+        amplitudes = harmonics ** -rng.uniform(0.8, 1.2)
+        attack_s, release_s, voices = rng.uniform(0.06, 0.2), 0.15, np.array([0.9965, 1.0, 1.0042])
+    elif kind == "organ":
+        drawbars = {1: 1.0, 2: 0.8, 3: 0.6, 4: 0.5, 6: 0.35, 8: 0.4, 10: 0.2, 12: 0.2, 16: 0.25}
+        amplitudes = np.array([drawbars.get(int(k), 0.0) for k in harmonics]) * rng.uniform(0.4, 1.0, len(harmonics))
+    elif kind == "guitar":
+        picked_at = rng.uniform(0.12, 0.3)
+        amplitudes = np.abs(np.sin(np.pi * harmonics * picked_at)) / harmonics**0.7
+        decays, attack_s = rng.uniform(1.5, 3.0) * (1 + 0.15 * harmonics), 0.001
+    else:
+        formant = rng.uniform(5, 9)
+        amplitudes = np.exp(-0.5 * ((harmonics - formant) / 5.0) ** 2) / harmonics**0.4
+        attack_s, voices = rng.uniform(0.03, 0.08), np.array([0.999, 1.002])
+
+    def sound(pitch: int, samples: int) -> Waveform:
+        partials = Partials(
+            frequency_hz(pitch) * np.outer(voices, harmonics).ravel(),
+            np.tile(amplitudes, len(voices)),
+            np.tile(decays, len(voices)),
+        )
+        return _sum_partials(partials, samples, sample_rate) * _envelope(
+            samples, int(attack_s * sample_rate), int(release_s * sample_rate)
+        )
+
+    return sound
+
+
+def drum_sounds(rng: np.random.Generator, sample_rate: int) -> Callable[[int, int], Waveform]:
+    """A drum kit: kick (0), snare (1), hi-hat (2), crash (3); a hit's written length does not matter."""
+
+    def noise(length_s: float, decay_s: float, low_hz: float, high_hz: float) -> Waveform:
+        samples = int(length_s * sample_rate)
+        band = np.minimum([low_hz, high_hz], 0.45 * sample_rate)
+        filtered = scipy.signal.sosfilt(
+            scipy.signal.butter(2, band, "bandpass", fs=sample_rate, output="sos"), rng.standard_normal(samples)
+        )
+        decaying = filtered * np.exp(-np.arange(samples) / (decay_s * sample_rate))
+        return np.asarray(decaying / np.abs(decaying).max(), np.float32)
+
+    def sweep(length_s: float, from_hz: float, to_hz: float, fall_s: float, decay_s: float) -> Waveform:
+        seconds = np.arange(int(length_s * sample_rate)) / sample_rate
+        cycles = to_hz * seconds + (from_hz - to_hz) * fall_s * (1 - np.exp(-seconds / fall_s))
+        return (np.sin(2 * np.pi * cycles) * np.exp(-seconds / decay_s)).astype(np.float32)
+
+    kick = sweep(0.4, rng.uniform(140, 260), rng.uniform(42, 60), 0.03, rng.uniform(0.07, 0.16))
+    snare = 0.7 * noise(0.3, rng.uniform(0.04, 0.09), 900, 9000)
+    snare += 0.5 * sweep(0.3, rng.uniform(240, 330), rng.uniform(160, 210), 0.02, 0.06)
+    hat = 0.35 * noise(0.15, rng.uniform(0.012, 0.05), rng.uniform(6000, 8000), 15000)
+    crash = 0.4 * noise(1.6, rng.uniform(0.3, 0.6), 3500, 14000)
+    kit = (kick, snare, hat, crash)
+    return lambda pitch, _length: kit[pitch]

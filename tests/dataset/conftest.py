@@ -1,0 +1,50 @@
+"""A config small enough for tests in milliseconds, and songs of noise for it."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io.wavfile
+
+from sepcore.config import ModelConfig
+from sepcore.dataset.manifest import TrackRow
+
+WriteSong = Callable[..., TrackRow]
+
+
+@pytest.fixture(scope="session")
+def config() -> ModelConfig:
+    return ModelConfig(
+        instruments=("vocals", "drums"),
+        sample_rate=8000,
+        frame_length=512,
+        hop_length=128,
+        segment_frames=64,
+        num_bins=128,
+        chunk_duration_s=1.5,
+        chunks_per_song=3,
+        batch_size=2,
+        random_seed=7,
+    )
+
+
+def write_noise_song(
+    folder: Path, config: ModelConfig, name: str, *, duration_s: float = 4.0, num_channels: int = 2
+) -> TrackRow:
+    """Write one song of noise, seeded by its name, and give its row."""
+    rng = np.random.default_rng([*name.encode()])
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    samples = round(duration_s * config.sample_rate)
+    stems = rng.integers(-3000, 3000, (len(config.instruments), samples, num_channels)).astype(np.int16)
+    paths = tuple((instrument, folder / name / f"{instrument}.wav") for instrument in config.instruments)
+    for (_, path), stem in zip(paths, stems, strict=True):
+        scipy.io.wavfile.write(path, config.sample_rate, stem)
+    scipy.io.wavfile.write(folder / name / "mix.wav", config.sample_rate, stems.sum(axis=0, dtype=np.int16))
+    return TrackRow(name, folder / name / "mix.wav", paths, duration_s)
+
+
+@pytest.fixture
+def write_song(tmp_path: Path, config: ModelConfig) -> WriteSong:
+    return partial(write_noise_song, tmp_path / "songs", config)

@@ -1,0 +1,85 @@
+"""The model card: what stands in ``model_card.md`` of a release."""
+
+import math
+
+from sepcore.evaluation.scores import ScoreSummary
+from sepcore.release.finished_run import FinishedRun
+
+
+def model_card(run: FinishedRun, *, name: str, version: str, forced: str | None = None) -> str:
+    """The card of a release as Markdown; the same run gives the same text.
+
+    Args:
+        run: What is released.
+        name: Under which it is released.
+        version: Of the release.
+        forced: Why the gate would have refused it, if it was released all the same.
+    """
+    config = run.config
+    stems = ", ".join(config.instruments)
+    sections = [
+        f"# {name} {version}",
+        f"Separates music into {len(config.instruments)} stems: {stems}.",
+        f"**Bandwidth: {config.bandwidth_hz:.0f} Hz.** The network hears nothing above that; there the stems are "
+        + ("silent." if config.mask_extension == "zeros" else "shared out like the bins below, on average."),
+        "## Model",
+        _table(
+            ("", ""),
+            [
+                ("network", config.model.type),
+                ("audio", f"{config.sample_rate} Hz, {config.num_channels} channel(s)"),
+                ("STFT", f"{config.frame_length}-sample Hann window, hop {config.hop_length}"),
+                ("segment", f"{config.segment_frames} frames x {config.num_bins} bins"),
+                ("masks", f"exponent {config.separation_exponent:g}, {config.mask_extension} above the bandwidth"),
+            ],
+        ),
+        "## Training",
+        _table(
+            ("", ""),
+            [
+                ("steps", str(run.steps)),
+                ("batch size", str(config.batch_size)),
+                ("optimizer", f"{config.optimizer}, learning rate {config.learning_rate:g}"),
+                ("loss", config.loss_type),
+                ("seed", str(config.random_seed)),
+                ("dataset fingerprint", f"`{run.dataset}`"),
+                ("config fingerprint", f"`{config.fingerprint()}`"),
+            ],
+        ),
+        "## Scores",
+        _scores(run.scores),
+        *([f"Released against the gate (forced): {forced}"] if forced else []),
+        "## Use",
+        f"With this project:\n\n    python -m flows.separate_batch SONGS -o stems -p {name}.tar.gz",
+        "With Spleeter:\n\n"
+        f"    mkdir -p pretrained_models/{name}\n"
+        f"    tar xzf {name}.tar.gz -C pretrained_models/{name}\n"
+        f"    spleeter separate -p pretrained_models/{name}/config.json -o stems SONG",
+        "## Licence",
+        "MIT, see LICENSE. The recordings that a model was trained on have licences of their own, which may limit what "
+        "it may be used for.",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _scores(scores: ScoreSummary | None) -> str:
+    if scores is None:
+        return "Never scored."
+    rows = [
+        (name, *(_db(value) for value in (stem.sdr, stem.mixture_sdr, stem.isr, stem.sir, stem.sar)))
+        for name, stem in scores.stems.items()
+    ]
+    return (
+        f"BSSEval v4 (museval) in dB on {scores.dataset}: median over the 1 s frames of each of {scores.num_tracks} "
+        f"tracks, then over the tracks; {scores.num_nan_frames} frames of a stem had no score (silence) and are left "
+        "out.\n\n" + _table(("stem", "SDR", "SDR of the untouched mixture", "ISR", "SIR", "SAR"), rows)
+    )
+
+
+def _db(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f}"
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

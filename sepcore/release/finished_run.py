@@ -1,0 +1,64 @@
+"""What a release takes from a run folder: its config, checkpoint, scores and the marker that it is finished."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from sepcore.config import ModelConfig
+from sepcore.config_file import load_config
+from sepcore.errors import DatasetError, ReleaseError
+from sepcore.evaluation.scores import ScoreSummary
+from sepcore.networks.checkpoint_files import find_checkpoint
+
+DONE_FILE = "done.json"
+SCORES_FILE = "scores.json"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A training that has ended.
+
+    Attributes:
+        name: Of the model.
+        steps: Training steps behind the weights.
+        dataset: Fingerprint of the dataset.
+        config: The config it was trained with.
+        checkpoint: Prefix of the checkpoint (``…/model`` of ``…/model.index``).
+        scores: On its test set; None if it was never scored.
+    """
+
+    name: str
+    steps: int
+    dataset: str
+    config: ModelConfig
+    checkpoint: Path
+    scores: ScoreSummary | None
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a run folder.
+
+        Raises:
+            ReleaseError: one line, if it is no run folder, or the run is not finished or damaged.
+            ConfigError: if its config cannot be used.
+        """
+        if not (folder / "config.json").is_file():
+            raise ReleaseError(f"{folder}: not a run folder (it has no config.json); give the folder of a training.")
+        if not (folder / DONE_FILE).is_file():
+            raise ReleaseError(
+                f"{folder}: this run is not finished (it has no {DONE_FILE}); run the same training command again."
+            )
+        checkpoint = find_checkpoint(folder / "model")
+        if checkpoint is None:
+            raise ReleaseError(f"{folder / 'model'}: holds no complete checkpoint; run the training again.")
+        try:
+            done = json.loads((folder / DONE_FILE).read_text("utf-8"))
+            name, steps, dataset = str(done["name"]), int(done["steps"]), str(done["dataset"])
+            scores_path = folder / SCORES_FILE
+            text = scores_path.read_text("utf-8") if scores_path.is_file() else None
+            scores = ScoreSummary.from_json(text, str(scores_path)) if text is not None else None
+        except (ValueError, KeyError, TypeError) as error:
+            reason = error if isinstance(error, DatasetError) else f"{DONE_FILE} cannot be read ({error!r})"
+            raise ReleaseError(f"{folder}: {reason}; run the training's command again.") from error
+        return cls(name, steps, dataset, load_config(folder), checkpoint, scores)

@@ -1,0 +1,71 @@
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sepcore.errors import DatasetError
+from sepcore.evaluation.scores import ScoreSummary, StemScores
+from sepcore.evaluation.track_scores import COLUMNS
+
+
+def frames(rows):
+    """Frames of (track, target, SDR, mixture_SDR); the other metrics are the SDR plus 1, 2, 3."""
+    return pd.DataFrame(
+        [(track, target, 0.0, sdr, sdr + 1, sdr + 2, sdr + 3, mixture) for track, target, sdr, mixture in rows],
+        columns=list(COLUMNS),
+    )
+
+
+def test_a_models_score_is_the_median_over_tracks_of_the_median_over_frames():
+    table = frames(
+        [("A", "vocals", sdr, 0.0) for sdr in (1.0, 2.0, 9.0)]
+        + [("B", "vocals", sdr, -2.0) for sdr in (4.0, np.nan)]
+        + [("C", "vocals", sdr, -8.0) for sdr in (30.0, 40.0)]
+    )
+    summary = ScoreSummary.from_frames(table, dataset="three songs")
+    assert summary == ScoreSummary("three songs", 3, 1, {"vocals": StemScores(4.0, 5.0, 6.0, 7.0, -2.0)})
+
+
+def test_a_track_without_a_score_of_a_stem_is_left_out_of_its_median():
+    table = frames([("A", "vocals", 1.0, 0.0), ("B", "vocals", np.nan, np.nan), ("B", "drums", 5.0, 0.0)])
+    summary = ScoreSummary.from_frames(table, dataset="x")
+    assert [(name, stem.sdr) for name, stem in summary.stems.items()] == [("vocals", 1.0), ("drums", 5.0)]
+    assert (summary.num_tracks, summary.num_nan_frames) == (2, 1)
+
+
+def test_stems_keep_the_models_order_also_when_one_has_no_score():
+    table = frames([("A", "vocals", np.nan, np.nan), ("A", "bass", 1.0, 0.0), ("A", "drums", 1.0, 0.0)])
+    summary = ScoreSummary.from_frames(table, dataset="x")
+    assert list(summary.stems) == ["vocals", "bass", "drums"]
+    assert math.isnan(summary.stems["vocals"].sdr)
+
+
+def test_a_test_set_without_tracks_is_refused():
+    with pytest.raises(DatasetError, match="no scored track"):
+        ScoreSummary.from_frames(frames([]), dataset="x")
+
+
+def test_the_json_has_musevals_names_and_null_for_no_score():
+    summary = ScoreSummary("x", 1, 2, {"vocals": StemScores(1.5, 2.0, math.nan, 4.0, -3.0)})
+    content = json.loads(summary.to_json(), parse_constant=pytest.fail)
+    assert content == {
+        "dataset": "x",
+        "num_tracks": 1,
+        "num_nan_frames": 2,
+        "stems": {"vocals": {"SDR": 1.5, "ISR": 2.0, "SIR": None, "SAR": 4.0, "mixture_SDR": -3.0}},
+    }
+
+
+def test_what_is_written_is_read_back():
+    summary = ScoreSummary("x", 1, 2, {"vocals": StemScores(1.5, 2.0, math.nan, 4.0, -3.0)})
+    back = ScoreSummary.from_json(summary.to_json())
+    assert back.to_json() == summary.to_json()
+    assert math.isnan(back.stems["vocals"].sir)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"dataset": "x", "num_tracks": 1, "stems": {"vocals": {}}}'])
+def test_another_file_is_one_line(text):
+    with pytest.raises(DatasetError, match=r"^here: not a score file of this project"):
+        ScoreSummary.from_json(text, "here")

@@ -1,0 +1,208 @@
+import hashlib
+import json
+import os
+import shutil
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from sepcore.config_file import load_config
+from sepcore.errors import GateRefused, ReleaseError
+from sepcore.provider.resolve import locate_model
+from sepcore.release.publish import publish_release
+from tests.release.conftest import summary
+
+
+@pytest.fixture
+def releases(tmp_path):
+    return tmp_path / "releases"
+
+
+@pytest.fixture
+def publish(run_folder, releases):
+    return lambda **options: publish_release(run_folder, **{"version": "1.0.0", "releases": releases, **options})
+
+
+def contents(tarball):
+    with tarfile.open(tarball) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar}
+
+
+def test_a_release_is_a_tarball_with_its_checksum_beside_it(publish, releases):
+    tarball = publish()
+    assert tarball == releases / "1.0.0" / "mine.tar.gz"
+    checksums = json.loads((releases / "1.0.0" / "checksum.json").read_text())
+    assert checksums == {"mine": hashlib.sha256(tarball.read_bytes()).hexdigest()}
+
+
+def test_the_tarball_holds_all_that_a_user_needs_at_its_root(publish, run_folder):
+    members = contents(publish())
+    assert sorted(members) == [
+        "LICENSE",
+        "checkpoint",
+        "config.json",
+        "metrics.json",
+        "model.data-00000-of-00001",
+        "model.index",
+        "model_card.md",
+    ]
+    for name in ("model.index", "model.data-00000-of-00001"):
+        assert members[name] == (run_folder / "model" / name).read_bytes()
+    assert members["metrics.json"] == (run_folder / "scores.json").read_bytes()
+    assert members["LICENSE"].startswith(b"MIT License")
+    assert members["model_card.md"].startswith(b"# mine 1.0.0\n")
+
+
+def test_nothing_in_it_leads_to_the_machine_that_trained(publish, tmp_path):
+    members = contents(publish())
+    assert members["checkpoint"].startswith(b'model_checkpoint_path: "model"\n')
+    for content in members.values():
+        assert b"/data/" not in content
+        assert b"/home/" not in content
+        assert bytes(tmp_path) not in content
+
+
+def test_its_config_is_the_runs_with_its_own_model_dir(publish, run_folder, tmp_path):
+    (tmp_path / "config.json").write_bytes(contents(publish())["config.json"])
+    released = load_config(tmp_path / "config.json")
+    assert released.model_dir == "mine"
+    assert released.fingerprint() == load_config(run_folder).fingerprint()
+
+
+def test_a_release_is_found_by_path_and_by_name_in_model_path(publish, releases, monkeypatch):
+    tarball = publish()
+    monkeypatch.setenv("MODEL_PATH", str(releases / "1.0.0"))
+    for descriptor in (tarball, "mine"):
+        found = locate_model(descriptor)
+        assert found.config.model_dir == "mine"
+        assert (found.folder / "model.index").read_bytes() == b"index"
+
+
+def test_the_same_run_gives_the_same_bytes_anywhere_and_at_any_time(publish, run_folder, tmp_path):
+    elsewhere = tmp_path / "elsewhere" / run_folder.name
+    shutil.copytree(run_folder, elsewhere)
+    os.utime(elsewhere / "model" / "model.index", (1, 1))
+    again = publish_release(elsewhere, version="1.0.0", releases=tmp_path / "other")
+    assert again.read_bytes() == publish().read_bytes()
+
+
+def test_publishing_the_same_again_is_a_quiet_success(publish):
+    first = publish().read_bytes()
+    assert publish().read_bytes() == first
+
+
+def test_a_version_is_never_overwritten(publish, run_folder, releases):
+    before = publish().read_bytes()
+    (run_folder / "model" / "model.index").write_bytes(b"other weights")
+    with pytest.raises(
+        ReleaseError, match="published with other content and is never overwritten; give the next version"
+    ):
+        publish()
+    assert (releases / "1.0.0" / "mine.tar.gz").read_bytes() == before
+    assert publish(version="1.0.1").read_bytes() != before
+
+
+def test_a_published_checksum_is_kept_to_when_its_tarball_is_gone(publish, run_folder):
+    publish().unlink()
+    (run_folder / "model" / "model.index").write_bytes(b"other weights")
+    with pytest.raises(ReleaseError, match="never overwritten"):
+        publish()
+
+
+def test_a_release_cut_off_before_its_checksum_is_completed_by_the_next_run(publish, releases):
+    publish()
+    (releases / "1.0.0" / "checksum.json").unlink()
+    publish()
+    assert list(json.loads((releases / "1.0.0" / "checksum.json").read_text())) == ["mine"]
+
+
+def test_several_models_share_a_release_also_when_published_at_once(publish, releases):
+    names = [f"model{i}" for i in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        tarballs = list(pool.map(lambda name: publish(name=name), names))
+    checksums = json.loads((releases / "1.0.0" / "checksum.json").read_text())
+    assert checksums == {
+        name: hashlib.sha256(tarball.read_bytes()).hexdigest() for name, tarball in zip(names, tarballs, strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    "version", ["1", "1.0", "v1.0.0", "1.0.0.0", "01.0.0", "1.0.0-", "latest", "", "../1.0.0", "1.0.0\n"]
+)
+def test_a_version_must_be_semantic(publish, releases, version):
+    with pytest.raises(ReleaseError, match=r"expected a semantic version such as 1\.2\.0"):
+        publish(version=version)
+    assert not releases.exists()
+
+
+def test_a_prerelease_is_a_version(publish, releases):
+    assert publish(version="2.0.0-rc.1").parent == releases / "2.0.0-rc.1"
+
+
+@pytest.mark.parametrize("name", ["", "../mine", "a/b", ".hidden"])
+def test_a_name_must_be_a_file_name(publish, name):
+    with pytest.raises(ReleaseError, match="name is a file name"):
+        publish(name=name)
+
+
+# What is not published
+
+
+def test_an_unfinished_run_is_refused(publish, run_folder):
+    (run_folder / "done.json").unlink()
+    with pytest.raises(
+        ReleaseError, match=r"not finished \(it has no done\.json\); run the same training command again"
+    ):
+        publish()
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path, releases):
+    with pytest.raises(ReleaseError, match="not a run folder"):
+        publish_release(tmp_path, version="1.0.0", releases=releases)
+
+
+def test_a_run_without_a_whole_checkpoint_is_refused(publish, run_folder):
+    (run_folder / "model" / "model.data-00000-of-00001").unlink()
+    with pytest.raises(ReleaseError, match="holds no complete checkpoint"):
+        publish()
+
+
+@pytest.mark.parametrize("file", ["done.json", "scores.json"])
+@pytest.mark.parametrize("text", ["", "{}", "[]"])
+def test_a_damaged_run_is_one_line(publish, run_folder, file, text):
+    (run_folder / file).write_text(text)
+    with pytest.raises(ReleaseError, match=rf"{file}.*run the training's command again") as error:
+        publish()
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_that_does_not_beat_the_mixture_is_refused_and_nothing_is_written(publish, run_folder, releases):
+    (run_folder / "scores.json").write_text(summary(vocals=(-4.0, -3.0), accompaniment=(8.0, 3.0)).to_json())
+    with pytest.raises(GateRefused, match="for vocals"):
+        publish()
+    assert not releases.exists()
+
+
+def test_a_model_that_was_never_scored_is_refused(publish, run_folder):
+    (run_folder / "scores.json").unlink()
+    with pytest.raises(GateRefused, match=r"has no scores\.json; evaluate it"):
+        publish()
+
+
+def test_force_publishes_against_the_gate_and_the_card_says_so(publish, run_folder):
+    (run_folder / "scores.json").write_text(summary(vocals=(-4.0, -3.0)).to_json())
+    assert b"against the gate (forced): release refused: SDR" in contents(publish(force=True))["model_card.md"]
+
+
+def test_force_publishes_a_model_without_scores_and_without_metrics(publish, run_folder):
+    (run_folder / "scores.json").unlink()
+    members = contents(publish(force=True))
+    assert "metrics.json" not in members
+    assert b"Never scored." in members["model_card.md"]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(publish, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ReleaseError, match=r"cannot be written .* give another folder"):
+        publish(releases=tmp_path / "file")

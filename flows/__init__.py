@@ -1,0 +1,1 @@
+"""One flow a file; ``python -m flows.<name>`` is its command line."""

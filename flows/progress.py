@@ -1,0 +1,64 @@
+"""Progress bars and tables on the terminal."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from prefect.futures import PrefectFuture
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from sepcore.evaluation.scores import ScoreSummary
+
+Result = TypeVar("Result")
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr: what, how many of how many, time gone and left."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True))
+
+
+def results(futures: Sequence[PrefectFuture[Result]], description: str) -> list[Result]:
+    """Wait for tasks in their order, with a bar; the first failure is raised."""
+    with progress_bar() as bar:
+        line = bar.add_task(description, total=len(futures), note="")
+        collected = []
+        for future in futures:
+            collected.append(future.result())
+            bar.advance(line)
+    return collected
+
+
+class TrainingProgress:
+    """A bar over the steps that shows the last losses."""
+
+    def __init__(self, bar: Progress, name: str, max_steps: int) -> None:
+        self._bar = bar
+        self._line = bar.add_task(f"train {name}", total=max_steps, note="")
+        self._notes: dict[str, str] = {}
+
+    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Take what the trainer reports."""
+        for key in ("train_loss", "validation_loss"):
+            if key in metrics:
+                self._notes[key] = f"{key} {metrics[key]:.4g}"
+        self._bar.update(self._line, completed=step, note="  ".join(self._notes.values()))
+
+
+def print_scores(summary: ScoreSummary) -> None:
+    """The medians of a test set beside the untouched mixture's."""
+    table = Table(title=f"SDR on {summary.dataset} ({summary.num_tracks} tracks, median of medians, dB)")
+    for column in ("stem", "untouched mixture", "model", "gain"):
+        table.add_column(column, justify="left" if column == "stem" else "right")
+    for stem, scores in summary.stems.items():
+        gain = scores.sdr - scores.mixture_sdr
+        table.add_row(stem, f"{scores.mixture_sdr:.2f}", f"{scores.sdr:.2f}", f"{gain:+.2f}")
+    Console().print(table)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Lines for the user on stdout."""
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.flush()

@@ -1,0 +1,134 @@
+"""The whole way of a model: ingest (if asked) → cache → train → evaluate (where there is a test set) → publish."""
+
+import argparse
+from pathlib import Path
+
+from flows.command import (
+    add_data_option,
+    add_params_option,
+    add_run_options,
+    command_parser,
+    run_command,
+    set_up_process,
+)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = command_parser("train", __doc__)
+    add_params_option(parser)
+    add_data_option(parser)
+    parser.add_argument(
+        "--musdb-root",
+        type=Path,
+        metavar="DIR",
+        help="train on MUSDB18 or a set in its layout instead of the config's CSVs",
+    )
+    parser.add_argument("--max-steps", type=int, metavar="N", help="instead of the config's train_max_steps")
+    parser.add_argument("--version", metavar="V", help="publish the model as this version, e.g. 1.0.0")
+    parser.add_argument(
+        "--releases",
+        type=Path,
+        default=Path("releases"),
+        metavar="DIR",
+        help="folder of the releases (default: releases)",
+    )
+    add_run_options(parser)
+    arguments = parser.parse_args()
+    if arguments.max_steps is not None and arguments.max_steps < 1:
+        parser.error(f"--max-steps is {arguments.max_steps}; give at least 1")
+    set_up_process(arguments.verbose)
+    return arguments
+
+
+# Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
+ARGUMENTS = _arguments() if __name__ == "__main__" else None
+
+from prefect import flow  # noqa: E402
+
+from flows.cache import cache  # noqa: E402
+from flows.evaluate import evaluate  # noqa: E402
+from flows.ingest import ingest  # noqa: E402
+from flows.progress import TrainingProgress, print_scores, progress_bar, say  # noqa: E402
+from flows.publish import publish  # noqa: E402
+from sepcore import load_config  # noqa: E402
+from sepcore.config_file import model_name  # noqa: E402
+from sepcore.dataset.index import read_index  # noqa: E402
+from sepcore.dataset.manifest import load_manifest  # noqa: E402
+from sepcore.errors import GateRefused  # noqa: E402
+from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
+from sepcore.training.run_folder import RunFolder  # noqa: E402
+from tasks.training import train_model  # noqa: E402
+
+
+@flow(name="train")
+def train(
+    params: str,
+    data_dir: Path | None = None,
+    musdb_root: Path | None = None,
+    max_steps: int | None = None,
+    version: str | None = None,
+    work_dir: Path = Path("runs"),
+    releases: Path = Path("releases"),
+) -> Path:
+    """Train the model of a config; every stage finds what is done of it from its own files.
+
+    Args:
+        params: What ``-p`` takes.
+        data_dir: Folder of the manifests' relative paths.
+        musdb_root: A MUSDB set to train on instead of the config's manifests.
+        max_steps: Instead of the config's ``train_max_steps``.
+        version: Publish under this version.
+        work_dir: Folder of the runs.
+        releases: Folder of the releases.
+
+    Returns:
+        The run folder.
+    """
+    config, name = load_config(params), model_name(params)
+    if max_steps is not None:
+        config = config.model_copy(update={"train_max_steps": max_steps})
+    train_csv = validation_csv = None
+    test_csv = Path(config.test_csv) if config.test_csv else None
+    if musdb_root is not None:
+        manifests = ingest(musdb_root, Path("data") / f"{musdb_root.resolve().name}-{name}", params)
+        train_csv, validation_csv, test_csv = manifests["train"], manifests["validation"], manifests["test"]
+
+    shards = cache(params, train_csv, validation_csv, data_dir)
+    dataset = read_index(shards["training"], config).fingerprint()
+    run = RunFolder.of(work_dir, name, config, dataset)
+    finished = run.finished()
+    if finished is None or finished["steps"] < config.train_max_steps:
+        with progress_bar() as bar:
+            report = TrainingProgress(bar, name, config.train_max_steps)
+            train_model(name, config, run, shards["training"], shards["validation"], report)
+
+    if test_csv is not None and load_manifest(test_csv, config, data_dir=data_dir):
+        evaluate(str(run.path), run.evaluation, csv=test_csv, data_dir=data_dir)
+    if version is not None:
+        publish(str(run.path), version, releases=releases, work_dir=work_dir)
+    return run.path
+
+
+def _main(arguments: argparse.Namespace) -> None:
+    try:
+        folder = train(
+            arguments.params,
+            data_dir=arguments.data,
+            musdb_root=arguments.musdb_root,
+            max_steps=arguments.max_steps,
+            version=arguments.version,
+            work_dir=arguments.work_dir,
+            releases=arguments.releases,
+        )
+    except GateRefused:
+        say(["the training itself is kept"])
+        raise
+    run = RunFolder(folder)
+    if run.scores.is_file():
+        print_scores(ScoreSummary.from_json(run.scores.read_text("utf-8")))
+    say([f"run: {folder}", f"separate with it: python -m flows.separate_batch SONGS -o OUT -p {folder}"])
+
+
+if __name__ == "__main__":
+    assert ARGUMENTS is not None
+    run_command(lambda: _main(ARGUMENTS))

@@ -1,0 +1,1 @@
+"""Prefect tasks: thin wrappers around sepcore that add run names, retries and MLflow."""

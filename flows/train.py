@@ -100,7 +100,8 @@ def train(
     if finished is None or finished["steps"] < config.train_max_steps:
         with progress_bar() as bar:
             report = TrainingProgress(bar, name, config.train_max_steps)
-            train_model(name, config, run, shards["training"], shards["validation"], report)
+            where = train_model(name, config, run, shards["training"], shards["validation"], report)
+        say([where])
 
     if test_csv is not None and load_manifest(test_csv, config, data_dir=data_dir):
         evaluate(str(run.path), run.evaluation, csv=test_csv, data_dir=data_dir)

@@ -8,7 +8,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from sepcore.config import ModelConfig
-from sepcore.dataset.batches import readable_errors, training_batches, validation_batches
+from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
 from sepcore.dataset.index import read_index
 from sepcore.training.model_dir import put_into_model_dir
 from sepcore.training.run_folder import RunFolder
@@ -21,8 +21,8 @@ Report = Callable[[int, Mapping[str, float]], None]
 @task(task_run_name="train-{name}", cache_policy=NO_CACHE)
 def train_model(
     name: str, config: ModelConfig, run: RunFolder, training_shards: Path, validation_shards: Path, report: Report
-) -> int:
-    """Run `sepcore.training.trainer.fit` on two folders of shards as one MLflow run; returns the step reached."""
+) -> str:
+    """Run `sepcore.training.trainer.fit` on two folders of shards as one MLflow run; returns where the model went."""
     training, validation = read_index(training_shards, config), read_index(validation_shards, config)
     run.start(config)
     with tracked(run, name) as tracking:
@@ -42,12 +42,14 @@ def train_model(
         steps = fit(
             config,
             run,
-            training_batches=lambda first: readable_errors(training_batches(training, config, first_step=first)),
-            validation_batches=lambda: readable_errors(validation_batches(validation, config)),
+            training_batches=lambda first: with_chunk_named(
+                training_batches(training, config, first_step=first), training
+            ),
+            validation_batches=lambda: with_chunk_named(validation_batches(validation, config), validation),
             report=log,
         )
         _, where = put_into_model_dir(run, config)
         get_run_logger().info("%s: %d steps; %s", name, steps, where)
         tracking.log_folder(run.model, "model")
         run.finish(name=name, steps=steps, dataset=training.fingerprint(), mlflow_run_id=tracking.run_id)
-    return steps
+    return where

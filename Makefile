@@ -1,7 +1,8 @@
 # Two words do all the set-up on a fresh machine: `make demo` and `make test`. `make` alone lists the rest.
 
 PYTHON ?= python3
-PYTEST_ARGS ?=
+# One worker a core; a file's tests stay together, so that they share what they built.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 VENV := .venv
 PEERS := .peers
 BIN := $(VENV)/bin
@@ -34,7 +35,7 @@ types: install ## mypy
 	$(BIN)/mypy
 
 bench: install ## measure speed and memory (tests/bench; with `make peers`, beside Spleeter)
-	$(BIN)/python -m pytest tests/bench -o python_files='bench_*.py' -s $(PYTEST_ARGS)
+	STEMWORKS_BENCH=full $(BIN)/python -m pytest tests/bench -s
 
 ui: install ## browse the runs in MLflow on http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --workers 1 \

@@ -3,7 +3,9 @@
 import argparse
 from pathlib import Path
 
-from flows.command import add_data_option, add_params_option, command_parser, run_command, set_up_process
+from flows.command import add_data_option, add_params_option, check_first, command_parser, run_command, set_up_process
+from flows.inputs import check_ffmpeg, songs_to_cache
+from sepcore import load_config
 
 
 def _arguments() -> argparse.Namespace:
@@ -12,7 +14,13 @@ def _arguments() -> argparse.Namespace:
     add_data_option(parser)
     arguments = parser.parse_args()
     set_up_process(arguments.verbose)
+    check_first(lambda: _check(arguments))
     return arguments
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    check_ffmpeg()
+    songs_to_cache(load_config(arguments.params), data_dir=arguments.data)
 
 
 # Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
@@ -22,11 +30,7 @@ from prefect import flow, unmapped  # noqa: E402
 from prefect.task_runners import ThreadPoolTaskRunner  # noqa: E402
 
 from flows.progress import results, say  # noqa: E402
-from sepcore import load_config  # noqa: E402
-from sepcore.config import ModelConfig  # noqa: E402
 from sepcore.dataset.index import build_index  # noqa: E402
-from sepcore.dataset.manifest import load_manifest  # noqa: E402
-from sepcore.errors import ConfigError, DatasetError  # noqa: E402
 from tasks.dataset import cache_song  # noqa: E402
 
 
@@ -46,40 +50,11 @@ def cache(
         The folders of shards: ``training`` and ``validation``.
     """
     config = load_config(params)
-    check_trainable(config)
-    manifests = {
-        "training": (
-            _manifest("train_csv", train_csv, config.train_csv),
-            config.training_cache,
-            config.chunks_per_song,
-        ),
-        "validation": (_manifest("validation_csv", validation_csv, config.validation_csv), config.validation_cache, 1),
-    }
-    rows = {part: load_manifest(csv, config, data_dir=data_dir) for part, (csv, _, _) in manifests.items()}
-    folders = {}
-    for part, (csv, folder, num_chunks) in manifests.items():
-        if not rows[part]:
-            raise DatasetError(f"{csv}: lists no songs for {part}; add some, or name another CSV in the config.")
-        folders[part] = Path(folder)
-        futures = cache_song.map(rows[part], unmapped(config), unmapped(folders[part]), unmapped(num_chunks))
-        build_index(folders[part], results(futures, f"cache {part}"), config)
-    return folders
-
-
-def check_trainable(config: ModelConfig) -> None:
-    """Refuse a config whose chunks are shorter than its segments."""
-    try:
-        config.check_trainable()
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-
-
-def _manifest(key: str, given: Path | None, configured: str | None) -> Path:
-    if given is not None:
-        return given
-    if configured is None:
-        raise ConfigError(f"the config has no {key}; set it to a CSV, or give --musdb-root to flows.train.")
-    return Path(configured)
+    parts = songs_to_cache(config, train_csv=train_csv, validation_csv=validation_csv, data_dir=data_dir)
+    for part, songs in parts.items():
+        futures = cache_song.map(songs.rows, unmapped(config), unmapped(songs.folder), unmapped(songs.num_chunks))
+        build_index(songs.folder, results(futures, f"cache {part}"), config)
+    return {part: songs.folder for part, songs in parts.items()}
 
 
 def _main(arguments: argparse.Namespace) -> None:

@@ -3,20 +3,32 @@
 import argparse
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import NoReturn
 
 from flows.native_log import filter_native_log
 from sepcore.errors import StemworksError
 
 INTERRUPTED = 130
+_INTERRUPTED_LINE = "interrupted; what is finished is kept, the same command does the rest"
+_NO_PREFECT_API = "Failed to reach API"
+_VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", re.ASCII)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong argument with one line instead of the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
 
 
 def command_parser(name: str, description: str) -> argparse.ArgumentParser:
     """A parser for ``python -m flows.<name>`` with the options that all commands have."""
-    parser = argparse.ArgumentParser(prog=f"python -m flows.{name}", description=description)
+    parser = _Parser(prog=f"python -m flows.{name}", description=description)
     parser.add_argument("--verbose", action="store_true", help="log what is done, Prefect's and TensorFlow's lines too")
     return parser
 
@@ -49,6 +61,30 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_releases_option(parser: argparse.ArgumentParser) -> None:
+    """Where releases lie."""
+    parser.add_argument(
+        "--releases",
+        type=Path,
+        default=Path("releases"),
+        metavar="DIR",
+        help="folder of the releases (default: releases)",
+    )
+
+
+def release_version(text: str) -> str:
+    """Type of ``--version``: refused at once, not by the publishing after hours of training."""
+    if not _VERSION.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a semantic version such as 1.2.0 or 1.2.0-rc.1")
+    return text
+
+
+def check_first(check: Callable[[], None]) -> None:
+    """Refuse before a command's slow imports what can be refused then: one line, and the end of the process."""
+    if code := guarded(check):
+        sys.exit(code)
+
+
 def set_up_process(verbose: bool) -> None:
     """Logging, and silence of the libraries that have not been imported yet; what the user has set stays."""
     if not verbose:
@@ -60,11 +96,13 @@ def set_up_process(verbose: bool) -> None:
         "PREFECT_LOGGING_LEVEL": "INFO" if verbose else "CRITICAL",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "MLFLOW_LOGGING_LEVEL": "INFO" if verbose else "WARNING",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
     }
     for key, value in quiet.items():
         os.environ.setdefault(key, value)
+    sys.excepthook = _excepthook
 
 
 def guarded(work: Callable[[], int | None]) -> int:
@@ -74,10 +112,23 @@ def guarded(work: Callable[[], int | None]) -> int:
     except StemworksError as error:
         return _say(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _say("interrupted; the same command goes on from here", INTERRUPTED)
+        return _say(_INTERRUPTED_LINE, INTERRUPTED)
     except OSError as error:
         # A full disk, a folder without rights: what it was about is in the message.
         return _say(f"{error.filename or 'system'}: {error.strerror or error}", 2)
+    except RuntimeError as error:
+        if not str(error).startswith(_NO_PREFECT_API):
+            raise
+        cure = "start it with `prefect server start`, or take it out of PREFECT_API_URL and of Prefect's profile"
+        return _say(f"{error}; {cure}", 2)
+
+
+def _excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Ctrl-C while a command is still importing ends in one line too."""
+    if issubclass(kind, KeyboardInterrupt):
+        _say(_INTERRUPTED_LINE, INTERRUPTED)
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 def run_command(work: Callable[[], int | None]) -> NoReturn:

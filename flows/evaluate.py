@@ -3,7 +3,10 @@
 import argparse
 from pathlib import Path
 
-from flows.command import add_data_option, add_params_option, command_parser, run_command, set_up_process
+from flows.command import add_data_option, add_params_option, check_first, command_parser, run_command, set_up_process
+from flows.inputs import check_ffmpeg, check_musdb_folder, songs_to_score
+from sepcore.output_folder import check_writable
+from sepcore.provider.resolve import locate_model
 
 
 def _arguments() -> argparse.Namespace:
@@ -19,7 +22,18 @@ def _arguments() -> argparse.Namespace:
     add_data_option(parser)
     arguments = parser.parse_args()
     set_up_process(arguments.verbose)
+    check_first(lambda: _check(arguments))
     return arguments
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    check_ffmpeg()
+    config = locate_model(arguments.params).config
+    if arguments.csv is not None:
+        songs_to_score(arguments.csv, config, arguments.data)
+    else:
+        check_musdb_folder(arguments.mus_dir, "test")
+    check_writable(arguments.out, "-o")
 
 
 # Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
@@ -32,7 +46,7 @@ from flows.progress import print_scores, results, say  # noqa: E402
 from sepcore import Separator  # noqa: E402
 from sepcore.atomic import write_text  # noqa: E402
 from sepcore.config import ModelConfig  # noqa: E402
-from sepcore.dataset.manifest import TrackRow, load_manifest  # noqa: E402
+from sepcore.dataset.manifest import TrackRow  # noqa: E402
 from sepcore.dataset.musdb import check_instruments, list_tracks  # noqa: E402
 from sepcore.errors import DatasetError  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
@@ -79,10 +93,7 @@ def _test_songs(
     config: ModelConfig, out: Path, mus_dir: Path | None, csv: Path | None, data_dir: Path | None
 ) -> list[TrackRow]:
     if csv is not None:
-        rows = load_manifest(csv, config, data_dir=data_dir)
-        if not rows:
-            raise DatasetError(f"{csv}: lists no songs; give a manifest with at least one.")
-        return rows
+        return songs_to_score(csv, config, data_dir)
     assert mus_dir is not None
     tracks = [track for track in list_tracks(mus_dir) if track.split == "test"]
     if not tracks:

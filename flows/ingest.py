@@ -4,7 +4,10 @@ import argparse
 import os
 from pathlib import Path
 
-from flows.command import add_params_option, command_parser, run_command, set_up_process
+from flows.command import add_params_option, check_first, command_parser, run_command, set_up_process
+from flows.inputs import check_ffmpeg, check_musdb_folder
+from sepcore import load_config
+from sepcore.output_folder import check_writable
 
 
 def _arguments() -> argparse.Namespace:
@@ -22,7 +25,15 @@ def _arguments() -> argparse.Namespace:
     if arguments.musdb_root is None:
         parser.error("--musdb-root is missing: give the folder of MUSDB18, or set MUSDB_PATH")
     set_up_process(arguments.verbose)
+    check_first(lambda: _check(arguments))
     return arguments
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    load_config(arguments.params)
+    check_ffmpeg()
+    check_musdb_folder(arguments.musdb_root, "train", "test")
+    check_writable(arguments.out, "--out")
 
 
 # Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
@@ -32,7 +43,6 @@ from prefect import flow, unmapped  # noqa: E402
 from prefect.task_runners import ThreadPoolTaskRunner  # noqa: E402
 
 from flows.progress import results, say  # noqa: E402
-from sepcore import load_config  # noqa: E402
 from sepcore.dataset.musdb import Split, check_instruments, list_tracks, write_manifests  # noqa: E402
 from tasks.dataset import ingest_song  # noqa: E402
 

@@ -4,7 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
-from flows.command import command_parser, run_command, set_up_process
+from flows.command import check_first, command_parser, run_command, set_up_process
+from flows.inputs import check_ffmpeg
 
 FOLDER = Path("data/quickstart")
 
@@ -16,6 +17,7 @@ def _arguments() -> argparse.Namespace:
     if arguments.max_steps is not None and arguments.max_steps < 1:
         parser.error(f"--max-steps is {arguments.max_steps}; give at least 1")
     set_up_process(arguments.verbose)
+    check_first(check_ffmpeg)
     # All that the quickstart makes lies in one folder, the models that it unpacks too.
     os.environ["MODEL_PATH"] = str(FOLDER / "models")
     return arguments

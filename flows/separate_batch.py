@@ -1,6 +1,7 @@
 """Separate folders and files of audio or video into stems."""
 
 import argparse
+import math
 from pathlib import Path
 
 from flows.command import add_params_option, command_parser, run_command, set_up_process
@@ -30,9 +31,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bits", type=int, default=16, choices=(16, 24, 32), help="of wav (32: float) and flac")
     parser.add_argument("--mwf", action="store_true", default=None, help="multichannel Wiener filtering")
     arguments = parser.parse_args()
-    if arguments.offset < 0:
+    if not 0 <= arguments.offset < math.inf:
         parser.error(f"--offset is {arguments.offset:g}; give 0 or more seconds")
-    if arguments.duration is not None and arguments.duration <= 0:
+    if arguments.duration is not None and not 0 < arguments.duration < math.inf:
         parser.error(f"--duration is {arguments.duration:g}; give more than 0 seconds")
     if arguments.codec == "flac" and arguments.bits == 32:
         parser.error("flac holds 16 or 24 bits; give --bits 24, or -c wav for float")
@@ -51,10 +52,10 @@ from rich.console import Console  # noqa: E402
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from flows.inputs import check_ffmpeg  # noqa: E402
 from sepcore.batch import Outcome, Song, find_songs, plan_batch, separate_song  # noqa: E402
 from sepcore.provider.resolve import locate_model  # noqa: E402
 from sepcore.separate_file import AudioOptions  # noqa: E402
-from sepcore.signal.ffmpeg import find_program  # noqa: E402
 
 
 def __getattr__(name: str) -> Any:
@@ -68,9 +69,8 @@ def __getattr__(name: str) -> Any:
 
 def plan(paths: Sequence[Path], out: Path, params: str, *, filename_format: str, codec: str) -> list[Song]:
     """Everything that can be refused before a model is loaded: paths, ffmpeg, model name, format, clashes, rights."""
-    songs = find_songs(paths)
-    for program in ("ffmpeg", "ffprobe"):
-        find_program(program)
+    songs = find_songs(paths, out=out)
+    check_ffmpeg()
     instruments = locate_model(params).config.instruments
     return plan_batch(songs, out, instruments, filename_format=filename_format, codec=codec)
 

@@ -6,11 +6,18 @@ from pathlib import Path
 from flows.command import (
     add_data_option,
     add_params_option,
+    add_releases_option,
     add_run_options,
+    check_first,
     command_parser,
+    release_version,
     run_command,
     set_up_process,
 )
+from flows.inputs import check_ffmpeg, check_musdb_folder, check_trainable, songs_to_cache
+from sepcore import load_config
+from sepcore.dataset.manifest import load_manifest
+from sepcore.output_folder import check_writable
 
 
 def _arguments() -> argparse.Namespace:
@@ -24,20 +31,32 @@ def _arguments() -> argparse.Namespace:
         help="train on MUSDB18 or a set in its layout instead of the config's CSVs",
     )
     parser.add_argument("--max-steps", type=int, metavar="N", help="instead of the config's train_max_steps")
-    parser.add_argument("--version", metavar="V", help="publish the model as this version, e.g. 1.0.0")
     parser.add_argument(
-        "--releases",
-        type=Path,
-        default=Path("releases"),
-        metavar="DIR",
-        help="folder of the releases (default: releases)",
+        "--version", type=release_version, metavar="V", help="publish the model as this version, e.g. 1.0.0"
     )
+    add_releases_option(parser)
     add_run_options(parser)
     arguments = parser.parse_args()
     if arguments.max_steps is not None and arguments.max_steps < 1:
         parser.error(f"--max-steps is {arguments.max_steps}; give at least 1")
+    if arguments.musdb_root is not None and arguments.data is not None:
+        parser.error("-d is for the config's CSVs; leave it out with --musdb-root")
     set_up_process(arguments.verbose)
+    check_first(lambda: _check(arguments))
     return arguments
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    check_ffmpeg()
+    config = load_config(arguments.params)
+    if arguments.musdb_root is not None:
+        check_trainable(config)
+        check_musdb_folder(arguments.musdb_root, "train")
+    else:
+        songs_to_cache(config, data_dir=arguments.data)
+        if config.test_csv:
+            load_manifest(Path(config.test_csv), config, data_dir=arguments.data)
+    check_writable(arguments.work_dir, "--work-dir")
 
 
 # Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
@@ -50,10 +69,8 @@ from flows.evaluate import evaluate  # noqa: E402
 from flows.ingest import ingest  # noqa: E402
 from flows.progress import TrainingProgress, print_scores, progress_bar, say  # noqa: E402
 from flows.publish import publish  # noqa: E402
-from sepcore import load_config  # noqa: E402
 from sepcore.config_file import model_name  # noqa: E402
 from sepcore.dataset.index import read_index  # noqa: E402
-from sepcore.dataset.manifest import load_manifest  # noqa: E402
 from sepcore.errors import GateRefused  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
 from sepcore.training.run_folder import RunFolder  # noqa: E402
@@ -74,7 +91,7 @@ def train(
 
     Args:
         params: What ``-p`` takes.
-        data_dir: Folder of the manifests' relative paths.
+        data_dir: Folder of the config's manifests' relative paths.
         musdb_root: A MUSDB set to train on instead of the config's manifests.
         max_steps: Instead of the config's ``train_max_steps``.
         version: Publish under this version.
@@ -92,6 +109,9 @@ def train(
     if musdb_root is not None:
         manifests = ingest(musdb_root, Path("data") / f"{musdb_root.resolve().name}-{name}", params)
         train_csv, validation_csv, test_csv = manifests["train"], manifests["validation"], manifests["test"]
+        data_dir = None  # the manifests' paths are relative to themselves
+    # Read now: a mistake in it shall not come to light after hours of training.
+    test_songs = load_manifest(test_csv, config, data_dir=data_dir) if test_csv else []
 
     shards = cache(params, train_csv, validation_csv, data_dir)
     dataset = read_index(shards["training"], config).fingerprint()
@@ -103,7 +123,7 @@ def train(
             where = train_model(name, config, run, shards["training"], shards["validation"], report)
         say([where])
 
-    if test_csv is not None and load_manifest(test_csv, config, data_dir=data_dir):
+    if test_csv is not None and test_songs:
         evaluate(str(run.path), run.evaluation, csv=test_csv, data_dir=data_dir)
     if version is not None:
         publish(str(run.path), version, releases=releases, work_dir=work_dir)

@@ -4,7 +4,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +18,20 @@ def _temporary_name(path: Path) -> Path:
 
 
 @contextmanager
+def _made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder; after an error what was made goes again, unless somebody else has put something there."""
+    made = [missing for missing in (folder, *folder.parents) if not missing.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for empty in made:
+                empty.rmdir()
+        raise
+
+
+@contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary file name beside ``path`` and move it there when the block ends without an error.
 
@@ -26,15 +40,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Yields:
         A name in the same folder, with the same suffix, of which no file exists yet. After an error whatever stands
-        there is removed and ``path`` is as it was.
+        there is removed and ``path`` and its folder are as they were.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(path)
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _made_folder(path.parent):
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -55,17 +69,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     An existing ``path`` is moved aside first and removed after: a process that dies between the two renames leaves no
     folder, never a mixture of two.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary, replaced = _temporary_name(path), _temporary_name(path)
-    temporary.mkdir()
-    try:
-        yield temporary
-        if path.exists():
-            path.replace(replaced)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
+    with _made_folder(path.parent):
+        temporary.mkdir()
+        try:
+            yield temporary
+            if path.exists():
+                path.replace(replaced)
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(replaced, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:

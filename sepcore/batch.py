@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sepcore.errors import AudioDecodeError, AudioEncodeError, ConfigError
+from sepcore.output_folder import check_writable
 from sepcore.output_names import check_no_clash, stem_paths
 from sepcore.separate_file import AudioOptions, separate_file
 
@@ -48,8 +49,13 @@ class Outcome:
     elapsed_s: float = 0.0
 
 
-def find_songs(paths: Iterable[Path]) -> dict[Path, Path]:
+def find_songs(paths: Iterable[Path], *, out: Path | None = None) -> dict[Path, Path]:
     """All audio files that are named or lie in named folders, at any depth, hidden ones left out.
+
+    Args:
+        paths: Files and folders.
+        out: The output folder; where it lies inside a named folder, what is in it are stems of an earlier run and no
+            songs.
 
     Returns:
         Each song, sorted within its folder, with the folder of its stems relative to the output: the tree below a
@@ -59,14 +65,17 @@ def find_songs(paths: Iterable[Path]) -> dict[Path, Path]:
         ConfigError: if a path does not exist, or a folder holds no audio file.
     """
     songs: dict[Path, Path] = {}
+    output = out.absolute() if out else None
     for path in paths:
         if path.is_dir():
+            stems_inside = output is not None and path.absolute() in output.parents
             inside = [
                 file
                 for file in sorted(path.rglob("*"))
                 if file.suffix.lower() in AUDIO_SUFFIXES
                 and file.is_file()
                 and not any(part.startswith(".") for part in file.relative_to(path).parts)
+                and not (stems_inside and output in file.absolute().parents)
             ]
             if not inside:
                 raise ConfigError(f"{path}: no audio files in this folder; give one that has some, or name the files.")
@@ -100,18 +109,8 @@ def plan_batch(
         for song, below in songs.items()
     }
     check_no_clash(planned)
-    _check_writable(out)
+    check_writable(out, "-o")
     return [Song(song, tuple(stems.items())) for song, stems in planned.items()]
-
-
-def _check_writable(out: Path) -> None:
-    probe = out / ".stemworks-write-test"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be written to ({error.strerror}); choose another folder with -o.") from error
 
 
 def separate_song(

@@ -25,7 +25,14 @@ Activation = Literal["LeakyReLU", "ReLU", "ELU"]
 class StrictModel(BaseModel):
     """Base of all configs: frozen, no unknown keys, no silent conversion of types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,  # the field's docstring is its line in the README's table and in Prefect's form
+    )
 
 
 class UNetParams(StrictModel):

@@ -33,7 +33,7 @@ def stem_paths(
             )
             for instrument in instruments
         }
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         fields = ", ".join(f"{{{field}}}" for field in _FIELDS)
         raise ConfigError(
             f"filename format {filename_format!r} cannot be used ({error}); the fields are {fields}."

@@ -1,4 +1,4 @@
-"""The publishing task, and a run by any of its names."""
+"""The publishing task."""
 
 from pathlib import Path
 
@@ -6,14 +6,8 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from sepcore.release.publish import publish_release
-from sepcore.training.run_folder import RunFolder, find_run
-from tasks.tracking import run_folder_of, tracked
-
-
-def resolve_run(run: str, work_dir: Path) -> RunFolder:
-    """A run by its folder, its name in ``work_dir``, or its MLflow run id; TrainingError if there is none."""
-    folder = None if Path(run).exists() else run_folder_of(run)
-    return find_run(folder or run, work_dir)
+from sepcore.training.run_folder import RunFolder
+from tasks.tracking import tracked
 
 
 @task(task_run_name="publish-{version}", cache_policy=NO_CACHE)

@@ -1,10 +1,12 @@
 """Fixtures of all tests."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +15,12 @@ def shared() -> Path:
     if not (SHARED / "models").is_dir():
         pytest.skip(f"no {SHARED.name}/ folder beside the checkout (real weights and clips)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def spleeter_python() -> Path:
+    """The Python that has Spleeter 2.4.2: that of ``STEMWORKS_PEERS`` (an environment's folder), or of ``.peers/``."""
+    python = Path(os.environ.get("STEMWORKS_PEERS", ROOT / ".peers")) / "bin" / "python"
+    if not python.exists():
+        pytest.skip("no real Spleeter here: run make peers, or let STEMWORKS_PEERS name its environment")
+    return python

@@ -1,0 +1,85 @@
+"""What a command works on, found and checked before Prefect is imported and starts a server, which takes long."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sepcore.config import ModelConfig
+from sepcore.dataset.manifest import TrackRow, load_manifest
+from sepcore.errors import ConfigError, DatasetError
+from sepcore.signal.ffmpeg import find_program
+
+
+@dataclass(frozen=True)
+class SongsToCache:
+    """The songs of one manifest, the folder of their shards, and how many chunks each gives."""
+
+    rows: list[TrackRow]
+    folder: Path
+    num_chunks: int
+
+
+def songs_to_cache(
+    config: ModelConfig,
+    *,
+    train_csv: Path | None = None,
+    validation_csv: Path | None = None,
+    data_dir: Path | None = None,
+) -> dict[str, SongsToCache]:
+    """The songs to train on and to validate with: ``training`` and ``validation``.
+
+    Args:
+        config: Names the manifests and the folders.
+        train_csv: Instead of the config's.
+        validation_csv: Instead of the config's.
+        data_dir: Folder of the manifests' relative paths.
+
+    Raises:
+        ConfigError: if the config names no manifest, or its chunks are shorter than its segments.
+        DatasetError: if a manifest cannot be used or lists no songs.
+    """
+    check_trainable(config)
+    training = _songs("train_csv", train_csv or config.train_csv, config, data_dir)
+    validation = _songs("validation_csv", validation_csv or config.validation_csv, config, data_dir)
+    return {
+        "training": SongsToCache(training, Path(config.training_cache), config.chunks_per_song),
+        "validation": SongsToCache(validation, Path(config.validation_cache), 1),
+    }
+
+
+def check_trainable(config: ModelConfig) -> None:
+    """Refuse a config whose chunks are shorter than its segments."""
+    try:
+        config.check_trainable()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _songs(key: str, csv: str | Path | None, config: ModelConfig, data_dir: Path | None) -> list[TrackRow]:
+    if csv is None:
+        raise ConfigError(f"the config has no {key}; set it to a CSV, or give --musdb-root to flows.train.")
+    rows = load_manifest(Path(csv), config, data_dir=data_dir)
+    if not rows:
+        raise DatasetError(f"{csv}: lists no songs; add some, or name another CSV as {key} in the config.")
+    return rows
+
+
+def songs_to_score(csv: Path, config: ModelConfig, data_dir: Path | None) -> list[TrackRow]:
+    """The songs of a manifest, at least one; DatasetError otherwise."""
+    rows = load_manifest(csv, config, data_dir=data_dir)
+    if not rows:
+        raise DatasetError(f"{csv}: lists no songs; give a manifest with at least one.")
+    return rows
+
+
+def check_musdb_folder(root: Path, *subsets: str) -> None:
+    """Refuse a folder in which none of the ``subsets`` holds anything; what it holds is looked at later."""
+    if not any(any((root / subset).glob("*")) for subset in subsets):
+        raise DatasetError(
+            f"{root}: has no songs in a folder {' or '.join(subsets)}; give the folder of MUSDB18 or MUSDB18-HQ."
+        )
+
+
+def check_ffmpeg() -> None:
+    """Refuse to start without ffmpeg and ffprobe."""
+    for program in ("ffmpeg", "ffprobe"):
+        find_program(program)

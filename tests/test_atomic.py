@@ -1,0 +1,139 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sepcore.atomic import atomic_folder, atomic_path, remove_leftovers, write_bytes, write_text
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write_and_raise(path, error):
+    path.touch()
+    raise error
+
+
+def dead_process():
+    """The id of a process that is gone."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_file_gets_its_name_when_the_block_ends(tmp_path):
+    path = tmp_path / "made" / "on the way" / "song.flac"
+    with atomic_path(path) as temporary:
+        # Beside it: a rename across file systems is no rename. The suffix stays, since ffmpeg chooses by it.
+        assert (temporary.parent, temporary.suffix) == (path.parent, ".flac")
+        assert not temporary.exists()
+        temporary.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert names(path.parent) == ["song.flac"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_after_an_error_the_old_file_stands_and_nothing_else(tmp_path, error):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(error), atomic_path(path) as temporary:
+        write_and_raise(temporary, error)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("atomic", [atomic_path, atomic_folder])
+def test_after_an_error_the_folders_that_were_made_for_it_go_again(tmp_path, atomic):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(ValueError, match="stop"), atomic(tmp_path / "there" / "made" / "too" / "it"):
+        raise ValueError("stop")
+    assert names(tmp_path) == ["there"]
+    assert names(tmp_path / "there") == []
+
+
+def test_after_an_error_a_folder_stays_in_which_somebody_else_has_put_a_file(tmp_path):
+    with pytest.raises(ValueError, match="stop"), atomic_path(tmp_path / "made" / "too" / "it"):
+        write_and_raise(tmp_path / "made" / "other", ValueError("stop"))
+    assert names(tmp_path / "made") == ["other"]
+
+
+def test_a_block_that_writes_nothing_is_an_error_and_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError), atomic_path(path):
+        pass
+    assert path.read_text() == "old"
+
+
+def test_the_longest_possible_name_can_be_written(tmp_path):
+    path = tmp_path / ("ä" * 125 + ".json")  # 255 bytes: no room for anything in front of it
+    write_text(path, "{}")
+    assert path.read_text() == "{}"
+
+
+def test_text_is_utf8_and_bytes_are_what_they_are(tmp_path):
+    write_text(tmp_path / "text", "Motörhead\n")
+    assert (tmp_path / "text").read_bytes() == "Motörhead\n".encode()
+    write_bytes(tmp_path / "bytes", b"\xff\r\n")
+    assert (tmp_path / "bytes").read_bytes() == b"\xff\r\n"
+
+
+def test_a_folder_appears_whole_and_takes_the_place_of_the_old_one(tmp_path):
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "old").touch()
+    with atomic_folder(path) as temporary:
+        (temporary / "new").touch()
+        assert names(path) == ["old"]
+    assert names(path) == ["new"]
+    assert names(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_after_an_error_the_old_folder_stands_and_nothing_else(tmp_path, error):
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "old").touch()
+    with pytest.raises(error), atomic_folder(path) as temporary:
+        write_and_raise(temporary / "half", error)
+    assert names(path) == ["old"]
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_killed_process_leaves_the_old_file_and_the_next_one_clears_up(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    script = f"""
+import os, pathlib, signal
+from sepcore.atomic import atomic_path
+with atomic_path(pathlib.Path({str(path)!r})) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[1])
+    assert killed.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    assert len(names(tmp_path)) == 2
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == ["file"]
+
+
+def test_only_what_dead_processes_left_is_removed(tmp_path):
+    gone = dead_process()
+    (tmp_path / f".tmp-{gone}-abc.wav").touch()
+    (tmp_path / f".tmp-{gone}-def").mkdir()
+    (tmp_path / f".tmp-{gone}-def" / "part").touch()
+    kept = [f".tmp-{os.getpid()}-abc", ".tmp-notes", "song.wav"]
+    for name in kept:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == sorted(kept)
+
+
+def test_leftovers_of_a_folder_that_is_not_there_are_none(tmp_path):
+    remove_leftovers(tmp_path / "missing")

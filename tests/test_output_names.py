@@ -1,0 +1,89 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from sepcore.errors import ConfigError
+from sepcore.output_names import check_no_clash, stem_paths
+
+SONG, OUT = Path("albums/First/My Song.mp3"), Path("out")
+STEMS = ("vocals", "drums")
+
+
+@pytest.mark.parametrize(
+    ("filename_format", "expected"),
+    [
+        ("{filename}/{instrument}.{codec}", "My Song/vocals.flac"),
+        ("{foldername}/{filename}_{instrument}.{codec}", "First/My Song_vocals.flac"),
+        ("{instrument}.wav", "vocals.wav"),
+        ("all/{codec}/{instrument}", "all/flac/vocals"),
+    ],
+)
+def test_the_fields_of_a_format_are_spleeters(filename_format, expected):
+    paths = stem_paths(SONG, OUT, STEMS, filename_format=filename_format, codec="flac")
+    assert list(paths) == list(STEMS)
+    assert paths["vocals"] == OUT / expected
+
+
+def test_spleeters_own_format_is_the_default():
+    assert stem_paths(SONG, OUT, STEMS)["drums"] == OUT / "My Song" / "drums.wav"
+
+
+def test_a_name_with_dots_loses_only_its_suffix_and_a_bare_name_has_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths = stem_paths(Path("01. a.b.wav"), OUT, STEMS, filename_format="{foldername}/{filename}/{instrument}")
+    assert paths["vocals"] == OUT / tmp_path.name / "01. a.b" / "vocals"
+
+
+def test_braces_in_a_songs_name_are_no_fields():
+    assert stem_paths(Path("{codec}.wav"), OUT, STEMS)["vocals"] == OUT / "{codec}" / "vocals.wav"
+
+
+@pytest.mark.parametrize(
+    "filename_format",
+    ["{title}/{instrument}", "{}/{instrument}", "{instrument", "{instrument:d}", "{filename.x}/{instrument}",
+     "{filename[x]}/{instrument}"],
+)  # fmt: skip
+def test_a_format_with_other_fields_is_refused_and_the_message_says_which_there_are(filename_format):
+    fields = re.escape("the fields are {filename}, {instrument}, {foldername}, {codec}.")
+    with pytest.raises(ConfigError, match=fields):
+        stem_paths(SONG, OUT, STEMS, filename_format=filename_format)
+
+
+def test_a_format_without_instrument_is_refused_unless_there_is_only_one():
+    with pytest.raises(ConfigError, match=r"gives every stem one name; put \{instrument\} into it"):
+        stem_paths(SONG, OUT, STEMS, filename_format="{filename}.{codec}")
+    assert stem_paths(SONG, OUT, ["vocals"], filename_format="{filename}.{codec}") == {"vocals": OUT / "My Song.wav"}
+
+
+@pytest.mark.parametrize("filename_format", ["../{instrument}.wav", "/elsewhere/{instrument}", "a/../../{instrument}"])
+def test_a_format_that_leads_out_of_the_output_folder_is_refused(filename_format):
+    with pytest.raises(ConfigError, match="leads out of out; use names below it"):
+        stem_paths(SONG, OUT, STEMS, filename_format=filename_format)
+
+
+def planned(*songs, out=OUT, **options):
+    return {song: stem_paths(song, out, STEMS, **options) for song in map(Path, songs)}
+
+
+def test_songs_with_names_of_their_own_do_not_clash():
+    check_no_clash(planned("a/one.mp3", "a/two.mp3"))
+    check_no_clash(planned("a/one.mp3", "b/one.mp3", filename_format="{foldername}/{filename}/{instrument}.{codec}"))
+
+
+def test_two_songs_that_would_write_one_file_are_both_named():
+    with pytest.raises(ConfigError, match=r"a/one\.mp3 and a/one\.wav would both write out/one/vocals\.wav; .*-f"):
+        check_no_clash(planned("a/one.mp3", "a/one.wav"))
+
+
+def test_names_that_differ_in_case_only_clash_since_some_file_systems_take_them_for_one():
+    with pytest.raises(ConfigError, match="would both write"):
+        check_no_clash(planned("a/One.mp3", "b/one.mp3"))
+
+
+def test_an_input_is_never_overwritten(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    songs = planned("songs/mix.wav", "songs/vocals.wav", out=tmp_path / "songs", filename_format="{instrument}.{codec}")
+    del songs[Path("songs/mix.wav")]
+    with pytest.raises(ConfigError, match=r"songs/vocals\.wav is an input and would be overwritten; choose another -o"):
+        check_no_clash(songs)

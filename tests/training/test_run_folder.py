@@ -1,0 +1,37 @@
+import pytest
+
+from sepcore.errors import TrainingError
+from sepcore.training.run_folder import RunFolder, find_run
+from tests.models import small_config
+
+
+def test_the_same_config_on_the_same_dataset_leads_to_the_same_folder(tmp_path):
+    config = small_config()
+    run = RunFolder.of(tmp_path, "mine", config, "abcdef0123")
+    assert run == RunFolder.of(tmp_path, "mine", small_config(train_max_steps=7), "abcdef0123")
+    assert run != RunFolder.of(tmp_path, "mine", small_config(random_seed=1), "abcdef0123")
+    assert run != RunFolder.of(tmp_path, "mine", config, "0123abcdef")
+
+
+def test_a_run_is_finished_once_it_says_so(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.start(small_config())
+    assert run.finished() is None
+    run.finish(name="mine", steps=5, dataset="abc", mlflow_run_id=None)
+    assert run.finished() == {"name": "mine", "steps": 5, "dataset": "abc", "mlflow_run_id": None}
+    assert run.config() == small_config()
+
+
+def test_a_run_is_found_by_folder_by_name_and_by_the_beginning_of_its_name(tmp_path):
+    for name in ("a-1234", "b-1234"):
+        RunFolder(tmp_path / name).start(small_config())
+    for wanted in (tmp_path / "a-1234", "a-1234", "a-"):
+        assert find_run(wanted, tmp_path).path == tmp_path / "a-1234"
+
+
+@pytest.mark.parametrize(("wanted", "problem"), [("c", "no such run"), ("a", "names more than one run")])
+def test_a_run_that_is_not_meant_clearly_is_refused_with_those_there(tmp_path, wanted, problem):
+    for name in ("a-1", "a-2"):
+        RunFolder(tmp_path / name).start(small_config())
+    with pytest.raises(TrainingError, match=rf"{problem} in .*there: a-1, a-2"):
+        find_run(wanted, tmp_path)

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from sepcore.errors import ProviderError
 
@@ -42,6 +43,11 @@ def pack_archive(members: Mapping[str, bytes | Path], archive: Path) -> None:
                     tar.addfile(info, source)
 
 
+# Debian 12's Python 3.11.2 has no filters yet (3.11.4 has). There `_refusal` guards alone: it lets only plain files
+# with names below the folder pass, and their modes and owners are not taken over.
+_EXTRACTION: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {"set_attrs": False}
+
+
 def unpack_archive(archive: Path, folder: Path) -> None:
     """Unpack a model's ``.tar.gz`` into ``folder``; a single top-level folder in it is left out.
 
@@ -66,7 +72,7 @@ def unpack_archive(archive: Path, folder: Path) -> None:
                     raise ProviderError(
                         f"{archive.name}: refused, {reason}; a model's archive holds its config and checkpoint."
                     )
-                tar.extract(member, scratch, filter="data")
+                tar.extract(member, scratch, **_EXTRACTION)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ProviderError(f"{archive.name}: not a whole .tar.gz ({error}); fetch or build it again.") from error
     top = list(scratch.iterdir())

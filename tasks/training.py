@@ -24,10 +24,8 @@ def train_model(
 ) -> str:
     """Run `sepcore.training.trainer.fit` on two folders of shards as one MLflow run; returns where the model went."""
     training, validation = read_index(training_shards, config), read_index(validation_shards, config)
-    run.start(config)
-    # Training may go on from a finished run, whose scores are of fewer steps.
     run.reopen()
-    run.scores.unlink(missing_ok=True)
+    run.start(config)
     with tracked(run, name) as tracking:
         tracking.log_config(
             config,

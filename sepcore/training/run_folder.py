@@ -7,7 +7,6 @@ from typing import Any
 
 from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
-from sepcore.config_file import load_config
 from sepcore.errors import TrainingError
 
 
@@ -55,10 +54,6 @@ class RunFolder:
         """Write the config, so that the folder can be named wherever a model is asked for."""
         write_text(self.path / "config.json", config.to_json() + "\n")
 
-    def config(self) -> ModelConfig:
-        """The config of the run."""
-        return load_config(self.path)
-
     def finished(self) -> dict[str, Any] | None:
         """What `finish` wrote, or None while the run is not finished."""
         if not self._done.is_file():
@@ -72,8 +67,9 @@ class RunFolder:
         write_text(self._done, json.dumps(content, indent=2) + "\n")
 
     def reopen(self) -> None:
-        """Training goes on to more steps: what stands here is not finished any more."""
+        """Training begins or goes on: the run is not finished any more, and its scores are of other weights."""
         self._done.unlink(missing_ok=True)
+        self.scores.unlink(missing_ok=True)
 
 
 def find_run(run: str | Path, work_dir: Path) -> RunFolder:

@@ -1,5 +1,6 @@
 import pytest
 
+from sepcore import load_config
 from sepcore.errors import TrainingError
 from sepcore.training.run_folder import RunFolder, find_run
 from tests.models import small_config
@@ -19,7 +20,9 @@ def test_a_run_is_finished_once_it_says_so(tmp_path):
     assert run.finished() is None
     run.finish(name="mine", steps=5, dataset="abc", mlflow_run_id=None)
     assert run.finished() == {"name": "mine", "steps": 5, "dataset": "abc", "mlflow_run_id": None}
-    assert run.config() == small_config()
+    assert load_config(run.path) == small_config()
+    run.reopen()
+    assert run.finished() is None
 
 
 def test_a_run_is_found_by_folder_by_name_and_by_the_beginning_of_its_name(tmp_path):

@@ -1,0 +1,57 @@
+"""Commands as real processes, and a small model for them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sepcore.networks.registry import build_network
+from sepcore.networks.spleeter_checkpoint import write_checkpoint
+from tests.models import randomise, small_config
+
+ROOT = Path(__file__).resolve().parents[2]
+# What a developer may have set and a test must not meet.
+_FOREIGN = ("PREFECT_", "MLFLOW_", "GITHUB_", "MODEL_PATH", "MUSDB_PATH", "FFMPEG_PATH")
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment of the commands: this checkout, and a Prefect home of their own."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
+    return kept | {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect"))}
+
+
+@pytest.fixture
+def run(tmp_path: Path, environment: dict[str, str]) -> Run:
+    """``run("train", "-p", …)`` runs ``python -m flows.train -p …`` in the test's folder; keywords are variables."""
+
+    def command(name: str, *arguments: object, **variables: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", f"flows.{name}", *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment | variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small two-stem model at 8 kHz: config.json and model/."""
+    folder = tmp_path_factory.mktemp("small")
+    network = build_network(small_config())
+    randomise(network)
+    write_checkpoint(network, folder / "model", step=1)
+    (folder / "config.json").write_text(json.dumps(json.loads(small_config().to_json())))
+    return folder

@@ -1,0 +1,224 @@
+"""Every command as the process that a user starts: its help, and what it says of the user's mistakes."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+COMMANDS = {
+    "quickstart": ["--max-steps"],
+    "ingest": ["--musdb-root", "--out", "-p"],
+    "cache": ["-p", "-d"],
+    "train": ["-p", "-d", "--musdb-root", "--max-steps", "--version", "--releases", "--work-dir"],
+    "evaluate": ["-p", "--mus_dir", "--csv", "-o", "--mwf", "-d"],
+    "publish": ["RUN", "--version", "--name", "--releases", "--force", "--work-dir"],
+    "separate_batch": [
+        *("-o", "--output_path", "-p", "--params_filename", "-f", "--filename_format", "-s", "--offset"),
+        *("-d", "--duration", "-c", "--codec", "-b", "--bitrate", "--mwf", "--bits"),
+    ],
+}
+SLOW_PACKAGES = {"tensorflow", "keras", "prefect", "mlflow", "pandas", "musdb", "museval"}
+CONFIG = {
+    "train_csv": "train.csv",
+    "validation_csv": "train.csv",
+    "instrument_list": ["vocals", "accompaniment"],
+    "sample_rate": 8000,
+    "frame_length": 512,
+    "frame_step": 128,
+    "T": 64,
+    "F": 64,
+    "chunk_duration": 2,
+    "model": {"type": "unet.unet", "params": {"conv_n_filters": [2, 3, 4, 5, 6, 7]}},
+}
+
+
+def write_wav(path, seconds=1.0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.3, 0.3, (round(8000 * seconds), 2)), 8000)
+
+
+def write_csv(path, header, *rows):
+    path.write_text("\n".join([header, *rows]) + "\n")
+
+
+@pytest.fixture
+def here(tmp_path):
+    """A working folder with a song, configs, CSVs and what goes wrong with them."""
+    write_wav(tmp_path / "song.wav")
+    write_wav(tmp_path / "more" / "song.wav")
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "notes.txt").touch()
+    (tmp_path / "file").touch()
+    for name, content in {
+        "config": CONFIG,
+        "typo": {"frame_stpe": 1024, **CONFIG},
+        "wrong_columns": {**CONFIG, "train_csv": "wrong_columns.csv"},
+        "no_csv": {**CONFIG, "train_csv": "missing.csv"},
+        "no_test_csv": {**CONFIG, "test_csv": "missing_test.csv"},
+        "short_chunks": {key: value for key, value in CONFIG.items() if key != "chunk_duration"} | {"T": 64_000},
+    }.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    (tmp_path / "broken.json").write_text("{not JSON")
+    header = "mix_path,vocals_path,accompaniment_path,duration"
+    write_csv(tmp_path / "train.csv", header, "song.wav,song.wav,song.wav,1")
+    write_csv(tmp_path / "wrong_columns.csv", "mix_path,vocals_path,duration", "song.wav,song.wav,1")
+    write_csv(tmp_path / "no_songs.csv", header)
+    (tmp_path / "musdb" / "train" / "A - B").mkdir(parents=True)
+    run = tmp_path / "runs" / "config-123456"
+    run.mkdir(parents=True)
+    (run / "config.json").write_text(json.dumps(CONFIG))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_lists_the_options(run, name):
+    result = run(name, "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert f"usage: python -m flows.{name}" in result.stdout
+    assert not [option for option in COMMANDS[name] if not re.search(rf"(?<![\w-]){option}(?![\w-])", result.stdout)]
+
+
+def test_help_of_separate_batch_waits_for_no_slow_package(tmp_path, environment):
+    command = [sys.executable, "-X", "importtime", "-m", "flows.separate_batch", "--help"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
+    assert "flows" in imported
+    assert not imported & SLOW_PACKAGES
+
+
+MISTAKES = {
+    # What is separated
+    "separate_batch nothing.wav -o out": r"nothing\.wav: no such file or folder; check the name\.",
+    "separate_batch text -o out": r"text: no audio files in this folder; give one that has some, or name the files\.",
+    "separate_batch song.wav -o out -p 6stems": r"6stems: no such model or file; give one of .*2stems.*, a JSON file",
+    "separate_batch song.wav -o out -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
+    "separate_batch song.wav -o out -p broken.json": r"broken\.json: not valid JSON, line 1",
+    "separate_batch song.wav -o out -p config.json": r"config\.json: no complete checkpoint .* train the model first",
+    "separate_batch song.wav -o file/out -p MODEL": r"file/out: cannot be written to .*choose another folder with -o",
+    "separate_batch song.wav more -o out -p MODEL": r"song\.wav and more/song\.wav would both write .*vocals\.wav",
+    "separate_batch song.wav -o out -p MODEL -f {title}": r"'\{title\}' cannot be used .*\{filename\}, \{instrument\}",
+    "separate_batch song.wav -o out -s -1": r"--offset is -1; give 0 or more seconds",
+    "separate_batch song.wav -o out -d 0": r"--duration is 0; give more than 0 seconds",
+    "separate_batch song.wav -o out -c mp4": r"argument -c/--codec: invalid choice: 'mp4'",
+    "separate_batch song.wav": r"the following arguments are required: -o/--output_path",
+    # What is trained on
+    "cache -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
+    "cache -p wrong_columns.json": r"wrong_columns\.csv: lacks the column\(s\) accompaniment_path",
+    "cache -p no_csv.json": r"missing\.csv: cannot be read as a manifest \(No such file",
+    "train -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
+    "train -p no_csv.json": r"missing\.csv: cannot be read as a manifest \(No such file",
+    "train -p no_test_csv.json": r"missing_test\.csv: cannot be read as a manifest",
+    "train -p short_chunks.json": r"chunk_duration is 20 s; T = 64000 frames need .*Raise chunk_duration or lower T",
+    "train -p config.json --work-dir file/runs": r"file/runs: cannot be written to .* with --work-dir",
+    "train -p config.json --max-steps 0": r"--max-steps is 0; give at least 1",
+    "train -p config.json --version 1.0": r"'1\.0' is not a semantic version such as 1\.2\.0",
+    "train -p config.json --musdb-root text": r"text: has no songs in a folder train; give the folder of MUSDB18",
+    "train -p config.json --musdb-root musdb -d .": r"-d is for the config's CSVs; leave it out with --musdb-root",
+    "quickstart --max-steps 0": r"--max-steps is 0; give at least 1",
+    "ingest --musdb-root text --out out": r"text: has no songs in a folder train or test",
+    "ingest --musdb-root musdb --out file/out": r"file/out: cannot be written to .* with --out",
+    "ingest --out out": r"--musdb-root is missing: give the folder of MUSDB18, or set MUSDB_PATH",
+    # What is scored and published
+    "evaluate -p MODEL --csv missing.csv -o out": r"missing\.csv: cannot be read as a manifest",
+    "evaluate -p MODEL --csv no_songs.csv -o out": r"no_songs\.csv: lists no songs; give a manifest with at least one",
+    "evaluate -p MODEL --mus_dir musdb -o out": r"musdb: has no songs in a folder test; give the folder of MUSDB18",
+    "evaluate -p MODEL --csv train.csv -o file": r"file: cannot be written to .* with -o",
+    "evaluate -p MODEL -o out": r"one of the arguments --mus_dir --csv is required",
+    "publish nosuch --version 1.0.0": r"nosuch: no such run in runs/ \(there: config-123456\)",
+    "publish config-123456 --version 1.0.0": r"this run is not finished .* run the same training command again",
+    "publish config-123456 --version latest": r"'latest' is not a semantic version such as 1\.2\.0",
+}
+
+
+def assert_is_one_line(result, expected):
+    assert "Traceback" not in result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert re.search(expected, result.stderr), result.stderr
+    assert (result.returncode, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("command", MISTAKES)
+def test_a_mistake_is_answered_with_one_line_before_anything_is_made(here, run, model, command):
+    before = sorted(here.rglob("*"))
+    result = run(*command.replace("MODEL", str(model)).split())
+    assert_is_one_line(result, MISTAKES[command])
+    assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["separate_batch song.wav -o out", "cache -p config.json", "train -p config.json", "quickstart",
+     "ingest --musdb-root musdb --out out", "evaluate -p MODEL --csv train.csv -o out"],
+)  # fmt: skip
+def test_without_ffmpeg_a_command_says_how_to_install_it(here, run, model, command):
+    result = run(*command.replace("MODEL", str(model)).split(), PATH="/nowhere")
+    assert_is_one_line(result, r"ffmpeg is not on the PATH: install it with `apt install ffmpeg`")
+
+
+@pytest.mark.slow
+def test_a_prefect_server_that_does_not_answer_is_one_line(here, run, model):
+    nobody = "http://127.0.0.1:9/api"
+    result = run("separate_batch", "song.wav", "-o", "out", "-p", model, PREFECT_API_URL=nobody)
+    assert_is_one_line(result, rf"Failed to reach API at {nobody}/; start it with `prefect server start`")
+
+
+def half_written(folder):
+    return [path for path in folder.rglob("*") if path.name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_bad_files_in_a_folder_do_not_stop_the_others_and_a_table_says_why(run, model, tmp_path):
+    write_wav(tmp_path / "songs" / "deep" / "good.wav", seconds=3)
+    (tmp_path / "songs" / "text.mp3").write_text("not music")
+    (tmp_path / "songs" / "empty.wav").touch()
+    result = run("separate_batch", "songs", "-o", "out", "-p", model)
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    table = " ".join(re.sub(r"[│┃]", " ", result.stdout).split())
+    assert "2 of 3 failed" in table
+    assert re.search(r"songs/empty\.wav the file is empty \(0 bytes\)", table)
+    assert re.search(r"songs/text\.mp3 is not audio or video that ffmpeg can read", table)
+    assert "1 of 3 songs separated into out: 3 s of audio" in table
+    files = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert files == ["out/deep/good/accompaniment.wav", "out/deep/good/vocals.wav"]
+    assert [soundfile.info(tmp_path / file).duration for file in files] == [3, 3]
+    assert not half_written(tmp_path / "out")
+    assert not (tmp_path / "out" / "text").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_in_one_line_with_nothing_half_written(model, tmp_path, environment):
+    # Two hours: still being separated when the signal comes.
+    soundfile.write(tmp_path / "long.flac", np.zeros((8000 * 7200, 2), np.int16), 8000)
+    command = [sys.executable, "-m", "flows.separate_batch", "long.flac", "-o", "out", "-p", str(model)]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 120
+    while not half_written(tmp_path) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stderr.splitlines()[-1] == "interrupted; what is finished is kept, the same command does the rest"
+    assert "Traceback" not in stderr
+    assert stdout == ""
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+@pytest.mark.slow
+def test_a_recording_that_cannot_be_decoded_stops_caching_with_one_line_that_names_it(here, run):
+    (here / "song.wav").write_text("not music")
+    result = run("cache", "-p", "config.json")
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    last_line = result.stderr.splitlines()[-1]
+    assert re.match(r"song\.wav: is not audio or video that ffmpeg can read: ", last_line)
+    assert not Path(here / "training_cache").exists() or not half_written(here / "training_cache")

@@ -1,0 +1,264 @@
+"""The whole job in Prefect flows on a tiny synthetic set, against a Prefect server and an MLflow store of its own."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import soundfile
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.publish import publish
+from flows.separate_batch_flow import separate_batch
+from flows.train import train
+from sepcore import Separator
+from sepcore.dataset.synthetic import write_dataset
+from sepcore.errors import GateRefused
+from sepcore.evaluation.scores import ScoreSummary
+from sepcore.provider.resolve import locate_model
+from sepcore.training.checkpoints import kept_steps
+from sepcore.training.run_folder import RunFolder
+from tests.models import SMALL_UNET
+
+pytestmark = pytest.mark.slow
+
+STEMS = ["vocals", "drums", "bass", "other"]
+CONFIG = {
+    "instrument_list": STEMS,
+    "sample_rate": 8000,
+    "frame_length": 512,
+    "frame_step": 128,
+    "T": 64,
+    "F": 64,
+    "n_chunks_per_song": 2,
+    "chunk_duration": 2,
+    "batch_size": 2,
+    "save_summary_steps": 1,
+    "train_max_steps": 3,
+    "model_dir": "tiny",
+    "model": SMALL_UNET,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[None]:
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store(tmp_path_factory) -> Iterator[mlflow.MlflowClient]:
+    """One MLflow store for all: its tables take seconds."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('tracking') / 'store.db'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        yield mlflow.MlflowClient(uri)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the first training left behind."""
+
+    folder: Path
+    run: RunFolder
+    store: mlflow.MlflowClient
+
+    def train(self, **options):
+        return train("tiny.json", musdb_root=Path("dataset"), **options)
+
+    def mlflow_run(self):
+        return self.store.get_run(self.run.finished()["mlflow_run_id"])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, store) -> Iterator[Trained]:
+    """A working folder in which the tiny model has been trained and scored."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MODEL_PATH", str(folder / "models"))
+        (folder / "tiny.json").write_text(json.dumps(CONFIG))
+        songs = {"num_train": 3, "num_validation": 1, "num_test": 1, "duration_s": 6, "seed": 1}
+        write_dataset(Path("dataset"), **songs, sample_rate=22050)
+        yield Trained(folder, RunFolder(train("tiny.json", musdb_root=Path("dataset"))), store)
+
+
+def states(*folders):
+    """Every file with its time of change: equal only if nothing was written again."""
+    return {file: file.stat().st_mtime_ns for folder in folders for file in folder.rglob("*") if file.is_file()}
+
+
+def test_a_training_ends_with_a_finished_run_and_a_model_in_model_dir(trained):
+    assert trained.run.path.parent == Path("runs")
+    assert trained.run.path.name.startswith("tiny-")
+    assert trained.run.finished() | {"name": "tiny", "steps": 3} == trained.run.finished()
+    assert kept_steps(trained.run.checkpoints) == [3]
+    model_dir = locate_model("tiny.json").folder
+    assert model_dir == trained.folder / "models" / "tiny"
+    for file in trained.run.model.glob("model.*"):
+        assert (model_dir / file.name).read_bytes() == file.read_bytes()
+
+
+def test_manifests_and_shards_hold_the_songs_of_their_split(trained):
+    manifests = trained.folder / "data" / "dataset-tiny"
+    songs = {}
+    for split in ("train", "validation", "test"):
+        with (manifests / f"{split}.csv").open(newline="") as file:
+            songs[split] = [row["mix_path"] for row in csv.DictReader(file)]
+    assert {split: len(paths) for split, paths in songs.items()} == {"train": 3, "validation": 1, "test": 1}
+    assert len(list(Path("training_cache").glob("*.tfrecord"))) == 3
+    assert len(list(Path("validation_cache").glob("*.tfrecord"))) == 1
+
+
+def test_the_test_songs_are_scored_with_the_untouched_mixture_beside_the_model(trained):
+    scores = ScoreSummary.from_json(trained.run.scores.read_text())
+    assert (list(scores.stems), scores.num_tracks) == (STEMS, 1)
+    assert all(np.isfinite([stem.sdr, stem.mixture_sdr]).all() for stem in scores.stems.values())
+    assert len(list((trained.run.evaluation / "test").glob("*.json"))) == 1
+
+
+def test_the_mlflow_run_holds_config_losses_scores_and_tags(trained):
+    stored = trained.mlflow_run()
+    assert stored.info.status == "FINISHED"
+    assert stored.data.params["T"] == "64"
+    assert stored.data.params["model.params.conv_n_filters"] == "[2, 3, 4, 5, 6, 7]"
+    losses = trained.store.get_metric_history(stored.info.run_id, "train_loss")
+    assert [metric.step for metric in losses] == [1, 2, 3]
+    scores = ScoreSummary.from_json(trained.run.scores.read_text())
+    for stem in STEMS:
+        assert stored.data.metrics[f"test_SDR_{stem}"] == pytest.approx(scores.stems[stem].sdr)
+        assert stored.data.metrics[f"test_mixture_SDR_{stem}"] == pytest.approx(scores.stems[stem].mixture_sdr)
+        assert f"validation_loss_{stem}" in stored.data.metrics
+    assert {"validation_loss", "train_loss"} <= set(stored.data.metrics)
+    assert stored.data.tags["run_folder"] == str(trained.folder / trained.run.path)
+    assert stored.data.tags["dataset"] == trained.run.finished()["dataset"]
+    assert {"config.json", "model", "evaluation", "scores.json"} <= {
+        file.path for file in trained.store.list_artifacts(stored.info.run_id)
+    }
+
+
+def test_the_same_command_again_does_nothing_again(trained):
+    folders = [Path("data"), Path("training_cache"), Path("validation_cache"), trained.run.path, Path("models")]
+    # Written anew each time from what is there: the index, the manifests and the medians.
+    rewritten = {"index.parquet", "train.csv", "validation.csv", "test.csv", "scores.json", "frames.parquet"}
+    before = {file: time for file, time in states(*folders).items() if file.name not in rewritten}
+    assert trained.train() == trained.run.path
+    assert {file: time for file, time in states(*folders).items() if file.name not in rewritten} == before
+    assert len(trained.store.search_runs([trained.mlflow_run().info.experiment_id])) == 1
+
+
+def publish_with_scores(trained, version, mixture_sdr, **options):
+    """Publish the run as if the untouched mixture had scored so much."""
+    scores = json.loads(trained.run.scores.read_text())
+    for stem in scores["stems"].values():
+        stem["mixture_SDR"] = mixture_sdr
+    kept = trained.run.scores.read_text()
+    trained.run.scores.write_text(json.dumps(scores))
+    try:
+        return publish(str(trained.run.path), version, **options)
+    finally:
+        trained.run.scores.write_text(kept)
+
+
+def test_a_model_that_does_not_beat_the_untouched_mixture_is_refused_and_the_run_kept(trained):
+    before = states(trained.run.model, trained.run.checkpoints)
+    with pytest.raises(GateRefused, match="does not beat the untouched mixture for vocals"):
+        publish_with_scores(trained, "0.1.0", mixture_sdr=100.0)
+    assert not (trained.folder / "releases" / "0.1.0").exists()
+    assert states(trained.run.model, trained.run.checkpoints) == before
+    assert trained.run.finished() is not None
+
+
+def test_a_release_separates_and_the_mlflow_run_knows_of_it(trained):
+    tarball = publish_with_scores(trained, "0.2.0", mixture_sdr=-100.0)
+    assert tarball == Path("releases/0.2.0/tiny.tar.gz")
+    digest = hashlib.sha256(tarball.read_bytes()).hexdigest()
+    assert json.loads(tarball.with_name("checksum.json").read_text()) == {"tiny": digest}
+    assert trained.mlflow_run().data.tags["release"] == "0.2.0"
+
+    (mixture,) = Path("dataset/test").glob("*/mixture.wav")
+    outcomes = separate_batch([mixture.parent.parent], Path("out"), str(tarball), codec="flac")
+    by_name = {outcome.song.name: outcome for outcome in outcomes}
+    assert {outcome.status for outcome in outcomes} == {"done"}
+    assert by_name["mixture.wav"].audio_s == pytest.approx(6)
+    stems = sorted(Path("out", mixture.parent.name, "mixture").iterdir())
+    assert [path.name for path in stems] == sorted(f"{stem}.flac" for stem in STEMS)
+    # Ratio masks share the mixture out: up to rounding the stems add up to it (below bin F).
+    assert {soundfile.info(path).frames for path in stems} == {48_000}
+
+
+def test_force_publishes_against_the_gate(trained):
+    tarball = publish_with_scores(trained, "0.3.0", mixture_sdr=100.0, force=True, releases=Path("elsewhere"))
+    assert tarball == Path("elsewhere/0.3.0/tiny.tar.gz")
+    assert tarball.is_file()
+
+
+def test_more_steps_go_on_where_the_run_ended_and_score_the_model_anew(trained):
+    # Last of all: it changes the run.
+    run_id = trained.mlflow_run().info.run_id
+    made_from = next((trained.run.evaluation / "made_from").glob("*.json"))
+    scored_model = json.loads(made_from.read_text())["model"]
+    shards = states(Path("training_cache"), Path("validation_cache"))
+    assert trained.train(max_steps=5) == trained.run.path
+    assert trained.run.finished()["steps"] == 5
+    assert trained.run.finished()["mlflow_run_id"] == run_id
+    losses = trained.store.get_metric_history(run_id, "train_loss")
+    assert [metric.step for metric in losses] == [1, 2, 3, 4, 5]
+    assert json.loads(made_from.read_text())["model"] != scored_model
+    tfrecords = {file: time for file, time in shards.items() if file.suffix == ".tfrecord"}
+    assert {file: file.stat().st_mtime_ns for file in tfrecords} == tfrecords
+
+
+@pytest.mark.parametrize("num_channels", [1, 2])
+def test_spleeters_own_training_test(num_channels, tmp_path, monkeypatch):
+    """White noise, small spectrograms, ten steps: a model in model_dir that -p separates with."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(num_channels)
+    (tmp_path / "audio").mkdir()
+    rows = []
+    for song in range(2):
+        files = {name: f"song{song}_{name}.wav" for name in ("mix", "vocals", "other")}
+        for file in files.values():
+            noise = rng.uniform(-0.5, 0.5, (6 * 44100, num_channels)).astype(np.float32)
+            soundfile.write(tmp_path / "audio" / file, noise, 44100)
+        rows.append({**{f"{name}_path": file for name, file in files.items()}, "duration": 6.0})
+    with (tmp_path / "train.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["mix_path", "vocals_path", "other_path", "duration"])
+        writer.writeheader()
+        writer.writerows(rows)
+    config = {
+        "train_csv": "train.csv",
+        "validation_csv": "train.csv",
+        "model_dir": str(tmp_path / "model"),
+        "mix_name": "mix",
+        "instrument_list": ["vocals", "other"],
+        "sample_rate": 44100,
+        "frame_length": 4096,
+        "frame_step": 1024,
+        "T": 128,
+        "F": 128,
+        "n_channels": num_channels,
+        "chunk_duration": 4,
+        "n_chunks_per_song": 1,
+        "batch_size": 2,
+        "train_max_steps": 10,
+        "model": SMALL_UNET,
+    }
+    (tmp_path / "noise.json").write_text(json.dumps(config))
+
+    run = train("noise.json", data_dir=Path("audio"))
+
+    assert RunFolder(run).finished()["steps"] == 10
+    separator = Separator("noise.json")
+    assert separator.folder == tmp_path / "model"
+    stems = separator.separate(rng.uniform(-0.5, 0.5, (44100, num_channels)).astype(np.float32))
+    assert {name: stem.shape for name, stem in stems.items()} == {
+        "vocals": (44100, num_channels),
+        "other": (44100, num_channels),
+    }
+    assert all(np.isfinite(stem).all() and stem.any() for stem in stems.values())

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from flows.command import add_data_option, add_params_option, check_first, command_parser, run_command, set_up_process
+from flows.download import locate_with_bar
 from flows.inputs import check_ffmpeg, check_musdb_folder, songs_to_score
 from sepcore.output_folder import check_writable
-from sepcore.provider.resolve import locate_model
 
 
 def _arguments() -> argparse.Namespace:
@@ -28,7 +28,7 @@ def _arguments() -> argparse.Namespace:
 
 def _check(arguments: argparse.Namespace) -> None:
     check_ffmpeg()
-    config = locate_model(arguments.params).config
+    config = locate_with_bar(arguments.params).config
     if arguments.csv is not None:
         songs_to_score(arguments.csv, config, arguments.data)
     else:

@@ -52,9 +52,9 @@ from rich.console import Console  # noqa: E402
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from flows.download import locate_with_bar  # noqa: E402
 from flows.inputs import check_ffmpeg  # noqa: E402
 from sepcore.batch import Outcome, Song, find_songs, plan_batch, separate_song  # noqa: E402
-from sepcore.provider.resolve import locate_model  # noqa: E402
 from sepcore.separate_file import AudioOptions  # noqa: E402
 
 
@@ -71,7 +71,7 @@ def plan(paths: Sequence[Path], out: Path, params: str, *, filename_format: str,
     """Everything that can be refused before a model is loaded: paths, ffmpeg, model name, format, clashes, rights."""
     songs = find_songs(paths, out=out)
     check_ffmpeg()
-    instruments = locate_model(params).config.instruments
+    instruments = locate_with_bar(params).config.instruments
     return plan_batch(songs, out, instruments, filename_format=filename_format, codec=codec)
 
 

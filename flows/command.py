@@ -14,7 +14,7 @@ from flows.native_log import filter_native_log
 from sepcore.errors import StemworksError
 
 INTERRUPTED = 130
-_INTERRUPTED_LINE = "interrupted; what is finished is kept, the same command does the rest"
+_INTERRUPTED_LINE = "interrupted; what is finished is kept, nothing is half-written"
 _NO_PREFECT_API = "Failed to reach API"
 _VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", re.ASCII)
 

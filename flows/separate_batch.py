@@ -35,6 +35,8 @@ def _arguments() -> argparse.Namespace:
         parser.error(f"--offset is {arguments.offset:g}; give 0 or more seconds")
     if arguments.duration is not None and not 0 < arguments.duration < math.inf:
         parser.error(f"--duration is {arguments.duration:g}; give more than 0 seconds")
+    if arguments.bits != 16 and arguments.codec not in ("wav", "flac"):
+        parser.error(f"--bits is for wav and flac; {arguments.codec} takes --bitrate")
     if arguments.codec == "flac" and arguments.bits == 32:
         parser.error("flac holds 16 or 24 bits; give --bits 24, or -c wav for float")
     set_up_process(arguments.verbose)

@@ -1,5 +1,6 @@
 """The folder command as a Prefect flow: a task run per song."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from prefect import flow, unmapped
@@ -34,9 +35,9 @@ def separate_batch(
         filename_format: Spleeter's ``-f``.
         codec: Of the stems.
         mwf: Wiener filtering; None: as the config says.
-        options: What is read of each file and how stems are written; its codec is ``codec``.
+        options: What is read of each file and how stems are written; ``codec`` stands instead of its codec.
     """
     songs = plan(paths, out, params, filename_format=filename_format, codec=codec)
     separator = Separator(params, mwf=mwf)
-    chosen = options or AudioOptions(codec=codec)
+    chosen = replace(options or AudioOptions(), codec=codec)
     return results(separate_one.map(unmapped(separator), songs, unmapped(chosen)), "separate")

@@ -56,11 +56,23 @@ def read_config_text(descriptor: str | Path) -> tuple[str, str]:
             return shipped.read_text("utf-8"), shipped.name
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a config ({error}); give a JSON file.") from error
-    names = ", ".join(sorted(file.stem for file in config_folder().glob("*.json")))
     if path.is_dir():
+        names = ", ".join(_shipped_names())
         raise ConfigError(f"{path}: this folder has no config.json; give a run folder, a JSON file or one of {names}.")
-    raise ConfigError(
-        f"{descriptor}: no such model or file; give one of {names}, a JSON file, a release tarball or a run folder."
+    raise unknown_model(descriptor)
+
+
+def _shipped_names() -> list[str]:
+    return sorted(file.stem for file in config_folder().glob("*.json"))
+
+
+def unknown_model(descriptor: str | Path) -> ConfigError:
+    """The error that says which models there are, and which one was probably meant."""
+    near = difflib.get_close_matches(Path(descriptor).name.removesuffix(".json"), _shipped_names(), n=1, cutoff=0.9)
+    meant = f"did you mean {near[0]}? Or " if near else ""
+    return ConfigError(
+        f"{descriptor}: no such model or file; {meant}give one of {', '.join(_shipped_names())}, "
+        "a JSON file, a release tarball or a run folder."
     )
 
 

@@ -61,10 +61,15 @@ def check_no_clash(songs: dict[Path, dict[str, Path]]) -> None:
     for song, paths in songs.items():
         for path in paths.values():
             if written[str(path).casefold()] > 1:
-                others = [str(other) for other, theirs in songs.items() if other != song and path in theirs.values()]
+                clashing = str(path).casefold()
+                others = [
+                    str(other)
+                    for other, theirs in songs.items()
+                    if other != song and clashing in (str(their).casefold() for their in theirs.values())
+                ]
                 raise ConfigError(
-                    f"{song} and {', '.join(others) or 'another song'} would both write {path}; "
-                    "separate them into different folders, or put {foldername} into -f."
+                    f"{song} and {' and '.join(others)} would both write {path}; "
+                    "put {filename} and {foldername} into -f, or separate them into different folders."
                 )
             if path.resolve() in inputs:
                 raise ConfigError(f"{path} is an input and would be overwritten; choose another -o.")

@@ -89,6 +89,11 @@ def test_an_unknown_name_lists_the_known_ones():
         load_config("6stems")
 
 
+def test_a_name_with_a_slip_is_answered_with_the_one_meant():
+    with pytest.raises(ConfigError, match=r"^2stem: no such model or file; did you mean 2stems\?"):
+        load_config("2stem")
+
+
 def test_a_long_segment_is_fine_for_separation_and_refused_for_training():
     config = parse_config('{"T": 1024}', "long.json")
     with pytest.raises(ValueError, match="Raise chunk_duration or lower T"):

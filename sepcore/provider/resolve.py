@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sepcore.config import ModelConfig, config_folder
-from sepcore.config_file import is_archive, load_config, model_name
-from sepcore.errors import ProviderError
+from sepcore.config_file import is_archive, load_config, model_name, unknown_model
+from sepcore.errors import ConfigError, ProviderError
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.checksum import file_sha256, verified
 from sepcore.provider.download import PRETRAINED, OnProgress, Release, fetch_model
@@ -76,6 +76,8 @@ def _of_json(path: Path, on_progress: OnProgress | None) -> LocalModel:
 
 
 def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:
+    if descriptor.endswith(".json") or is_archive(Path(descriptor)):
+        raise unknown_model(descriptor)  # a file that is not there: no release has it
     name = descriptor.removeprefix("spleeter:")
     shipped = load_config(name) if _is_shipped(name) else None
     model_dir = (shipped and shipped.model_dir) or name
@@ -90,7 +92,17 @@ def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:
         if shipped:
             _whole_among([model_path() / slot for slot in slots], name)
         load_config(descriptor)  # says which names there are
-    folder = _downloaded(published, on_progress)
+    try:
+        folder = _downloaded(published, on_progress)
+    except ProviderError as error:
+        if published in PRETRAINED:
+            raise
+        if not shipped:  # most likely a typo
+            raise ConfigError(f"{unknown_model(descriptor)} Nor can it be fetched: {error}") from error
+        raise ProviderError(
+            f"{name}: no trained model in {model_path() / model_dir}, nor can it be fetched ({error}); "
+            f"train it: python -m flows.train -p {name}"
+        ) from error
     return LocalModel(name, _own_config(folder, name, shipped), folder)
 
 

@@ -207,7 +207,7 @@ def test_ctrl_c_ends_in_one_line_with_nothing_half_written(model, tmp_path, envi
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert stderr.splitlines()[-1] == "interrupted; what is finished is kept, the same command does the rest"
+    assert stderr.splitlines()[-1] == "interrupted; what is finished is kept, nothing is half-written"
     assert "Traceback" not in stderr
     assert stdout == ""
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]

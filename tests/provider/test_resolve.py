@@ -112,7 +112,7 @@ def test_a_shipped_model_that_nobody_publishes_must_be_trained(models):
 
 @pytest.mark.parametrize("descriptor", ["6stems", "../2stems", "spleeter:", "missing.json", "a/b.tar.gz"])
 def test_what_leads_nowhere_is_answered_with_what_there_is(descriptor):
-    with pytest.raises(ConfigError, match=r"no such model or file; give one of .*2stems, .*a JSON file"):
+    with pytest.raises(ConfigError, match=r"no such model or file; .*give one of .*2stems, .*a JSON file"):
         locate_model(descriptor)
 
 
@@ -217,3 +217,15 @@ def test_spleeters_real_tarball_is_fetched_from_a_mirror_and_verified(shared, mo
     monkeypatch.setenv("GITHUB_HOST", (shared / "models").as_uri())
     found = locate_model("2stems")
     assert names(found.folder) == sorted([*CHECKPOINT, "model.meta", ".probe"])
+
+
+def test_a_name_that_the_release_lacks_is_answered_with_what_there_is_here(monkeypatch, tmp_path):
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "checksum.json").write_text("{}")
+    monkeypatch.setenv("GITHUB_HOST", str(tmp_path / "mirror"))
+    with pytest.raises(ConfigError, match=r"^2stem: .*did you mean 2stems\?.*Nor can it be fetched: .*has no model"):
+        locate_model("2stem")
+    with pytest.raises(ProviderError, match=r"^musdb: no trained model in .*train it: python -m flows\.train -p musdb"):
+        locate_model("musdb")
+    with pytest.raises(ConfigError, match=r"^mine\.json: no such model or file; give one of [^:]*$"):
+        locate_model("mine.json")

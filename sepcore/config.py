@@ -137,7 +137,7 @@ class ModelConfig(StrictModel):
     """Chunks cached of each training song, spread evenly over it."""
     chunk_duration_s: PositiveFloat = Field(20.0, alias="chunk_duration")
     """Length of a cached chunk in seconds."""
-    separation_exponent: PositiveFloat = 2
+    separation_exponent: PositiveFloat = 2.0
     """Power of the estimates in the ratio masks: 1 amplitude, 2 Wiener-like."""
     mask_extension: Literal["zeros", "average"] = "zeros"
     """Masks above bin `F`: silence, or the frame's mean over the bins below."""

@@ -97,7 +97,7 @@ MISTAKES = {
     # What is separated
     "separate_batch nothing.wav -o out": r"nothing\.wav: no such file or folder; check the name\.",
     "separate_batch text -o out": r"text: no audio files in this folder; give one that has some, or name the files\.",
-    "separate_batch song.wav -o out -p 6stems": r"6stems: no such model or file; give one of .*2stems.*, a JSON file",
+    "separate_batch song.wav -o out -p 6stems": r"6stems: no such model or file; .*give one of .*2stems.*, a JSON file",
     "separate_batch song.wav -o out -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
     "separate_batch song.wav -o out -p broken.json": r"broken\.json: not valid JSON, line 1",
     "separate_batch song.wav -o out -p config.json": r"config\.json: no complete checkpoint .* train the model first",

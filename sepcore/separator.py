@@ -21,8 +21,8 @@ from sepcore.signal.wiener import wiener_filter
 
 _logger = logging.getLogger(__name__)
 
-# Wiener filtering estimates covariances over a window of this many seconds: all of an ordinary song, at four stems
-# about 8 GB at its peak; longer streams are filtered window by window.
+# Wiener filtering estimates covariances over a window of this many seconds: all of an ordinary song. Its memory grows
+# with the window, so longer streams are filtered window by window.
 MWF_WINDOW_S = 300.0
 
 

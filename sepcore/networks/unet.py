@@ -8,7 +8,7 @@ from keras import ops
 from sepcore.config import Activation, ModelConfig, UNetParams
 from sepcore.networks.instrument import InstrumentNetwork, he_uniform
 
-_DROPOUT_FREE_BATCH_NORM_EPSILON = 1e-3
+_BATCH_NORM_EPSILON = 1e-3
 _LEAKY_SLOPE = 0.2
 
 
@@ -41,14 +41,14 @@ class UNet(InstrumentNetwork):
             keras.layers.Conv2D(count, 5, strides=2, padding="same", kernel_initializer=initializer)
             for count in filters
         ]
-        self.down_norms = [keras.layers.BatchNormalization(epsilon=_DROPOUT_FREE_BATCH_NORM_EPSILON) for _ in filters]
+        self.down_norms = [keras.layers.BatchNormalization(epsilon=_BATCH_NORM_EPSILON) for _ in filters]
         # Spleeter builds a batch norm after the sixth convolution and never uses it; its checkpoints hold it.
         self.down_norms[-1].trainable = False
         self.up = [
             keras.layers.Conv2DTranspose(count, 5, strides=2, padding="same", kernel_initializer=initializer)
             for count in (*filters[-2::-1], 1)
         ]
-        self.up_norms = [keras.layers.BatchNormalization(epsilon=_DROPOUT_FREE_BATCH_NORM_EPSILON) for _ in filters]
+        self.up_norms = [keras.layers.BatchNormalization(epsilon=_BATCH_NORM_EPSILON) for _ in filters]
         self.last = keras.layers.Conv2D(
             num_channels, 4, dilation_rate=2, padding="same", kernel_initializer=initializer
         )

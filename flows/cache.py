@@ -30,7 +30,7 @@ from prefect import flow, unmapped  # noqa: E402
 from prefect.task_runners import ThreadPoolTaskRunner  # noqa: E402
 
 from flows.progress import results, say  # noqa: E402
-from sepcore.dataset.index import build_index  # noqa: E402
+from sepcore.dataset.cache.index import build_index  # noqa: E402
 from tasks.dataset import cache_song  # noqa: E402
 
 

@@ -46,8 +46,8 @@ from flows.progress import print_scores, results, say  # noqa: E402
 from sepcore import Separator  # noqa: E402
 from sepcore.atomic import write_text  # noqa: E402
 from sepcore.config import ModelConfig  # noqa: E402
+from sepcore.dataset.ingest.musdb import check_instruments, list_tracks  # noqa: E402
 from sepcore.dataset.manifest import TrackRow  # noqa: E402
-from sepcore.dataset.musdb import check_instruments, list_tracks  # noqa: E402
 from sepcore.errors import DatasetError  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
 from sepcore.evaluation.track_scores import read_track_scores, write_frames  # noqa: E402

@@ -43,7 +43,7 @@ from prefect import flow, unmapped  # noqa: E402
 from prefect.task_runners import ThreadPoolTaskRunner  # noqa: E402
 
 from flows.progress import results, say  # noqa: E402
-from sepcore.dataset.musdb import Split, check_instruments, list_tracks, write_manifests  # noqa: E402
+from sepcore.dataset.ingest.musdb import Split, check_instruments, list_tracks, write_manifests  # noqa: E402
 from tasks.dataset import ingest_song  # noqa: E402
 
 

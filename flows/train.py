@@ -70,7 +70,7 @@ from flows.ingest import ingest  # noqa: E402
 from flows.progress import TrainingProgress, print_scores, progress_bar, say  # noqa: E402
 from flows.publish import publish  # noqa: E402
 from sepcore.config_file import model_name  # noqa: E402
-from sepcore.dataset.index import read_index  # noqa: E402
+from sepcore.dataset.cache.index import read_index  # noqa: E402
 from sepcore.errors import GateRefused  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
 from sepcore.training.run_folder import RunFolder  # noqa: E402

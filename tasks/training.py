@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from sepcore.config import ModelConfig
 from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
-from sepcore.dataset.index import read_index
+from sepcore.dataset.cache.index import read_index
 from sepcore.training.model_dir import put_into_model_dir
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.trainer import fit

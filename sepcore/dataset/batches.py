@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sepcore.config import ModelConfig
-from sepcore.dataset.index import ChunkIndex
+from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.errors import DatasetError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
-from sepcore.dataset.fingerprint import song_fingerprint
+from sepcore.dataset.cache.fingerprint import song_fingerprint
 from sepcore.dataset.manifest import TrackRow
 from sepcore.evaluation.track_scores import save_track_scores, score_track, track_scores_path
 from sepcore.signal.audio_reader import read_waveform

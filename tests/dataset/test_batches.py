@@ -13,8 +13,8 @@ from sepcore.dataset.batches import (
     validation_batches,
     with_chunk_named,
 )
-from sepcore.dataset.index import build_index, read_index
-from sepcore.dataset.shards import write_shard
+from sepcore.dataset.cache.index import build_index, read_index
+from sepcore.dataset.cache.shards import write_shard
 from sepcore.errors import DatasetError
 from sepcore.signal.audio_reader import read_waveform
 from sepcore.signal.spectrogram import magnitude_spectrogram
@@ -151,7 +151,7 @@ def test_a_process_that_ends_in_the_middle_of_training_ends(config, index):
 from pathlib import Path
 from sepcore.config_file import parse_config
 from sepcore.dataset.batches import training_batches
-from sepcore.dataset.index import read_index
+from sepcore.dataset.cache.index import read_index
 config = parse_config({config.to_json()!r}, "test")
 batches = iter(training_batches(read_index(Path({str(index.folder)!r}), config), config))
 next(batches)

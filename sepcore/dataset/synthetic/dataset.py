@@ -12,9 +12,9 @@ import scipy.signal
 from numpy.typing import NDArray
 
 from sepcore.atomic import atomic_folder, remove_leftovers, write_text
-from sepcore.dataset.synthetic_instruments import bass_sound, drum_sounds, other_sound, piano_sound, place
-from sepcore.dataset.synthetic_score import compose
-from sepcore.dataset.synthetic_voice import sing
+from sepcore.dataset.synthetic.instruments import bass_sound, drum_sounds, other_sound, piano_sound, place
+from sepcore.dataset.synthetic.score import compose
+from sepcore.dataset.synthetic.voice import sing
 
 # Songs written by another version of the generator are written anew.
 _VERSION = 1

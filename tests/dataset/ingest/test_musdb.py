@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from sepcore.config import ModelConfig
+from sepcore.dataset.ingest.musdb import check_instruments, ingest_musdb, ingest_track, list_tracks
 from sepcore.dataset.manifest import load_manifest
-from sepcore.dataset.musdb import check_instruments, ingest_musdb, ingest_track, list_tracks
 from sepcore.dataset.synthetic import write_dataset
 from sepcore.errors import DatasetError
 

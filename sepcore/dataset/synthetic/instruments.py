@@ -9,7 +9,7 @@ import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
 
-from sepcore.dataset.synthetic_score import Note
+from sepcore.dataset.synthetic.score import Note
 
 Waveform = NDArray[np.float32]
 _BLOCK = 256

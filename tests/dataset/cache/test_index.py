@@ -3,8 +3,8 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from sepcore.dataset.index import build_index, read_index
-from sepcore.dataset.shards import read_records, write_shard
+from sepcore.dataset.cache.index import build_index, read_index
+from sepcore.dataset.cache.shards import read_records, write_shard
 from sepcore.errors import DatasetError
 from tests.dataset.conftest import write_noise_song
 

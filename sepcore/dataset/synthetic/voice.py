@@ -7,7 +7,7 @@ import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
 
-from sepcore.dataset.synthetic_score import Note
+from sepcore.dataset.synthetic.score import Note
 
 # Formants of an adult's a, e, i, o, u in Hz (Peterson and Barney, 1952), with two higher ones that hardly move.
 _VOWELS_HZ = np.array(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sepcore.atomic import atomic_path, write_text
 from sepcore.config import ModelConfig
-from sepcore.dataset.chunks import Chunk, compute_chunks
-from sepcore.dataset.fingerprint import song_fingerprint
+from sepcore.dataset.cache.chunks import Chunk, compute_chunks
+from sepcore.dataset.cache.fingerprint import song_fingerprint
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 

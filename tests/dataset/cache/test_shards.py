@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from sepcore.dataset.fingerprint import song_fingerprint
-from sepcore.dataset.shards import read_records, write_shard
+from sepcore.dataset.cache.fingerprint import song_fingerprint
+from sepcore.dataset.cache.shards import read_records, write_shard
 from sepcore.errors import AudioDecodeError, DatasetError
 
 
@@ -37,7 +37,7 @@ def test_writing_again_gives_the_same_bytes(config, write_song, tmp_path):
 def test_a_complete_shard_is_returned_without_decoding_the_song_again(config, write_song, tmp_path, monkeypatch):
     row = write_song("song")
     first = write_shard(row, config, tmp_path, num_chunks=2)
-    monkeypatch.setattr("sepcore.dataset.shards.compute_chunks", None)
+    monkeypatch.setattr("sepcore.dataset.cache.shards.compute_chunks", None)
     again = write_shard(row, config, tmp_path, num_chunks=2)
     assert again == dataclasses.replace(first, reused=True)
     assert read_records(again) == read_records(first)

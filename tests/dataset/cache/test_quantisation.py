@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sepcore.dataset.quantisation import decode, encode
+from sepcore.dataset.cache.quantisation import decode, encode
 
 
 @pytest.fixture

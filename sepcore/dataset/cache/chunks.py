@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config import ModelConfig
+from sepcore.dataset.cache.quantisation import encode
 from sepcore.dataset.manifest import TrackRow
-from sepcore.dataset.quantisation import encode
 from sepcore.errors import DatasetError
 from sepcore.signal.audio_reader import probe_audio, read_waveform
 from sepcore.signal.spectrogram import magnitude_spectrogram

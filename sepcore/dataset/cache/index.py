@@ -9,8 +9,8 @@ from typing import Any
 
 from sepcore.atomic import atomic_path
 from sepcore.config import ModelConfig
-from sepcore.dataset.fingerprint import chunk_settings
-from sepcore.dataset.shards import ChunkRecord, ShardRef, read_records, record_from_fields
+from sepcore.dataset.cache.fingerprint import chunk_settings
+from sepcore.dataset.cache.shards import ChunkRecord, ShardRef, read_records, record_from_fields
 from sepcore.errors import DatasetError
 
 _FILE_NAME = "index.parquet"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.io.wavfile
 
-from sepcore.dataset.chunks import chunk_starts, compute_chunks
-from sepcore.dataset.quantisation import decode
+from sepcore.dataset.cache.chunks import chunk_starts, compute_chunks
+from sepcore.dataset.cache.quantisation import decode
 from sepcore.errors import AudioDecodeError, DatasetError
 
 

@@ -1,0 +1,1 @@
+"""From the songs of a manifest to shards of cached spectrograms."""

@@ -1,0 +1,1 @@
+"""From the files of a multitrack set to manifests."""

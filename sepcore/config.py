@@ -2,111 +2,35 @@
 
 import hashlib
 import json
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    SerializeAsAny,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 
-Activation = Literal["LeakyReLU", "ReLU", "ELU"]
+from sepcore.config_network import NetworkConfig, StrictModel
 
 
-class StrictModel(BaseModel):
-    """Base of all configs: frozen, no unknown keys, no silent conversion of types."""
+class AugmentationConfig(StrictModel):
+    """The ``augmentation`` key: how training examples are varied. All off by default, as in Spleeter."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        validate_by_name=True,
-        validate_by_alias=True,
-        use_attribute_docstrings=True,  # the field's docstring is its line in the README's table and in Prefect's form
-    )
-
-
-class UNetParams(StrictModel):
-    """``model.params`` of ``unet.unet`` and ``unet.softmax_unet``."""
-
-    conv_n_filters: Annotated[tuple[PositiveInt, ...], Field(min_length=6, max_length=6)] = (16, 32, 64, 128, 256, 512)
-    """Filters of the six levels of the encoder; the decoder mirrors them."""
-    conv_activation: Activation = "LeakyReLU"
-    """Activation of the encoder (LeakyReLU with slope 0.2)."""
-    deconv_activation: Activation = "ReLU"
-    """Activation of the decoder."""
-
-    @property
-    def downsampling(self) -> int:
-        """By how much the deepest level is smaller than the input, along frames and bins."""
-        return 1 << len(self.conv_n_filters)
-
-
-class BLSTMParams(StrictModel):
-    """``model.params`` of ``blstm.blstm``."""
-
-    lstm_units: PositiveInt = 250
-    """Units of each direction of the three LSTM layers."""
-
-    @property
-    def downsampling(self) -> int:
-        """A recurrent network takes any number of frames and bins."""
-        return 1
-
-
-# What `model.params` may hold, by `model.type`. `sepcore.networks.registry.register_network` adds to it.
-NETWORK_PARAMS: dict[str, type[BaseModel]] = {
-    "unet.unet": UNetParams,
-    "unet.softmax_unet": UNetParams,
-    "blstm.blstm": BLSTMParams,
-}
-
-
-def _params_class(network_type: str) -> type[BaseModel]:
-    if network_type not in NETWORK_PARAMS:
-        # A package of the user's may bring networks: its entry point registers them when loaded.
-        for entry_point in entry_points(group="stemworks.networks"):
-            entry_point.load()()
-    if network_type not in NETWORK_PARAMS:
-        known = ", ".join(sorted(NETWORK_PARAMS))
-        raise ValueError(f"type is {network_type!r}; expected one of {known}. See sepcore.networks.register_network.")
-    return NETWORK_PARAMS[network_type]
-
-
-class NetworkConfig(StrictModel):
-    """The ``model`` key: which network, and its parameters."""
-
-    type: str = "unet.unet"
-    """``unet.unet``, ``unet.softmax_unet``, ``blstm.blstm`` or a registered network of your own."""
-    params: SerializeAsAny[BaseModel] = Field(default_factory=UNetParams)
-    """The network's own parameters."""
-
-    @field_validator("type")
-    @classmethod
-    def _type_is_known(cls, value: str) -> str:
-        _params_class(value)
-        return value
-
-    @field_validator("params", mode="before")
-    @classmethod
-    def _params_fit_the_type(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, BaseModel) or "type" not in info.data:
-            return value
-        return _params_class(info.data["type"]).model_validate_json(json.dumps(value))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _params_default_to_the_types_own(cls, value: Any) -> Any:
-        return {**value, "params": value.get("params", {})} if isinstance(value, dict) else value
+    gain_db: NonNegativeFloat = 0.0
+    """Each stem's level is changed by up to so many dB."""
+    channel_swap: bool = False
+    """Half of the examples have their channels in reverse order."""
+    remix: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the examples whose stems come from different songs."""
+    pitch_shift: Annotated[float, Field(ge=0, le=12)] = 0.0
+    """Pitch is shifted by up to so many semitones (Spleeter's own: 1)."""
+    time_stretch: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Tempo is changed by up to this share (Spleeter's own: 0.1)."""
 
 
 class ModelConfig(StrictModel):
@@ -157,6 +81,14 @@ class ModelConfig(StrictModel):
     """Folder of the training shards."""
     validation_cache: str = "validation_cache"
     """Folder of the validation shards."""
+    cache_format: Literal["tfrecord", "parquet"] = "tfrecord"
+    """Form of the shards: TFRecord, or Parquet (zstd), which pandas, Dask and Spark read (own key)."""
+    cache_dtype: Literal["uint8", "float16"] = "uint8"
+    """How magnitudes are cached: a byte on Spleeter's scale of 100 dB, or twice that without its rounding (own key)."""
+    instrument_mapping: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Recordings that ingest adds up to an instrument, as `{"other": ["piano", "guitar"]}` (own key)."""
+    augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
+    """How training examples are varied; all off by default, as in Spleeter (own key)."""
     optimizer: Literal["Adam", "Adadelta", "SGD"] = "Adam"
     """Optimizer, with TensorFlow 1's constants."""
     learning_rate: PositiveFloat = 1e-4
@@ -186,6 +118,26 @@ class ModelConfig(StrictModel):
         if unusable:
             raise ValueError(f"{unusable[0]!r} cannot be the name of a stem: it becomes a file name; use letters.")
         return value
+
+    @field_validator("instrument_mapping")
+    @classmethod
+    def _mapping_names_recordings(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        faulty = [name for name, parts in value.items() if not parts or len(set(parts)) < len(parts)]
+        if faulty:
+            raise ValueError(
+                f"{faulty[0]!r} is mapped to {list(value[faulty[0]])}; name one recording or more, each once."
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _mapping_is_of_known_instruments(self) -> Self:
+        unknown = [name for name in self.instrument_mapping if name not in self.instruments]
+        if unknown:
+            raise ValueError(
+                f"instrument_mapping has {unknown[0]!r}, which instrument_list has not; "
+                f"map one of {', '.join(self.instruments)}."
+            )
+        return self
 
     @model_validator(mode="after")
     def _mixture_is_no_stem(self) -> Self:
@@ -263,8 +215,8 @@ class ModelConfig(StrictModel):
         """Twelve hex digits of what decides the weights: not paths, lengths of training, logging or masks."""
         elsewhere = {
             "model_dir", "train_csv", "validation_csv", "test_csv", "training_cache", "validation_cache",
-            "train_max_steps", "save_checkpoints_steps", "save_summary_steps", "throttle_secs",
-            "separation_exponent", "mask_extension", "mwf",
+            "cache_format", "instrument_mapping", "train_max_steps", "save_checkpoints_steps", "save_summary_steps",
+            "throttle_secs", "separation_exponent", "mask_extension", "mwf",
         }  # fmt: skip
         kept = self.model_dump(mode="json", exclude=elsewhere)
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]

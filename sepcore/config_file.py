@@ -116,7 +116,7 @@ def _one_line(detail: Any, model: type[BaseModel]) -> str:
         known = _keys(model)
         if location[0] == "model":
             # pydantic names the nested class' key; its siblings are in the error's own input, not at hand here.
-            from sepcore.config import NETWORK_PARAMS, NetworkConfig
+            from sepcore.config_network import NETWORK_PARAMS, NetworkConfig
 
             known = _keys(NetworkConfig) + [name for params in NETWORK_PARAMS.values() for name in _keys(params)]
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)

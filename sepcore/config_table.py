@@ -7,12 +7,14 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from sepcore.config import BLSTMParams, ModelConfig, UNetParams
+from sepcore.config import AugmentationConfig, ModelConfig
+from sepcore.config_network import BLSTMParams, UNetParams
 
 
 def config_table() -> str:
     """A Markdown table: every key, its default, what it means; the networks' own parameters at the end."""
     rows = ["| key | default | meaning |", "| --- | --- | --- |", *_rows(ModelConfig)]
+    rows += _rows(AugmentationConfig, "augmentation.")
     rows += _rows(UNetParams, "model.params.") + _rows(BLSTMParams, "model.params.")
     return "\n".join(rows) + "\n"
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sepcore.config import NETWORK_PARAMS, ModelConfig
+from sepcore.config import ModelConfig
+from sepcore.config_network import NETWORK_PARAMS
 
 # Type -> "module:function", imported when a network is built: the registry itself loads no Keras.
 _BUILDERS: dict[str, str | Callable[..., Any]] = {

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from sepcore.config import NETWORK_PARAMS, StrictModel
+from sepcore.config_network import NETWORK_PARAMS, StrictModel
 from sepcore.networks import registry
 from sepcore.networks.registry import build_network, register_network
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, randomise, small_config

@@ -2,18 +2,19 @@
 
 import json
 import logging
-from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.errors import AudioDecodeError
 from sepcore.signal.channels import to_channels
-from sepcore.signal.ffmpeg import FfmpegProcess, file_url, last_meaningful_line, run_ffprobe
+from sepcore.signal.decoder import Blocks, decode_directly, decode_with_ffmpeg, float_graph
+from sepcore.signal.ffmpeg import file_url, last_meaningful_line, run_ffprobe
+from sepcore.signal.sndfile import probe_sndfile
 
 logger = logging.getLogger(__name__)
 
@@ -94,11 +95,14 @@ def read_blocks(
     duration_s: float | None = None,
     stream: int = 0,
     block_samples: int = 441_000,
-) -> Generator[NDArray[np.float32], None, None]:
+) -> Blocks:
     """Decode a file in blocks, in memory that does not depend on its length.
 
     A mono file gives each channel at its own level. One with more channels than two is downmixed by ffmpeg's matrix for
     its layout, scaled so that it cannot exceed full scale, which is logged. For one channel the two are averaged.
+
+    Sound wav, w64, rf64, aiff and flac files of which nothing has to be resampled or downmixed are read without ffmpeg,
+    which would give the same samples.
 
     Args:
         path: Anything that ffmpeg reads, video too.
@@ -117,14 +121,15 @@ def read_blocks(
     Raises:
         AudioDecodeError: at once if the file is missing or not audio (see `probe_audio`) or cannot be brought to
             ``num_channels``; while reading if ffmpeg fails, finds no sample or finds one that is NaN or infinite.
-        FfmpegMissing: if there is no ffmpeg.
+        FfmpegMissing: if there is no ffmpeg, and the file needs it.
         ValueError: if ``offset_s`` or ``duration_s`` is out of range.
     """
     if offset_s < 0:
         raise ValueError(f"offset_s is {offset_s}; expected >= 0 seconds")
     if duration_s is not None and duration_s <= 0:
         raise ValueError(f"duration_s is {duration_s}; expected > 0 seconds, or None for the whole file")
-    channels = probe_audio(path, stream=stream).num_channels
+    direct = None if stream else probe_sndfile(path)
+    channels = direct.num_channels if direct else probe_audio(path, stream=stream).num_channels
     downmix = channels > 2 and channels != num_channels
     decoded_channels = 2 if downmix else channels
     if num_channels > 2 and decoded_channels not in (1, num_channels):
@@ -134,20 +139,19 @@ def read_blocks(
     if downmix:
         logger.info("%s: %d channels downmixed to stereo", path, channels)
     run_up_s = min(offset_s, _RUN_UP_S)
-    seek = {"ss": f"{offset_s - run_up_s:.6f}"} if offset_s > run_up_s else {}
-    length = {} if duration_s is None else {"t": f"{run_up_s + duration_s:.6f}"}
-    layout = {"af": _DOWNMIX} if downmix else {"ac": decoded_channels}
-    graph = ffmpeg.input(file_url(path), **seek)[f"a:{stream}"].output(
-        "pipe:", format="f32le", acodec="pcm_f32le", ar=sample_rate, **layout, **length
-    )
-    return _decode(
-        path,
-        graph,
-        decoded_channels,
-        num_channels,
-        skip=round(run_up_s * sample_rate),
-        block_samples=block_samples,
-    )
+    run_up = round(run_up_s * sample_rate)
+    if direct and direct.sample_rate == sample_rate and not downmix:
+        start = round(offset_s * sample_rate)
+        # Rounded as ffmpeg does, which is told the length of run-up and excerpt together.
+        length = None if duration_s is None else round((run_up_s + duration_s) * sample_rate) - run_up
+        blocks = decode_directly(path, direct, start=start, num_samples=length, block_samples=block_samples)
+    else:
+        seek = {"ss": f"{offset_s - run_up_s:.6f}"} if offset_s > run_up_s else {}
+        options: dict[str, Any] = {} if duration_s is None else {"t": f"{run_up_s + duration_s:.6f}"}
+        options |= {"af": _DOWNMIX} if downmix else {"ac": decoded_channels}
+        graph = float_graph(path, sample_rate=sample_rate, options=options, stream=stream, seek=seek)
+        blocks = decode_with_ffmpeg(path, graph, decoded_channels, skip=run_up, block_samples=block_samples)
+    return _finite(path, blocks, num_channels)
 
 
 def read_waveform(
@@ -171,27 +175,42 @@ def read_waveform(
     return np.concatenate(list(blocks))
 
 
-def _decode(
-    path: Path, graph: Any, channels: int, num_channels: int, *, skip: int, block_samples: int
-) -> Generator[NDArray[np.float32], None, None]:
-    """Blocks of what ``graph`` sends in ``channels``, without the first ``skip`` samples, in ``num_channels``."""
-    total = 0
-    with FfmpegProcess(graph, feed=False) as process:
-        process.pipe.read(skip * channels * np.dtype(np.float32).itemsize)
-        while True:
-            block = np.empty((block_samples, channels), "<f4")
-            num_bytes = process.pipe.readinto(block.data.cast("B"))  # type: ignore[attr-defined]
-            block = block[: num_bytes // (channels * block.itemsize)]
-            if not len(block):
-                break
+@dataclass(frozen=True)
+class NativeAudio:
+    """A file's samples as they are.
+
+    Attributes:
+        sample_rate: The file's own, in Hz.
+        num_channels: The file's own, any number.
+        blocks: A generator of float32 ``(block_samples, num_channels)``, the last one shorter; at least one. NaN and
+            infinite samples are let through. Closing it early ends ffmpeg.
+    """
+
+    sample_rate: int
+    num_channels: int
+    blocks: Blocks
+
+
+def open_native(path: Path, *, stream: int = 0, block_samples: int = 441_000) -> NativeAudio:
+    """Open a file at its own rate and in its own channels: nothing is resampled, downmixed or refused for its values.
+
+    Arguments and errors are as in `read_blocks`; until ``blocks`` is asked for one, nothing runs and no file is open.
+    """
+    if not stream and (direct := probe_sndfile(path)):
+        blocks = decode_directly(path, direct, start=0, num_samples=None, block_samples=block_samples)
+        return NativeAudio(direct.sample_rate, direct.num_channels, blocks)
+    info = probe_audio(path, stream=stream)
+    # The number of channels is not asked for: ffmpeg would mix a layout that is not its usual one for that number.
+    graph = float_graph(path, sample_rate=info.sample_rate, options={}, stream=stream)
+    blocks = decode_with_ffmpeg(path, graph, info.num_channels, skip=0, block_samples=block_samples)
+    return NativeAudio(info.sample_rate, info.num_channels, blocks)
+
+
+def _finite(path: Path, blocks: Blocks, num_channels: int) -> Blocks:
+    """The blocks in ``num_channels``; AudioDecodeError at a sample that is not finite."""
+    with closing(blocks):
+        for block in blocks:
             if not np.isfinite(block).all():
                 raise AudioDecodeError(f"{path}: has samples that are NaN or infinite; export it again without them")
-            total += len(block)
             # Not left to ffmpeg, which makes doubled mono 3 dB quieter and averaged stereo 3 dB louder.
             yield to_channels(block, num_channels)
-        if failure := process.failure():
-            raise AudioDecodeError(f"{path}: cannot be decoded: {failure}")
-        if not total:
-            raise AudioDecodeError(f"{path}: holds no audio{' after the offset' if skip else ''}")
-        if complaint := process.last_line():
-            logger.warning("%s: is damaged, ffmpeg read what it could; its last message: %s", path, complaint)

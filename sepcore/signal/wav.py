@@ -25,6 +25,8 @@ def wav_header(data_bytes: int, *, sample_rate: int, num_channels: int, bits: in
     tag = _IEEE_FLOAT if bits == 32 else _PCM
     layout = struct.pack("<HHIIHH", tag, num_channels, sample_rate, sample_rate * frame_bytes, frame_bytes, bits)
     body = b"fmt " + struct.pack("<I", len(layout)) + layout
+    if bits == 32:  # all formats but integers say how long they are once more
+        body += struct.pack("<4sII", b"fact", 4, min(data_bytes // frame_bytes, _LARGEST))
     lengths_bytes = struct.calcsize("<QQQI")
     riff_bytes = 4 + 8 + lengths_bytes + len(body) + 8 + data_bytes + data_bytes % 2
     if riff_bytes <= _LARGEST:

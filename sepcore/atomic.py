@@ -2,7 +2,10 @@
 
 import os
 import shutil
+import socket
+import time
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,11 +13,14 @@ from pathlib import Path
 import psutil
 
 _PREFIX = ".tmp"
+# Machines may share the folder: whether a process is alive is known of this one's only.
+_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+_ABANDONED_S = 86_400
 
 
 def _temporary_name(path: Path) -> Path:
     # Short whatever the length of the real name; the suffix stays, since ffmpeg chooses the format by it.
-    return path.parent / f"{_PREFIX}-{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}"
+    return path.parent / f"{_PREFIX}-{os.getpid()}.{_HOST}-{uuid.uuid4().hex[:8]}{path.suffix}"
 
 
 @contextmanager
@@ -83,11 +89,24 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files and folders that dead processes left in ``folder`` (not below it)."""
+    """Remove the temporary files and folders that dead processes left in ``folder`` (not below it).
+
+    Those of other machines that share the folder are removed when they have not changed for a day.
+    """
     for leftover in folder.glob(f"{_PREFIX}-*"):
-        pid = leftover.name.split("-")[1]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+        if _is_abandoned(leftover):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
+
+
+def _is_abandoned(leftover: Path) -> bool:
+    pid, _, host = leftover.name.split("-")[1].partition(".")
+    if not pid.isdigit():
+        return False
+    if host in ("", _HOST):
+        return not psutil.pid_exists(int(pid))
+    with suppress(FileNotFoundError):  # its process has just finished
+        return time.time() - leftover.stat().st_mtime > _ABANDONED_S
+    return False

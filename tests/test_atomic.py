@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,14 @@ def test_only_what_dead_processes_left_is_removed(tmp_path):
 
 def test_leftovers_of_a_folder_that_is_not_there_are_none(tmp_path):
     remove_leftovers(tmp_path / "missing")
+
+
+def test_what_another_machine_writes_into_a_shared_folder_is_left_alone_for_a_day(tmp_path):
+    foreign = tmp_path / ".tmp-999999999.00000000-0123abcd.wav"
+    foreign.touch()
+    remove_leftovers(tmp_path)
+    assert foreign.exists()
+    yesterday = time.time() - 86_500
+    os.utime(foreign, (yesterday, yesterday))
+    remove_leftovers(tmp_path)
+    assert not foreign.exists()

@@ -1,23 +1,17 @@
-"""Progress bars and tables on the terminal."""
+"""Progress of Prefect's tasks and of a training, and its scores, on the terminal."""
 
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from prefect.futures import PrefectFuture
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
+from flows.terminal import progress_bar
 from sepcore.evaluation.scores import ScoreSummary
 
 Result = TypeVar("Result")
-
-
-def progress_bar() -> Progress:
-    """A bar on stderr: what, how many of how many, time gone and left."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    return Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True))
 
 
 def results(futures: Sequence[PrefectFuture[Result]], description: str) -> list[Result]:
@@ -56,9 +50,3 @@ def print_scores(summary: ScoreSummary) -> None:
         gain = scores.sdr - scores.mixture_sdr
         table.add_row(stem, f"{scores.mixture_sdr:.2f}", f"{scores.sdr:.2f}", f"{gain:+.2f}")
     Console().print(table)
-
-
-def say(lines: Iterable[str]) -> None:
-    """Lines for the user on stdout."""
-    sys.stdout.writelines(f"{line}\n" for line in lines)
-    sys.stdout.flush()

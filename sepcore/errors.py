@@ -51,3 +51,9 @@ class GateRefused(StemworksError):
 
 class TrainingError(StemworksError):
     """Training cannot start or go on."""
+
+
+class SongsFailed(StemworksError):
+    """Some songs of many could not be worked on; the others are done and kept."""
+
+    exit_code = 1

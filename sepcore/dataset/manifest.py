@@ -3,15 +3,17 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
+from sepcore.dataset.csv_records import Record, read_columns, read_records
 from sepcore.errors import DatasetError
 
-_SHOWN_ROWS = 5
+_SHOWN_FAULTS = 5
 # Files of these names say nothing about the song; its folder does, as in MUSDB18-HQ.
 _MIXTURE_FILE_NAMES = {"mix", "mixture"}
 
@@ -39,8 +41,31 @@ class TrackRow:
         return (self.mixture, *(path for _, path in self.stems))
 
 
-def load_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None = None) -> list[TrackRow]:
-    """Read the songs that a CSV lists.
+@dataclass(frozen=True)
+class RowFault:
+    """Why a row of a manifest cannot be a song.
+
+    Attributes:
+        number: The row; the first song is row 1.
+        reason: What was found, in one line.
+        cure: How to mend it; the same text for all rows with the same kind of fault.
+    """
+
+    number: int
+    reason: str
+    cure: str
+
+
+@dataclass(frozen=True)
+class ManifestScan:
+    """What a manifest lists: the rows that lead to files, by number, and what is wrong with the others."""
+
+    rows: tuple[tuple[int, TrackRow], ...]
+    faults: tuple[RowFault, ...]
+
+
+def scan_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None = None) -> ManifestScan:
+    """Read the songs that a CSV lists, and find the rows that list none; no audio is decoded.
 
     Args:
         csv_path: CSV with the columns ``<mix_name>_path``, ``<instrument>_path`` for each instrument, and ``duration``
@@ -49,31 +74,46 @@ def load_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None 
         data_dir: Folder of the relative paths in the CSV (Spleeter's ``-d``); None: the CSV's own folder.
 
     Returns:
-        The songs in the order of the rows; none for a CSV that has only its header.
+        Both in the order of the rows; a row is either a song or has one fault or more. Nothing for a CSV that has only
+        its header.
 
     Raises:
-        DatasetError: no such CSV, columns missing, or rows with an empty path, a missing file or an impossible
-            duration; they are named by number, the first song being row 1.
+        DatasetError: no such CSV, one that cannot be read, or columns missing or there twice.
     """
-    records = _read_records(csv_path, _columns(config))
     folder = csv_path.parent if data_dir is None else data_dir
-    problems: list[str] = []
-    rows: list[TrackRow] = []
+    num_columns = len(read_columns(csv_path))
+    rows: list[tuple[int, TrackRow]] = []
+    faults: list[RowFault] = []
     names: set[str] = set()
-    for number, record in enumerate(records, start=1):
-        faults = _faults(record, config, folder)
-        problems += [f"row {number}: {fault}" for fault in faults]
-        if not faults:
-            mixture, *stems = (folder / record[column] for column in _path_columns(config))
+    for record in read_records(csv_path, _columns(config)):
+        found = [RowFault(record.number, *fault) for fault in _faults(record, num_columns, config, folder)]
+        faults += found
+        if not found:
+            mixture, *stems = (folder / record.values[column] for column in _path_columns(config))
             name = _unique(_song_name(mixture, config), names)
             names.add(name)
             paired = tuple(zip(config.instruments, stems, strict=True))
-            rows.append(TrackRow(name, mixture, paired, float(record["duration"])))
-    if problems:
-        more = f"; and {len(problems) - _SHOWN_ROWS} more" if len(problems) > _SHOWN_ROWS else ""
+            rows.append((record.number, TrackRow(name, mixture, paired, float(record.values["duration"]))))
+    return ManifestScan(tuple(rows), tuple(faults))
+
+
+def load_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None = None) -> list[TrackRow]:
+    """Read the songs of a CSV all of whose rows must be right; arguments as for `scan_manifest`.
+
+    Returns:
+        The songs in the order of the rows; none for a CSV that has only its header.
+
+    Raises:
+        DatasetError: as `scan_manifest`, and for rows with an empty path, a missing file or an impossible duration;
+            they are named by number, the first song being row 1.
+    """
+    scan = scan_manifest(csv_path, config, data_dir=data_dir)
+    if scan.faults:
+        shown = "; ".join(f"row {fault.number}: {fault.reason}" for fault in scan.faults[:_SHOWN_FAULTS])
+        more = f"; and {len(scan.faults) - _SHOWN_FAULTS} more" if len(scan.faults) > _SHOWN_FAULTS else ""
         cure = "Paths are relative to the CSV's folder or to -d/--data."
-        raise DatasetError(f"{csv_path}: {'; '.join(problems[:_SHOWN_ROWS])}{more}. {cure}")
-    return rows
+        raise DatasetError(f"{csv_path}: {shown}{more}. {cure}")
+    return [row for _, row in scan.rows]
 
 
 def save_manifest(csv_path: Path, rows: Iterable[TrackRow], config: ModelConfig) -> None:
@@ -89,6 +129,38 @@ def save_manifest(csv_path: Path, rows: Iterable[TrackRow], config: ModelConfig)
     write_text(csv_path, text.getvalue())
 
 
+def manifest_template(config: ModelConfig) -> str:
+    """The text of an example CSV for a config: its columns, and two songs that are not there."""
+    lines = [",".join(_columns(config))]
+    for song, duration_s in (("First song", 215.3), ("Second song", 187.0)):
+        files = [f"{song}/{name}.wav" for name in (config.mix_name, *config.instruments)]
+        lines.append(",".join([*files, str(duration_s)]))
+    return "\n".join(lines) + "\n"
+
+
+def check_columns(csv_path: Path, config: ModelConfig) -> None:
+    """Refuse a CSV that cannot be read or lacks a column, without looking at its rows; errors as of `scan_manifest`."""
+    next(read_records(csv_path, _columns(config)), None)
+
+
+def manifest_signals(csv_path: Path) -> tuple[str, tuple[str, ...]]:
+    """The mixture's and the instruments' names, by a CSV's own columns (``<name>_path``).
+
+    Raises:
+        DatasetError: as `scan_manifest`; or not just one of ``mix`` and ``mixture`` is there, or no instrument.
+    """
+    columns = read_columns(csv_path)
+    names = [column.removesuffix("_path") for column in columns if column.endswith("_path")]
+    mixtures = [name for name in names if name in _MIXTURE_FILE_NAMES]
+    instruments = tuple(dict.fromkeys(name for name in names if name not in _MIXTURE_FILE_NAMES))
+    if len(mixtures) != 1 or not instruments:
+        raise DatasetError(
+            f"{csv_path}: needs one column mix_path (or mixture_path) and an <instrument>_path for each instrument; "
+            f"it has {', '.join(columns) or 'none'}. Rename them, or name the config with -p."
+        )
+    return mixtures[0], instruments
+
+
 def _path_columns(config: ModelConfig) -> list[str]:
     return [f"{name}_path" for name in (config.mix_name, *config.instruments)]
 
@@ -97,36 +169,47 @@ def _columns(config: ModelConfig) -> list[str]:
     return [*_path_columns(config), "duration"]
 
 
-def _read_records(csv_path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    try:
-        # Spreadsheet programs put a byte order mark in front; utf-8-sig reads with and without.
-        with csv_path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            present = [name.strip() for name in reader.fieldnames or ()]
-            reader.fieldnames = present
-            records = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DatasetError(f"{csv_path}: cannot be read as a manifest ({reason}); give a CSV file in UTF-8.") from error
-    missing = [column for column in columns if column not in present]
-    if missing:
-        raise DatasetError(
-            f"{csv_path}: lacks the column(s) {', '.join(missing)}; it has {', '.join(present) or 'none'}. "
-            f"The model needs {', '.join(columns)}."
-        )
-    return [{column: record[column].strip() for column in columns} for record in records]
-
-
-def _faults(record: dict[str, str], config: ModelConfig, folder: Path) -> list[str]:
-    faults = []
+def _faults(record: Record, num_columns: int, config: ModelConfig, folder: Path) -> Iterator[tuple[str, str]]:
+    """Reason and cure of all that is wrong with a record."""
+    if record.num_fields > num_columns:
+        cure = 'Put a name that has a comma in quotation marks ("), and write decimals with a point.'
+        yield f"has {record.num_fields} fields, the header has {num_columns}", cure
+        return
     for column in _path_columns(config):
-        if not record[column]:
-            faults.append(f"{column} is empty")
-        elif not (folder / record[column]).is_file():
-            faults.append(f"{column}: no file {folder / record[column]}")
-    if not _is_duration(record["duration"]):
-        faults.append(f"duration is {record['duration']!r}, expected seconds > 0")
-    return faults
+        if fault := _path_fault(record.values[column], folder):
+            reason, cure = fault
+            yield f"{column}{reason}", cure
+    duration = record.values["duration"]
+    if not _is_duration(duration):
+        comma = "," in duration or ":" in duration
+        cure = "Write seconds with a decimal point, as 215.3." if comma else "Give the song's length in seconds."
+        yield f"duration is {duration!r}, expected seconds > 0", cure
+
+
+def _path_fault(text: str, folder: Path) -> tuple[str, str] | None:
+    if not text:
+        return " is empty", "Name a file in every column, or take the row out."
+    if "\n" in text or "\r" in text:
+        return " has a line break in it", 'Close the quotation mark (") that the row opens.'
+    path = folder / text
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL character in it
+        return f": no file {path}", _missing_file_cure(text, folder)
+    except OSError as error:
+        return f": {path} cannot be read ({error.strerror})", "Make the file readable, or correct its path."
+    if stat.S_ISDIR(mode):
+        return f": {path} is a folder", "Name the audio file in it."
+    # Reading a pipe or a device might never end.
+    return None if stat.S_ISREG(mode) else (f": {path} is no file", "Name an audio file.")
+
+
+def _missing_file_cure(text: str, folder: Path) -> str:
+    if text[0] in "\"'" or text[-1] in "\"'":
+        return "Take the quotation marks out of the path."
+    if "\\" in text and (folder / text.replace("\\", "/")).exists():
+        return "Write the path with / instead of \\."
+    return f"Correct the path; relative ones are taken from {folder.absolute()} (the CSV's folder, or -d/--data)."
 
 
 def _is_duration(text: str) -> bool:

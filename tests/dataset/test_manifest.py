@@ -1,8 +1,17 @@
+import os
+import re
 from pathlib import Path
 
 import pytest
 
-from sepcore.dataset.manifest import load_manifest, save_manifest
+from sepcore.dataset.manifest import (
+    check_columns,
+    load_manifest,
+    manifest_signals,
+    manifest_template,
+    save_manifest,
+    scan_manifest,
+)
 from sepcore.errors import DatasetError
 
 HEADER = "mix_path,vocals_path,drums_path,duration\n"
@@ -118,3 +127,120 @@ def test_an_impossible_duration_is_refused(csv_path, config, audio, duration):
     csv_path.write_text(HEADER + f"m,v,d,{duration}\n")
     with pytest.raises(DatasetError, match=rf"row 1: duration is '{duration}', expected seconds > 0"):
         load_manifest(csv_path, config)
+
+
+def faults_of(csv_path, config, *rows):
+    csv_path.write_text(HEADER + "".join(f"{row}\n" for row in rows))
+    return [(fault.number, fault.reason, fault.cure) for fault in scan_manifest(csv_path, config).faults]
+
+
+def test_a_scan_gives_the_songs_by_their_numbers_and_the_faults_of_the_other_rows(csv_path, config, audio):
+    audio("m", "v", "d", "n")
+    csv_path.write_text(HEADER + "m,v,d,1\nm,,d,soon\nn,v,d,2\n")
+    scan = scan_manifest(csv_path, config)
+    assert [(number, row.name) for number, row in scan.rows] == [(1, "m"), (3, "n")]
+    assert [(fault.number, fault.reason) for fault in scan.faults] == [
+        (2, "vocals_path is empty"),
+        (2, "duration is 'soon', expected seconds > 0"),
+    ]
+
+
+ROW_FAULTS = {
+    "gone,v,d,1": ("mix_path: no file FOLDER/gone", "Correct the path; relative ones are taken from FOLDER (the CSV's "
+                   "folder, or -d/--data)."),
+    r"sub\song,v,d,1": (r"mix_path: no file FOLDER/sub\song", "Write the path with / instead of \\."),
+    "'m',v,d,1": ("mix_path: no file FOLDER/'m'", "Take the quotation marks out of the path."),
+    "sub,v,d,1": ("mix_path: FOLDER/sub is a folder", "Name the audio file in it."),
+    "m/song,v,d,1": ("mix_path: no file FOLDER/m/song", "Correct the path; .*"),
+    "pipe,v,d,1": ("mix_path: FOLDER/pipe is no file", "Name an audio file."),
+    "m\0,v,d,1": ("mix_path: no file FOLDER/m\0", "Correct the path; .*"),
+    "m" * 300 + ",v,d,1": (f"mix_path: FOLDER/{'m' * 300} cannot be read (File name too long)", "Make the file .*"),
+    "song, live,v,d,1": ("has 5 fields, the header has 4",
+                         'Put a name that has a comma in quotation marks ("), and write decimals with a point.'),
+    "m,v,d,12,5": ("has 5 fields, the header has 4", ".*decimals with a point."),
+    'm,v,d,"12,5"': ("duration is '12,5', expected seconds > 0", "Write seconds with a decimal point, as 215.3."),
+    "m,v,d,3:45": ("duration is '3:45', expected seconds > 0", "Write seconds with a decimal point, as 215.3."),
+    "m,v,d,NaN": ("duration is 'NaN', expected seconds > 0", "Give the song's length in seconds."),
+    "m,v,d": ("duration is '', expected seconds > 0", "Give the song's length in seconds."),
+    '"m\nm",v,d,1': ("mix_path has a line break in it", 'Close the quotation mark (") that the row opens.'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROW_FAULTS)
+def test_a_faulty_row_is_told_what_is_wrong_and_how_to_mend_it(csv_path, tmp_path, config, audio, row):
+    audio("m", "v", "d", "sub/song")
+    os.mkfifo(tmp_path / "pipe")
+    reason, cure = ROW_FAULTS[row]
+    ((number, found, found_cure),) = faults_of(csv_path, config, row)
+    assert (number, found) == (1, reason.replace("FOLDER", str(tmp_path)))
+    assert re.fullmatch(re.escape(cure.replace("FOLDER", str(tmp_path))).replace(r"\.\*", ".*"), found_cure)
+
+
+@pytest.mark.parametrize("row", ["m,v,d,1,,", " m , v , d , 1.0 ", '"m","v","d","1"', "m,v,d,1e2"])
+def test_spaces_quotation_marks_and_empty_fields_at_the_end_do_no_harm(csv_path, config, audio, row):
+    audio("m", "v", "d")
+    assert faults_of(csv_path, config, row) == []
+
+
+def test_blank_lines_are_no_rows(csv_path, config, audio):
+    audio("m", "v", "d")
+    assert faults_of(csv_path, config, "", "m,v,d,1", ",,,", "   ", "m,v,,1") == [
+        (2, "drums_path is empty", "Name a file in every column, or take the row out.")
+    ]
+
+
+def test_spaces_in_the_header_and_windows_line_ends_do_no_harm(csv_path, config, audio):
+    audio("m", "v", "d")
+    csv_path.write_bytes(b" mix_path, vocals_path ,drums_path,duration \r\nm,v,d,1\r\n")
+    assert len(load_manifest(csv_path, config)) == 1
+
+
+CSV_FAULTS = {
+    b"mix_path;vocals_path;drums_path;duration\nm;v;d;1,5\n": "its columns are separated by semicolons; save it with "
+    "commas (and decimal points).",
+    b"mix_path\tvocals_path\tdrums_path\tduration\n": "its columns are separated by tabs; save it with commas",
+    b"mix_path,vocals_path,drums_path,vocals_path,duration\n": "has the column vocals_path more than once; rename",
+    b"": "lacks the column(s) mix_path, vocals_path, drums_path, duration; it has none.",
+    HEADER.encode() + "Grün.wav,v,d,1\n".encode("latin-1"): "'utf-8' codec can't decode byte 0xfc .* CSV file in UTF-8",
+    HEADER.encode("utf-16"): "'utf-8' codec can't decode byte .* CSV file in UTF-8",
+    HEADER.encode() + b'm,v,d,1\n"m,v,d,1\nm,v,d,1\n': "from line 3 on (unexpected end of data); look for a quotation "
+    'mark (") that is not closed there',
+}
+
+
+@pytest.mark.parametrize("content", CSV_FAULTS)
+def test_a_csv_that_cannot_be_read_is_refused_whole(csv_path, config, audio, content):
+    audio("m", "v", "d")
+    csv_path.write_bytes(content)
+    expected = re.escape(CSV_FAULTS[content]).replace(r"\.\*", ".*")
+    with pytest.raises(DatasetError, match=rf"train\.csv: .*{expected}"):
+        scan_manifest(csv_path, config)
+
+
+def test_the_template_is_a_manifest_but_for_its_files(csv_path, config):
+    csv_path.write_text(manifest_template(config))
+    assert csv_path.read_text().splitlines()[0] == HEADER.strip()
+    reasons = {fault.reason for fault in scan_manifest(csv_path, config).faults}
+    assert reasons
+    assert all(": no file " in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("name", ["mix", "mixture"])
+def test_the_columns_tell_the_mixture_and_the_instruments(csv_path, name):
+    csv_path.write_text(f"duration, vocals_path,{name}_path,genre,piano_path\n")
+    assert manifest_signals(csv_path) == (name, ("vocals", "piano"))
+
+
+@pytest.mark.parametrize("header", ["vocals_path,duration", "mix_path,duration", "mix_path,mixture_path,vocals_path"])
+def test_columns_that_do_not_tell_the_mixture_and_the_instruments_are_refused(csv_path, header):
+    csv_path.write_text(f"{header}\n")
+    with pytest.raises(DatasetError, match=rf"needs one column mix_path .*it has {header.replace(',', ', ')}\. Rename"):
+        manifest_signals(csv_path)
+
+
+def test_columns_are_checked_without_looking_at_the_rows(csv_path, config):
+    csv_path.write_text(HEADER + "gone,gone,gone,soon\n")
+    check_columns(csv_path, config)
+    csv_path.write_text("mix_path,duration\n")
+    with pytest.raises(DatasetError, match="lacks the column"):
+        check_columns(csv_path, config)

@@ -1,0 +1,19 @@
+"""What every command shows on the terminal: lines and a progress bar. Nothing here waits for Prefect's import."""
+
+import sys
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr: what, how many of how many, time gone and left."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True))
+
+
+def say(lines: Iterable[str]) -> None:
+    """Lines for the user on stdout."""
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.flush()

@@ -1,0 +1,140 @@
+"""The dataset check: every row of a manifest measured and judged before hours of work start."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+from sepcore.config import ModelConfig
+from sepcore.dataset.check.findings import judge_song
+from sepcore.dataset.check.journal import Journal, journal_path, read_journal
+from sepcore.dataset.check.measure import FileMeasures, SongMeasures
+from sepcore.dataset.check.repeats import with_repeats
+from sepcore.dataset.check.report import CheckedSong, CheckReport, report_path
+from sepcore.dataset.check.report_file import read_measures, write_report
+from sepcore.dataset.check.threads import measure_in_threads
+from sepcore.dataset.manifest import TrackRow, scan_manifest
+from sepcore.errors import DatasetError
+
+MeasureAll = Callable[[Sequence[TrackRow]], Iterable[tuple[TrackRow, SongMeasures]]]
+
+_SongFiles = tuple[str, ...]
+
+
+def check_manifest(
+    csv: Path,
+    config: ModelConfig,
+    *,
+    data_dir: Path | None = None,
+    report: Path | None = None,
+    measure_all: MeasureAll | None = None,
+    for_training: bool = True,
+) -> CheckReport:
+    """Check a manifest of which at least one song must be usable; arguments and errors as for `check_every_row`.
+
+    Raises:
+        DatasetError: also if no row can be used; it says how many are left out for what.
+    """
+    checked = check_every_row(
+        csv, config, data_dir=data_dir, report=report, measure_all=measure_all, for_training=for_training
+    )
+    require_usable(checked)
+    return checked
+
+
+def check_every_row(
+    csv: Path,
+    config: ModelConfig,
+    *,
+    data_dir: Path | None = None,
+    report: Path | None = None,
+    measure_all: MeasureAll | None = None,
+    for_training: bool = True,
+) -> CheckReport:
+    """Measure and judge all songs of a manifest, and write the report.
+
+    Songs whose files are those that the last report knows (by path, size and times) are not read again, whatever the
+    manifest's order and the config. A check that was interrupted goes on: what it has measured stands in a journal
+    beside the report.
+
+    Args:
+        csv: The manifest.
+        config: What its songs shall fit.
+        data_dir: Folder of its relative paths; None: its own.
+        report: The Parquet report; None: beside the manifest (`report_path`).
+        measure_all: Measures songs and yields each with its measures, in any order; None: threads of this process.
+        for_training: See `judge_song`.
+
+    Raises:
+        DatasetError: a manifest that cannot be read or lists no songs; a report that cannot be written, or would
+            stand in the place of something else.
+    """
+    path = report or report_path(csv)
+    scan = scan_manifest(csv, config, data_dir=data_dir)
+    if not scan.rows and not scan.faults:
+        raise DatasetError(f"{csv}: lists no songs; add a row for each song below its header.")
+    known = _known(path)
+    measures = {row: found for _, row in scan.rows if (found := _current(row, known, config.mix_name))}
+    missing = [row for _, row in scan.rows if row not in measures]
+    if missing:
+        measure = measure_all or partial(measure_in_threads, mix_name=config.mix_name)
+        with Journal(path) as journal:
+            for row, found in measure(missing):
+                journal.add(found)
+                measures[row] = found
+    songs = []
+    for number, row in scan.rows:
+        findings = judge_song(row, measures[row], config, for_training=for_training)
+        songs.append(CheckedSong(number, row, measures[row], findings))
+    checked = CheckReport(csv, path, with_repeats(songs), scan.faults)
+    # Where every file is missing, a disk is not there; when it is back, the measures of last time are still good.
+    if songs or not path.exists():
+        write_report(checked)
+        journal_path(path).unlink(missing_ok=True)
+    return checked
+
+
+def require_usable(report: CheckReport) -> None:
+    """Refuse a manifest without a usable row: DatasetError with the reasons, and how many rows have each."""
+    if report.usable:
+        return
+    rows: dict[str, set[int]] = {}
+    examples: dict[str, str] = {}
+    for found in report.findings():
+        if found.finding.severity == "left out":
+            rows.setdefault(found.finding.cure, set()).add(found.number)
+            examples.setdefault(found.finding.cure, f"row {found.number}: {found.finding.reason}")
+    reasons = []
+    for cure, numbers in sorted(rows.items(), key=lambda item: -len(item[1])):
+        alike = f" (and {len(numbers) - 1} more like it)" if len(numbers) > 1 else ""
+        reasons.append(f"{examples[cure]}{alike}. {cure}")
+    raise DatasetError(f"{report.csv}: none of its {report.num_rows} rows can be used; {' '.join(reasons)}")
+
+
+def _known(report: Path) -> dict[_SongFiles, SongMeasures]:
+    songs = chain(read_measures(report), read_journal(journal_path(report)))
+    # What could not be read last time may be readable now.
+    return {_files(song): song for song in songs if not any(file.error for file in song.files)}
+
+
+def _files(song: SongMeasures) -> _SongFiles:
+    """What a song is known by: the mixture's file and those of the stems, in whatever order the config has them."""
+    mixture, *stems = (file.path for file in song.files)
+    return mixture, *sorted(stems)
+
+
+def _current(row: TrackRow, known: dict[_SongFiles, SongMeasures], mix_name: str) -> SongMeasures | None:
+    """A row's measures from an earlier check, if its files have not changed since."""
+    mixture, *stems = (str(path.absolute()) for path in row.files)
+    song = known.get((mixture, *sorted(stems)))
+    if song is None or not all(file.is_current() for file in song.files):
+        return None
+    by_path = {file.path: file for file in song.files}
+    signals = (mix_name, *(instrument for instrument, _ in row.stems))
+    files = (_called(by_path[path], signal) for path, signal in zip((mixture, *stems), signals, strict=True))
+    return replace(song, files=tuple(files))
+
+
+def _called(file: FileMeasures, signal: str) -> FileMeasures:
+    return file if file.signal == signal else replace(file, signal=signal)

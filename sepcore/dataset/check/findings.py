@@ -1,0 +1,205 @@
+"""What a song's measures mean for a model: left out, a warning, or a note; each with its cure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sepcore.config import ModelConfig
+from sepcore.dataset.check.levels import SILENCE_DB
+from sepcore.dataset.check.measure import FileMeasures, SongMeasures
+from sepcore.dataset.manifest import TrackRow
+
+Severity = Literal["left out", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("left out", "warning", "note")  # the gravest first
+
+LONGEST_DURATION_ERROR_S = 0.5
+LONGEST_STEM_DIFFERENCE_S = 0.05
+HIGHEST_RESIDUAL_DB = -15.0
+LARGEST_CLIPPED_SHARE = 0.001
+# Decoded mp3 reaches 1.5; what lies beyond are integers in a float file, or a lost factor.
+HIGHEST_PEAK = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that was found out about a song.
+
+    Attributes:
+        severity: ``left out``: the song cannot be used. ``warning``: it is used, but probably not as it should be.
+            ``note``: it is used, and what is done to it is worth knowing.
+        reason: What was found, with its numbers, in one line.
+        cure: How to mend it; the same text for all songs with the same kind of finding.
+    """
+
+    severity: Severity
+    reason: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.reason}. {self.cure}"
+
+
+def judge_song(
+    row: TrackRow, measures: SongMeasures, config: ModelConfig, *, for_training: bool
+) -> tuple[Finding, ...]:
+    """All findings about one song, the gravest first; no files are read.
+
+    Args:
+        row: The song as the manifest has it.
+        measures: What its files hold.
+        config: What they shall fit.
+        for_training: Training and validation take a song only in the config's channels and with at least the frames of
+            one segment; scoring takes any.
+    """
+    broken = [file for file in measures.files if file.error]
+    if broken:
+        cure = "Make the file whole (export or download it again) and check again, or take the row out."
+        return tuple(Finding("left out", f"{file.signal}: {file.error}", cure) for file in broken)
+    found = [
+        *_unusable_samples(measures),
+        *(_unusable_for_training(measures, config) if for_training else ()),
+        *_lengths(row, measures),
+        *_sameness(measures),
+        *_sum_of_stems(measures),
+        *_levels(measures),
+        *_conversions(measures, config),
+    ]
+    return tuple(found)
+
+
+def common_samples(files: Iterable[FileMeasures], config: ModelConfig) -> int:
+    """Samples at the config's rate that all files of a song have."""
+    return min(file.num_samples * config.sample_rate // file.sample_rate if file.sample_rate else 0 for file in files)
+
+
+def is_silent(file: FileMeasures) -> bool:
+    """Whether a file is below -60 dBFS throughout."""
+    return file.silence_share == 1
+
+
+def _unusable_samples(measures: SongMeasures) -> Iterator[Finding]:
+    for file in measures.files:
+        if file.num_nan:
+            yield Finding(
+                "left out",
+                f"{file.signal} has {file.num_nan} sample(s) that are NaN or infinite ({file.path})",
+                "Export the file again without them.",
+            )
+
+
+def _unusable_for_training(measures: SongMeasures, config: ModelConfig) -> Iterator[Finding]:
+    others = [file for file in measures.files if file.num_channels != config.num_channels]
+    if others:
+        yield Finding(
+            "left out",
+            f"{_by_value(others, 'num_channels')} channel(s), n_channels is {config.num_channels}",
+            f"Convert the song to {config.num_channels} channel(s), or set n_channels: training takes no other.",
+        )
+    samples = min(common_samples(measures.files, config), config.chunk_samples)
+    frames = max(1 + (samples - config.frame_length) // config.hop_length, 0)
+    if frames < config.segment_frames:
+        needed = (config.segment_frames - 1) * config.hop_length + config.frame_length
+        shortest = min(measures.files, key=lambda file: file.duration_s)
+        yield Finding(
+            "left out",
+            f"{shortest.signal} is {shortest.duration_s:.2f} s long: {frames} STFT frames, T needs "
+            f"{config.segment_frames}",
+            f"Take a recording of {needed / config.sample_rate:.2f} s or more, or lower T in the config.",
+        )
+
+
+def _lengths(row: TrackRow, measures: SongMeasures) -> Iterator[Finding]:
+    length_s = measures.mixture.duration_s
+    if abs(row.duration_s - length_s) > LONGEST_DURATION_ERROR_S:
+        taken = min(row.duration_s, length_s)
+        yield Finding(
+            "warning",
+            f"duration says {row.duration_s:.2f} s, {measures.mixture.signal} has {length_s:.2f} s: "
+            f"chunks are taken from the first {taken:.2f} s",
+            "Put the file's length into the CSV's duration.",
+        )
+    differences = {file.signal: file.duration_s - length_s for file in measures.files[1:]}
+    others = {name: seconds for name, seconds in differences.items() if abs(seconds) > LONGEST_STEM_DIFFERENCE_S}
+    if others:
+        described = (f"{name} is {abs(s):.2f} s {'longer' if s > 0 else 'shorter'}" for name, s in others.items())
+        yield Finding(
+            "warning",
+            f"{_list(described)} than {measures.mixture.signal}",
+            "Cut or pad the stems to the mixture's length; now chunks are cut to the shortest.",
+        )
+
+
+def _sameness(measures: SongMeasures) -> Iterator[Finding]:
+    by_content: dict[str, list[str]] = {}
+    for file in measures.files:
+        if not is_silent(file):
+            by_content.setdefault(file.audio_hash, []).append(file.signal)
+    for signals in by_content.values():
+        if len(signals) > 1:
+            yield Finding(
+                "warning",
+                f"{_list(signals)} are the same audio",
+                "Correct the paths: each signal needs a recording of its own.",
+            )
+
+
+def _sum_of_stems(measures: SongMeasures) -> Iterator[Finding]:
+    if measures.residual_db is not None and measures.residual_db > HIGHEST_RESIDUAL_DB:
+        yield Finding(
+            "warning",
+            f"the stems do not add up to {measures.mixture.signal}: the difference is at {measures.residual_db:.1f} dB "
+            f"of it, expected {HIGHEST_RESIDUAL_DB:.0f} dB or less",
+            "Check that the stems are this song's, in time and at their level in the mixture, and that none is missing "
+            "but those the model is not meant to learn.",
+        )
+
+
+def _levels(measures: SongMeasures) -> Iterator[Finding]:
+    for file in measures.files:
+        if is_silent(file):
+            yield Finding(
+                "warning",
+                f"{file.signal} is silent (never above {SILENCE_DB:.0f} dBFS)",
+                "Check the file; if the song has no such instrument, leave it: the model learns the silence.",
+            )
+        clipped = file.num_clipped / (file.num_samples * file.num_channels)
+        if clipped > LARGEST_CLIPPED_SHARE:
+            yield Finding(
+                "warning",
+                f"{file.signal} is clipped: {clipped:.1%} of its samples are flat tops at full scale",
+                "Export it again at a lower level.",
+            )
+        if file.peak > HIGHEST_PEAK:
+            yield Finding(
+                "warning",
+                f"{file.signal} has a peak of {file.peak:.4g}, full scale is 1",
+                "Scale the samples to [-1, 1]; they look like integers in a file of floats.",
+            )
+
+
+def _conversions(measures: SongMeasures, config: ModelConfig) -> Iterator[Finding]:
+    others = [file for file in measures.files if file.sample_rate != config.sample_rate]
+    if others:
+        yield Finding(
+            "note",
+            f"{_by_value(others, 'sample_rate')} Hz, resampled to {config.sample_rate} Hz",
+            "Nothing to do; files at the config's rate are read faster.",
+        )
+    if len({(file.sample_rate, file.num_channels) for file in measures.files}) > 1:
+        yield Finding(
+            "note",
+            "its files differ in rate or channels, so it was not looked whether the stems add up",
+            "Convert them to one rate and number of channels if that shall be checked.",
+        )
+
+
+def _by_value(files: Sequence[FileMeasures], attribute: str) -> str:
+    signals: dict[int, list[str]] = {}
+    for file in files:
+        signals.setdefault(getattr(file, attribute), []).append(file.signal)
+    return _list([f"{_list(names)}: {value}" for value, names in signals.items()])
+
+
+def _list(parts: Iterator[str] | list[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,229 @@
+"""What there is to know about a song's files, found in one pass over their samples."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sepcore.dataset.check.levels import LevelMeter, energy, to_db
+from sepcore.dataset.manifest import TrackRow
+from sepcore.errors import AudioDecodeError
+from sepcore.signal.audio_reader import NativeAudio, open_native
+
+# Small enough for the processor's cache, so that a block's samples are fetched from memory once for all measures.
+_BLOCK_SAMPLES = 44_100
+
+Block = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class FileMeasures:
+    """One audio file of a song, at its own rate and in its own channels.
+
+    Attributes:
+        signal: The mixture's name or the instrument's.
+        path: Absolute.
+        size: In bytes.
+        mtime_ns: When its content was changed, as the file system says.
+        ctime_ns: When its content, name or rights were changed.
+        sha256: Of its bytes, in hex.
+        audio_hash: Of its samples, rate and channels, in hex: the same for a wav file and its flac copy.
+        sample_rate: In Hz.
+        num_channels: Of its first audio stream.
+        num_samples: Decoded, per channel.
+        peak: Largest absolute value, 1 being full scale.
+        rms_db: Over all channels, in dB relative to full scale, not below -180.
+        silence_share: Of its 0.1 s frames: the share whose RMS is below -60 dBFS.
+        num_nan: Values that are NaN or infinite.
+        num_clipped: Values in flat tops at full scale, see `LevelMeter`.
+        error: Why it cannot be used: it is missing, cannot be decoded, or has changed while it was read. Then the
+            hashes are "" and the numbers of its audio 0.
+    """
+
+    signal: str
+    path: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    sha256: str = ""
+    audio_hash: str = ""
+    sample_rate: int = 0
+    num_channels: int = 0
+    num_samples: int = 0
+    peak: float = 0.0
+    rms_db: float = 0.0
+    silence_share: float = 0.0
+    num_nan: int = 0
+    num_clipped: int = 0
+    error: str | None = None
+
+    @property
+    def duration_s(self) -> float:
+        """Length of its audio in seconds."""
+        return self.num_samples / self.sample_rate if self.sample_rate else 0.0
+
+    def is_current(self) -> bool:
+        """Whether the file still is the one that was measured, by its size and times."""
+        return _identity(Path(self.path)) == (self.size, self.mtime_ns, self.ctime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class SongMeasures:
+    """A song's files.
+
+    Attributes:
+        files: The mixture's, then the stems' in the order of the config.
+        residual_db: RMS of the mixture minus the sum of its stems, relative to the mixture's, over the length that all
+            files have. None where it cannot be said: a file that has an error or values that are NaN, files of
+            different rates or channels, or a mixture of zeros.
+    """
+
+    files: tuple[FileMeasures, ...]
+    residual_db: float | None
+
+    @property
+    def mixture(self) -> FileMeasures:
+        """The mixture's file."""
+        return self.files[0]
+
+
+def measure_song(row: TrackRow, *, mix_name: str) -> SongMeasures:
+    """Measure all files of a song, each decoded once, in memory that does not depend on their length.
+
+    Args:
+        row: The song.
+        mix_name: What the mixture is called.
+
+    Returns:
+        The measures; a file that cannot be used has its `error`, and the others are measured all the same.
+
+    Raises:
+        FfmpegMissing: if ffmpeg is needed and is not there.
+    """
+    names = (mix_name, *(instrument for instrument, _ in row.stems))
+    with ExitStack() as stack:
+        files = [stack.enter_context(_FileReader(name, path)) for name, path in zip(names, row.files, strict=True)]
+        residual = _Residual() if len({file.form for file in files}) == 1 else None
+        while True:
+            blocks = [file.read() for file in files]
+            if all(block is None for block in blocks):
+                break
+            if residual:
+                residual.add(blocks)
+        measures = tuple(file.measures() for file in files)
+    comparable = residual and not any(file.error or file.num_nan for file in measures)
+    return SongMeasures(measures, residual.level_db() if residual and comparable else None)
+
+
+class _FileReader:
+    """One file on its way through all measures; what goes wrong with it ends it, and is kept as its error."""
+
+    def __init__(self, signal: str, path: Path) -> None:
+        self._signal = signal
+        self._path = path
+        self._before = _identity(path)
+        self._sha256 = ""
+        self._audio: NativeAudio | None = None
+        self._error: str | None = None
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def __enter__(self) -> Self:
+        with self._failure_kept(), self._path.open("rb") as file:
+            self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            self._audio = audio = open_native(self._path, block_samples=_BLOCK_SAMPLES)
+            self._levels = LevelMeter(audio.sample_rate, audio.num_channels)
+            self._hash.update(f"{audio.sample_rate} Hz {audio.num_channels} channels".encode())
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._audio:
+            self._audio.blocks.close()
+
+    @contextmanager
+    def _failure_kept(self) -> Iterator[None]:
+        try:
+            yield
+        except AudioDecodeError as error:
+            self._error = str(error)
+        except OSError as error:
+            self._error = f"{self._path}: cannot be read ({error.strerror})"
+
+    @property
+    def form(self) -> tuple[int, int] | None:
+        """Rate and channels; None if the file cannot be opened."""
+        return (self._audio.sample_rate, self._audio.num_channels) if self._audio else None
+
+    def read(self) -> Block | None:
+        """The next block, with 0 in the place of NaN; None when there is no more."""
+        block = None
+        if self._audio and not self._error:
+            with self._failure_kept():
+                block = next(self._audio.blocks, None)
+        if block is None:
+            return None
+        self._hash.update(np.ascontiguousarray(block).data)
+        return self._levels.add(block)
+
+    def measures(self) -> FileMeasures:
+        """What was found, when all is read."""
+        after = _identity(self._path)
+        if after != self._before:
+            self._error = f"{self._path}: has changed while it was read"
+        size, mtime_ns, ctime_ns = self._before or (0, 0, 0)
+        found = FileMeasures(self._signal, str(self._path.absolute()), size, mtime_ns, ctime_ns, error=self._error)
+        if self._error or not self._audio:
+            return found
+        return replace(
+            found,
+            sha256=self._sha256,
+            audio_hash=self._hash.hexdigest(),
+            sample_rate=self._audio.sample_rate,
+            num_channels=self._audio.num_channels,
+            num_samples=self._levels.num_samples,
+            peak=self._levels.peak,
+            rms_db=self._levels.rms_db,
+            silence_share=self._levels.silence_share,
+            num_nan=self._levels.num_nan,
+            num_clipped=self._levels.num_clipped,
+        )
+
+
+class _Residual:
+    """The energy of a mixture and of what its stems leave of it, as long as all of them go on."""
+
+    def __init__(self) -> None:
+        self._mixture = 0.0
+        self._rest = 0.0
+
+    def add(self, blocks: Sequence[Block | None]) -> None:
+        """Take the next block of each file, the mixture's first."""
+        present = [block for block in blocks if block is not None]
+        if len(present) < len(blocks):
+            return
+        length = min(len(block) for block in present)
+        mixture, *stems = (block[:length] for block in present)
+        rest = mixture.copy()
+        for stem in stems:
+            rest -= stem
+        self._mixture += energy(mixture)
+        self._rest += energy(rest)
+
+    def level_db(self) -> float | None:
+        """The rest relative to the mixture in dB; None if there is nothing to compare it with."""
+        return to_db(self._rest / self._mixture) if self._mixture else None
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns

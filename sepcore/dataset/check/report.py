@@ -1,0 +1,102 @@
+"""The outcome of a check: what is found about each row of a manifest, and what to say of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sepcore.dataset.check.findings import Finding
+from sepcore.dataset.check.measure import SongMeasures
+from sepcore.dataset.manifest import RowFault, TrackRow
+
+_SHOWN_LEFT_OUT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSong:
+    """A row of a manifest whose files were measured.
+
+    Attributes:
+        number: The row; the first song is row 1.
+        row: The song.
+        measures: What its files hold.
+        findings: What is to be said about it, the gravest first.
+    """
+
+    number: int
+    row: TrackRow
+    measures: SongMeasures
+    findings: tuple[Finding, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be trained on (or scored, where it was checked for that)."""
+        return not any(finding.severity == "left out" for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class RowFinding:
+    """A finding and the row that it is about; ``song`` is "" for a row that leads to no files."""
+
+    number: int
+    song: str
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """All rows of a manifest.
+
+    Attributes:
+        csv: The manifest.
+        path: The Parquet report.
+        songs: The rows that lead to files, in their order.
+        faults: What is wrong with the other rows.
+    """
+
+    csv: Path
+    path: Path
+    songs: tuple[CheckedSong, ...]
+    faults: tuple[RowFault, ...]
+
+    @property
+    def usable(self) -> tuple[CheckedSong, ...]:
+        """The songs to work with."""
+        return tuple(song for song in self.songs if song.usable)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the manifest."""
+        return len(self.songs) + len({fault.number for fault in self.faults})
+
+    def findings(self) -> Iterator[RowFinding]:
+        """All that was found, first about rows that lead to no files."""
+        for fault in self.faults:
+            yield RowFinding(fault.number, "", Finding("left out", fault.reason, fault.cure))
+        for song in self.songs:
+            for finding in song.findings:
+                yield RowFinding(song.number, song.row.name, finding)
+
+    def summary_line(self) -> str:
+        """For the user: how many rows there are, can be used and are left out, hours of audio, and the report."""
+        usable = self.usable
+        hours = sum(song.measures.mixture.duration_s for song in usable) / 3600
+        return (
+            f"{self.csv}: {self.num_rows} rows, {len(usable)} usable, {self.num_rows - len(usable)} left out, "
+            f"{hours:.2f} h of audio; report: {self.path}"
+        )
+
+    def summary_lines(self) -> list[str]:
+        """`summary_line`, and below it the first rows that are left out, with reason and cure."""
+        left_out = [found for found in self.findings() if found.finding.severity == "left out"]
+        lines = [
+            f"  row {found.number}{f' ({found.song})' if found.song else ''} is left out: "
+            f"{found.finding.reason}. {found.finding.cure}"
+            for found in left_out[:_SHOWN_LEFT_OUT]
+        ]
+        more = len(left_out) - _SHOWN_LEFT_OUT
+        return [self.summary_line(), *lines, *([f"  and {more} more"] if more > 0 else [])]
+
+
+def report_path(csv: Path) -> Path:
+    """Where the report of a manifest stands if nothing else is said: ``train.csv`` → ``train.check.parquet``."""
+    return csv.with_name(f"{csv.stem}.check.parquet")

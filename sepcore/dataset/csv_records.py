@@ -1,0 +1,105 @@
+"""The text of a manifest: its columns and records, and what spreadsheets and editors do to them."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sepcore.errors import DatasetError
+
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of a CSV.
+
+    Attributes:
+        number: The first below the header is 1; blank lines do not count.
+        values: Those of the wanted columns, without the spaces around them; "" where the record ends before.
+        num_fields: How many it has, empty ones at its end left out.
+    """
+
+    number: int
+    values: dict[str, str]
+    num_fields: int
+
+
+def read_columns(csv_path: Path) -> list[str]:
+    """The names in a CSV's header, without the spaces around them.
+
+    Raises:
+        DatasetError: if it is no CSV file in UTF-8, or its columns are not separated by commas.
+    """
+    with _opened(csv_path) as lines:
+        return _header(csv_path, lines)
+
+
+def read_records(csv_path: Path, columns: Sequence[str]) -> Iterator[Record]:
+    """Read the records of a CSV one by one; columns other than ``columns`` are passed over.
+
+    Raises:
+        DatasetError: as `read_columns`, or if columns are missing or there twice.
+    """
+    with _opened(csv_path) as lines:
+        header = _header(csv_path, lines)
+        _check_columns(csv_path, header, columns)
+        places = {column: header.index(column) for column in columns}
+        number = 0
+        for fields in lines:
+            texts = [field.strip() for field in fields]
+            while texts and not texts[-1]:
+                texts.pop()
+            if texts:
+                number += 1
+                values = {column: texts[place] if place < len(texts) else "" for column, place in places.items()}
+                yield Record(number, values, len(texts))
+
+
+@contextmanager
+def _opened(csv_path: Path) -> Iterator[Iterator[list[str]]]:
+    last_whole_line = 0
+
+    def lines() -> Iterator[list[str]]:
+        nonlocal last_whole_line
+        # Strict: else a quotation mark that is never closed swallows the rest of the file as one record.
+        reader = csv.reader(file, strict=True)
+        for fields in reader:
+            last_whole_line = reader.line_num
+            yield fields
+
+    try:
+        # Spreadsheet programs put a byte order mark in front; utf-8-sig reads with and without.
+        with csv_path.open(encoding="utf-8-sig", newline="") as file:
+            yield lines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DatasetError(f"{csv_path}: cannot be read as a manifest ({reason}); give a CSV file in UTF-8.") from error
+    except csv.Error as error:
+        raise DatasetError(
+            f"{csv_path}: cannot be read as a manifest from line {last_whole_line + 1} on ({error}); "
+            'look for a quotation mark (") that is not closed there.'
+        ) from error
+
+
+def _header(csv_path: Path, lines: Iterator[list[str]]) -> list[str]:
+    header = [name.strip() for name in next(lines, [])]
+    for separator, name in _OTHER_SEPARATORS.items():
+        if len(header) == 1 and separator in header[0]:
+            raise DatasetError(
+                f"{csv_path}: its columns are separated by {name}; save it with commas (and decimal points)."
+            )
+    return header
+
+
+def _check_columns(csv_path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise DatasetError(
+            f"{csv_path}: lacks the column(s) {', '.join(missing)}; it has {', '.join(header) or 'none'}. "
+            f"The model needs {', '.join(columns)}."
+        )
+    repeated = [column for column in columns if header.count(column) > 1]
+    if repeated:
+        raise DatasetError(f"{csv_path}: has the column {repeated[0]} more than once; rename or remove the others.")

@@ -1,227 +1,112 @@
-"""MUSDB18 and sets in its layout (``.stem.mp4`` or HQ's wav folders) to the three manifests."""
+"""The songs of MUSDB18 (``.stem.mp4``), MUSDB18-HQ (folders of wav files) and sets in their layouts."""
 
-import json
-import logging
-import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-import numpy as np
-import soundfile
-from numpy.typing import NDArray
+import yaml
 
-from sepcore.atomic import remove_leftovers, write_text
-from sepcore.config import ModelConfig
-from sepcore.dataset.manifest import TrackRow, save_manifest
+from sepcore.dataset.ingest.recording import SPLITS, Recording, SourceSong, Split, printable, recording_name
 from sepcore.errors import DatasetError, FfmpegMissing
-from sepcore.signal.audio_reader import read_waveform
-from sepcore.signal.audio_writer import write_audio
-from sepcore.signal.ffmpeg import find_program, last_meaningful_line
 
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
 _SETUP_FILE = "mus.yaml"
-_ORIGIN_FILE = "made_from.json"
-logger = logging.getLogger(__name__)
+_STEMS_SUFFIX = ".stem.mp4"
+_SUBSETS: tuple[Split, ...] = ("train", "test")
 
 
 @dataclass(frozen=True)
-class MusdbStream:
-    """One recording: an audio stream, counted from 0, of a file."""
-
-    path: Path
-    stream: int
-
-
-@dataclass(frozen=True)
-class MusdbTrack:
-    """One song of a MUSDB set.
+class _Setup:
+    """musdb's own description of a set.
 
     Attributes:
-        name: ``Artist - Title``.
-        split: ``train``, ``validation`` (musdb's own, lying among the training songs) or ``test``.
-        mixture: The mixture's recording.
-        targets: What musdb can give of it, such as ``vocals`` and ``accompaniment``: name and recordings to add up.
+        streams: Stream of a ``.stem.mp4`` by recording, the mixture first.
+        files: File in a song's folder by recording, the mixture first.
+        sums: Targets that are a sum of stems, such as the accompaniment.
+        validation: Songs of ``train`` that are held out.
     """
 
-    name: str
-    split: Split
-    mixture: MusdbStream
-    targets: tuple[tuple[str, tuple[MusdbStream, ...]], ...]
+    streams: dict[str, int]
+    files: dict[str, str]
+    sums: tuple[tuple[str, tuple[str, ...]], ...]
+    validation: frozenset[str]
 
 
-def list_tracks(root: Path) -> list[MusdbTrack]:
-    """Find the songs of a MUSDB set, in the order train, validation, test, and by name in each.
+def list_musdb_songs(root: Path) -> list[SourceSong]:
+    """Find the songs of a MUSDB set, in the order train, validation, test, and by name in each; no file is opened.
 
     Args:
         root: Folder with ``train`` and ``test``, and in them ``Artist - Title.stem.mp4`` files or folders of wav files.
             A ``mus.yaml`` in it is musdb's setup file, which names the validation tracks; without, MUSDB18's own.
 
     Raises:
-        DatasetError: no such folders, no song in them, or one that musdb cannot read.
+        DatasetError: no such folders, no song in them, or a ``mus.yaml`` that musdb could not use either.
+        FfmpegMissing: musdb cannot be loaded without ffmpeg on the PATH.
     """
-    subsets = [subset for subset in ("train", "test") if (root / subset).is_dir()]
+    subsets = [subset for subset in _SUBSETS if (root / subset).is_dir()]
     if not subsets:
         raise DatasetError(f"{root}: has no folder train or test; give the folder of MUSDB18 or MUSDB18-HQ.")
-    database = _open_database(root, subsets)
-    if not database.tracks:
+    setup = _read_setup(root)
+    stem_files = any(any((root / subset).glob(f"*{_STEMS_SUFFIX}")) for subset in subsets)
+    find = _stem_files if stem_files else _wav_folders
+    songs = [
+        SourceSong(printable(name), subset, _own_split(subset, name, setup), recordings, setup.sums)
+        for subset in subsets
+        for name, recordings in find((root / subset).absolute(), setup)
+    ]
+    if not songs:
         raise DatasetError(
-            f"{root}: no songs in {' and '.join(subsets)}; looked for 'Artist - Title.stem.mp4' files, "
+            f"{root}: no songs in {' and '.join(subsets)}; looked for 'Artist - Title{_STEMS_SUFFIX}' files, "
             "and for folders 'Artist - Title' of wav files."
         )
-    held_out = set(database.setup["validation_tracks"])
-    tracks = [_track(track, held_out) for track in database.tracks]
-    return sorted(tracks, key=lambda track: (SPLITS.index(track.split), track.name))
+    return sorted(songs, key=lambda song: (SPLITS.index(song.own_split or "train"), song.name))
 
 
-def check_instruments(tracks: Iterable[MusdbTrack], config: ModelConfig) -> None:
-    """Raise DatasetError if the config asks for an instrument that a track does not have."""
-    for track in tracks:
-        present = [name for name, _ in track.targets]
-        missing = [name for name in config.instruments if name not in present]
-        if missing:
-            raise DatasetError(
-                f"{track.name}: has no {', '.join(missing)}, which instrument_list asks for; musdb has "
-                f"{', '.join(present)}. Change instrument_list, or train from a CSV of your own."
-            )
+def _own_split(subset: Split, name: str, setup: _Setup) -> Split:
+    return "validation" if subset == "train" and name in setup.validation else subset
 
 
-def ingest_track(track: MusdbTrack, out: Path, config: ModelConfig) -> TrackRow:
-    """Bring one song to audio files at the config's rate and channels.
-
-    Wav files that have both are used where they lie. Everything else is decoded once to
-    ``<out>/audio/<split>/<name>/<instrument>.wav``: 16 bit, as musdb itself decodes; sums of recordings (the
-    accompaniment) as 32-bit float, since a sum can exceed full scale. What lies there already is kept as long as the
-    song's files and the config's rate and channels are the same.
-
-    Raises:
-        DatasetError: an instrument that the song does not have.
-        AudioDecodeError: a recording that cannot be decoded.
-    """
-    check_instruments([track], config)
-    targets = dict(track.targets)
-    wanted = {"mixture": (track.mixture,), **{name: targets[name] for name in config.instruments}}
-    folder = out / "audio" / track.split / track.name
-    files = {name: streams[0].path for name, streams in wanted.items() if _usable_in_place(streams, config)}
-    to_decode = [name for name in wanted if name not in files]
-    if to_decode:
-        _discard_outdated(folder, track, config)
-    for name in to_decode:
-        files[name] = folder / f"{name}.wav"
-        if not files[name].is_file():  # it was renamed into place whole
-            _decode(wanted[name], files[name], config)
-    stems = tuple((name, files[name]) for name in config.instruments)
-    return TrackRow(track.name, files["mixture"], stems, soundfile.info(files["mixture"]).duration)
+def _stem_files(folder: Path, setup: _Setup) -> Iterator[tuple[str, tuple[tuple[str, Recording], ...]]]:
+    for path in folder.glob(f"*{_STEMS_SUFFIX}"):
+        if not path.name.startswith("."):
+            recordings = tuple((name, Recording(path, stream)) for name, stream in setup.streams.items())
+            yield path.name.removesuffix(_STEMS_SUFFIX), recordings
 
 
-def write_manifests(
-    tracks: Sequence[MusdbTrack], rows: Sequence[TrackRow], out: Path, config: ModelConfig
-) -> dict[Split, Path]:
-    """Write ``train.csv``, ``validation.csv`` and ``test.csv`` into ``out``; one of a split without songs has no rows.
-
-    Args:
-        tracks: What `list_tracks` found.
-        rows: What `ingest_track` made of each of them, in the same order.
-        out: Folder of the manifests.
-        config: Names the columns.
-
-    Returns:
-        The manifest of each split.
-    """
-    manifests: dict[Split, Path] = {}
-    for split in SPLITS:
-        chosen = [row for track, row in zip(tracks, rows, strict=True) if track.split == split]
-        manifests[split] = out / f"{split}.csv"
-        save_manifest(manifests[split], chosen, config)
-        if not chosen:
-            logger.warning("%s: the set has no %s songs", manifests[split], split)
-    return manifests
+def _wav_folders(folder: Path, setup: _Setup) -> Iterator[tuple[str, tuple[tuple[str, Recording], ...]]]:
+    for song in folder.iterdir():
+        files = {name: song / file for name, file in setup.files.items()}
+        recordings = tuple((name, Recording(path)) for name, path in files.items() if path.is_file())
+        if recordings and not song.name.startswith("."):
+            yield song.name, recordings
 
 
-def ingest_musdb(
-    root: Path, out: Path, config: ModelConfig, *, on_track: Callable[[MusdbTrack], None] | None = None
-) -> dict[Split, Path]:
-    """Turn a MUSDB set into three manifests, song after song; see `list_tracks`, `ingest_track`, `write_manifests`.
-
-    ``on_track`` is called with each song that is done. A run that was stopped goes on where it was.
-    """
-    tracks = list_tracks(root)
-    check_instruments(tracks, config)
-    rows = []
-    for track in tracks:
-        rows.append(ingest_track(track, out, config))
-        if on_track is not None:
-            on_track(track)
-    return write_manifests(tracks, rows, out, config)
-
-
-def _open_database(root: Path, subsets: list[str]) -> Any:
-    find_program("ffprobe")
-    is_wav = not any(any((root / subset).glob("*.stem.mp4")) for subset in subsets)
-    setup_file = _SETUP_FILE if (root / _SETUP_FILE).is_file() else None
+def _read_setup(root: Path) -> _Setup:
     try:
-        import ffmpeg
         import musdb
     except RuntimeError as error:
         raise FfmpegMissing("musdb looks for ffmpeg and ffprobe on the PATH only; put their folder there.") from error
+    own = (root / _SETUP_FILE).is_file()
     try:
-        return musdb.DB(root=str(root), setup_file=setup_file, is_wav=is_wav, subsets=subsets)
-    except ffmpeg.Error as error:
-        reason = last_meaningful_line(error.stderr.decode(errors="replace"))
-        raise DatasetError(f"{root}: musdb cannot read a file in it: {reason}. Download it again.") from error
+        # Without subsets it reads its setup and no song: it would start ffprobe for every one, and give up at the first
+        # damaged file.
+        content = musdb.DB(root=str(root), setup_file=_SETUP_FILE if own else None, subsets=[]).setup
+        return _setup(content)
+    except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError, AttributeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DatasetError(
+            f"{root / _SETUP_FILE}: is not a setup file of musdb ({reason}); correct it, or take it away to use "
+            "MUSDB18's own."
+        ) from error
 
 
-def _track(track: Any, held_out: set[str]) -> MusdbTrack:
-    """Our small value of musdb's object."""
-    if track.rate is None:
-        raise DatasetError(f"{track.path}: there is no such file; every song of the set needs its mixture.")
-    split: Split = "test" if track.subset == "test" else "validation" if track.name in held_out else "train"
-
-    def stream(recording: Any) -> MusdbStream:
-        return MusdbStream(Path(recording.path).absolute(), 0 if track.is_wav else recording.stem_id)
-
-    targets = tuple((name, tuple(map(stream, target.sources))) for name, target in track.targets.items())
-    return MusdbTrack(track.name, split, stream(track), targets)
-
-
-def _usable_in_place(streams: Sequence[MusdbStream], config: ModelConfig) -> bool:
-    if len(streams) > 1 or streams[0].path.suffix != ".wav":
-        return False
-    try:
-        info = soundfile.info(streams[0].path)
-    except soundfile.LibsndfileError:
-        return False  # ffmpeg decodes it, or says why not
-    return (info.samplerate, info.channels) == (config.sample_rate, config.num_channels)
-
-
-def _discard_outdated(folder: Path, track: MusdbTrack, config: ModelConfig) -> None:
-    """Empty the song's folder if its files come from other recordings, or are at another rate."""
-    recordings = {track.mixture.path, *(stream.path for _, streams in track.targets for stream in streams)}
-    states = {path: path.stat() for path in sorted(recordings)}
-    origin = {
-        "sample_rate": config.sample_rate,
-        "num_channels": config.num_channels,
-        "files": [[path.name, state.st_size, state.st_mtime_ns] for path, state in states.items()],
-    }
-    text = json.dumps(origin, indent=2)
-    origin_file = folder / _ORIGIN_FILE
-    if not origin_file.is_file() or origin_file.read_text("utf-8") != text:
-        shutil.rmtree(folder, ignore_errors=True)
-        # Written before the audio: every file that stands beside it is then known to be made from these recordings.
-        write_text(origin_file, text)
-    remove_leftovers(folder)
-
-
-def _decode(streams: Sequence[MusdbStream], path: Path, config: ModelConfig) -> None:
-    rate, channels = config.sample_rate, config.num_channels
-    parts = (read_waveform(part.path, sample_rate=rate, num_channels=channels, stream=part.stream) for part in streams)
-    waveform = reduce(_add, parts)
-    write_audio(path, waveform, sample_rate=rate, bits=16 if len(streams) == 1 else 32)
-
-
-def _add(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    shorter = min(len(first), len(second))
-    return first[:shorter] + second[:shorter]
+def _setup(content: Mapping[str, Any]) -> _Setup:
+    stems = {recording_name(name): str(file) for name, file in content["sources"].items()}
+    streams = {recording_name(name): int(stream) for name, stream in content["stem_ids"].items()}
+    sums = {recording_name(name): tuple(map(recording_name, parts)) for name, parts in content["targets"].items()}
+    return _Setup(
+        streams={name: streams[name] for name in ("mixture", *stems)},
+        files={"mixture": str(content["mixture"]), **stems},
+        sums=tuple((name, parts) for name, parts in sums.items() if name not in stems),
+        validation=frozenset(content["validation_tracks"] or ()),
+    )

@@ -1,0 +1,123 @@
+"""Which songs train, validate and test: as the dataset says, by a fraction of the songs, or by whole artists."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Literal, get_args
+
+from sepcore.dataset.ingest.recording import SPLITS, SourceSong, Split
+from sepcore.errors import DatasetError
+
+SplitScheme = Literal["musdb", "own", "fraction", "artist"]
+SPLIT_SCHEMES: tuple[SplitScheme, ...] = get_args(SplitScheme)
+_SHOWN = 3
+
+
+def assign_splits(
+    songs: Sequence[SourceSong],
+    scheme: SplitScheme,
+    *,
+    validation_fraction: float,
+    test_fraction: float,
+    seed: int,
+) -> dict[SourceSong, Split]:
+    """Give each song a split.
+
+    ``musdb`` and ``own``: the dataset's own. ``fraction`` and ``artist`` leave the songs that the dataset itself tests
+    with where they are and share out the others: by name, or by whole artists (`SourceSong.artist`), in the order of a
+    hash of ``seed`` and the name, test songs from its front and validation songs from its end. So a song that comes to
+    the set moves few others, and none between validation and test. Artists who would exceed a split are passed over.
+
+    Args:
+        songs: All songs of the dataset, those too that a config cannot use: what is mended keeps its split.
+        scheme: One of `SPLIT_SCHEMES`.
+        validation_fraction: Share of the songs that are shared out, 0 <= and < 1; more than 0 gives one song at least.
+        test_fraction: The same; it counts only where the dataset has no test songs of its own.
+        seed: Another one gives another assignment.
+
+    Returns:
+        The songs in their order.
+
+    Raises:
+        DatasetError: the dataset gives some songs no split; fractions out of range, or that leave no training songs.
+    """
+    if scheme in ("musdb", "own"):
+        return _own_splits(songs)
+    if not (0 <= validation_fraction < 1 and 0 <= test_fraction < 1 and validation_fraction + test_fraction < 1):
+        raise DatasetError(
+            f"fractions of {validation_fraction:g} for validation and {test_fraction:g} for test cannot be; "
+            "give 0 or more each, less than 1 together."
+        )
+    tested = [song for song in songs if song.own_split == "test"]
+    rest = [song for song in songs if song.own_split != "test"]
+    groups = _groups(rest, scheme, seed)
+    splits: dict[SourceSong, Split] = dict.fromkeys(tested, "test")
+    if not tested:
+        splits |= dict.fromkeys(_take(groups, test_fraction, len(rest)), "test")
+    left = [group for group in reversed(groups) if group[0] not in splits]
+    splits |= dict.fromkeys(_take(left, validation_fraction, len(rest)), "validation")
+    if all(song in splits for song in rest):
+        what = "artists" if scheme == "artist" else "songs"
+        raise DatasetError(
+            f"the set has too few {what} to share out ({len(groups)}); leave a split out with a fraction of 0."
+        )
+    return {song: splits.get(song, "train") for song in songs}
+
+
+def artist_overlap(splits: Mapping[SourceSong, Split]) -> dict[tuple[Split, Split], tuple[str, ...]]:
+    """The artists, sorted, who have songs in both of two splits; only pairs that share one are listed."""
+    artists: dict[Split, dict[str, str]] = {split: {} for split in SPLITS}
+    for song, split in splits.items():
+        artists[split].setdefault(song.artist.casefold(), song.artist)
+    shared = {
+        (one, other): tuple(sorted(artists[one][artist] for artist in artists[one].keys() & artists[other].keys()))
+        for one, other in combinations(SPLITS, 2)
+    }
+    return {pair: names for pair, names in shared.items() if names}
+
+
+def describe_overlap(overlap: Mapping[tuple[Split, Split], Sequence[str]]) -> str:
+    """One line about what `artist_overlap` found."""
+    pairs = [f"{one} and {other}: {len(names)} ({first(names)})" for (one, other), names in overlap.items()]
+    return f"artists shared by {'; by '.join(pairs)}" if pairs else "no artist is in more than one split"
+
+
+def first(names: Iterable[str]) -> str:
+    """The first few of many names, separated by commas."""
+    names = list(names)
+    return ", ".join([*names[:_SHOWN], "…"] if len(names) > _SHOWN else names)
+
+
+def _own_splits(songs: Sequence[SourceSong]) -> dict[SourceSong, Split]:
+    splits = {song: song.own_split for song in songs if song.own_split is not None}
+    if len(splits) < len(songs):
+        without = [song.name for song in songs if song.own_split is None]
+        raise DatasetError(
+            f"songs outside of folders train, validation and test: {len(without)} ({first(without)}); "
+            "move them there, or take --split fraction or artist."
+        )
+    return splits
+
+
+def _groups(songs: Sequence[SourceSong], scheme: SplitScheme, seed: int) -> list[list[SourceSong]]:
+    """Songs that must stay together, in an order that depends on nothing but their names and the seed."""
+    groups: dict[str, list[SourceSong]] = {}
+    for song in songs:
+        groups.setdefault(song.artist.casefold() if scheme == "artist" else song.name, []).append(song)
+    return [groups[key] for key in sorted(groups, key=lambda key: _digest(seed, key))]
+
+
+def _digest(seed: int, key: str) -> bytes:
+    return hashlib.sha256(f"{seed} {key}".encode()).digest()
+
+
+def _take(groups: Sequence[list[SourceSong]], fraction: float, num_songs: int) -> list[SourceSong]:
+    """Groups in their order up to a fraction of the songs; the smallest one if none is small enough."""
+    if not fraction or not groups:
+        return []
+    wanted = max(1, round(fraction * num_songs))
+    taken: list[SourceSong] = []
+    for group in groups:
+        if len(taken) + len(group) <= wanted:
+            taken += group
+    return taken or min(groups, key=len)

@@ -1,0 +1,133 @@
+"""Which recordings of a song add up to its mixture and to each instrument of a config."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sepcore.config import ModelConfig
+from sepcore.dataset.ingest.recording import Recording, SourceSong, printable, recording_name
+from sepcore.errors import DatasetError
+
+# The name that the mixture's file gets, and the one that it may have too beside the config's own mix_name.
+MIXTURE = "mixture"
+_MIXTURE_NAMES = (MIXTURE, "mix")
+_ACCOMPANIMENT, _VOCALS = "accompaniment", "vocals"
+_SHOWN_SONGS = 3
+_CURE_MISSING = (
+    "Name the recordings so (a silent one where the song has none), or say in instrument_mapping which recordings "
+    "make it up."
+)
+_CURE_TWICE = "Keep one of them."
+
+
+@dataclass(frozen=True)
+class SongParts:
+    """What a config needs of a song.
+
+    Attributes:
+        parts: Recordings to add up by what they make: `MIXTURE`, then each instrument in the config's order.
+        makes_mixture: Whether the song has no mixture of its own.
+        unused: Names of the stems that are in no instrument.
+    """
+
+    parts: Mapping[str, tuple[Recording, ...]]
+    makes_mixture: bool
+    unused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A song that cannot be used, why, and how to mend it where the reason does not say it."""
+
+    song: str
+    reason: str
+    cure: str = ""
+
+
+def song_parts(song: SourceSong, config: ModelConfig) -> SongParts | LeftOut:
+    """Find the recordings of a song that a config needs.
+
+    An instrument is made of, whichever comes first:
+
+    1. the recordings that ``instrument_mapping`` names for it, those of them that the song has;
+    2. the recording of its name;
+    3. for ``accompaniment`` beside other instruments: all stems that these do not claim;
+    4. what the dataset itself defines under its name, such as musdb's ``linear_mixture``.
+
+    A song that lacks all of these is left out: a missing recording is not taken for silence. So is one that has a
+    needed recording twice.
+
+    A song without a mixture gets the sum of all its stems. One that has both ``vocals`` and ``accompaniment`` gets the
+    sum of these two: further stems are in the accompaniment already.
+    """
+    mixture_names = [recording_name(name) for name in (config.mix_name, *_MIXTURE_NAMES)]
+    by_name: dict[str, list[Recording]] = {}
+    for name, recording in song.recordings:
+        by_name.setdefault(name, []).append(recording)
+    stems = [name for name in by_name if name not in mixture_names]
+    chosen = _instruments(stems, song, config)
+    if missing := [instrument for instrument, names in chosen.items() if not names]:
+        reason = f"has no {', '.join(missing)} (it has {printable(', '.join(stems)) or 'no stems'})"
+        return LeftOut(song.name, reason, _CURE_MISSING)
+    own_mixture = next((name for name in mixture_names if name in by_name), None)
+    mixture = [own_mixture] if own_mixture else _all_stems(stems)
+    used = {name for names in chosen.values() for name in names}
+    if twice := [name for name in (*mixture, *used) if len(by_name[name]) > 1]:
+        files = " and ".join(recording.path.name for recording in by_name[twice[0]])
+        return LeftOut(song.name, printable(f"has {twice[0]} twice: {files}"), _CURE_TWICE)
+    return SongParts(
+        parts={
+            what: tuple(by_name[name][0] for name in names) for what, names in ({MIXTURE: mixture} | chosen).items()
+        },
+        makes_mixture=own_mixture is None,
+        unused=tuple(name for name in stems if name not in used),
+    )
+
+
+def sort_out(songs: Iterable[SourceSong], config: ModelConfig) -> tuple[dict[SourceSong, SongParts], list[LeftOut]]:
+    """The parts of each song that a config can use, and the songs that it cannot."""
+    usable: dict[SourceSong, SongParts] = {}
+    left_out: list[LeftOut] = []
+    for song in songs:
+        found = song_parts(song, config)
+        if isinstance(found, LeftOut):
+            left_out.append(found)
+        else:
+            usable[song] = found
+    return usable, left_out
+
+
+def check_instruments(songs: Iterable[SourceSong], config: ModelConfig) -> None:
+    """Raise the `refusal` of the songs that a config cannot use, if there are any."""
+    _, left_out = sort_out(songs, config)
+    if left_out:
+        raise refusal(left_out)
+
+
+def refusal(left_out: Sequence[LeftOut]) -> DatasetError:
+    """One error that names the first songs, what is wrong with them and how to mend it."""
+    shown = "; ".join(f"{song.song} {song.reason}" for song in left_out[:_SHOWN_SONGS])
+    more = f"; and {len(left_out) - _SHOWN_SONGS} more" if len(left_out) > _SHOWN_SONGS else ""
+    return DatasetError(f"songs that cannot be used: {shown}{more}. {left_out[0].cure}".rstrip(" "))
+
+
+def _instruments(stems: Sequence[str], song: SourceSong, config: ModelConfig) -> dict[str, list[str]]:
+    """Names of the stems that add up to each instrument."""
+    sums = dict(song.sums)
+    chosen: dict[str, list[str]] = {}
+    claimed: set[str] = set()
+    for instrument in config.instruments:
+        name = recording_name(instrument)
+        mapped = config.instrument_mapping.get(instrument, (instrument,))
+        chosen[instrument] = [part for part in map(recording_name, mapped) if part in stems]
+        claimed.update(chosen[instrument])
+        if not chosen[instrument] and instrument not in config.instrument_mapping:
+            # These claim nothing: beside a sum of all stems there can still be an accompaniment.
+            chosen[instrument] = [part for part in sums.get(name, ()) if part in stems]
+    has_own = _ACCOMPANIMENT in (*config.instrument_mapping, *stems)
+    if _ACCOMPANIMENT in chosen and not has_own and len(config.instruments) > 1:
+        chosen[_ACCOMPANIMENT] = [name for name in stems if name not in claimed]
+    return chosen
+
+
+def _all_stems(stems: Sequence[str]) -> list[str]:
+    return [_VOCALS, _ACCOMPANIMENT] if {_VOCALS, _ACCOMPANIMENT} <= set(stems) else list(stems)

@@ -1,10 +1,15 @@
-"""Training and validation songs to shards of spectrograms."""
+"""The CSVs that a config names to shards of cached spectrograms."""
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from flows.cache_estimate import say_what_it_takes
 from flows.command import add_data_option, add_params_option, check_first, command_parser, run_command, set_up_process
-from flows.inputs import check_ffmpeg, songs_to_cache
+from flows.inputs import PartToCache, check_ffmpeg, check_manifests, parts_to_cache
+from flows.runners import add_runner_options, check_runner, check_scheduler, task_runner
+from flows.terminal import say
 from sepcore import load_config
 
 
@@ -12,54 +17,159 @@ def _arguments() -> argparse.Namespace:
     parser = command_parser("cache", __doc__)
     add_params_option(parser)
     add_data_option(parser)
+    add_runner_options(parser)
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only say how many songs, gigabytes and minutes it would take"
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="read every chunk that is there; cache songs with a damaged one again"
+    )
+    parser.add_argument(
+        "--prune", action="store_true", help="at the end remove the shards that the config does not need"
+    )
+    parser.add_argument(
+        "--keep-for",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="with --prune: another config that caches in the same folders (may be given more than once)",
+    )
     arguments = parser.parse_args()
+    check_runner(parser, arguments)
+    if arguments.keep_for and not arguments.prune:
+        parser.error("--keep-for is for --prune; add it, or leave --keep-for out")
+    if arguments.dry_run and (arguments.verify or arguments.prune):
+        parser.error("--dry-run is about caching alone; leave --verify and --prune out")
     set_up_process(arguments.verbose)
     check_first(lambda: _check(arguments))
+    if arguments.dry_run:
+        sys.exit()
     return arguments
 
 
 def _check(arguments: argparse.Namespace) -> None:
     check_ffmpeg()
-    songs_to_cache(load_config(arguments.params), data_dir=arguments.data)
+    for params in (arguments.params, *arguments.keep_for):
+        check_manifests(load_config(params))
+    check_scheduler(arguments.scheduler)
+    if arguments.dry_run:
+        say_what_it_takes(load_config(arguments.params), arguments.data, arguments.workers)
 
 
 # Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
 ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
-from prefect import flow, unmapped  # noqa: E402
-from prefect.task_runners import ThreadPoolTaskRunner  # noqa: E402
+from prefect import flow  # noqa: E402
 
-from flows.progress import results, say  # noqa: E402
+from flows.checked_songs import checked_manifests  # noqa: E402
+from flows.song_tasks import finished_tasks  # noqa: E402
+from sepcore.atomic import remove_leftovers  # noqa: E402
+from sepcore.config import ModelConfig  # noqa: E402
 from sepcore.dataset.cache.index import build_index  # noqa: E402
+from sepcore.dataset.cache.lock import lock_cache  # noqa: E402
+from sepcore.dataset.cache.plan import ShardPlan, plan_shard  # noqa: E402
+from sepcore.dataset.cache.prune import prune  # noqa: E402
+from sepcore.dataset.cache.repair import remove_damaged_shards  # noqa: E402
+from sepcore.dataset.cache.shards import ShardRef, find_shards  # noqa: E402
+from sepcore.errors import SongsFailed, StemworksError  # noqa: E402
 from tasks.dataset import cache_song  # noqa: E402
 
+_SHOWN_FAILURES = 5
 
-@flow(name="cache", task_runner=ThreadPoolTaskRunner(max_workers=2))
+
+@flow(name="cache", task_runner=task_runner())
 def cache(
-    params: str, train_csv: Path | None = None, validation_csv: Path | None = None, data_dir: Path | None = None
+    params: str,
+    train_csv: Path | None = None,
+    validation_csv: Path | None = None,
+    data_dir: Path | None = None,
+    verify: bool = False,
+    prune_for: tuple[str, ...] | None = None,
 ) -> dict[str, Path]:
-    """Cache the chunks of both manifests' songs; those whose shards are there already are left as they are.
+    """Check the songs of both manifests and cache those whose shards are not there yet.
 
     Args:
         params: What ``-p`` takes.
         train_csv: Instead of the config's.
         validation_csv: Instead of the config's.
         data_dir: Folder of the manifests' relative paths.
+        verify: Read every chunk that is there, and cache songs with a damaged one again.
+        prune_for: Remove the shards that neither this config nor these need; None: remove none.
 
     Returns:
         The folders of shards: ``training`` and ``validation``.
     """
     config = load_config(params)
-    parts = songs_to_cache(config, train_csv=train_csv, validation_csv=validation_csv, data_dir=data_dir)
-    for part, songs in parts.items():
-        futures = cache_song.map(songs.rows, unmapped(config), unmapped(songs.folder), unmapped(songs.num_chunks))
-        build_index(songs.folder, results(futures, f"cache {part}"), config)
-    return {part: songs.folder for part, songs in parts.items()}
+    parts = parts_to_cache(config, train_csv=train_csv, validation_csv=validation_csv)
+    # Both are checked before the first song is cached: hours may lie between.
+    plans = _plan(parts, config, data_dir)
+    for part in parts:
+        with lock_cache(part.folder):
+            remove_leftovers(part.folder)
+            if verify:
+                say(remove_damaged_shards(part.folder))
+            shards = _cache_missing(part, plans[part], config)
+            build_index(part.folder, [(plan.song, shards[plan.fingerprint]) for plan in plans[part]], config)
+            say([f"{part.name}: {len(plans[part])} songs in {part.folder}"])
+    if prune_for is not None:
+        _prune([(config, plans), *((other, _plan_of(other, data_dir)) for other in map(load_config, prune_for))])
+    return {part.name: part.folder for part in parts}
+
+
+def _plan_of(config: ModelConfig, data_dir: Path | None) -> dict[PartToCache, list[ShardPlan]]:
+    return _plan(parts_to_cache(config), config, data_dir)
+
+
+def _plan(
+    parts: Sequence[PartToCache], config: ModelConfig, data_dir: Path | None
+) -> dict[PartToCache, list[ShardPlan]]:
+    """What each part's usable songs are to become."""
+    reports = checked_manifests([(part.csv, part.folder) for part in parts], config, data_dir)
+    return {
+        part: [plan_shard(song.row, song.measures, config, num_chunks=part.num_chunks) for song in report.usable]
+        for part, report in zip(parts, reports, strict=True)
+    }
+
+
+def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelConfig) -> dict[str, ShardRef]:
+    """All shards of a part by fingerprint; a song that fails does not stop the others."""
+    # Absolute: the workers of a cluster have another working directory.
+    folder = part.folder.absolute()
+    shards = find_shards(folder)
+    missing = {plan.fingerprint: plan for plan in plans if plan.fingerprint not in shards}
+    failures = []
+    tasks = finished_tasks(
+        cache_song, missing.values(), config, folder, description=f"cache {part.name}", total=len(missing)
+    )
+    for plan, future in tasks:
+        try:
+            shards[plan.fingerprint] = future.result()
+        except StemworksError as error:
+            failures.append(str(error))
+    if failures:
+        more = f"; and {len(failures) - _SHOWN_FAILURES} more" if len(failures) > _SHOWN_FAILURES else ""
+        raise SongsFailed(
+            f"{part.csv}: {len(failures)} of {len(plans)} songs could not be cached: "
+            f"{'; '.join(failures[:_SHOWN_FAILURES])}{more} (the others are kept)"
+        )
+    return shards
+
+
+def _prune(needed_by: Sequence[tuple[ModelConfig, dict[PartToCache, list[ShardPlan]]]]) -> None:
+    """Remove what no config needs from the first one's folders."""
+    needed = {plan.fingerprint for _, plans in needed_by for part in plans.values() for plan in part}
+    for part in needed_by[0][1]:
+        with lock_cache(part.folder):
+            num_files, num_bytes = prune(part.folder, needed, dry_run=False)
+        say([f"{part.name}: {num_files} files ({num_bytes / 1e9:.3g} GB) removed that no config given needs"])
 
 
 def _main(arguments: argparse.Namespace) -> None:
-    folders = cache(arguments.params, data_dir=arguments.data)
-    say(f"{part}: {folder}" for part, folder in folders.items())
+    runner = task_runner(arguments.runner, arguments.scheduler, arguments.workers)
+    prune_for = tuple(arguments.keep_for) if arguments.prune else None
+    cache.with_options(task_runner=runner)(
+        arguments.params, data_dir=arguments.data, verify=arguments.verify, prune_for=prune_for
+    )
 
 
 if __name__ == "__main__":

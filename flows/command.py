@@ -91,9 +91,15 @@ def set_up_process(verbose: bool) -> None:
         filter_native_log()
     level = "INFO" if verbose else "WARNING"
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    if not verbose:
+        # Of Prefect's services, which have loggers of their own: what they still send when a command ends is no news.
+        for service in ("EventsWorker", "APILogWorker"):
+            logging.getLogger(service).setLevel("ERROR")
     quiet = {
         # Failures reach the user as our one line; Prefect would print a traceback of each task and flow before it.
         "PREFECT_LOGGING_LEVEL": "INFO" if verbose else "CRITICAL",
+        # What its temporary server has not written yet when a command ends is an error to it, with a long traceback.
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING" if verbose else "CRITICAL",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "MLFLOW_LOGGING_LEVEL": "INFO" if verbose else "WARNING",

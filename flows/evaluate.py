@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flows.command import add_data_option, add_params_option, check_first, command_parser, run_command, set_up_process
 from flows.download import locate_with_bar
-from flows.inputs import check_ffmpeg, check_musdb_folder, songs_to_score
+from flows.inputs import check_ffmpeg, check_musdb_folder, songs_of
 from sepcore.output_folder import check_writable
 
 
@@ -30,7 +30,7 @@ def _check(arguments: argparse.Namespace) -> None:
     check_ffmpeg()
     config = locate_with_bar(arguments.params).config
     if arguments.csv is not None:
-        songs_to_score(arguments.csv, config, arguments.data)
+        songs_of(arguments.csv, config, arguments.data)
     else:
         check_musdb_folder(arguments.mus_dir, "test")
     check_writable(arguments.out, "-o")
@@ -42,11 +42,13 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 from prefect import flow, unmapped  # noqa: E402
 from prefect.task_runners import ThreadPoolTaskRunner  # noqa: E402
 
-from flows.progress import print_scores, results, say  # noqa: E402
+from flows.progress import print_scores, results  # noqa: E402
+from flows.terminal import say  # noqa: E402
 from sepcore import Separator  # noqa: E402
 from sepcore.atomic import write_text  # noqa: E402
 from sepcore.config import ModelConfig  # noqa: E402
-from sepcore.dataset.ingest.musdb import check_instruments, list_tracks  # noqa: E402
+from sepcore.dataset.ingest.musdb import list_musdb_songs  # noqa: E402
+from sepcore.dataset.ingest.targets import check_instruments  # noqa: E402
 from sepcore.dataset.manifest import TrackRow  # noqa: E402
 from sepcore.errors import DatasetError  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
@@ -93,13 +95,13 @@ def _test_songs(
     config: ModelConfig, out: Path, mus_dir: Path | None, csv: Path | None, data_dir: Path | None
 ) -> list[TrackRow]:
     if csv is not None:
-        return songs_to_score(csv, config, data_dir)
+        return songs_of(csv, config, data_dir)
     assert mus_dir is not None
-    tracks = [track for track in list_tracks(mus_dir) if track.split == "test"]
-    if not tracks:
+    songs = [song for song in list_musdb_songs(mus_dir) if song.own_split == "test"]
+    if not songs:
         raise DatasetError(f"{mus_dir}: has no songs in its folder test; give --csv with the songs to score.")
-    check_instruments(tracks, config)
-    return results(ingest_song.map(tracks, unmapped(out), unmapped(config)), "read test songs")
+    check_instruments(songs, config)
+    return results(ingest_song.map(songs, unmapped(out), unmapped(config)), "read test songs")
 
 
 def _main(arguments: argparse.Namespace) -> None:

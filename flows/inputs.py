@@ -4,46 +4,55 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sepcore.config import ModelConfig
-from sepcore.dataset.manifest import TrackRow, load_manifest
+from sepcore.dataset.manifest import TrackRow, check_columns, load_manifest
 from sepcore.errors import ConfigError, DatasetError
 from sepcore.signal.ffmpeg import find_program
 
 
 @dataclass(frozen=True)
-class SongsToCache:
-    """The songs of one manifest, the folder of their shards, and how many chunks each gives."""
+class PartToCache:
+    """One manifest, the folder of its shards, and how many chunks each song gives."""
 
-    rows: list[TrackRow]
+    name: str
+    csv: Path
     folder: Path
     num_chunks: int
 
 
-def songs_to_cache(
-    config: ModelConfig,
-    *,
-    train_csv: Path | None = None,
-    validation_csv: Path | None = None,
-    data_dir: Path | None = None,
-) -> dict[str, SongsToCache]:
-    """The songs to train on and to validate with: ``training`` and ``validation``.
+def parts_to_cache(
+    config: ModelConfig, *, train_csv: Path | None = None, validation_csv: Path | None = None
+) -> tuple[PartToCache, PartToCache]:
+    """What to train on and what to validate with, ``training`` and ``validation``.
 
     Args:
         config: Names the manifests and the folders.
         train_csv: Instead of the config's.
         validation_csv: Instead of the config's.
-        data_dir: Folder of the manifests' relative paths.
 
     Raises:
         ConfigError: if the config names no manifest, or its chunks are shorter than its segments.
-        DatasetError: if a manifest cannot be used or lists no songs.
     """
     check_trainable(config)
-    training = _songs("train_csv", train_csv or config.train_csv, config, data_dir)
-    validation = _songs("validation_csv", validation_csv or config.validation_csv, config, data_dir)
-    return {
-        "training": SongsToCache(training, Path(config.training_cache), config.chunks_per_song),
-        "validation": SongsToCache(validation, Path(config.validation_cache), 1),
-    }
+    return (
+        PartToCache(
+            "training",
+            _manifest("train_csv", train_csv or config.train_csv),
+            Path(config.training_cache),
+            config.chunks_per_song,
+        ),
+        PartToCache(
+            "validation",
+            _manifest("validation_csv", validation_csv or config.validation_csv),
+            Path(config.validation_cache),
+            1,
+        ),
+    )
+
+
+def check_manifests(config: ModelConfig) -> None:
+    """Refuse what can be seen in the headers of the config's manifests; the dataset check looks at their rows."""
+    for part in parts_to_cache(config):
+        check_columns(part.csv, config)
 
 
 def check_trainable(config: ModelConfig) -> None:
@@ -54,16 +63,13 @@ def check_trainable(config: ModelConfig) -> None:
         raise ConfigError(str(error)) from error
 
 
-def _songs(key: str, csv: str | Path | None, config: ModelConfig, data_dir: Path | None) -> list[TrackRow]:
+def _manifest(key: str, csv: str | Path | None) -> Path:
     if csv is None:
         raise ConfigError(f"the config has no {key}; set it to a CSV, or give --musdb-root to flows.train.")
-    rows = load_manifest(Path(csv), config, data_dir=data_dir)
-    if not rows:
-        raise DatasetError(f"{csv}: lists no songs; add some, or name another CSV as {key} in the config.")
-    return rows
+    return Path(csv)
 
 
-def songs_to_score(csv: Path, config: ModelConfig, data_dir: Path | None) -> list[TrackRow]:
+def songs_of(csv: Path, config: ModelConfig, data_dir: Path | None) -> list[TrackRow]:
     """The songs of a manifest, at least one; DatasetError otherwise."""
     rows = load_manifest(csv, config, data_dir=data_dir)
     if not rows:

@@ -41,7 +41,7 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 from prefect import flow  # noqa: E402
 
-from flows.progress import say  # noqa: E402
+from flows.terminal import say  # noqa: E402
 from tasks.release import publish_run  # noqa: E402
 
 

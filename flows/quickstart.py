@@ -31,8 +31,9 @@ from dataclasses import dataclass  # noqa: E402
 from prefect import flow  # noqa: E402
 
 from flows.ingest import ingest  # noqa: E402
-from flows.progress import print_scores, say  # noqa: E402
+from flows.progress import print_scores  # noqa: E402
 from flows.separate_batch_flow import separate_batch  # noqa: E402
+from flows.terminal import say  # noqa: E402
 from flows.train import train  # noqa: E402
 from sepcore.dataset.synthetic import write_dataset  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402

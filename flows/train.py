@@ -14,7 +14,9 @@ from flows.command import (
     run_command,
     set_up_process,
 )
-from flows.inputs import check_ffmpeg, check_musdb_folder, check_trainable, songs_to_cache
+from flows.inputs import check_ffmpeg, check_manifests, check_musdb_folder, check_trainable
+from flows.runners import RunnerName, add_runner_options, check_runner, check_scheduler, task_runner
+from flows.terminal import progress_bar, say
 from sepcore import load_config
 from sepcore.dataset.manifest import load_manifest
 from sepcore.output_folder import check_writable
@@ -36,7 +38,9 @@ def _arguments() -> argparse.Namespace:
     )
     add_releases_option(parser)
     add_run_options(parser)
+    add_runner_options(parser)
     arguments = parser.parse_args()
+    check_runner(parser, arguments)
     if arguments.max_steps is not None and arguments.max_steps < 1:
         parser.error(f"--max-steps is {arguments.max_steps}; give at least 1")
     if arguments.musdb_root is not None and arguments.data is not None:
@@ -53,10 +57,11 @@ def _check(arguments: argparse.Namespace) -> None:
         check_trainable(config)
         check_musdb_folder(arguments.musdb_root, "train")
     else:
-        songs_to_cache(config, data_dir=arguments.data)
+        check_manifests(config)
         if config.test_csv:
             load_manifest(Path(config.test_csv), config, data_dir=arguments.data)
     check_writable(arguments.work_dir, "--work-dir")
+    check_scheduler(arguments.scheduler)
 
 
 # Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
@@ -65,13 +70,14 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 from prefect import flow  # noqa: E402
 
 from flows.cache import cache  # noqa: E402
+from flows.checked_songs import checked_manifests  # noqa: E402
 from flows.evaluate import evaluate  # noqa: E402
 from flows.ingest import ingest  # noqa: E402
-from flows.progress import TrainingProgress, print_scores, progress_bar, say  # noqa: E402
+from flows.progress import TrainingProgress, print_scores  # noqa: E402
 from flows.publish import publish  # noqa: E402
 from sepcore.config_file import model_name  # noqa: E402
 from sepcore.dataset.cache.index import read_index  # noqa: E402
-from sepcore.errors import GateRefused  # noqa: E402
+from sepcore.errors import DatasetError, GateRefused  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
 from sepcore.training.run_folder import RunFolder  # noqa: E402
 from tasks.training import train_model  # noqa: E402
@@ -86,6 +92,9 @@ def train(
     version: str | None = None,
     work_dir: Path = Path("runs"),
     releases: Path = Path("releases"),
+    runner: RunnerName = "local",
+    scheduler: str | None = None,
+    workers: int | None = None,
 ) -> Path:
     """Train the model of a config; every stage finds what is done of it from its own files.
 
@@ -97,6 +106,9 @@ def train(
         version: Publish under this version.
         work_dir: Folder of the runs.
         releases: Folder of the releases.
+        runner: Where songs are checked and cached: this machine or a Dask cluster.
+        scheduler: Address of the cluster.
+        workers: Songs at a time on this machine; None: as many as it has cores.
 
     Returns:
         The run folder.
@@ -110,10 +122,13 @@ def train(
         manifests = ingest(musdb_root, Path("data") / f"{musdb_root.resolve().name}-{name}", params)
         train_csv, validation_csv, test_csv = manifests["train"], manifests["validation"], manifests["test"]
         data_dir = None  # the manifests' paths are relative to themselves
-    # Read now: a mistake in it shall not come to light after hours of training.
+    on_runner = {"task_runner": task_runner(runner, scheduler, workers)}
     test_songs = load_manifest(test_csv, config, data_dir=data_dir) if test_csv else []
+    if test_csv and test_songs:
+        # Now: what is wrong with them shall not come to light after hours of training.
+        check_test_songs.with_options(**on_runner)(params, test_csv, data_dir, work_dir)
 
-    shards = cache(params, train_csv, validation_csv, data_dir)
+    shards = cache.with_options(**on_runner)(params, train_csv, validation_csv, data_dir)
     dataset = read_index(shards["training"], config).fingerprint()
     run = RunFolder.of(work_dir, name, config, dataset)
     finished = run.finished()
@@ -130,6 +145,15 @@ def train(
     return run.path
 
 
+@flow(name="check-test-songs", task_runner=task_runner())
+def check_test_songs(params: str, test_csv: Path, data_dir: Path | None, work_dir: Path) -> None:
+    """Refuse test songs that cannot be read; the report stands beside the CSV, or in ``work_dir``."""
+    config = load_config(params)
+    (report,) = checked_manifests([(test_csv, work_dir)], config, data_dir, for_training=False)
+    if len(report.usable) < report.num_rows:
+        raise DatasetError(f"{test_csv}: has songs that cannot be scored (see above); mend them or take them out.")
+
+
 def _main(arguments: argparse.Namespace) -> None:
     try:
         folder = train(
@@ -140,6 +164,9 @@ def _main(arguments: argparse.Namespace) -> None:
             version=arguments.version,
             work_dir=arguments.work_dir,
             releases=arguments.releases,
+            runner=arguments.runner,
+            scheduler=arguments.scheduler,
+            workers=arguments.workers,
         )
     except GateRefused:
         say(["the training itself is kept"])

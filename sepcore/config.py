@@ -26,7 +26,8 @@ class AugmentationConfig(StrictModel):
     channel_swap: bool = False
     """Half of the examples have their channels in reverse order."""
     remix: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the examples whose stems come from different songs."""
+    """Share of the examples whose stems come from different songs. Their mixture is made of magnitudes, as the root of
+    the sum of the stems' squares: right on average over phases, but without the interference of a real mixture."""
     pitch_shift: Annotated[float, Field(ge=0, le=12)] = 0.0
     """Pitch is shifted by up to so many semitones (Spleeter's own: 1)."""
     time_stretch: Annotated[float, Field(ge=0, le=0.5)] = 0.0

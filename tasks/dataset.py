@@ -1,30 +1,53 @@
 """Tasks of the data stage: songs of a dataset to manifests, manifests to shards."""
 
 from pathlib import Path
+from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.states import State
 
 from sepcore.config import ModelConfig
+from sepcore.dataset.cache.plan import ShardPlan
 from sepcore.dataset.cache.shards import ShardRef, write_shard
-from sepcore.dataset.ingest.musdb import MusdbTrack, ingest_track
+from sepcore.dataset.check.measure import SongMeasures, measure_song
+from sepcore.dataset.ingest.audio import bring_song
+from sepcore.dataset.ingest.recording import SourceSong
 from sepcore.dataset.manifest import TrackRow
+from sepcore.errors import DatasetError
 
 # No task here has a Prefect cache: what is done is found by its files. A cached result would still say so after a file
 # was deleted. Only reading is retried, since recordings often lie on a shared disk.
 
 
-@task(task_run_name="ingest-{track.name}", retries=1, retry_delay_seconds=5, cache_policy=NO_CACHE)
-def ingest_song(track: MusdbTrack, out: Path, config: ModelConfig) -> TrackRow:
-    """Run `sepcore.dataset.ingest.musdb.ingest_track` on one song."""
-    row = ingest_track(track, out, config)
-    get_run_logger().info("%s: %.1f s for %s", track.name, row.duration_s, track.split)
+@task(task_run_name="ingest-{song.name}", retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE)
+def ingest_song(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow:
+    """Run `sepcore.dataset.ingest.audio.bring_song` on one song."""
+    row = bring_song(song, out, config)
+    get_run_logger().info("%s: %.1f s", song.name, row.duration_s)
     return row
 
 
-@task(task_run_name="cache-{row.name}", retries=1, retry_delay_seconds=5, cache_policy=NO_CACHE)
-def cache_song(row: TrackRow, config: ModelConfig, folder: Path, num_chunks: int) -> ShardRef:
+@task(task_run_name="check-{row.name}", cache_policy=NO_CACHE)
+def check_song(row: TrackRow, mix_name: str) -> SongMeasures:
+    """Run `sepcore.dataset.check.measure.measure_song` on one song; what is wrong with a file is in its measures."""
+    return measure_song(row, mix_name=mix_name)
+
+
+def _is_readers_fault(task: object, run: object, state: State[Any]) -> bool:
+    """Whether another try may do better: a shared disk hiccups, but a file that has changed stays changed."""
+    return not isinstance(state.data, DatasetError)
+
+
+@task(
+    task_run_name="cache-{plan.song}",
+    retries=1,
+    retry_delay_seconds=5,
+    retry_condition_fn=_is_readers_fault,
+    cache_policy=NO_CACHE,
+)
+def cache_song(plan: ShardPlan, config: ModelConfig, folder: Path) -> ShardRef:
     """Run `sepcore.dataset.cache.shards.write_shard` on one song."""
-    shard = write_shard(row, config, folder, num_chunks=num_chunks)
-    get_run_logger().info("%s: %d chunks in %s", row.name, shard.num_chunks, shard.path)
+    shard = write_shard(plan, config, folder)
+    get_run_logger().info("%s: %d chunks in %s", plan.song, shard.num_chunks, shard.path)
     return shard

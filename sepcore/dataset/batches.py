@@ -1,31 +1,33 @@
-"""Batches of segments from the shards; which ones is a function of the seed and the step alone.
+"""Batches of segments from the shards; which ones, and how they are varied, the seed and the step alone decide."""
 
-Everything in the pipeline is TensorFlow's own: Python functions in it would share one interpreter lock, and keep a
-process that ends from ending.
-"""
-
-from collections.abc import Callable, Iterator
+import re
+import weakref
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sepcore.config import ModelConfig
+from sepcore.config import AugmentationConfig, ModelConfig
+from sepcore.dataset.augmentation import Draw, ExampleRandom, augment, num_source_frames, power_sum, stretched_from
 from sepcore.dataset.cache.index import ChunkIndex
-from sepcore.errors import DatasetError
+from sepcore.dataset.cache.verify import read_chunk
+from sepcore.dataset.remixing import remixed_stems_reader
+from sepcore.dataset.segments import UNREADABLE, segment_reader
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 _PREFETCHED_BATCHES = 2
-_NEPERS_PER_DB = np.log(10) / 20
+# Of the example's number, its chunk and its segment's first frame there.
+_ExampleReader = Callable[["tf.Tensor", "tf.Tensor", "tf.Tensor"], tuple["tf.Tensor", "tf.Tensor"]]
 
 
 def training_batches(index: ChunkIndex, config: ModelConfig, *, first_step: int = 0) -> "tf.data.Dataset":
-    """Random segments, without end.
+    """Random segments, augmented as the config says, without end.
 
     Args:
         index: The training chunks.
-        config: Segment length, batch size and seed.
+        config: Segment length, batch size, seed and augmentation.
         first_step: Batches to leave out, >= 0; none of them is read.
 
     Returns:
@@ -33,108 +35,107 @@ def training_batches(index: ChunkIndex, config: ModelConfig, *, first_step: int 
         ``(batch, stems, T, F, channels)``. Iterate over `with_chunk_named` of it.
     """
     crops = training_crops(index, config, first_example=first_step * config.batch_size)
-    return _batches(crops, index, config)
+    return _batches(crops, _example_reader(index, config, config.augmentation), config)
 
 
 def validation_batches(index: ChunkIndex, config: ModelConfig) -> "tf.data.Dataset":
-    """The middle segment of every chunk, once; as `training_batches`, but the last batch may be smaller."""
+    """The middle segment of every chunk, once, as it is; as `training_batches`, but the last batch may be smaller."""
     import tensorflow as tf
 
-    middles = [(record.num_frames - config.segment_frames) // 2 for record in index.records]
-    crops = tf.data.Dataset.from_tensor_slices((np.arange(len(index)), np.array(middles)))
-    return _batches(crops, index, config)
+    num_frames = tf.constant(index.num_frames)
+
+    def middle(chunk: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]:
+        return chunk, chunk, (tf.cast(num_frames[chunk], tf.int64) - config.segment_frames) // 2
+
+    crops = tf.data.Dataset.range(len(index)).map(middle)
+    return _batches(crops, _example_reader(index, config, AugmentationConfig()), config)
 
 
 def training_crops(index: ChunkIndex, config: ModelConfig, *, first_example: int = 0) -> "tf.data.Dataset":
-    """Where the training examples come from: pairs of a chunk's number in the index and a segment's first frame in it.
+    """Where the training examples come from: an example's number, a chunk's, and a segment's first frame in it.
 
     Every epoch takes each chunk once, in a new order, and a segment from a random place of it. What example number i is
     depends on nothing but i and the seed.
     """
     import tensorflow as tf
 
-    num_frames = tf.constant([record.num_frames for record in index.records], tf.int64)
+    num_frames = tf.constant(index.num_frames)
     seed, last_chunk = (tf.constant(value, tf.int64) for value in (config.random_seed, len(index) - 1))
 
-    def crop(example: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+    def crop(example: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]:
         epoch, place = example // len(index), example % len(index)
         chunk = tf.random.experimental.index_shuffle(place, tf.stack([seed, epoch]), last_chunk)
-        last_start = num_frames[chunk] - config.segment_frames
+        last_start = tf.cast(num_frames[chunk], tf.int64) - config.segment_frames
         first_frame = tf.random.stateless_uniform([], tf.stack([seed, example]), 0, last_start + 1, tf.int64)
-        return chunk, first_frame
+        return example, chunk, first_frame
 
     return tf.data.Dataset.range(first_example, np.iinfo(np.int64).max).map(crop)
 
 
 def with_chunk_named(dataset: "tf.data.Dataset", index: ChunkIndex) -> Iterator[Any]:
-    """The elements of a dataset of this module; a chunk that cannot be read comes as DatasetError that names it."""
+    """The elements of a dataset of this module; a chunk that cannot be read comes as DatasetError that names it.
+
+    Reading stops when this iterator is closed or dropped, and when the process ends: Python functions in a pipeline
+    (those that read Parquet) that ran on while Python ends could keep it from ending.
+    """
+    iterators = [iter(dataset)]
+    elements = _elements(iterators, index)
+    # Also called at exit, where nothing else may be dropped any more.
+    weakref.finalize(elements, iterators.clear)
+    return elements
+
+
+def _elements(iterators: list[Any], index: ChunkIndex) -> Generator[Any, None, None]:
     import tensorflow as tf
 
     try:
-        yield from dataset
-    except tf.errors.OpError:
-        check_chunks(index)  # TensorFlow's message does not say which one
+        # The list holds the only reference, so that emptying it stops the iterator.
+        while iterators and (element := next(iterators[0], None)) is not None:
+            yield element
+    except tf.errors.OpError as error:
+        if number := re.search(rf"{UNREADABLE}\] \[(\d+)\]", error.message):
+            read_chunk(index.folder, index.record(int(number[1])))  # raises what says more
         raise
+    finally:
+        iterators.clear()
 
 
-def check_chunks(index: ChunkIndex) -> None:
-    """Read every chunk and verify its checksum.
-
-    Raises:
-        DatasetError: the first one whose shard is missing or damaged.
-    """
+def _example_reader(index: ChunkIndex, config: ModelConfig, augmentation: AugmentationConfig) -> _ExampleReader:
     import tensorflow as tf
 
-    for record in index.records:
-        path = index.folder / record.shard
-        try:
-            _read_record(str(path), record.offset)
-        except tf.errors.OpError as error:
-            fault = "is damaged" if path.exists() else "is missing"
-            raise DatasetError(
-                f"{path}: chunk {record.chunk} of {record.song!r} {fault}; delete the shard and cache the songs again."
-            ) from error
+    read, segment_frames = segment_reader(index, config), config.segment_frames
+    read_remixed = remixed_stems_reader(read, index, config)
+    seed, num_frames = tf.constant(config.random_seed, tf.int64), tf.constant(index.num_frames)
+    stems_shape = (len(config.instruments), segment_frames, config.num_bins, config.num_channels)
+
+    def read_example(
+        example: "tf.Tensor", chunk: "tf.Tensor", first_frame: "tf.Tensor"
+    ) -> tuple["tf.Tensor", "tf.Tensor"]:
+        random = ExampleRandom(seed, example)
+        wanted = num_source_frames(random, augmentation, segment_frames)
+
+        def of_one_song() -> tuple["tf.Tensor", "tf.Tensor"]:
+            available = tf.cast(num_frames[chunk], tf.int64)
+            frames = tf.minimum(wanted, available)
+            signals = read(chunk, stretched_from(first_frame, segment_frames, frames, available), frames)
+            return signals[0], signals[1:]
+
+        def of_several_songs() -> tuple["tf.Tensor", "tf.Tensor"]:
+            stems = read_remixed(random, chunk, first_frame, wanted)
+            return power_sum(stems), stems
+
+        if augmentation.remix:
+            mixture, stems = tf.cond(random.uniform(Draw.REMIX) < augmentation.remix, of_several_songs, of_one_song)
+        else:
+            mixture, stems = of_one_song()
+        mixture, stems = augment(mixture, stems, random, augmentation, segment_frames=segment_frames)
+        return tf.ensure_shape(mixture, stems_shape[1:]), tf.ensure_shape(stems, stems_shape)
+
+    return read_example
 
 
-def _read_record(path: Any, offset: Any) -> "tf.Tensor":
-    """The serialised Example that starts at a byte of a TFRecord file; its checksum is verified."""
+def _batches(crops: "tf.data.Dataset", read_example: _ExampleReader, config: ModelConfig) -> "tf.data.Dataset":
     import tensorflow as tf
 
-    # tf.data.TFRecordDataset reads from a file's start only; the operation beneath it takes an offset. Unbuffered: the
-    # record is read in one go and nothing behind it.
-    variant = tf.raw_ops.TFRecordDatasetV2(filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset])
-    records = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-    return records.take(1).get_single_element()
-
-
-def _segment_reader(index: ChunkIndex, config: ModelConfig) -> Callable[..., tuple["tf.Tensor", "tf.Tensor"]]:
-    import tensorflow as tf
-
-    num_signals, frame_shape = 1 + len(config.instruments), (config.num_bins, config.num_channels)
-    frame_bytes = config.num_bins * config.num_channels
-    shards = tf.constant([str(index.folder / record.shard) for record in index.records])
-    offsets = tf.constant([record.offset for record in index.records], tf.int64)
-    features = {
-        "codes": tf.io.FixedLenFeature([num_signals], tf.string),
-        "min_db": tf.io.FixedLenFeature([num_signals, 1, 1, 1], tf.float32),
-        "max_db": tf.io.FixedLenFeature([num_signals, 1, 1, 1], tf.float32),
-    }
-
-    def read(chunk: "tf.Tensor", first_frame: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-        example = tf.io.parse_single_example(_read_record(shards[chunk], offsets[chunk]), features)
-        # Cut before decoding: a chunk is longer than the segment, and its magnitudes are four times the codes.
-        cut = tf.strings.substr(example["codes"], first_frame * frame_bytes, config.segment_frames * frame_bytes)
-        codes = tf.reshape(tf.io.decode_raw(cut, tf.uint8), (num_signals, config.segment_frames, *frame_shape))
-        # quantisation.decode in TensorFlow.
-        nepers_per_code = (example["max_db"] - example["min_db"]) * (_NEPERS_PER_DB / 255)
-        magnitudes = tf.exp(tf.cast(codes, tf.float32) * nepers_per_code + example["min_db"] * _NEPERS_PER_DB)
-        return magnitudes[0], magnitudes[1:]
-
-    return read
-
-
-def _batches(crops: "tf.data.Dataset", index: ChunkIndex, config: ModelConfig) -> "tf.data.Dataset":
-    import tensorflow as tf
-
-    segments = crops.map(_segment_reader(index, config), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return segments.batch(config.batch_size).prefetch(_PREFETCHED_BATCHES)
+    examples = crops.map(read_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return examples.batch(config.batch_size).prefetch(_PREFETCHED_BATCHES)

@@ -1,6 +1,7 @@
 """Short-time Fourier transform and its inverse as Spleeter defines them, in numpy."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -57,21 +58,42 @@ def magnitude_spectrogram(
     waveform: NDArray[np.float32], *, frame_length: int, hop_length: int, num_bins: int
 ) -> NDArray[np.float32]:
     """Magnitudes of the lowest bins, linear amplitude: float32 ``(frames, num_bins, channels)``; see `stft`."""
-    windows = _windows(waveform, frame_length, hop_length)
-    channels, frames, _ = windows.shape
-    magnitudes = np.empty((frames, num_bins, channels), np.float32)
+    if waveform.shape[1] == 2:
+        # One complex FFT of both channels takes half the time of two real ones.
+        windows = _windows(np.ascontiguousarray(waveform).view(np.complex64), frame_length, hop_length)
+        magnitudes_of, window = _magnitudes_of_two, hann_window(frame_length) * np.float32(0.5)
+    else:
+        windows = _windows(waveform, frame_length, hop_length)
+        magnitudes_of, window = _magnitudes_of_each, hann_window(frame_length)
+    frames = windows.shape[1]
+    magnitudes = np.empty((frames, num_bins, waveform.shape[1]), np.float32)
     # A few frames at a time stay in the cache: 1.6 times as fast as all at once, and bit for bit the same.
     for first in range(0, frames, _CACHED_FRAMES):
         part = slice(first, first + _CACHED_FRAMES)
-        spectrum = scipy.fft.rfft(windows[:, part] * hann_window(frame_length), axis=-1)[..., :num_bins]
-        magnitudes[part] = np.abs(spectrum).transpose(1, 2, 0)
+        magnitudes_of(windows[:, part] * window, magnitudes[part])
     return magnitudes
 
 
-def _windows(waveform: NDArray[np.float32], frame_length: int, hop_length: int) -> NDArray[np.float32]:
+def _magnitudes_of_each(frames: NDArray[Any], magnitudes: NDArray[np.float32]) -> None:
+    spectrum = scipy.fft.rfft(frames, axis=-1)[..., : magnitudes.shape[1]]
+    magnitudes[:] = np.abs(spectrum).transpose(1, 2, 0)
+
+
+def _magnitudes_of_two(frames: NDArray[Any], magnitudes: NDArray[np.float32]) -> None:
+    """Of frames ``(left + i right) / 2`` of spectrum Z: ``L[k] = Z[k] + Z*[-k]`` and ``iR[k] = Z[k] - Z*[-k]``."""
+    num_bins = magnitudes.shape[1]
+    spectrum = scipy.fft.fft(frames[0], axis=-1, overwrite_x=True)
+    positive, negative = spectrum[:, :num_bins], np.empty((len(spectrum), num_bins), np.complex64)
+    np.conjugate(spectrum[:, 0], out=negative[:, 0])
+    np.conjugate(spectrum[:, :-num_bins:-1], out=negative[:, 1:])
+    np.abs(positive + negative, out=magnitudes[..., 0])
+    np.abs(positive - negative, out=magnitudes[..., 1])
+
+
+def _windows(waveform: NDArray[Any], frame_length: int, hop_length: int) -> NDArray[Any]:
     """Overlapping views of a waveform, ``(channels, frames, frame_length)``."""
     if len(waveform) < frame_length:
-        return np.zeros((waveform.shape[1], 0, frame_length), np.float32)
+        return np.zeros((waveform.shape[1], 0, frame_length), waveform.dtype)
     return np.lib.stride_tricks.sliding_window_view(waveform.T, frame_length, axis=1)[:, ::hop_length]
 
 

@@ -1,3 +1,4 @@
+import functools
 import shutil
 import subprocess
 import sys
@@ -6,19 +7,17 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from sepcore.dataset.batches import (
-    check_chunks,
-    training_batches,
-    training_crops,
-    validation_batches,
-    with_chunk_named,
-)
+from sepcore.config import AugmentationConfig
+from sepcore.dataset.batches import training_batches, training_crops, validation_batches, with_chunk_named
 from sepcore.dataset.cache.index import build_index, read_index
-from sepcore.dataset.cache.shards import write_shard
+from sepcore.dataset.cache.verify import read_chunk
 from sepcore.errors import DatasetError
 from sepcore.signal.audio_reader import read_waveform
 from sepcore.signal.spectrogram import magnitude_spectrogram
+from tests.dataset.cache.conftest import shard_of
 from tests.dataset.conftest import write_noise_song
+
+FORMATS = [(form, dtype) for form in ("tfrecord", "parquet") for dtype in ("uint8", "float16")]
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +26,33 @@ def rows(config, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def index(config, rows, tmp_path_factory):
-    """Five chunks: three of song a, two of song b."""
-    folder = tmp_path_factory.mktemp("cache")
-    shards = [write_shard(row, config, folder, num_chunks=n) for row, n in zip(rows, (3, 2), strict=True)]
-    build_index(folder, shards, config)
+def cache(config, rows, tmp_path_factory):
+    """Caches the songs with the config of a format and dtype; five chunks, three of song a, two of song b."""
+
+    @functools.cache
+    def cached(cache_format, cache_dtype):
+        folder = tmp_path_factory.mktemp("cache")
+        with_format = config.model_copy(update={"cache_format": cache_format, "cache_dtype": cache_dtype})
+        counts = zip(rows, (3, 2), strict=True)
+        shards = [(row.name, shard_of(row, with_format, folder, num_chunks=count)) for row, count in counts]
+        build_index(folder, shards, with_format)
+        return with_format, folder
+
+    return cached
+
+
+@pytest.fixture(scope="module")
+def index(cache):
+    config, folder = cache("tfrecord", "uint8")
     return read_index(folder, config)
 
 
-@pytest.fixture
-def own_index(index, config, tmp_path):
-    """A copy to damage."""
-    shutil.copytree(index.folder, tmp_path, dirs_exist_ok=True)
-    return read_index(tmp_path, config)
+@pytest.fixture(params=["tfrecord", "parquet"])
+def damaged(request, cache, tmp_path):
+    """The config and a copy of the cache to damage, in each format."""
+    config, folder = cache(request.param, "uint8")
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return config, read_index(tmp_path, config)
 
 
 def spectrogram(path, config, start_s, first_frame):
@@ -58,7 +71,7 @@ def take(dataset, index, count):
 def crops(index, config, count, first_example=0):
     """``(chunk, first frame)`` of training examples."""
     dataset = training_crops(index, config, first_example=first_example)
-    return [(index.records[chunk], int(first)) for chunk, first in dataset.take(count).as_numpy_iterator()]
+    return [(int(chunk), int(first)) for _, chunk, first in dataset.take(count).as_numpy_iterator()]
 
 
 def test_batches_are_magnitudes_of_mixture_and_stems(config, index):
@@ -73,20 +86,38 @@ def test_shapes_are_known_before_anything_is_read(config, index):
     assert targets.shape.as_list() == [None, 2, 64, 128, 2]
 
 
-def test_a_training_segment_equals_the_audios_own_spectrogram_within_quantisation(config, index, rows):
+@pytest.mark.parametrize(("cache_format", "cache_dtype"), FORMATS)
+def test_a_training_segment_equals_the_audios_own_spectrogram_within_quantisation(
+    cache, rows, cache_format, cache_dtype
+):
+    config, folder = cache(cache_format, cache_dtype)
+    index = read_index(folder, config)
     ((mixture, targets),) = take(training_batches(index, config), index, 1)
-    for number, (record, first_frame) in enumerate(crops(index, config, 2)):
+    error = 0.025 if cache_dtype == "uint8" else 0.001
+    for number, (chunk, first_frame) in enumerate(crops(index, config, 2)):
+        record = index.record(chunk)
         row = {row.name: row for row in rows}[record.song]
         signals = np.concatenate([mixture[number][None], targets[number]])
         for signal, path in zip(signals, row.files, strict=True):
             expected = spectrogram(path, config, record.start_s, first_frame)
-            np.testing.assert_allclose(signal, expected, rtol=0.025, atol=1e-5 * expected.max())
+            np.testing.assert_allclose(signal, expected, rtol=error, atol=1e-5 * expected.max())
+
+
+@pytest.mark.parametrize(("cache_format", "cache_dtype"), FORMATS)
+def test_segments_are_decoded_as_chunks_are(cache, cache_format, cache_dtype):
+    config, folder = cache(cache_format, cache_dtype)
+    index = read_index(folder, config)
+    ((mixture, targets),) = take(training_batches(index, config), index, 1)
+    chunk, first_frame = crops(index, config, 1)[0]
+    segment = slice(first_frame, first_frame + config.segment_frames)
+    expected = [signal.magnitude()[segment] for signal in read_chunk(folder, index.record(chunk)).signals]
+    np.testing.assert_allclose(np.concatenate([mixture[:1], targets[0]]), expected, rtol=1e-5)
 
 
 def test_an_epoch_takes_every_chunk_once_and_the_next_one_in_another_order(config, index):
-    examples = [record for record, _ in crops(index, config, 20)]
+    examples = [chunk for chunk, _ in crops(index, config, 20)]
     epochs = [examples[first : first + 5] for first in range(0, 20, 5)]
-    assert all(set(epoch) == set(index.records) for epoch in epochs)
+    assert all(sorted(epoch) == [0, 1, 2, 3, 4] for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) > 1
 
 
@@ -108,52 +139,99 @@ def test_another_seed_gives_another_order(config, index):
     assert crops(index, config, 20) != crops(index, other, 20)
 
 
-def test_validation_takes_the_middle_of_every_chunk_once(config, index, rows):
-    batches = take(validation_batches(index, config), index, 10)
+def test_both_formats_give_the_same_batches(cache):
+    batches = []
+    for cache_format in ("tfrecord", "parquet"):
+        config, folder = cache(cache_format, "uint8")
+        index = read_index(folder, config)
+        batches.append(take(training_batches(index, config), index, 3))
+    np.testing.assert_equal(*batches)
+
+
+def test_validation_takes_the_middle_of_every_chunk_once_and_does_not_vary_it(config, index, rows):
+    varied = config.model_copy(update={"augmentation": AugmentationConfig(gain_db=6, remix=1, pitch_shift=1)})
+    batches = take(validation_batches(index, varied), index, 10)
     assert [len(mixture) for mixture, _ in batches] == [2, 2, 1]
     middle = (config.chunk_frames - config.segment_frames) // 2
-    expected = spectrogram(rows[0].mixture, config, index.records[0].start_s, middle)
+    expected = spectrogram(rows[0].mixture, config, index.record(0).start_s, middle)
     np.testing.assert_allclose(batches[0][0][0], expected, rtol=0.025, atol=1e-5 * expected.max())
 
 
-def test_a_damaged_chunk_is_named(config, own_index):
-    record = own_index.records[3]
-    path = own_index.folder / record.shard
+def test_a_damaged_chunk_is_named(damaged):
+    config, index = damaged
+    record = index.record(3)
+    path = index.folder / record.shard
     content = bytearray(path.read_bytes())
-    content[record.offset + 1000] ^= 1
+    content[record.offset + record.num_bytes // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(DatasetError, match=rf"{path}: chunk {record.chunk} of 'b' is damaged; delete the shard"):
-        take(validation_batches(own_index, config), own_index, 3)
+        take(validation_batches(index, config), index, 3)
 
 
-def test_a_shard_that_has_gone_is_named(config, own_index):
-    path = own_index.folder / own_index.records[0].shard
+def test_the_batches_before_a_damaged_chunk_are_still_given(damaged):
+    config, index = damaged
+    record = index.record(4)
+    path = index.folder / record.shard
+    content = bytearray(path.read_bytes())
+    content[record.offset + record.num_bytes // 2] ^= 1
+    path.write_bytes(content)
+    batches = with_chunk_named(validation_batches(index, config), index)
+    assert [len(next(batches)[0]) for _ in range(2)] == [2, 2]
+    with pytest.raises(DatasetError, match="of 'b' is damaged"):
+        next(batches)
+
+
+def test_a_shard_that_has_gone_is_named(damaged):
+    config, index = damaged
+    path = index.folder / index.shards[0]
     path.unlink()
     with pytest.raises(DatasetError, match=rf"{path}: chunk \d of 'a' is missing"):
-        take(training_batches(own_index, config), own_index, 5)
+        take(training_batches(index, config), index, 5)
 
 
 @pytest.mark.parametrize("kept", ["to the chunk's first byte", "to its middle"])
-def test_a_shard_that_was_cut_off_is_named(config, own_index, kept):
-    record = own_index.records[1]
-    path = own_index.folder / record.shard
+def test_a_shard_that_was_cut_off_is_named(damaged, kept):
+    config, index = damaged
+    record = index.record(1)
+    path = index.folder / record.shard
     path.write_bytes(path.read_bytes()[: record.offset + (0 if "first" in kept else 1000)])
-    with pytest.raises(DatasetError, match=rf"{path}: chunk 1 of 'a' is damaged"):
-        take(validation_batches(own_index, config), own_index, 3)
+    with pytest.raises(DatasetError, match=rf"{path}: chunk \d of 'a' is damaged"):
+        take(validation_batches(index, config), index, 3)
 
 
-def test_whole_chunks_pass_the_check(index):
-    check_chunks(index)
+def test_a_damaged_chunk_is_named_in_a_remixed_example_too(damaged):
+    config, index = damaged
+    remixing = config.model_copy(update={"augmentation": AugmentationConfig(remix=1)})
+    path = index.folder / index.shards[1]
+    path.write_bytes(b"")
+    with pytest.raises(DatasetError, match=rf"{path}: chunk \d of 'b' is damaged"):
+        take(training_batches(index, remixing), index, 5)
 
 
-def test_a_process_that_ends_in_the_middle_of_training_ends(config, index):
+def test_a_closed_iterator_stops_reading(damaged):
+    config, index = damaged
+    batches = with_chunk_named(training_batches(index, config), index)
+    next(batches)
+    batches.close()
+    with pytest.raises(StopIteration):
+        next(batches)
+
+
+def test_a_process_that_ends_in_the_middle_of_training_ends(cache):
+    caches = [(config.to_json(), str(folder)) for config, folder in (cache(*stored) for stored in FORMATS)]
     script = f"""
+import sys
 from pathlib import Path
 from sepcore.config_file import parse_config
-from sepcore.dataset.batches import training_batches
+from sepcore.dataset.batches import training_batches, with_chunk_named
 from sepcore.dataset.cache.index import read_index
-config = parse_config({config.to_json()!r}, "test")
-batches = iter(training_batches(read_index(Path({str(index.folder)!r}), config), config))
-next(batches)
+reading = []
+for config, folder in {caches!r}:
+    config = parse_config(config, "test")
+    index = read_index(Path(folder), config)
+    reading.append(with_chunk_named(training_batches(index, config), index))
+    next(reading[-1])
+sys.exit(3)
 """
-    subprocess.run([sys.executable, "-c", script], timeout=120, check=True, capture_output=True)
+    ended = subprocess.run([sys.executable, "-c", script], timeout=120, capture_output=True)
+    assert ended.returncode == 3, ended.stderr

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sepcore.dataset.synthetic import generate_song
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
-from tests.models import randomise, small_config
+from sepcore.signal.audio_writer import write_audio
+from tests.models import SMALL_UNET, randomise, small_config
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a developer may have set and a test must not meet.
@@ -54,4 +56,36 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     randomise(network)
     write_checkpoint(network, folder / "model", step=1)
     (folder / "config.json").write_text(json.dumps(json.loads(small_config().to_json())))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with six songs of 4 s at 22 kHz, train.csv (five of them), validation.csv and config.json (8 kHz)."""
+    folder = tmp_path_factory.mktemp("dataset")
+    names = ["mix", "vocals", "drums", "bass", "other"]
+    lines = [",".join([*(f"{name}_path" for name in names), "duration"])]
+    for seed in range(6):
+        stems = generate_song(seed, duration_s=4, sample_rate=22050)
+        stems["other"] += stems.pop("piano")
+        for name, waveform in {"mix": sum(stems.values()), **stems}.items():
+            write_audio(folder / f"song{seed}" / f"{name}.wav", waveform, sample_rate=22050)
+        lines.append(",".join([*(f"song{seed}/{name}.wav" for name in names), "4"]))
+    (folder / "train.csv").write_text("\n".join(lines[:-1]) + "\n")
+    (folder / "validation.csv").write_text("\n".join([lines[0], lines[-1]]) + "\n")
+    config = {
+        "train_csv": "train.csv",
+        "validation_csv": "validation.csv",
+        "instrument_list": names[1:],
+        "sample_rate": 8000,
+        "frame_length": 512,
+        "frame_step": 128,
+        "T": 64,
+        "F": 64,
+        "n_chunks_per_song": 2,
+        "chunk_duration": 2.5,
+        "batch_size": 2,
+        "model": SMALL_UNET,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
     return folder

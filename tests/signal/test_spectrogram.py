@@ -30,9 +30,20 @@ def test_a_waveform_shorter_than_a_window_has_no_frames():
     assert stft(np.zeros((100, 2), np.float32), frame_length=512, hop_length=128).shape == (0, 257, 2)
 
 
-def test_magnitudes_are_those_of_the_lowest_bins(waveform):
-    magnitudes = magnitude_spectrogram(waveform, frame_length=512, hop_length=128, num_bins=64)
-    np.testing.assert_allclose(magnitudes, np.abs(stft(waveform, frame_length=512, hop_length=128))[:, :64])
+@pytest.mark.parametrize("num_channels", [1, 2, 3])
+@pytest.mark.parametrize("num_bins", [1, 64, 257])
+def test_magnitudes_are_those_of_the_lowest_bins(num_channels, num_bins):
+    waveform = np.random.default_rng(0).standard_normal((5000, num_channels)).astype(np.float32)
+    magnitudes = magnitude_spectrogram(waveform, frame_length=512, hop_length=128, num_bins=num_bins)
+    expected = np.abs(stft(waveform, frame_length=512, hop_length=128))
+    np.testing.assert_allclose(magnitudes, expected[:, :num_bins], rtol=0, atol=1e-6 * expected.max())
+
+
+def test_a_channel_much_quieter_than_the_other_keeps_its_own_magnitudes(waveform):
+    quiet = waveform * np.array([1, 1e-3], np.float32)
+    magnitudes = magnitude_spectrogram(quiet, frame_length=512, hop_length=128, num_bins=257)
+    alone = magnitude_spectrogram(quiet[:, 1:], frame_length=512, hop_length=128, num_bins=257)
+    np.testing.assert_allclose(magnitudes[..., 1:], alone, rtol=0, atol=1e-6 * magnitudes.max())
 
 
 @pytest.mark.parametrize(("samples", "frames"), [(0, 4), (1, 5), (128, 5), (129, 6)])

@@ -1,5 +1,7 @@
 """Chunks: the excerpts of a song, some 20 s long, whose spectrograms are cached."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,22 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config import ModelConfig
-from sepcore.dataset.cache.quantisation import encode
-from sepcore.dataset.manifest import TrackRow
-from sepcore.errors import DatasetError
-from sepcore.signal.audio_reader import probe_audio, read_waveform
+from sepcore.dataset.cache.plan import ShardPlan
+from sepcore.dataset.cache.quantisation import Codes, decode, encode
+from sepcore.signal.audio_reader import read_blocks
 from sepcore.signal.spectrogram import magnitude_spectrogram
 
-_MARGIN_S = 0.5
+_BLOCK_SAMPLES = 88_200
+
+Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Signal:
-    """One signal's magnitudes in a chunk: `quantisation.encode`'s codes ``(frames, bins, channels)`` and range."""
+    """One signal of a chunk: `quantisation.encode`'s codes ``(frames, bins, channels)`` and their range in dB."""
 
-    codes: NDArray[np.uint8]
+    codes: Codes
     min_db: float
     max_db: float
+
+    def magnitude(self) -> NDArray[np.float32]:
+        """Linear amplitude, as near as the codes tell: float32 ``(frames, bins, channels)``."""
+        return decode(self.codes, self.min_db, self.max_db)
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Chunk:
     """An excerpt of the mixture and of all stems at the same place.
 
     Attributes:
-        number: Place among the song's chunks, from 0; dropped ones count.
+        number: Place among the song's chunks, from 0.
         start_s: Where it starts in the song, in seconds.
         signals: The mixture, then the instruments in the order of the config, all of the same shape.
     """
@@ -45,70 +52,64 @@ class Chunk:
         return len(self.signals[0].codes)
 
 
-def chunk_starts(duration_s: float, *, chunk_duration_s: float, num_chunks: int) -> list[float]:
-    """Where Spleeter starts the chunks of a song, in seconds.
+def song_chunks(plan: ShardPlan, config: ModelConfig, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[Chunk]:
+    """Spectrograms of a song's chunks, one chunk at a time; every file is decoded once.
 
-    Spread evenly, half a second away from the song's ends; a single one lies in the middle. None starts before 0: in a
-    song that is shorter than a chunk they all start near 0.
-    """
-    if num_chunks == 1:
-        return [max((duration_s - chunk_duration_s) / 2, 0.0)]
-    step_s = (duration_s - chunk_duration_s - 2 * _MARGIN_S) / (num_chunks - 1)
-    return [max(_MARGIN_S + number * step_s, 0.0) for number in range(num_chunks)]
-
-
-def compute_chunks(row: TrackRow, config: ModelConfig, *, num_chunks: int) -> list[Chunk]:
-    """Spectrograms of a song's chunks; each file is decoded once.
+    All files advance together, and little more than one chunk of each is held: memory depends neither on the length of
+    the song nor on the number of chunks. How the files are cut into blocks changes nothing.
 
     Args:
-        row: The song. Where its mixture is shorter than the row says, the chunks are placed by the mixture.
-        config: Audio and STFT settings.
-        num_chunks: How many chunks to place.
+        plan: The song's files and where its chunks start.
+        config: Audio, STFT and quantisation settings.
+        block_samples: How much is decoded at once.
 
-    Returns:
-        The chunks; those with fewer frames than a segment are left out. Nothing is padded at a chunk's ends, and its
-        signals are cut to the shortest.
+    Yields:
+        The chunks in the order of their starts. Nothing is padded at a chunk's ends, and its signals are cut to the
+        shortest; a chunk without a whole frame is left out, and so are those behind it.
 
     Raises:
-        DatasetError: a file that has another number of channels than the model.
         AudioDecodeError: a file that cannot be decoded.
     """
-    for path in row.files:
-        _check_channels(row, path, config)
-    starts: list[float] = []
-    spectra: list[list[Signal]] = [[] for _ in range(num_chunks)]
-    for path in row.files:
-        waveform = read_waveform(path, sample_rate=config.sample_rate, num_channels=config.num_channels)
-        if not starts:
-            duration_s = min(row.duration_s, len(waveform) / config.sample_rate)
-            starts = chunk_starts(duration_s, chunk_duration_s=config.chunk_duration_s, num_chunks=num_chunks)
-        for start_s, signals in zip(starts, spectra, strict=True):
-            first = round(start_s * config.sample_rate)
-            magnitude = magnitude_spectrogram(
-                waveform[first : first + config.chunk_samples],
-                frame_length=config.frame_length,
-                hop_length=config.hop_length,
-                num_bins=config.num_bins,
+    with ExitStack() as open_files:
+        windows = []
+        for file in plan.files:
+            blocks = read_blocks(
+                Path(file.path),
+                sample_rate=config.sample_rate,
+                num_channels=config.num_channels,
+                block_samples=block_samples,
             )
-            # Quantised at once: the codes of a whole song fit into memory, its float spectrograms may not.
-            if len(magnitude) >= config.segment_frames:
-                signals.append(Signal(*encode(magnitude)))
-    return [
-        Chunk(number, start_s, _cut_to_shortest(signals))
-        for number, (start_s, signals) in enumerate(zip(starts, spectra, strict=True))
-        if len(signals) == len(row.files)
-    ]
+            windows.append(_Window(open_files.enter_context(closing(blocks)), config.num_channels))
+        for number, start in enumerate(plan.starts):
+            waveforms = [window.samples(start, start + config.chunk_samples) for window in windows]
+            length = min(len(waveform) for waveform in waveforms)
+            if length < config.frame_length:
+                return
+            signals = tuple(_signal(waveform[:length], config) for waveform in waveforms)
+            yield Chunk(number, start / config.sample_rate, signals)
 
 
-def _check_channels(row: TrackRow, path: Path, config: ModelConfig) -> None:
-    channels = probe_audio(path).num_channels
-    if channels != config.num_channels:
-        raise DatasetError(
-            f"{row.name}: {path} has {channels} channel(s), n_channels is {config.num_channels}; "
-            "training takes only songs with as many. Convert the song, or leave its row out."
-        )
+def _signal(waveform: Samples, config: ModelConfig) -> Signal:
+    magnitude = magnitude_spectrogram(
+        waveform, frame_length=config.frame_length, hop_length=config.hop_length, num_bins=config.num_bins
+    )
+    return Signal(*encode(magnitude, config.cache_dtype))
 
 
-def _cut_to_shortest(signals: list[Signal]) -> tuple[Signal, ...]:
-    frames = min(len(signal.codes) for signal in signals)
-    return tuple(Signal(signal.codes[:frames], signal.min_db, signal.max_db) for signal in signals)
+class _Window:
+    """Any stretch of a stream of samples, as long as none starts before the one asked for last."""
+
+    def __init__(self, blocks: Iterator[Samples], num_channels: int) -> None:
+        self._blocks = blocks
+        self._first = 0
+        self._held: Samples = np.empty((0, num_channels), np.float32)
+
+    def samples(self, first: int, last: int) -> Samples:
+        """From ``first`` until before ``last``: float32 ``(samples, channels)``, less where the stream ends before."""
+        pieces = [self._held[first - self._first :]]
+        end = self._first + len(self._held)
+        while end < last and (block := next(self._blocks, None)) is not None:
+            pieces.append(block[max(first - end, 0) :])
+            end += len(block)
+        self._held, self._first = np.concatenate(pieces), min(first, end)
+        return self._held[: last - first]

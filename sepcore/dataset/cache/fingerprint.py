@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from sepcore.config import ModelConfig
@@ -9,22 +10,38 @@ from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 
 # Goes up when chunks are computed or stored in another way, so that caches of before are not taken for new.
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 
 
-def chunk_settings(config: ModelConfig) -> dict[str, Any]:
-    """What a chunk's content depends on beside the audio, under the keys of the config's JSON."""
+def shard_settings(config: ModelConfig) -> dict[str, Any]:
+    """What a shard's bytes depend on beside the audio, under the keys of the config's JSON.
+
+    ``T`` is not among them: every chunk is stored, and the index lists those that hold a segment.
+    """
     return {
         "format": _FORMAT_VERSION,
+        "cache_format": config.cache_format,
+        "cache_dtype": config.cache_dtype,
         "instrument_list": list(config.instruments),
         "sample_rate": config.sample_rate,
         "n_channels": config.num_channels,
         "frame_length": config.frame_length,
         "frame_step": config.hop_length,
         "F": config.num_bins,
-        "T": config.segment_frames,  # chunks shorter than it are not kept
         "chunk_duration": config.chunk_duration_s,
     }
+
+
+def shard_fingerprint(checksums: Iterable[str], starts: Iterable[int], config: ModelConfig) -> str:
+    """Sixteen hex digits of what a shard is made from; names, places and dates of the files are not part of it.
+
+    Args:
+        checksums: SHA-256 of each recording, the mixture's first.
+        starts: Where the chunks start, in samples.
+        config: Audio, STFT and chunk settings.
+    """
+    made_from = {"settings": shard_settings(config), "recordings": list(checksums), "starts": list(starts)}
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def song_fingerprint(row: TrackRow, config: ModelConfig, *, num_chunks: int) -> str:
@@ -33,8 +50,7 @@ def song_fingerprint(row: TrackRow, config: ModelConfig, *, num_chunks: int) -> 
     Raises:
         DatasetError: a file that cannot be read.
     """
-    # The row's duration places the chunks.
-    settings = {**chunk_settings(config), "chunks": num_chunks, "song": row.name, "duration": row.duration_s}
+    settings = {**shard_settings(config), "chunks": num_chunks, "song": row.name, "duration": row.duration_s}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for path in row.files:
         try:

@@ -1,92 +1,116 @@
-"""The Parquet index of a folder of shards: one row a chunk."""
+"""The Parquet index of a folder of shards: one row a chunk, read as columns, since there may be millions."""
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sepcore.atomic import atomic_path
 from sepcore.config import ModelConfig
-from sepcore.dataset.cache.fingerprint import chunk_settings
-from sepcore.dataset.cache.shards import ChunkRecord, ShardRef, read_records, record_from_fields
+from sepcore.dataset.cache.fingerprint import shard_settings
+from sepcore.dataset.cache.index_rows import SongRows, index_schema, index_table
+from sepcore.dataset.cache.shards import ChunkRecord, ShardRef
+from sepcore.dataset.cache.sidecar import read_content
 from sepcore.errors import DatasetError
 
-_FILE_NAME = "index.parquet"
-_SUMMARY_KEY = b"stemworks"
+FILE_NAME = "index.parquet"
+_SONGS_AT_ONCE = 2000
+SUMMARY_KEY = "stemworks"
+"""Of the entry in the file's metadata that holds the settings, counts and fingerprint."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChunkIndex:
-    """The chunks of one data set, at least one.
+    """The chunks of one data set, at least one, by song and by place in it. Arrays have an item a chunk.
 
     Attributes:
         folder: Where the shards lie.
-        records: The chunks, by song and by place in it.
+        shards: Their file names. Songs that are copies of one another share one.
+        shard: Number of the chunk's shard among `shards`, int32.
+        chunk: Place among the song's chunks, from 0; in a Parquet shard also the row group's; int32.
+        offset: First byte of its record or row group in the shard, int64.
+        num_bytes: Length of that, TFRecord's framing of 16 bytes included, int64.
+        num_frames: STFT frames of each signal, at least a segment's; int32.
+        cache_format: ``tfrecord`` or ``parquet``.
+        cache_dtype: ``uint8`` or ``float16``.
+        num_songs: Songs that have a chunk.
+        content: What `fingerprint` returns.
     """
 
     folder: Path
-    records: tuple[ChunkRecord, ...]
+    shards: tuple[str, ...]
+    shard: NDArray[np.int32]
+    chunk: NDArray[np.int32]
+    offset: NDArray[np.int64]
+    num_bytes: NDArray[np.int64]
+    num_frames: NDArray[np.int32]
+    cache_format: str
+    cache_dtype: str
+    num_songs: int
+    content: str
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.shard)
 
     @property
-    def num_songs(self) -> int:
-        """Songs that have a chunk."""
-        return len({record.song for record in self.records})
+    def shard_paths(self) -> list[str]:
+        """Where the shards lie, in the order of `shards`."""
+        return [str(self.folder / name) for name in self.shards]
 
     def fingerprint(self) -> str:
-        """Sixteen hex digits of the audio and settings of all chunks."""
-        songs = sorted({record.fingerprint for record in self.records})
-        return hashlib.sha256("".join(songs).encode()).hexdigest()[:16]
+        """Sixteen hex digits of the audio and settings of all chunks, in their order."""
+        return self.content
+
+    def record(self, number: int) -> ChunkRecord:
+        """One row of the index whole, by its number from 0; read from the file."""
+        import pyarrow.parquet as pq
+
+        if not 0 <= number < len(self):
+            raise IndexError(f"chunk {number} of {len(self)}; count from 0")
+        with pq.ParquetFile(self.folder / FILE_NAME) as file:
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if number < rows:
+                    break
+                number -= rows
+            return _record(*file.read_row_group(group).slice(number, 1).to_pylist())
+
+    def records(self) -> Iterator[ChunkRecord]:
+        """All rows whole, one after the other; read from the file."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.folder / FILE_NAME) as file:
+            for batch in file.iter_batches(batch_size=1024):
+                yield from map(_record, batch.to_pylist())
 
 
-def build_index(folder: Path, shards: Sequence[ShardRef], config: ModelConfig) -> Path:
-    """Write ``index.parquet``, which lists the chunks of these shards and of no others.
+def build_index(folder: Path, shards: Iterable[tuple[str, ShardRef]], config: ModelConfig) -> Path:
+    """Write ``index.parquet``, which lists the chunks of these songs that hold a segment, and no others.
 
     Args:
         folder: Where the shards lie.
-        shards: What `write_shard` returned, in any order.
-        config: With which they were written.
+        shards: Songs, each of another name, with their shards; in any order.
+        config: With which the shards were written; its ``T`` decides which chunks are listed.
 
     Returns:
-        The index; its schema's metadata holds the settings and how many songs and chunks there were.
+        The index. The same songs give the same bytes. Its file's metadata hold the settings, how many songs
+        there were, and the fingerprint.
 
     Raises:
-        DatasetError: a shard that is not there any more.
+        DatasetError: a shard that is not there any more; an index that cannot be written.
     """
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    records = sorted((record for shard in shards for record in read_records(shard)), key=_place)
-    summary = {
-        "settings": chunk_settings(config),
-        "num_songs": len(shards),
-        "num_dropped": sum(shard.num_dropped for shard in shards),
-    }
-    schema = pa.schema(
-        [
-            ("song", pa.string()),
-            ("instruments", pa.list_(pa.string())),
-            ("chunk", pa.int32()),
-            ("start_s", pa.float64()),
-            ("length_s", pa.float64()),
-            ("num_frames", pa.int32()),
-            ("min_db", pa.list_(pa.float32())),
-            ("max_db", pa.list_(pa.float32())),
-            ("shard", pa.string()),
-            ("offset", pa.int64()),
-            ("num_bytes", pa.int64()),
-            ("checksum", pa.uint32()),
-            ("fingerprint", pa.string()),
-        ],
-        metadata={_SUMMARY_KEY: json.dumps(summary)},
-    )
-    path = folder / _FILE_NAME
-    with atomic_path(path) as temporary:
-        pa.parquet.write_table(pa.Table.from_pylist([asdict(record) for record in records], schema), temporary)
+    path = folder / FILE_NAME
+    try:
+        with atomic_path(path) as temporary:
+            _write(temporary, sorted(shards, key=itemgetter(0)), config)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be written ({error.strerror}); free some space and run again.") from error
     return path
 
 
@@ -98,27 +122,89 @@ def read_index(folder: Path, config: ModelConfig) -> ChunkIndex:
             without a chunk.
     """
     import pyarrow as pa
-    import pyarrow.parquet
+    import pyarrow.parquet as pq
 
-    path = folder / _FILE_NAME
+    path = folder / FILE_NAME
     if not path.is_file():
         raise DatasetError(f"{path}: there is no such index; cache the songs first (python -m flows.cache -p CONFIG).")
     try:
-        table = pa.parquet.read_table(path)
-        summary = json.loads(table.schema.metadata[_SUMMARY_KEY])
+        with pq.ParquetFile(path) as file:
+            summary = json.loads(file.metadata.metadata[SUMMARY_KEY.encode()])
+            _check_settings(path, summary["settings"], index_settings(config))
+            shards, columns = _read_columns(file)
     except (pa.ArrowInvalid, KeyError, TypeError) as error:
         raise DatasetError(f"{path}: is not an index of shards ({error}); delete it and cache again.") from error
-    _check_settings(path, summary["settings"], chunk_settings(config))
-    if not table.num_rows:
+    if not shards:
         raise DatasetError(
-            f"{path}: 0 usable chunks in {summary['num_songs']} song(s), {summary['num_dropped']} chunk(s) were "
-            f"shorter than T = {config.segment_frames} frames; list longer songs or lower T and chunk_duration."
+            f"{path}: 0 usable chunks in {summary['num_songs']} song(s), none is as long as T = "
+            f"{config.segment_frames} frames; list longer songs or lower T and chunk_duration."
         )
-    return ChunkIndex(folder, tuple(record_from_fields(fields) for fields in table.to_pylist()))
+    return ChunkIndex(
+        folder=folder,
+        shards=shards,
+        **columns,
+        cache_format=config.cache_format,
+        cache_dtype=config.cache_dtype,
+        num_songs=summary["num_usable_songs"],
+        content=summary["fingerprint"],
+    )
 
 
-def _place(record: ChunkRecord) -> tuple[str, int]:
-    return record.song, record.chunk
+def index_settings(config: ModelConfig) -> dict[str, Any]:
+    """The shards' settings, and what decides which of their chunks are listed."""
+    return {**shard_settings(config), "T": config.segment_frames}
+
+
+def _write(path: Path, songs: list[tuple[str, ShardRef]], config: ModelConfig) -> None:
+    import pyarrow.parquet as pq
+
+    fingerprint = hashlib.sha256()
+    num_usable_songs = 0
+    with path.open("wb") as file, pq.ParquetWriter(file, index_schema()) as writer:
+        for first in range(0, len(songs), _SONGS_AT_ONCE):
+            rows = []
+            for song, shard in songs[first : first + _SONGS_AT_ONCE]:
+                content = read_content(shard.path)
+                if content is None:
+                    raise DatasetError(f"{shard.path}: the shard is missing or incomplete; cache the songs again.")
+                listed = [chunk for chunk, frames in enumerate(content.num_frames) if frames >= config.segment_frames]
+                rows.append(SongRows(song, shard.path.name, content, listed))
+                num_usable_songs += bool(listed)
+                fingerprint.update(f"{content.fingerprint}:{len(listed)} ".encode())
+            writer.write_table(index_table(rows))
+        summary = {
+            "settings": index_settings(config),
+            "num_songs": len(songs),
+            "num_usable_songs": num_usable_songs,
+            "fingerprint": fingerprint.hexdigest()[:16],
+        }
+        writer.add_key_value_metadata({SUMMARY_KEY: json.dumps(summary)})
+
+
+def _read_columns(file: Any) -> tuple[tuple[str, ...], dict[str, NDArray[Any]]]:
+    """The names of the shards, and the columns that training needs; a row group at a time is held beside them."""
+    rows = file.metadata.num_rows
+    dtypes = {"shard": np.int32, "chunk": np.int32, "offset": np.int64, "num_bytes": np.int64, "num_frames": np.int32}
+    columns: dict[str, NDArray[Any]] = {name: np.empty(rows, dtype) for name, dtype in dtypes.items()}
+    numbers: dict[str, int] = {}
+    first = 0
+    for group in range(file.num_row_groups):
+        table = file.read_row_group(group, columns=list(dtypes))
+        part = slice(first, first + len(table))
+        for name in dtypes:
+            column = table.column(name).combine_chunks()
+            if name == "shard":
+                of_group = [numbers.setdefault(shard, len(numbers)) for shard in column.dictionary.to_pylist()]
+                columns[name][part] = np.array(of_group, np.int32)[column.indices.to_numpy()]
+            else:
+                columns[name][part] = column.to_numpy()
+        first = part.stop
+    return tuple(numbers), columns
+
+
+def _record(fields: dict[str, Any]) -> ChunkRecord:
+    values: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in fields.items()}
+    return ChunkRecord(**values)
 
 
 def _check_settings(path: Path, made_with: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -1,22 +1,43 @@
-"""Shards: one TFRecord file of cached chunks a song."""
+"""Shards: one file of cached chunks a song, found again by the fingerprint in its name."""
 
-import json
+import errno
+import os
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from itertools import accumulate
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sepcore.atomic import atomic_path, write_text
+from sepcore.atomic import atomic_path
 from sepcore.config import ModelConfig
-from sepcore.dataset.cache.chunks import Chunk, compute_chunks
-from sepcore.dataset.cache.fingerprint import song_fingerprint
-from sepcore.dataset.manifest import TrackRow
-from sepcore.errors import DatasetError
+from sepcore.dataset.cache.chunks import Chunk, song_chunks
+from sepcore.dataset.cache.plan import ShardPlan
+from sepcore.dataset.cache.sidecar import ShardContent, read_content, sidecar_path, write_content
+from sepcore.dataset.cache.tfrecord import write_tfrecord
+from sepcore.errors import AudioDecodeError, DatasetError
 
-# TFRecord puts the length (8 bytes) and its checksum (4) in front of the content and its checksum (4) behind it.
-_FRAMING_BYTES = 16
-_CHECKSUM_BYTES = 4
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+SHARD_NAME = re.compile(r".+-(?P<fingerprint>[0-9a-f]{16})\.(?P<kind>tfrecord|parquet|json)")
+"""What a shard and the JSON file beside it are called: song, fingerprint, format."""
+
+
+@dataclass(frozen=True)
+class ShardRef:
+    """A shard that is complete.
+
+    Attributes:
+        path: The file; a JSON file of the same name beside it says where the chunks stand.
+        fingerprint: Of what it was made from.
+        num_chunks: Chunks in it.
+        num_bytes: Its size.
+    """
+
+    path: Path
+    fingerprint: str
+    num_chunks: int
+    num_bytes: int
 
 
 @dataclass(frozen=True)
@@ -26,17 +47,17 @@ class ChunkRecord:
     Attributes:
         song: The song's name in its manifest.
         instruments: In the order in which they are stored, after the mixture.
-        chunk: Place among the song's chunks, from 0.
+        chunk: Place among the song's chunks, from 0; in a Parquet shard also the row group's.
         start_s: Where the chunk starts in the song, in seconds.
         length_s: Length in seconds.
         num_frames: STFT frames of each signal.
-        min_db: What code 0 stands for, of the mixture and each instrument.
-        max_db: What code 255 stands for.
+        min_db: Of the mixture and each instrument, what code 0 stands for (float16: the quietest bin).
+        max_db: Likewise, what code 255 stands for (float16: the loudest bin).
         shard: File name of the shard.
-        offset: First byte of its record in the shard.
-        num_bytes: Length of the record, TFRecord's framing of 16 bytes included.
-        checksum: The record's own: TFRecord's masked CRC-32C of the `tf.train.Example`.
-        fingerprint: Of the song's audio and the settings, see `song_fingerprint`.
+        offset: First byte of its record or row group in the shard.
+        num_bytes: Length of that, TFRecord's framing of 16 bytes included.
+        checksum: CRC-32C of these bytes.
+        fingerprint: Of the song's audio, the chunks' places and the settings.
     """
 
     song: str
@@ -54,61 +75,97 @@ class ChunkRecord:
     fingerprint: str
 
 
-@dataclass(frozen=True)
-class ShardRef:
-    """A shard that is complete.
-
-    Attributes:
-        song: The song's name in its manifest.
-        path: The TRFecord file; a JSON file of the same name beside it holds its rows of the index.
-        num_chunks: Chunks in it.
-        num_dropped: Chunks that were too short to be kept.
-        reused: Whether it was there already.
-    """
-
-    song: str
-    path: Path
-    num_chunks: int
-    num_dropped: int
-    reused: bool
+def find_shards(folder: Path) -> dict[str, ShardRef]:
+    """The complete shards of a folder by their fingerprints, whatever song they are named after; {} of no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            names = {entry.name for entry in entries if SHARD_NAME.fullmatch(entry.name)}
+    except FileNotFoundError:
+        return {}
+    found: dict[str, ShardRef] = {}
+    for path in (folder / name for name in sorted(names)):
+        if path.suffix != ".json" and sidecar_path(path).name in names and (shard := _complete_shard(path)):
+            found.setdefault(shard.fingerprint, shard)
+    return found
 
 
-def write_shard(row: TrackRow, config: ModelConfig, folder: Path, *, num_chunks: int) -> ShardRef:
-    """Cache the chunks of one song, unless a complete shard of the same audio and settings is there.
+def write_shard(plan: ShardPlan, config: ModelConfig, folder: Path) -> ShardRef:
+    """Cache the chunks of one song, unless it has been done under this name; `find_shards` knows the other names.
 
-    Each chunk is a `tf.train.Example` with the names of its ``signals`` (mixture first), their uint8 ``codes``, one
-    string each, the ``shape`` (frames, bins, channels) of them, and ``min_db`` and ``max_db`` of each. The same input
-    gives the same bytes.
+    The shard is a TFRecord or Parquet file (`cache_format`), see `write_tfrecord` and `write_parquet`. The same plan
+    gives the same bytes. However the process ends, no part of a shard is taken for one.
 
     Args:
-        row: The song.
+        plan: The song's files and chunks.
         config: Audio, STFT and chunk settings.
         folder: Where the shards lie; made if missing.
-        num_chunks: Chunks of the song.
 
     Returns:
-        The shard: without chunks if the song is too short for any.
+        The shard: without chunks if the song is shorter than a frame.
 
     Raises:
-        DatasetError: a file that does not have the config's number of channels; a shard that cannot be written.
+        DatasetError: a file that has changed since the plan was made, or has gone; a shard that cannot be written.
         AudioDecodeError: a file that cannot be decoded.
     """
-    fingerprint = song_fingerprint(row, config, num_chunks=num_chunks)
-    path = folder / f"{_file_name(row.name)}-{fingerprint}.tfrecord"
-    records = _complete_records(path)
-    reused = records is not None
-    if records is None:
-        chunks = compute_chunks(row, config, num_chunks=num_chunks)
-        records = _write(path, row, chunks, config, fingerprint)
-    return ShardRef(row.name, path, len(records), num_chunks - len(records), reused)
+    path = folder / f"{_file_name(plan.song)}-{plan.fingerprint}.{config.cache_format}"
+    if there := _complete_shard(path):
+        return there
+    _check_unchanged(plan)
+    # Shard and JSON file are both written before either gets its name; the shard gets it first.
+    with _faults_named(plan, path), atomic_path(sidecar_path(path)) as sidecar, atomic_path(path) as shard:
+        content = _write(shard, plan, config)
+        write_content(sidecar, content)
+        _check_unchanged(plan)
+    return ShardRef(path, plan.fingerprint, len(content.offset), content.num_bytes)
 
 
-def read_records(shard: ShardRef) -> list[ChunkRecord]:
-    """The rows of the index that belong to a shard; DatasetError if the shard is not there any more."""
-    records = _complete_records(shard.path)
-    if records is None:
-        raise DatasetError(f"{shard.path}: the shard is missing or incomplete; cache the songs again.")
-    return records
+def _write(path: Path, plan: ShardPlan, config: ModelConfig) -> ShardContent:
+    columns: dict[str, list[Any]] = {name: [] for name in ("start_s", "num_frames", "min_db", "max_db")}
+
+    def noted_chunks() -> Iterator[Chunk]:
+        for chunk in song_chunks(plan, config):
+            columns["start_s"].append(chunk.start_s)
+            columns["num_frames"].append(chunk.num_frames)
+            columns["min_db"].append([signal.min_db for signal in chunk.signals])
+            columns["max_db"].append([signal.max_db for signal in chunk.signals])
+            yield chunk
+
+    with path.open("w+b") as file:
+        if config.cache_format == "tfrecord":
+            ranges = write_tfrecord(file, noted_chunks(), config.instruments)
+        else:
+            from sepcore.dataset.cache.parquet_shard import write_parquet
+
+            ranges = write_parquet(file, noted_chunks(), config.instruments, length_s=config.chunk_duration_s)
+        file.flush()
+        # What is beside the shard vouches for it, and must not reach the disk before it.
+        os.fsync(file.fileno())
+        num_bytes = file.tell()
+    return ShardContent(
+        fingerprint=plan.fingerprint,
+        instruments=config.instruments,
+        length_s=config.chunk_duration_s,
+        num_bytes=num_bytes,
+        offset=[stands.offset for stands in ranges],
+        length=[stands.num_bytes for stands in ranges],
+        checksum=[stands.checksum for stands in ranges],
+        **columns,
+    )
+
+
+def _complete_shard(path: Path) -> ShardRef | None:
+    content = read_content(path)
+    if content is None or not path.stem.endswith(f"-{content.fingerprint}"):
+        return None
+    return ShardRef(path, content.fingerprint, len(content.offset), content.num_bytes)
+
+
+def _check_unchanged(plan: ShardPlan) -> None:
+    for file in plan.files:
+        if not Path(file.path).is_file():
+            raise DatasetError(f"{plan.song}: {file.path} has gone since it was checked; bring it back and run again.")
+        if not file.is_current():
+            raise DatasetError(f"{plan.song}: {file.path} has changed since it was checked; run again.")
 
 
 def _file_name(song: str) -> str:
@@ -116,85 +173,13 @@ def _file_name(song: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", song).strip("._-")[:48] or "song"
 
 
-def _complete_records(path: Path) -> list[ChunkRecord] | None:
-    """The shard's rows; None if it is not there whole. The JSON file is written last, and knows the shard's size."""
+@contextmanager
+def _faults_named(plan: ShardPlan, path: Path) -> Iterator[None]:
     try:
-        written = json.loads(path.with_suffix(".json").read_text("utf-8"))
-        if path.stat().st_size != written["num_bytes"]:
-            return None
-        return [record_from_fields(fields) for fields in written["chunks"]]
-    except (OSError, json.JSONDecodeError):
-        return None
-
-
-def record_from_fields(fields: dict[str, object]) -> ChunkRecord:
-    """A record from JSON or Parquet, where its tuples are lists."""
-    return ChunkRecord(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})  # type: ignore[arg-type]
-
-
-def _write(
-    path: Path, row: TrackRow, chunks: Sequence[Chunk], config: ModelConfig, fingerprint: str
-) -> list[ChunkRecord]:
-    import tensorflow as tf
-
-    try:
-        with atomic_path(path) as temporary:
-            lengths = []
-            with tf.io.TFRecordWriter(str(temporary)) as writer:
-                for chunk in chunks:
-                    example = _example(chunk, (config.mix_name, *config.instruments))
-                    writer.write(example)
-                    lengths.append(len(example) + _FRAMING_BYTES)
-            offsets = list(accumulate(lengths, initial=0))
-            written = temporary.stat().st_size
-            if written != offsets[-1]:
-                raise OSError(f"{written} of {offsets[-1]} bytes were written")
-            checksums = _read_checksums(temporary, offsets[1:])
-        records = [
-            ChunkRecord(
-                song=row.name,
-                instruments=config.instruments,
-                chunk=chunk.number,
-                start_s=chunk.start_s,
-                length_s=config.chunk_duration_s,
-                num_frames=chunk.num_frames,
-                min_db=tuple(signal.min_db for signal in chunk.signals),
-                max_db=tuple(signal.max_db for signal in chunk.signals),
-                shard=path.name,
-                offset=offset,
-                num_bytes=num_bytes,
-                checksum=checksum,
-                fingerprint=fingerprint,
-            )
-            for chunk, offset, num_bytes, checksum in zip(chunks, offsets[:-1], lengths, checksums, strict=True)
-        ]
-        content = {"num_bytes": written, "chunks": [asdict(record) for record in records]}
-        write_text(path.with_suffix(".json"), json.dumps(content))
-    except (tf.errors.OpError, OSError) as error:
-        raise DatasetError(f"{path}: the shard cannot be written ({error}); is the disk full?") from error
-    return records
-
-
-def _read_checksums(path: Path, ends: Sequence[int]) -> list[int]:
-    """What the writer put behind each record."""
-    checksums = []
-    with path.open("rb") as file:
-        for end in ends:
-            file.seek(end - _CHECKSUM_BYTES)
-            checksums.append(int.from_bytes(file.read(_CHECKSUM_BYTES), "little"))
-    return checksums
-
-
-def _example(chunk: Chunk, signal_names: Sequence[str]) -> bytes:
-    from tensorflow.train import BytesList, Example, Feature, Features, FloatList, Int64List
-
-    features = {
-        "signals": Feature(bytes_list=BytesList(value=[name.encode() for name in signal_names])),
-        "codes": Feature(bytes_list=BytesList(value=[signal.codes.tobytes() for signal in chunk.signals])),
-        "shape": Feature(int64_list=Int64List(value=chunk.signals[0].codes.shape)),
-        "min_db": Feature(float_list=FloatList(value=[signal.min_db for signal in chunk.signals])),
-        "max_db": Feature(float_list=FloatList(value=[signal.max_db for signal in chunk.signals])),
-    }
-    # Protocol buffers promise no order of a map's keys otherwise.
-    serialised: bytes = Example(features=Features(feature=features)).SerializeToString(deterministic=True)
-    return serialised
+        yield
+    except AudioDecodeError:
+        _check_unchanged(plan)  # which explains it better
+        raise
+    except OSError as error:
+        cure = "free some space" if error.errno in _FULL else "mend that"
+        raise DatasetError(f"{path}: the shard cannot be written ({error.strerror}); {cure} and run again.") from error

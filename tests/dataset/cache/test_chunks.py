@@ -1,74 +1,135 @@
 import dataclasses
+import subprocess
+import tracemalloc
 
 import numpy as np
 import pytest
-import scipy.io.wavfile
+import scipy.signal
 
-from sepcore.dataset.cache.chunks import chunk_starts, compute_chunks
-from sepcore.dataset.cache.quantisation import decode
-from sepcore.errors import AudioDecodeError, DatasetError
-
-
-def test_chunks_are_spread_evenly_half_a_second_from_the_ends():
-    assert chunk_starts(31, chunk_duration_s=20, num_chunks=3) == [0.5, 5.5, 10.5]
+from sepcore.dataset.cache.chunks import song_chunks
+from sepcore.errors import AudioDecodeError
+from sepcore.signal.audio_reader import read_blocks, read_waveform
+from tests.dataset.cache.conftest import plan_of
 
 
-def test_a_single_chunk_lies_in_the_middle():
-    assert chunk_starts(30, chunk_duration_s=20, num_chunks=1) == [5]
+def scipys_magnitude(waveform, config):
+    """An independent transform in double precision: ``(frames, bins, channels)``."""
+    window = scipy.signal.get_window("hann", config.frame_length)
+    _, _, spectrum = scipy.signal.stft(
+        waveform.astype(np.float64),
+        window=window,
+        nperseg=config.frame_length,
+        noverlap=config.frame_length - config.hop_length,
+        boundary=None,
+        padded=False,
+        axis=0,
+    )
+    return np.abs(spectrum * window.sum()).transpose(2, 0, 1)[:, : config.num_bins]
 
 
-@pytest.mark.parametrize("num_chunks", [1, 4])
-def test_no_chunk_of_a_short_song_starts_before_it(num_chunks):
-    assert min(chunk_starts(3, chunk_duration_s=20, num_chunks=num_chunks)) == 0
+def assert_equal(chunk, expected):
+    assert (chunk.number, chunk.start_s) == (expected.number, expected.start_s)
+    for signal, other in zip(chunk.signals, expected.signals, strict=True):
+        np.testing.assert_array_equal(signal.codes, other.codes)
+        assert (signal.min_db, signal.max_db) == (other.min_db, other.max_db)
 
 
-def test_a_chunk_holds_the_spectrograms_of_mixture_and_stems_at_its_place(config, write_song):
+def convert(path, target, *options):
+    subprocess.run(["ffmpeg", "-v", "error", "-i", path, *options, target], check=True)
+    return target
+
+
+@pytest.mark.parametrize(("dtype", "error_db"), [("uint8", 0.4), ("float16", 0.05)])
+def test_chunks_are_within_quantisation_of_an_independent_transform_over_100_db(config, write_song, dtype, error_db):
+    config = config.model_copy(update={"cache_dtype": dtype})
     row = write_song("song")
-    chunk = compute_chunks(row, config, num_chunks=3)[1]
-    assert chunk.start_s == 1.25
-    assert [signal.codes.shape for signal in chunk.signals] == [(config.chunk_frames, 128, 2)] * 3
-    # An independent transform of the third frame of the second stem.
-    _, samples = scipy.io.wavfile.read(row.stems[1][1])
-    start = 10_000 + 2 * config.hop_length
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)
-    expected = np.abs(np.fft.rfft(samples[start : start + 512].T / 32768 * window))[:, :128].T
-    restored = decode(chunk.signals[2].codes, chunk.signals[2].min_db, chunk.signals[2].max_db)[2]
-    np.testing.assert_allclose(restored, expected, rtol=0.025)
+    for chunk in song_chunks(plan_of(row, config, num_chunks=3), config):
+        for signal, path in zip(chunk.signals, row.files, strict=True):
+            waveform = read_waveform(path, sample_rate=config.sample_rate, num_channels=2)
+            start = round(chunk.start_s * config.sample_rate)
+            expected = scipys_magnitude(waveform[start : start + config.chunk_samples], config)
+            assert signal.codes.shape == expected.shape == (config.chunk_frames, 128, 2)
+            heard = expected > expected.max() * 1e-5
+            assert np.abs(20 * np.log10(signal.magnitude()[heard] / expected[heard])).max() < error_db
+
+
+def test_chunks_come_in_the_order_of_their_starts_and_overlap(config, write_song):
+    chunks = list(song_chunks(plan_of(write_song("song"), config, num_chunks=9), config))
+    assert [chunk.number for chunk in chunks] == list(range(9))
+    assert np.diff([chunk.start_s for chunk in chunks]) == pytest.approx(1.5 / 8, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["wav", "mp3", "48 kHz"])
+def test_chunks_do_not_depend_on_how_files_are_cut_into_blocks(config, write_song, tmp_path, kind):
+    row = write_song("song", duration_s=2.5)
+    if kind == "mp3":
+        row = dataclasses.replace(row, mixture=convert(row.mixture, tmp_path / "mix.mp3"))
+    if kind == "48 kHz":
+        row = dataclasses.replace(row, mixture=convert(row.mixture, tmp_path / "mix.wav", "-ar", "48000"))
+    plan = plan_of(row, config, num_chunks=4)
+    whole = list(song_chunks(plan, config, block_samples=10**6))
+    assert len(whole) == 4
+    for block_samples in (99, 12_000):
+        for chunk, expected in zip(song_chunks(plan, config, block_samples=block_samples), whole, strict=True):
+            assert_equal(chunk, expected)
+    samples = read_waveform(row.mixture, sample_rate=config.sample_rate, num_channels=2)
+    expected = scipys_magnitude(samples[plan.starts[2] : plan.starts[2] + config.chunk_samples], config)
+    heard = expected > expected.max() * 1e-5
+    assert np.abs(20 * np.log10(whole[2].signals[0].magnitude()[heard] / expected[heard])).max() < 0.4
+
+
+def test_every_file_is_decoded_once(config, write_song, monkeypatch):
+    opened = []
+
+    def counting(path, **settings):
+        opened.append(path)
+        return read_blocks(path, **settings)
+
+    row = write_song("song")
+    monkeypatch.setattr("sepcore.dataset.cache.chunks.read_blocks", counting)
+    list(song_chunks(plan_of(row, config, num_chunks=20), config))
+    assert opened == list(row.files)
+
+
+def test_memory_depends_neither_on_the_songs_length_nor_on_the_number_of_chunks(config, write_song):
+    def peak(duration_s, num_chunks):
+        plan = plan_of(write_song(f"{duration_s} s", duration_s=duration_s), config, num_chunks=num_chunks)
+        tracemalloc.start()
+        for _ in song_chunks(plan, config, block_samples=8000):
+            pass
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(60.0, 50) < 1.25 * peak(6.0, 5)
 
 
 def test_signals_are_cut_to_the_shortest(config, write_song):
     row = write_song("song", duration_s=2.0)
     short = write_song("short", duration_s=1.4)
     mixed = dataclasses.replace(row, stems=(row.stems[0], short.stems[1]))
-    (chunk,) = compute_chunks(mixed, config, num_chunks=1)
-    shortest = int(1 + ((1.4 - 0.25) * 8000 - 512) // 128)
+    (chunk,) = song_chunks(plan_of(mixed, config, num_chunks=1), config)
+    shortest = int(1 + (1.4 * 8000 - 512) // 128)
     assert {len(signal.codes) for signal in chunk.signals} == {shortest}
 
 
-def test_chunks_shorter_than_a_segment_are_dropped_and_the_others_keep_their_number(config, write_song):
-    cut = write_song("cut", duration_s=2.5)
-    chunks = compute_chunks(dataclasses.replace(write_song("song"), stems=cut.stems), config, num_chunks=3)
-    assert [chunk.number for chunk in chunks] == [0, 1]
+def test_chunks_that_end_with_the_song_are_kept_down_to_one_frame(config, write_song):
+    plan = plan_of(write_song("song", duration_s=2.07), config, num_chunks=2)
+    plan = dataclasses.replace(plan, starts=(0, 6000, 12_000, 16_000))
+    frames = [chunk.num_frames for chunk in song_chunks(plan, config)]
+    whole = [1 + (min(12_000, 16_560 - start) - 512) // 128 for start in plan.starts]
+    assert frames == whole
+    assert frames[0] == config.chunk_frames
+    assert frames[-1] == 1
 
 
-def test_a_song_shorter_than_a_segment_gives_none(config, write_song):
-    assert compute_chunks(write_song("song", duration_s=0.9), config, num_chunks=2) == []
-
-
-def test_a_duration_beyond_the_end_of_the_mixture_does_not_move_chunks_there(config, write_song):
-    row = write_song("song")
-    exaggerated = dataclasses.replace(row, duration_s=400.0)
-    starts = [chunk.start_s for chunk in compute_chunks(exaggerated, config, num_chunks=3)]
-    assert starts == [chunk.start_s for chunk in compute_chunks(row, config, num_chunks=3)]
-
-
-def test_another_number_of_channels_is_refused_and_the_song_named(config, write_song):
-    with pytest.raises(DatasetError, match=r"duet: .*mix\.wav has 1 channel\(s\), n_channels is 2"):
-        compute_chunks(write_song("duet", num_channels=1), config, num_chunks=1)
+def test_a_song_shorter_than_a_frame_has_none(config, write_song):
+    assert list(song_chunks(plan_of(write_song("song", duration_s=0.05), config, num_chunks=2), config)) == []
 
 
 def test_a_file_that_cannot_be_decoded_is_named(config, write_song):
     row = write_song("song")
+    plan = plan_of(row, config, num_chunks=1)
     row.stems[0][1].write_bytes(b"no audio at all")
     with pytest.raises(AudioDecodeError, match=r"vocals\.wav"):
-        compute_chunks(row, config, num_chunks=1)
+        list(song_chunks(plan, config))

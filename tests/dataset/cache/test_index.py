@@ -1,67 +1,157 @@
 import dataclasses
+import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from sepcore.dataset.cache.index import build_index, read_index
-from sepcore.dataset.cache.shards import read_records, write_shard
+from sepcore.dataset.cache.shards import ChunkRecord, write_shard
+from sepcore.dataset.cache.sidecar import read_content, sidecar_path
 from sepcore.errors import DatasetError
+from tests.dataset.cache.conftest import plan_of, shard_of
 from tests.dataset.conftest import write_noise_song
 
 
 @pytest.fixture(scope="module")
-def shards(config, tmp_path_factory):
+def cached(config, tmp_path_factory):
+    """Songs with their shards: b of two chunks, a of three."""
     folder = tmp_path_factory.mktemp("dataset")
-    songs = [write_noise_song(folder / "songs", config, name) for name in ("b", "a")]
-    return [write_shard(song, config, folder / "cache", num_chunks=2) for song in songs]
+    rows = [write_noise_song(folder / "songs", config, name) for name in ("b", "a")]
+    return [
+        (row.name, shard_of(row, config, folder / "cache", num_chunks=number))
+        for row, number in zip(rows, (2, 3), strict=True)
+    ]
 
 
 @pytest.fixture
-def cache(shards):
-    """The folder of the shards; every test writes its own index there."""
-    return shards[0].path.parent
+def songs(cached, tmp_path):
+    """A copy of the shards in a folder of their own."""
+    shutil.copytree(cached[0][1].path.parent, tmp_path, dirs_exist_ok=True)
+    return [(song, dataclasses.replace(shard, path=tmp_path / shard.path.name)) for song, shard in cached]
 
 
-def test_the_index_lists_every_chunk_by_song_and_place(config, shards, cache):
-    build_index(cache, shards, config)
-    index = read_index(cache, config)
-    assert [(record.song, record.chunk) for record in index.records] == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
-    assert (len(index), index.num_songs) == (4, 2)
+def built(folder, songs, config):
+    build_index(folder, songs, config)
+    return read_index(folder, config)
 
 
-def test_records_come_back_from_parquet_as_they_were(config, shards, cache):
-    build_index(cache, shards[:1], config)
-    assert list(read_index(cache, config).records) == read_records(shards[0])
+def test_the_index_lists_every_chunk_by_song_and_place(config, songs, tmp_path):
+    index = built(tmp_path, songs, config)
+    assert [(record.song, record.chunk) for record in index.records()] == [
+        ("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1),
+    ]  # fmt: skip
+    assert (len(index), index.num_songs) == (5, 2)
 
 
-def test_pandas_reads_it(config, shards, cache):
-    table = pd.read_parquet(build_index(cache, shards, config))
-    assert table.start_s.tolist() == [0.5, 2.0, 0.5, 2.0]
+def test_columns_say_where_each_chunk_stands(config, songs, tmp_path):
+    index = built(tmp_path, songs, config)
+    shard_of_a, shard_of_b = songs[1][1], songs[0][1]
+    assert index.shards == (shard_of_a.path.name, shard_of_b.path.name)
+    assert index.shard_paths == [str(shard_of_a.path), str(shard_of_b.path)]
+    assert index.shard.tolist() == [0, 0, 0, 1, 1]
+    assert index.chunk.tolist() == [0, 1, 2, 0, 1]
+    assert index.num_frames.tolist() == [config.chunk_frames] * 5
+    contents = [read_content(shard.path) for shard in (shard_of_a, shard_of_b)]
+    assert index.offset.tolist() == [offset for content in contents for offset in content.offset]
+    assert index.num_bytes.tolist() == [length for content in contents for length in content.length]
+    assert (index.cache_format, index.cache_dtype) == ("tfrecord", "uint8")
+
+
+def test_a_record_is_a_row_whole(config, songs, tmp_path):
+    shard = songs[0][1]
+    content = read_content(shard.path)
+    index = built(tmp_path, songs, config)
+    assert index.record(4) == ChunkRecord(
+        song="b",
+        instruments=("vocals", "drums"),
+        chunk=1,
+        start_s=2.0,
+        length_s=1.5,
+        num_frames=config.chunk_frames,
+        min_db=tuple(content.min_db[1]),
+        max_db=tuple(content.max_db[1]),
+        shard=shard.path.name,
+        offset=content.offset[1],
+        num_bytes=content.length[1],
+        checksum=content.checksum[1],
+        fingerprint=shard.fingerprint,
+    )
+    assert list(index.records())[4] == index.record(4)
+
+
+@pytest.mark.parametrize("number", [-1, 5])
+def test_there_is_no_record_outside_the_index(config, songs, tmp_path, number):
+    with pytest.raises(IndexError, match=f"chunk {number} of 5"):
+        built(tmp_path, songs, config).record(number)
+
+
+def test_many_songs_come_in_parts_and_are_read_as_one(config, songs, tmp_path, monkeypatch):
+    whole = built(tmp_path, songs, config)
+    monkeypatch.setattr("sepcore.dataset.cache.index._SONGS_AT_ONCE", 1)
+    index = built(tmp_path, songs, config)
+    assert list(index.records()) == list(whole.records())
+    assert [index.record(number) for number in range(5)] == list(whole.records())
+    for column in ("shard", "chunk", "offset", "num_bytes", "num_frames"):
+        np.testing.assert_array_equal(getattr(index, column), getattr(whole, column))
+    assert (index.shards, index.fingerprint()) == (whole.shards, whole.fingerprint())
+
+
+def test_pandas_reads_it(config, songs, tmp_path):
+    table = pd.read_parquet(build_index(tmp_path, songs, config))
+    assert table.song.tolist() == ["a", "a", "a", "b", "b"]
+    assert table.start_s.tolist() == [0.5, 1.25, 2.0, 0.5, 2.0]
     assert list(table.instruments[0]) == ["vocals", "drums"]
 
 
-def test_the_order_of_the_shards_does_not_matter(config, shards, cache):
-    first = build_index(cache, shards, config).read_bytes()
-    assert build_index(cache, shards[::-1], config).read_bytes() == first
+def test_the_order_of_the_songs_does_not_matter(config, songs, tmp_path):
+    first = build_index(tmp_path, songs, config).read_bytes()
+    assert build_index(tmp_path, songs[::-1], config).read_bytes() == first
 
 
-def test_shards_that_are_not_given_are_not_in_it(config, shards, cache):
-    build_index(cache, shards[:1], config)
-    assert {record.song for record in read_index(cache, config).records} == {"b"}
+def test_shards_that_are_not_given_are_not_in_it(config, songs, tmp_path):
+    assert {record.song for record in built(tmp_path, songs[:1], config).records()} == {"b"}
 
 
-def test_its_fingerprint_is_that_of_the_songs(config, shards, cache):
-    def fingerprint(chosen):
-        build_index(cache, chosen, config)
-        return read_index(cache, config).fingerprint()
+def test_songs_of_equal_content_share_a_shard(config, songs, tmp_path):
+    copied = [*songs, ("copy of b", songs[0][1])]
+    index = built(tmp_path, copied, config)
+    assert (len(index), index.num_songs, len(index.shards)) == (7, 3, 2)
+    assert index.shard.tolist() == [0, 0, 0, 1, 1, 1, 1]
+    assert index.fingerprint() != built(tmp_path, songs, config).fingerprint()
 
-    assert fingerprint(shards) == fingerprint(shards[::-1]) != fingerprint(shards[:1])
+
+def test_its_fingerprint_is_that_of_the_songs_content_in_their_order(config, songs, tmp_path):
+    b, a = songs
+    fingerprint = built(tmp_path, songs, config).fingerprint()
+    assert built(tmp_path, [a, b], config).fingerprint() == fingerprint
+    assert built(tmp_path, [("A", a[1]), ("B", b[1])], config).fingerprint() == fingerprint
+    assert built(tmp_path, [("b", a[1]), ("a", b[1])], config).fingerprint() != fingerprint
+    assert built(tmp_path, [b], config).fingerprint() != fingerprint
 
 
-def test_a_shard_that_was_deleted_is_named(config, shards, cache):
-    gone = dataclasses.replace(shards[1], path=cache / "gone.tfrecord")
-    with pytest.raises(DatasetError, match=r"gone\.tfrecord: the shard is missing"):
-        build_index(cache, [shards[0], gone], config)
+def test_only_chunks_that_hold_a_segment_are_listed(config, write_song, tmp_path):
+    plan = plan_of(write_song("song", duration_s=2.5), config, num_chunks=3)
+    shard = write_shard(dataclasses.replace(plan, starts=(0, 4000, 14_000)), config, tmp_path / "cache")
+    assert shard.num_chunks == 3
+    assert built(tmp_path / "cache", [("song", shard)], config).chunk.tolist() == [0, 1]
+    shorter = config.model_copy(update={"segment_frames": 16})
+    assert built(tmp_path / "cache", [("song", shard)], shorter).chunk.tolist() == [0, 1, 2]
+
+
+def test_a_song_without_a_chunk_is_no_song_of_the_index(config, songs, write_song, tmp_path):
+    jingle = shard_of(write_song("jingle", duration_s=0.3), config, tmp_path, num_chunks=2)
+    index = built(tmp_path, [*songs, ("jingle", jingle)], config)
+    assert (index.num_songs, len(index.shards)) == (2, 2)
+
+
+@pytest.mark.parametrize("part", ["shard", "JSON"])
+def test_a_shard_that_was_deleted_is_named(config, songs, tmp_path, part):
+    path = songs[1][1].path
+    (path if part == "shard" else sidecar_path(path)).unlink()
+    with pytest.raises(DatasetError, match=r"a-.*\.tfrecord: the shard is missing or incomplete"):
+        build_index(tmp_path, songs, config)
+    assert not (tmp_path / "index.parquet").exists()
 
 
 def test_a_folder_without_index_is_refused(config, tmp_path):
@@ -75,15 +165,32 @@ def test_a_file_that_is_no_index_is_refused(config, tmp_path):
         read_index(tmp_path, config)
 
 
-def test_an_index_of_other_settings_is_refused_and_they_are_named(config, shards, cache):
-    build_index(cache, shards, config)
+def test_a_parquet_file_of_something_else_is_refused(config, tmp_path):
+    pd.DataFrame({"song": ["a"]}).to_parquet(tmp_path / "index.parquet")
+    with pytest.raises(DatasetError, match="is not an index of shards"):
+        read_index(tmp_path, config)
+
+
+def test_an_index_of_other_settings_is_refused_and_they_are_named(config, songs, tmp_path):
+    build_index(tmp_path, songs, config)
     other = config.model_copy(update={"hop_length": 256, "instruments": ("drums", "vocals")})
     with pytest.raises(DatasetError, match=r'\["vocals", "drums"\].*frame_step = 128 \(the config\'s is 256\)'):
-        read_index(cache, other)
+        read_index(tmp_path, other)
+
+
+@pytest.mark.parametrize("setting", [{"segment_frames": 32}, {"cache_dtype": "float16"}, {"cache_format": "parquet"}])
+def test_an_index_for_another_segment_or_form_of_shards_is_refused(config, songs, tmp_path, setting):
+    build_index(tmp_path, songs, config)
+    with pytest.raises(DatasetError, match=r"was made with .*cache the songs again with this config"):
+        read_index(tmp_path, config.model_copy(update=setting))
 
 
 def test_zero_usable_chunks_are_refused_with_the_reason(config, write_song, tmp_path):
-    shard = write_shard(write_song("jingle", duration_s=0.5), config, tmp_path / "cache", num_chunks=2)
-    build_index(tmp_path / "cache", [shard], config)
-    with pytest.raises(DatasetError, match=r"0 usable chunks in 1 song\(s\), 2 chunk\(s\) were shorter than T = 64"):
-        read_index(tmp_path / "cache", config)
+    shard = shard_of(write_song("jingle", duration_s=0.5), config, tmp_path / "cache", num_chunks=2)
+    with pytest.raises(DatasetError, match=r"0 usable chunks in 1 song\(s\), none is as long as T = 64"):
+        built(tmp_path / "cache", [("jingle", shard)], config)
+
+
+def test_an_index_of_no_song_is_refused(config, tmp_path):
+    with pytest.raises(DatasetError, match=r"0 usable chunks in 0 song\(s\)"):
+        built(tmp_path, [], config)

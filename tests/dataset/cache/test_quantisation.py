@@ -39,17 +39,34 @@ def test_the_whole_range_of_codes_is_used(magnitude):
     assert (codes.dtype, codes.min(), codes.max()) == (np.uint8, 0, 255)
 
 
-def test_silence_stays_silent():
-    restored = decode(*encode(np.zeros((4, 3, 2), np.float32)))
+@pytest.mark.parametrize("dtype", ["uint8", "float16"])
+def test_silence_stays_silent(dtype):
+    restored = decode(*encode(np.zeros((4, 3, 2), np.float32), dtype))
     assert np.isfinite(restored).all()
     assert restored.max() <= 1e-9
 
 
-def test_a_constant_comes_back_as_it_was():
-    np.testing.assert_allclose(decode(*encode(np.full(5, 0.25, np.float32))), 0.25, rtol=1e-6)
+@pytest.mark.parametrize("dtype", ["uint8", "float16"])
+def test_a_constant_comes_back_as_it_was(dtype):
+    np.testing.assert_allclose(decode(*encode(np.full(5, 0.25, np.float32), dtype)), 0.25, rtol=2e-6)
 
 
-def test_the_magnitudes_given_are_not_changed(magnitude):
+@pytest.mark.parametrize("level", [1e-4, 1, 1e5])
+def test_float16_is_close_down_to_150_db_below_the_loudest_bin_whatever_its_level(level):
+    magnitude = (level * 10 ** np.linspace(0, -7.5, 5000)).astype(np.float32)
+    codes, min_db, max_db = encode(magnitude, "float16")
+    assert codes.dtype == np.dtype("<f2")
+    assert codes.min() > np.finfo(np.float16).smallest_normal
+    assert np.abs(decibels(decode(codes, min_db, max_db)) - decibels(magnitude)).max() < 0.005
+
+
+def test_float16_comes_with_the_levels_of_its_quietest_and_loudest_bin():
+    _, min_db, max_db = encode(np.array([0.01, 1, 10], np.float32), "float16")
+    assert (min_db, max_db) == pytest.approx((-40, 20), abs=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16"])
+def test_the_magnitudes_given_are_not_changed(magnitude, dtype):
     before = magnitude.copy()
-    encode(magnitude)
+    encode(magnitude, dtype)
     np.testing.assert_array_equal(magnitude, before)

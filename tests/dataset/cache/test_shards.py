@@ -1,117 +1,275 @@
 import dataclasses
+import errno
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
 
 import pytest
 
-from sepcore.dataset.cache.fingerprint import song_fingerprint
-from sepcore.dataset.cache.shards import read_records, write_shard
+from sepcore.atomic import remove_leftovers
+from sepcore.dataset.cache.chunks import song_chunks
+from sepcore.dataset.cache.shards import find_shards, write_shard
+from sepcore.dataset.cache.sidecar import read_content, sidecar_path
 from sepcore.errors import AudioDecodeError, DatasetError
+from tests.dataset.cache.conftest import plan_of, shard_of
+from tests.dataset.conftest import write_noise_song
 
 
-def test_a_shard_holds_a_record_a_chunk_that_tensorflow_reads_and_the_rows_point_into_it(config, write_song, tmp_path):
-    import tensorflow as tf
-
-    shard = write_shard(write_song("song"), config, tmp_path, num_chunks=3)
-    assert (shard.song, shard.num_chunks, shard.num_dropped, shard.reused) == ("song", 3, 0, False)
-    examples = [record.numpy() for record in tf.data.TFRecordDataset(str(shard.path))]
-    content = shard.path.read_bytes()
-    rows = read_records(shard)
-    assert [content[row.offset + 12 : row.offset + row.num_bytes - 4] for row in rows] == examples
-    assert [content[row.offset + row.num_bytes - 4 :][:4] for row in rows] == [
-        row.checksum.to_bytes(4, "little") for row in rows
-    ]
-    features = tf.train.Example.FromString(examples[0]).features.feature
-    assert list(features["signals"].bytes_list.value) == [b"mix", b"vocals", b"drums"]
-    assert list(features["shape"].int64_list.value) == [config.chunk_frames, 128, 2]
-    assert len(features["codes"].bytes_list.value[2]) == config.chunk_frames * 128 * 2
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_writing_again_gives_the_same_bytes(config, write_song, tmp_path):
+@contextmanager
+def files_no_larger_than(num_bytes):
+    """What a quota does, for this process."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_shard_holds_all_chunks_of_a_song_and_says_beside_it_where(each_dtype, write_song, tmp_path):
+    shard = shard_of(write_song("song"), each_dtype, tmp_path / "cache", num_chunks=3)
+    content = read_content(shard.path)
+    assert content is not None
+    assert (shard.num_chunks, shard.num_bytes) == (3, shard.path.stat().st_size)
+    assert content.num_frames == [each_dtype.chunk_frames] * 3
+    assert (content.instruments, content.length_s, content.start_s[1]) == (("vocals", "drums"), 1.5, 1.25)
+    assert sum(content.length) == shard.num_bytes
+
+
+def test_writing_again_gives_the_same_bytes(each_dtype, write_song, tmp_path):
     row = write_song("song")
-    first = write_shard(row, config, tmp_path / "a", num_chunks=2)
-    second = write_shard(row, config, tmp_path / "b", num_chunks=2)
-    assert first.path.name == second.path.name
-    assert first.path.read_bytes() == second.path.read_bytes()
-    assert first.path.with_suffix(".json").read_bytes() == second.path.with_suffix(".json").read_bytes()
+    for folder in ("a", "b"):
+        shard_of(row, each_dtype, tmp_path / folder, num_chunks=2)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_a_complete_shard_is_returned_without_decoding_the_song_again(config, write_song, tmp_path, monkeypatch):
+def test_a_chunk_takes_no_more_bytes_than_its_codes_and_one_per_cent(config, write_song, tmp_path):
+    shard = shard_of(write_song("song"), config, tmp_path / "cache", num_chunks=2)
+    codes = 3 * config.chunk_frames * config.num_bins * config.num_channels
+    assert shard.num_bytes / 2 < 1.01 * codes
+
+
+def test_a_complete_shard_is_returned_without_decoding_the_song_again(each_format, write_song, tmp_path, monkeypatch):
+    plan = plan_of(write_song("song"), each_format, num_chunks=2)
+    first = write_shard(plan, each_format, tmp_path)
+    monkeypatch.setattr("sepcore.dataset.cache.shards.song_chunks", None)
+    assert write_shard(plan, each_format, tmp_path) == first
+
+
+def test_complete_shards_are_found_by_their_fingerprints(each_format, write_song, tmp_path):
+    shards = [shard_of(write_song(name), each_format, tmp_path / "cache", num_chunks=1) for name in ("a", "b-c")]
+    assert find_shards(tmp_path / "cache") == {shard.fingerprint: shard for shard in shards}
+
+
+def test_a_song_that_was_renamed_moved_and_touched_is_found_again(config, write_song, tmp_path):
     row = write_song("song")
-    first = write_shard(row, config, tmp_path, num_chunks=2)
-    monkeypatch.setattr("sepcore.dataset.cache.shards.compute_chunks", None)
-    again = write_shard(row, config, tmp_path, num_chunks=2)
-    assert again == dataclasses.replace(first, reused=True)
-    assert read_records(again) == read_records(first)
+    shard = shard_of(row, config, tmp_path / "cache", num_chunks=2)
+    os.utime(row.mixture)
+    moved = shutil.move(row.mixture, tmp_path / "new name.wav")
+    plan = plan_of(dataclasses.replace(row, name="new name", mixture=moved), config, num_chunks=2)
+    assert find_shards(tmp_path / "cache") == {plan.fingerprint: shard}
 
 
-@pytest.mark.parametrize("suffix", [".json", ".tfrecord"])
-def test_half_of_what_belongs_to_a_shard_is_not_taken_for_it(config, write_song, tmp_path, suffix):
+def test_another_segment_length_finds_the_shards(config, write_song, tmp_path):
     row = write_song("song")
-    path = write_shard(row, config, tmp_path, num_chunks=1).path
-    whole = path.read_bytes()
-    damaged = path.with_suffix(suffix)
-    damaged.write_bytes(damaged.read_bytes()[:100])
-    assert not write_shard(row, config, tmp_path, num_chunks=1).reused
-    assert path.read_bytes() == whole
+    shard = shard_of(row, config, tmp_path / "cache", num_chunks=2)
+    plan = plan_of(row, config.model_copy(update={"segment_frames": 32}), num_chunks=2)
+    assert find_shards(tmp_path / "cache")[plan.fingerprint] == shard
 
 
-def test_a_song_too_short_for_any_chunk_leaves_an_empty_shard_that_is_not_computed_again(config, write_song, tmp_path):
-    row = write_song("jingle", duration_s=0.5)
-    shard = write_shard(row, config, tmp_path, num_chunks=2)
-    assert (shard.num_chunks, shard.num_dropped) == (0, 2)
-    assert write_shard(row, config, tmp_path, num_chunks=2).reused
+def test_changing_one_recording_asks_for_one_shard(config, write_song, tmp_path):
+    rows = [write_song(name) for name in ("a", "b", "c")]
+    for row in rows:
+        shard_of(row, config, tmp_path / "cache", num_chunks=2)
+    shutil.copy(rows[0].mixture, rows[1].mixture)
+    plans = [plan_of(row, config, num_chunks=2) for row in rows]
+    found = find_shards(tmp_path / "cache")
+    assert [plan.fingerprint in found for plan in plans] == [True, False, True]
+
+
+def test_no_folder_has_no_shards(tmp_path):
+    assert find_shards(tmp_path / "none") == {}
+
+
+def test_other_files_are_no_shards(config, tmp_path):
+    for name in ("index.parquet", "song-0123456789abcdef.tfrecord", "notes-0123456789abcdef.json", "x.json"):
+        (tmp_path / name).write_text("{}")
+    assert find_shards(tmp_path) == {}
+
+
+@pytest.mark.parametrize("part", ["shard", "JSON"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_half_of_what_belongs_to_a_shard_is_not_taken_for_it(each_format, write_song, tmp_path, part, damage):
+    plan = plan_of(write_song("song"), each_format, num_chunks=1)
+    path = write_shard(plan, each_format, tmp_path / "cache").path
+    whole = contents(tmp_path / "cache")
+    damaged = path if part == "shard" else sidecar_path(path)
+    if damage == "cut":
+        damaged.write_bytes(damaged.read_bytes()[:-1])
+    else:
+        damaged.unlink()
+    assert find_shards(tmp_path / "cache") == {}
+    write_shard(plan, each_format, tmp_path / "cache")
+    assert contents(tmp_path / "cache") == whole
+
+
+def test_a_shard_under_another_fingerprint_than_its_own_is_not_taken(config, write_song, tmp_path):
+    path = shard_of(write_song("song"), config, tmp_path / "cache", num_chunks=1).path
+    for part in (path, sidecar_path(path)):
+        part.rename(part.with_name(f"song-0123456789abcdef{part.suffix}"))
+    assert find_shards(tmp_path / "cache") == {}
+
+
+def test_a_song_shorter_than_a_frame_leaves_an_empty_shard(each_format, write_song, tmp_path):
+    plan = plan_of(write_song("jingle", duration_s=0.05), each_format, num_chunks=2)
+    shard = write_shard(plan, each_format, tmp_path / "cache")
+    assert shard.num_chunks == 0
+    assert find_shards(tmp_path / "cache") == {plan.fingerprint: shard}
 
 
 def test_names_that_file_systems_mind_are_replaced(config, write_song, tmp_path):
     row = dataclasses.replace(write_song("song"), name="AC/DC: ‘Señor’ " + "very " * 80)
-    path = write_shard(row, config, tmp_path, num_chunks=1).path
-    assert path.name.startswith("AC_DC_Señor_very_very")
-    assert len(path.name) < 100
+    shard = shard_of(row, config, tmp_path / "cache", num_chunks=1)
+    assert shard.path.name.startswith("AC_DC_Señor_very_very")
+    assert len(shard.path.name) < 100
+    assert find_shards(tmp_path / "cache") == {shard.fingerprint: shard}
 
 
-def test_a_failed_song_leaves_nothing_behind(config, write_song, tmp_path):
+def test_a_file_that_vanished_since_the_check_is_named(config, write_song, tmp_path):
     row = write_song("song")
-    row.mixture.write_bytes(b"no audio")
+    plan = plan_of(row, config, num_chunks=1)
+    row.mixture.unlink()
+    with pytest.raises(DatasetError, match=r"song: .*mix\.wav has gone since it was checked"):
+        write_shard(plan, config, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("content", ["another recording", "no audio"])
+@pytest.mark.parametrize("when", ["before", "while it is decoded"])
+def test_a_file_that_changed_since_the_check_is_named(config, write_song, tmp_path, monkeypatch, content, when):
+    row, other = write_song("song"), write_song("other")
+    plan = plan_of(row, config, num_chunks=1)
+
+    def change(*_):
+        row.mixture.write_bytes(other.mixture.read_bytes() if content == "another recording" else b"no audio")
+
+    if when == "before":
+        change()
+    else:
+
+        def chunks(*args):
+            change()
+            return song_chunks(*args)
+
+        monkeypatch.setattr("sepcore.dataset.cache.shards.song_chunks", chunks)
+    with pytest.raises(DatasetError, match=r"song: .*mix\.wav has changed since it was checked; run again"):
+        write_shard(plan, config, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_song_that_cannot_be_decoded_to_its_end_leaves_nothing_behind(each_format, write_song, tmp_path, monkeypatch):
+    plan = plan_of(write_song("song"), each_format, num_chunks=3)
+
+    def chunks(*args):
+        yield next(song_chunks(*args))
+        raise AudioDecodeError("mix.wav: the decoder gave up")
+
+    monkeypatch.setattr("sepcore.dataset.cache.shards.song_chunks", chunks)
     with pytest.raises(AudioDecodeError):
-        write_shard(row, config, tmp_path / "cache", num_chunks=1)
-    assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").iterdir())
+        write_shard(plan, each_format, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("room", ["none", "for a chunk", "for all but a byte"])
+def test_a_full_disk_is_said_and_nothing_is_left(each_format, write_song, tmp_path, room):
+    plan = plan_of(write_song("song"), each_format, num_chunks=3)
+    write_shard(plan, each_format, tmp_path / "whole")
+    (tmp_path / "cache").mkdir()
+    (size,) = (path.stat().st_size for path in (tmp_path / "whole").iterdir() if path.suffix != ".json")
+    with (
+        files_no_larger_than({"none": 0, "for a chunk": size // 2, "for all but a byte": size - 1}[room]),
+        pytest.raises(DatasetError, match=r"the shard cannot be written \(File too large\); free some space and run"),
+    ):
+        write_shard(plan, each_format, tmp_path / "cache")
+    assert contents(tmp_path / "cache") == {}
+    write_shard(plan, each_format, tmp_path / "cache")
+    assert contents(tmp_path / "cache") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("step", ["os.fsync", "sepcore.dataset.cache.shards.write_content"])
+def test_a_disk_that_is_full_at_the_end_is_said_and_nothing_is_left(config, write_song, tmp_path, monkeypatch, step):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    plan = plan_of(write_song("song"), config, num_chunks=1)
+    monkeypatch.setattr(step, full)
+    with pytest.raises(DatasetError, match=r"\(No space left on device\); free some space and run again"):
+        write_shard(plan, config, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(config, write_song, tmp_path):
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(DatasetError, match="the shard cannot be written"):
-        write_shard(write_song("song"), config, tmp_path / "cache", num_chunks=1)
+    with pytest.raises(DatasetError, match=r"cache/song-.*: the shard cannot be written \(.*\); mend that and run"):
+        shard_of(write_song("song"), config, tmp_path / "cache", num_chunks=1)
 
 
-def test_the_fingerprint_is_of_what_the_audio_is_and_not_of_where_it_lies(config, write_song):
-    row = write_song("song")
-    moved = row.mixture.rename(row.mixture.with_name("renamed.wav"))
-    same = song_fingerprint(dataclasses.replace(row, mixture=moved), config, num_chunks=1)
-    moved.rename(row.mixture)
-    assert song_fingerprint(row, config, num_chunks=1) == same
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sepcore.config_file import parse_config
+from sepcore.dataset.cache import shards
+from tests.dataset.cache.conftest import plan_of
+from tests.dataset.conftest import write_noise_song
+
+config = parse_config(sys.stdin.read(), "test")
+folder = Path(sys.argv[1])
+plan = plan_of(write_noise_song(folder / "songs", config, "song"), config, num_chunks=3)
+kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
+
+def chunks_until(last):
+    for chunk in chunks(plan, config):
+        if chunk.number == last:
+            kill()
+        yield chunk
+
+def rename_one():
+    rename = Path.replace
+    done = []
+    def replace(path, target):
+        kill() if done else done.append(rename(path, target))
+    Path.replace = replace
+
+chunks = shards.song_chunks
+moments = {
+    "first chunk": lambda: setattr(shards, "song_chunks", lambda *_: chunks_until(0)),
+    "last chunk": lambda: setattr(shards, "song_chunks", lambda *_: chunks_until(2)),
+    "flush": lambda: setattr(os, "fsync", lambda _: kill()),
+    "between the renames": rename_one,
+}
+for moment, prepare in moments.items():
+    if not (child := os.fork()):
+        prepare()
+        shards.write_shard(plan, config, folder / moment)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+"""
 
 
-def test_the_fingerprint_changes_with_audio_duration_chunks_and_settings(config, write_song):
-    row = write_song("song")
-    settings = {"hop_length": 64, "num_bins": 64, "instruments": ("drums", "vocals"), "chunk_duration_s": 2.0}
-    found = {song_fingerprint(row, config, num_chunks=1), song_fingerprint(row, config, num_chunks=2)}
-    found.add(song_fingerprint(dataclasses.replace(row, duration_s=3.9), config, num_chunks=1))
-    for key, value in settings.items():
-        found.add(song_fingerprint(row, config.model_copy(update={key: value}), num_chunks=1))
-    content = bytearray(row.stems[1][1].read_bytes())
-    content[-1] ^= 1
-    row.stems[1][1].write_bytes(content)
-    found.add(song_fingerprint(row, config, num_chunks=1))
-    assert len(found) == 4 + len(settings)
-
-
-def test_the_fingerprint_does_not_change_with_what_only_training_sees(config, write_song):
-    row = write_song("song")
-    other = config.model_copy(update={"batch_size": 8, "learning_rate": 0.1, "random_seed": 1})
-    assert song_fingerprint(row, config, num_chunks=1) == song_fingerprint(row, other, num_chunks=1)
-
-
-def test_a_file_that_has_gone_since_the_manifest_was_read_is_named(config, write_song, tmp_path):
-    row = write_song("song")
-    row.mixture.unlink()
-    with pytest.raises(DatasetError, match=r"song: .*mix\.wav cannot be read \(No such file"):
-        write_shard(row, config, tmp_path, num_chunks=1)
+def test_a_killed_process_leaves_no_part_of_a_shard_that_is_taken_for_one(config, tmp_path):
+    subprocess.run([sys.executable, "-c", _KILLED, tmp_path], input=config.to_json(), text=True, check=True)
+    plan = plan_of(write_noise_song(tmp_path / "songs", config, "song"), config, num_chunks=3)
+    write_shard(plan, config, tmp_path / "uninterrupted")
+    for moment in ("first chunk", "last chunk", "flush", "between the renames"):
+        assert list((tmp_path / moment).iterdir()), moment
+        assert find_shards(tmp_path / moment) == {}
+        remove_leftovers(tmp_path / moment)
+        write_shard(plan, config, tmp_path / moment)
+        assert contents(tmp_path / moment) == contents(tmp_path / "uninterrupted")

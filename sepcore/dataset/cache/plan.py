@@ -1,0 +1,69 @@
+"""What is to be cached of one song: which recordings, which chunks, and the fingerprint that both have together."""
+
+from dataclasses import dataclass
+
+from sepcore.config import ModelConfig
+from sepcore.dataset.cache.fingerprint import shard_fingerprint
+from sepcore.dataset.check.findings import common_samples
+from sepcore.dataset.check.measure import FileMeasures, SongMeasures
+from sepcore.dataset.manifest import TrackRow
+from sepcore.errors import DatasetError
+
+_MARGIN_S = 0.5
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """One shard to be written.
+
+    Attributes:
+        song: The song's name in its manifest.
+        files: Its recordings as they were checked: the mixture, then the stems in the order of the config.
+        starts: First sample of each chunk at the config's rate, ascending.
+        fingerprint: Of the recordings' content, the starts and the settings; not of names, places and dates.
+    """
+
+    song: str
+    files: tuple[FileMeasures, ...]
+    starts: tuple[int, ...]
+    fingerprint: str
+
+
+def plan_shard(row: TrackRow, measures: SongMeasures, config: ModelConfig, *, num_chunks: int) -> ShardPlan:
+    """Place the chunks of one song.
+
+    Args:
+        row: The song. Where one of its files is shorter than the row says, the chunks are placed by the shortest.
+        measures: What the check found in its files.
+        config: Audio, STFT and chunk settings.
+        num_chunks: How many chunks to place.
+
+    Raises:
+        DatasetError: a file that cannot be decoded, or has another number of channels than the model.
+    """
+    for file in measures.files:
+        if file.error is not None:
+            raise DatasetError(f"{row.name}: {file.error}; mend the file, or leave the row out.")
+        if file.num_channels != config.num_channels:
+            raise DatasetError(
+                f"{row.name}: {file.path} has {file.num_channels} channel(s), n_channels is {config.num_channels}; "
+                "training takes only songs with as many. Convert the song, or leave its row out."
+            )
+    duration_s = min(row.duration_s, common_samples(measures.files, config) / config.sample_rate)
+    starts_s = chunk_starts(duration_s, chunk_duration_s=config.chunk_duration_s, num_chunks=num_chunks)
+    # In a song hardly longer than a chunk Spleeter's starts go backwards; decoding goes forwards.
+    starts = tuple(sorted(round(start_s * config.sample_rate) for start_s in starts_s))
+    fingerprint = shard_fingerprint((file.sha256 for file in measures.files), starts, config)
+    return ShardPlan(row.name, measures.files, starts, fingerprint)
+
+
+def chunk_starts(duration_s: float, *, chunk_duration_s: float, num_chunks: int) -> list[float]:
+    """Where Spleeter starts the chunks of a song, in seconds.
+
+    Spread evenly, half a second away from the song's ends; a single one lies in the middle. None starts before 0: in a
+    song that is shorter than a chunk they all start near 0.
+    """
+    if num_chunks == 1:
+        return [max((duration_s - chunk_duration_s) / 2, 0.0)]
+    step_s = (duration_s - chunk_duration_s - 2 * _MARGIN_S) / (num_chunks - 1)
+    return [max(_MARGIN_S + number * step_s, 0.0) for number in range(num_chunks)]

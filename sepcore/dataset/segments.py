@@ -1,0 +1,191 @@
+"""Segments read from the shards and decoded, as operations of a `tf.data` pipeline."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+from sepcore.config import ModelConfig
+from sepcore.dataset.cache.index import FILE_NAME, ChunkIndex
+from sepcore.dataset.cache.quantisation import FLOAT16_PEAK
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+UNREADABLE = "number of the unreadable chunk"
+"""Stands in the message of the error that an unreadable chunk raises in a pipeline, in front of its ``[number]``."""
+_NEPERS_PER_DB = np.log(10) / 20
+_HIGHEST_CODE = 255
+# Of a shard's path, chunk, first frame, number of frames and signals: the codes, and min_db and max_db of each signal.
+_CodeReader = Callable[
+    ["tf.Tensor", "tf.Tensor", "tf.Tensor", "tf.Tensor", slice], tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]
+]
+
+
+class ReadSegment(Protocol):
+    """Magnitudes of some frames of a chunk."""
+
+    def __call__(
+        self, chunk: "tf.Tensor", first_frame: "tf.Tensor", num_frames: "tf.Tensor", *, stem: int | None = None
+    ) -> "tf.Tensor":
+        """Read from one chunk.
+
+        Args:
+            chunk: Its number in the index, int64.
+            first_frame: The first of the frames wanted, int64.
+            num_frames: How many, int64; the chunk must have them.
+            stem: Number of the only stem wanted; None: the mixture and all stems.
+
+        Returns:
+            Linear amplitude, float32 ``(signals, frames, bins, channels)``, the mixture first. A chunk that is missing
+            or damaged is an error whose message has `UNREADABLE`.
+        """
+
+
+def segment_reader(index: ChunkIndex, config: ModelConfig) -> ReadSegment:
+    """What reads segments of the index's chunks, with their checksums verified.
+
+    All is TensorFlow's own where the shards are TFRecord files. Parquet files are read by a Python function in the
+    pipeline; such a pipeline must be stopped before the process ends, see `sepcore.dataset.batches.with_chunk_named`.
+    """
+    import tensorflow as tf
+
+    frame_shape = (config.num_bins, config.num_channels)
+    shards, shard = tf.constant(index.shard_paths), tf.constant(index.shard)
+    read_codes = {"tfrecord": _tfrecord_reader, "parquet": _parquet_reader}[index.cache_format](index, config)
+
+    def read(
+        chunk: "tf.Tensor", first_frame: "tf.Tensor", num_frames: "tf.Tensor", *, stem: int | None = None
+    ) -> "tf.Tensor":
+        first, last = (0, 1 + len(config.instruments)) if stem is None else (1 + stem, 2 + stem)
+        codes, min_db, max_db = read_codes(shards[shard[chunk]], chunk, first_frame, num_frames, slice(first, last))
+        codes = tf.reshape(codes, (last - first, num_frames, *frame_shape))
+        scales = (last - first, 1, 1, 1)
+        return _decode(codes, tf.reshape(min_db, scales), tf.reshape(max_db, scales))
+
+    return read
+
+
+def _decode(codes: "tf.Tensor", min_db: "tf.Tensor", max_db: "tf.Tensor") -> "tf.Tensor":
+    """`quantisation.decode` in TensorFlow."""
+    import tensorflow as tf
+
+    values = tf.cast(codes, tf.float32)
+    if codes.dtype == tf.float16:
+        return values * (tf.exp(max_db * _NEPERS_PER_DB) / FLOAT16_PEAK)
+    nepers_per_code = (max_db - min_db) * (_NEPERS_PER_DB / _HIGHEST_CODE)
+    return tf.exp(values * nepers_per_code + min_db * _NEPERS_PER_DB)
+
+
+def _tfrecord_reader(index: ChunkIndex, config: ModelConfig) -> _CodeReader:
+    import tensorflow as tf
+
+    num_signals = 1 + len(config.instruments)
+    offsets, dtype = tf.constant(index.offset), tf.as_dtype(index.cache_dtype)
+    frame_bytes = config.num_bins * config.num_channels * dtype.size
+    features = {
+        "codes": tf.io.FixedLenFeature([num_signals], tf.string),
+        "min_db": tf.io.FixedLenFeature([num_signals], tf.float32),
+        "max_db": tf.io.FixedLenFeature([num_signals], tf.float32),
+    }
+
+    def read(
+        path: "tf.Tensor", chunk: "tf.Tensor", first_frame: "tf.Tensor", num_frames: "tf.Tensor", signals: slice
+    ) -> tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]:
+        record = _record(path, offsets[chunk])
+        with _readable(tf.strings.length(record) > 0, chunk):
+            example = tf.io.parse_single_example(record, features)
+        # Cut before decoding: a chunk is longer than the segment, and its magnitudes are four times the codes.
+        cut = tf.strings.substr(example["codes"][signals], first_frame * frame_bytes, num_frames * frame_bytes)
+        return tf.io.decode_raw(cut, dtype), example["min_db"][signals], example["max_db"][signals]
+
+    return read
+
+
+def _record(path: "tf.Tensor", offset: "tf.Tensor") -> "tf.Tensor":
+    """The serialised Example that starts at a byte of a TFRecord file; empty where it or its checksum is wrong."""
+    import tensorflow as tf
+
+    def first_record(path: "tf.Tensor", offset: "tf.Tensor") -> "tf.Tensor":
+        # tf.data.TFRecordDataset reads from a file's start only; the operation beneath it takes an offset. Unbuffered:
+        # the record is read in one go and nothing behind it.
+        variant = tf.raw_ops.TFRecordDatasetV2(
+            filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset]
+        )
+        return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string)).take(1).get_single_element()
+
+    # TensorFlow's own errors do not say which chunk it was. They are caught around a map, which has one element:
+    # TFRecordDataset itself would try a file that is not there again and again.
+    records = tf.data.Dataset.from_tensors((path, offset)).map(first_record).ignore_errors()
+    return records.concatenate(tf.data.Dataset.from_tensors("")).take(1).get_single_element()
+
+
+def _parquet_reader(index: ChunkIndex, config: ModelConfig) -> _CodeReader:
+    import pyarrow.parquet as pq
+    import tensorflow as tf
+
+    from sepcore.dataset.cache.parquet_shard import code_columns
+
+    columns, dtype = code_columns(config.instruments), np.dtype(index.cache_dtype)
+    checksums = pq.read_table(index.folder / FILE_NAME, columns=["checksum"])["checksum"].to_numpy()
+    of_chunks = [tf.constant(values) for values in (index.chunk, index.offset, index.num_bytes, checksums)]
+    frame_values = config.num_bins * config.num_channels
+
+    def read(
+        path: "tf.Tensor", chunk: "tf.Tensor", first_frame: "tf.Tensor", num_frames: "tf.Tensor", signals: slice
+    ) -> tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]:
+        # Stateless: TensorFlow may read several chunks at once.
+        codes, min_db, max_db = tf.numpy_function(
+            partial(_parquet_codes, columns=columns, signals=signals, dtype=dtype),
+            [path, first_frame * frame_values, num_frames * frame_values, *(tf.gather(of, chunk) for of in of_chunks)],
+            (dtype, tf.float32, tf.float32),
+            stateful=False,
+        )
+        with _readable(tf.size(codes) > 0, chunk):
+            return tf.identity(codes), tf.identity(min_db), tf.identity(max_db)
+
+    return read
+
+
+def _parquet_codes(
+    path: bytes,
+    first: int,
+    count: int,
+    row_group: int,
+    offset: int,
+    num_bytes: int,
+    checksum: int,
+    *,
+    columns: list[str],
+    signals: slice,
+    dtype: np.dtype[Any],
+) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
+    """Codes ``(signals, count)`` and ranges; empty where the row group cannot be read or its checksum is wrong."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    unreadable = np.empty(0, dtype), np.empty(0, np.float32), np.empty(0, np.float32)
+    try:
+        with Path(path.decode()).open("rb") as shard:
+            shard.seek(offset)
+            if google_crc32c.value(shard.read(num_bytes)) != checksum:
+                return unreadable
+            names = ["min_db", "max_db", *columns[signals]]
+            row = pq.ParquetFile(shard).read_row_group(int(row_group), columns=names, use_threads=False)
+        min_db, max_db = (np.array(row[name][0].as_py(), np.float32)[signals] for name in names[:2])
+        values = [np.frombuffer(row[name][0].as_buffer(), dtype)[first : first + count] for name in names[2:]]
+        return np.stack(values), min_db, max_db
+    # All seen where bits of the file's directory of its row groups had been flipped.
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
+        return unreadable
+
+
+def _readable(condition: "tf.Tensor", chunk: "tf.Tensor") -> Any:
+    """A context in which operations run only if a chunk could be read."""
+    import tensorflow as tf
+
+    return tf.control_dependencies([tf.debugging.Assert(condition, [UNREADABLE, chunk])])

@@ -1,0 +1,37 @@
+"""Plans and shards of the songs of noise."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sepcore.config import ModelConfig
+from sepcore.dataset.cache.plan import ShardPlan, plan_shard
+from sepcore.dataset.cache.shards import ShardRef, write_shard
+from sepcore.dataset.check.measure import measure_song
+from sepcore.dataset.manifest import TrackRow
+
+PlanSong = Callable[..., ShardPlan]
+CacheSong = Callable[..., ShardRef]
+
+
+def plan_of(row: TrackRow, config: ModelConfig, *, num_chunks: int) -> ShardPlan:
+    """The plan of a song as a run would make it: checked first."""
+    return plan_shard(row, measure_song(row, mix_name=config.mix_name), config, num_chunks=num_chunks)
+
+
+def shard_of(row: TrackRow, config: ModelConfig, folder: Path, *, num_chunks: int) -> ShardRef:
+    """Check, plan and cache a song."""
+    return write_shard(plan_of(row, config, num_chunks=num_chunks), config, folder)
+
+
+@pytest.fixture(params=["tfrecord", "parquet"])
+def each_format(request: pytest.FixtureRequest, config: ModelConfig) -> ModelConfig:
+    """The config with each format of shards."""
+    return config.model_copy(update={"cache_format": request.param})
+
+
+@pytest.fixture(params=["uint8", "float16"])
+def each_dtype(request: pytest.FixtureRequest, each_format: ModelConfig) -> ModelConfig:
+    """The config with each format of shards and each way of storing magnitudes."""
+    return each_format.model_copy(update={"cache_dtype": request.param})

@@ -1,0 +1,110 @@
+import dataclasses
+import os
+import shutil
+
+import pytest
+
+from sepcore.dataset.cache.plan import chunk_starts
+from sepcore.errors import DatasetError
+from tests.dataset.cache.conftest import plan_of
+
+
+def test_chunks_are_spread_evenly_half_a_second_from_the_ends():
+    assert chunk_starts(31, chunk_duration_s=20, num_chunks=3) == [0.5, 5.5, 10.5]
+
+
+def test_a_single_chunk_lies_in_the_middle():
+    assert chunk_starts(30, chunk_duration_s=20, num_chunks=1) == [5]
+
+
+@pytest.mark.parametrize("num_chunks", [1, 4])
+def test_no_chunk_of_a_short_song_starts_before_it(num_chunks):
+    assert min(chunk_starts(3, chunk_duration_s=20, num_chunks=num_chunks)) == 0
+
+
+def test_a_plan_has_the_checked_files_and_starts_in_samples(config, write_song):
+    row = write_song("song")
+    plan = plan_of(row, config, num_chunks=3)
+    assert plan.song == "song"
+    assert [file.path for file in plan.files] == [str(path) for path in row.files]
+    assert plan.starts == (4000, 10_000, 16_000)
+
+
+def test_starts_never_go_backwards(config, write_song):
+    row = write_song("song", duration_s=1.6)
+    assert plan_of(row, config, num_chunks=4).starts == (0, 0, 1600, 4000)
+
+
+def test_chunks_are_placed_where_all_files_have_audio(config, write_song):
+    cut = write_song("cut", duration_s=2.5)
+    row = dataclasses.replace(write_song("song"), stems=cut.stems)
+    assert plan_of(row, config, num_chunks=3).starts == plan_of(cut, config, num_chunks=3).starts
+
+
+def test_a_duration_beyond_the_end_of_the_mixture_changes_nothing(config, write_song):
+    row = write_song("song")
+    exaggerated = dataclasses.replace(row, duration_s=400.0)
+    assert plan_of(exaggerated, config, num_chunks=3) == plan_of(row, config, num_chunks=3)
+
+
+def test_another_number_of_channels_is_refused_and_the_song_named(config, write_song):
+    with pytest.raises(DatasetError, match=r"duet: .*mix\.wav has 1 channel\(s\), n_channels is 2"):
+        plan_of(write_song("duet", num_channels=1), config, num_chunks=1)
+
+
+def test_a_file_that_cannot_be_decoded_is_refused_and_named(config, write_song):
+    row = write_song("song")
+    row.stems[0][1].write_bytes(b"no audio at all")
+    with pytest.raises(DatasetError, match=r"song: .*vocals\.wav.*mend the file"):
+        plan_of(row, config, num_chunks=1)
+
+
+def test_renaming_moving_and_touching_a_song_keep_its_fingerprint(config, write_song, tmp_path):
+    row = write_song("song")
+    before = plan_of(row, config, num_chunks=2).fingerprint
+    os.utime(row.mixture, ns=(1, 1))
+    moved = shutil.move(row.mixture, tmp_path / "elsewhere.wav")
+    renamed = dataclasses.replace(row, name="other", mixture=moved)
+    assert plan_of(renamed, config, num_chunks=2).fingerprint == before
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"segment_frames": 32}, {"batch_size": 8}, {"random_seed": 1}, {"learning_rate": 0.1}, {"mix_name": "mixture"}],
+    ids=str,
+)
+def test_what_only_training_sees_keeps_the_fingerprint(config, write_song, settings):
+    row = write_song("song")
+    other = config.model_copy(update=settings)
+    assert plan_of(row, other, num_chunks=1).fingerprint == plan_of(row, config, num_chunks=1).fingerprint
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"hop_length": 64},
+        {"frame_length": 256},
+        {"num_bins": 64},
+        {"sample_rate": 16000},
+        {"instruments": ("drums", "vocals")},
+        {"chunk_duration_s": 2.0},
+        {"cache_dtype": "float16"},
+        {"cache_format": "parquet"},
+    ],
+    ids=str,
+)
+def test_what_shards_are_made_with_changes_the_fingerprint(config, write_song, settings):
+    row = write_song("song")
+    other = config.model_copy(update=settings)
+    assert plan_of(row, other, num_chunks=1).fingerprint != plan_of(row, config, num_chunks=1).fingerprint
+
+
+def test_the_chunks_places_and_every_byte_of_a_recording_change_the_fingerprint(config, write_song):
+    row = write_song("song")
+    found = {plan_of(row, config, num_chunks=1).fingerprint, plan_of(row, config, num_chunks=2).fingerprint}
+    found.add(plan_of(dataclasses.replace(row, duration_s=3.9), config, num_chunks=1).fingerprint)
+    content = bytearray(row.stems[1][1].read_bytes())
+    content[-1] ^= 1
+    row.stems[1][1].write_bytes(content)
+    found.add(plan_of(row, config, num_chunks=1).fingerprint)
+    assert len(found) == 4

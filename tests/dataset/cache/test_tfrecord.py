@@ -1,0 +1,78 @@
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sepcore.dataset.cache.chunks import Chunk, Signal
+from sepcore.dataset.cache.quantisation import encode
+from sepcore.dataset.cache.tfrecord import parse_record, write_tfrecord
+
+
+def noise_chunk(number, *, num_frames=7, dtype="uint8"):
+    magnitude = np.random.default_rng(number).uniform(0, 9, (3, num_frames, 5, 2)).astype(np.float32)
+    return Chunk(number, 0.5 * number, tuple(Signal(*encode(signal, dtype)) for signal in magnitude))
+
+
+def written(chunks):
+    file = io.BytesIO()
+    ranges = write_tfrecord(file, chunks, ("vocals", "drums"))
+    return file.getvalue(), ranges
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16"])
+def test_the_bytes_are_those_that_tensorflow_writes(tmp_path, dtype):
+    import tensorflow as tf
+    from tensorflow.train import BytesList, Example, Feature, Features, FloatList, Int64List
+
+    chunks = [noise_chunk(number, num_frames=3 + number, dtype=dtype) for number in range(3)]
+    with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
+        for chunk in chunks:
+            features = {
+                "signals": Feature(bytes_list=BytesList(value=[b"mixture", b"vocals", b"drums"])),
+                "codes": Feature(bytes_list=BytesList(value=[signal.codes.tobytes() for signal in chunk.signals])),
+                "shape": Feature(int64_list=Int64List(value=[chunk.num_frames, 5, 2])),
+                "min_db": Feature(float_list=FloatList(value=[signal.min_db for signal in chunk.signals])),
+                "max_db": Feature(float_list=FloatList(value=[signal.max_db for signal in chunk.signals])),
+            }
+            if dtype == "float16":
+                features["dtype"] = Feature(bytes_list=BytesList(value=[b"float16"]))
+            writer.write(Example(features=Features(feature=features)).SerializeToString(deterministic=True))
+    assert written(chunks)[0] == (tmp_path / "theirs").read_bytes()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16"])
+def test_tensorflow_reads_the_examples(tmp_path, dtype):
+    import tensorflow as tf
+
+    chunks = [noise_chunk(number, dtype=dtype) for number in range(2)]
+    (tmp_path / "ours").write_bytes(written(chunks)[0])
+    features = {name: tf.io.FixedLenFeature([3], tf.float32) for name in ("min_db", "max_db")}
+    features["codes"] = tf.io.FixedLenFeature([3], tf.string)
+    for record, chunk in zip(tf.data.TFRecordDataset(str(tmp_path / "ours")), chunks, strict=True):
+        example = tf.io.parse_single_example(record, features)
+        codes = tf.io.decode_raw(example["codes"], tf.as_dtype(dtype)).numpy().reshape(3, 7, 5, 2)
+        for number, signal in enumerate(chunk.signals):
+            np.testing.assert_array_equal(codes[number], signal.codes)
+            assert example["max_db"][number] == np.float32(signal.max_db)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16"])
+def test_records_come_back_as_they_were(dtype):
+    chunks = [noise_chunk(number, num_frames=1 + number, dtype=dtype) for number in range(3)]
+    content, ranges = written(chunks)
+    assert [ranges[0].offset, *(stands.end for stands in ranges)][-1] == len(content)
+    for chunk, stands in zip(chunks, ranges, strict=True):
+        signals = parse_record(content[stands.offset : stands.end])
+        for signal, expected in zip(signals, chunk.signals, strict=True):
+            np.testing.assert_array_equal(signal.codes, expected.codes)
+            assert signal.codes.dtype == expected.codes.dtype
+            assert (signal.min_db, signal.max_db) == (np.float32(expected.min_db), np.float32(expected.max_db))
+
+
+def test_the_cache_is_made_and_verified_without_tensorflow():
+    modules = ["chunks", "estimate", "index", "parquet_shard", "plan", "prune", "shards", "tfrecord", "verify"]
+    imports = "; ".join(f"import sepcore.dataset.cache.{module}" for module in modules)
+    script = f"import sys; {imports}; raise SystemExit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)

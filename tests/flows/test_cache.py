@@ -1,0 +1,170 @@
+"""The cache flow on real songs, in this process, against a Prefect server of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.cache import cache
+from sepcore.dataset.cache.lock import lock_cache
+from sepcore.errors import DatasetError, SongsFailed
+from tasks.dataset import cache_song
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[None]:
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def here(small_dataset, tmp_path, monkeypatch) -> Path:
+    """A copy of the small data set as working folder."""
+    shutil.copytree(small_dataset, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_config(here, name, **keys):
+    (here / name).write_text(json.dumps(json.loads((here / "config.json").read_text()) | keys))
+    return name
+
+
+def shards(here, pattern="training_cache/song*"):
+    """Name and time of change of every shard and of what describes it."""
+    return {path.name: path.stat().st_mtime_ns for path in here.glob(pattern)}
+
+
+def test_a_second_time_finds_everything_done(here):
+    cache("config.json")
+    before = shards(here)
+    assert len(before) == 2 * 5
+    cache("config.json")
+    assert shards(here) == before
+
+
+def test_what_is_not_content_caches_nothing_anew(here):
+    cache("config.json")
+    before = shards(here)
+    (here / "song0").rename(here / "renamed")
+    rows = (here / "train.csv").read_text().replace("song0/", "renamed/").splitlines()
+    (here / "train.csv").write_text("\n".join([rows[0], *reversed(rows[1:])]) + "\n")
+    for path in here.glob("song*/*.wav"):
+        path.touch()
+    cache(write_config(here, "other.json", T=128, learning_rate=1e-3, batch_size=1))
+    assert shards(here) == before
+
+
+@pytest.mark.parametrize("keys", [{"frame_step": 64}, {"cache_format": "parquet"}, {"cache_dtype": "float16"}])
+def test_another_spectrogram_or_form_is_cached_beside_the_first(here, keys):
+    cache("config.json")
+    before = shards(here)
+    cache(write_config(here, "other.json", **keys))
+    assert len(shards(here)) == 2 * len(before)
+    assert before.items() <= shards(here).items()
+
+
+def test_a_changed_recording_is_the_only_one_cached_again(here):
+    cache("config.json")
+    before = shards(here)
+    shutil.copy(here / "song1" / "bass.wav", here / "song0" / "bass.wav")
+    cache("config.json")
+    new = shards(here).keys() - before.keys()
+    assert {name.split("-")[0] for name in new} == {"song0"}
+    assert before.items() <= shards(here).items()
+
+
+def test_pruning_removes_what_no_given_config_needs(here, capsys):
+    other = write_config(here, "other.json", frame_step=64)
+    old = write_config(here, "old.json", F=128)
+    for name in ("config.json", other, old):
+        cache(name)
+    assert len(shards(here)) == 3 * 10
+    cache("config.json", prune_for=(other,))
+    assert len(shards(here)) == 2 * 10
+    assert "training: 10 files" in capsys.readouterr().out
+    before = shards(here)
+    for name in ("config.json", other):
+        cache(name)
+    assert shards(here) == before
+
+
+def test_a_flipped_byte_is_found_named_and_mended_when_asked(here, capsys):
+    cache("config.json")
+    shard = next(here.glob("training_cache/song2-*.tfrecord"))
+    sound = shard.read_bytes()
+    shard.write_bytes(sound[:5000] + bytes([sound[5000] ^ 1]) + sound[5001:])
+    cache("config.json", verify=True)
+    assert f"{shard.name}: chunk(s) 0 damaged" in capsys.readouterr().out
+    assert shard.read_bytes() == sound
+
+
+def test_a_row_that_cannot_be_used_is_named_and_left_out(here, capsys):
+    shutil.copy(here / "song3" / "mix.wav", here / "whole.wav")
+    (here / "song3" / "mix.wav").write_bytes(b"not music")
+    cache("config.json")
+    assert "row 4 (song3) is left out" in capsys.readouterr().out
+    assert len(shards(here)) == 2 * 4
+    assert set(pyarrow.parquet.read_table(here / "train.check.parquet")["usable"].to_pylist()) == {True, False}
+
+
+def test_songs_that_fail_do_not_stop_the_others_and_are_named(here, monkeypatch):
+    write_shard = cache_song.fn
+
+    def vanishing(plan, config, folder):
+        if plan.song == "song1":
+            Path(plan.files[2].path).unlink()
+        return write_shard(plan, config, folder)
+
+    monkeypatch.setattr(cache_song, "fn", vanishing)
+    with pytest.raises(SongsFailed, match=r"train\.csv: 1 of 5 songs .*: song1: .*drums\.wav has gone"):
+        cache("config.json")
+    assert len(shards(here)) == 2 * 4
+    assert not (here / "training_cache" / "index.parquet").exists()
+
+
+def test_a_song_in_both_manifests_is_told(here, capsys):
+    (here / "validation.csv").write_text((here / "train.csv").read_text())
+    cache("config.json")
+    assert "5 songs of validation.csv are in train.csv too" in capsys.readouterr().out
+
+
+def test_a_folder_in_which_another_process_caches_is_refused(here):
+    (here / "training_cache").mkdir()
+    with lock_cache(here / "training_cache"), pytest.raises(DatasetError, match="another process caches songs here"):
+        cache("config.json")
+
+
+def test_a_read_only_folder_of_recordings_gets_its_report_in_the_cache(here, monkeypatch):
+    may_write = os.access  # root may, anywhere
+    monkeypatch.setattr(
+        "flows.checked_songs.os.access", lambda path, *a, **k: path != Path() and may_write(path, *a, **k)
+    )
+    cache("config.json")
+    assert (here / "training_cache" / "train.check.parquet").is_file()
+    assert not (here / "train.check.parquet").exists()
+
+
+def test_what_it_would_take_is_said_without_caching(small_dataset, tmp_path, run):
+    config = json.loads((small_dataset / "config.json").read_text())
+    paths = {key: str(small_dataset / config[key]) for key in ("train_csv", "validation_csv")}
+    (tmp_path / "config.json").write_text(json.dumps(config | paths))
+    result = run("cache", "-p", "config.json", "--dry-run")
+    assert result.returncode == 0, result.stderr
+    assert "training: 5 of 5 songs to cache, 10 chunks, 0.000" in result.stdout
+    assert not (tmp_path / "training_cache").exists()
+
+
+def test_the_cache_stage_needs_no_tensorflow():
+    code = "import sys, flows.cache; sys.exit('tensorflow' in sys.modules)"
+    root = Path(__file__).resolve().parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

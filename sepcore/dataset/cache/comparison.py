@@ -1,0 +1,135 @@
+"""A cached chunk beside the spectrograms that its recordings give now."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sepcore.config import ModelConfig
+from sepcore.dataset.cache.chunks import Chunk, Signal
+from sepcore.dataset.cache.quantisation import DB_RANGE, FLOOR
+from sepcore.dataset.manifest import TrackRow
+from sepcore.errors import DatasetError
+from sepcore.signal.audio_reader import read_blocks
+from sepcore.signal.spectrogram import magnitude_spectrogram
+
+Decibels = NDArray[np.float32]
+
+# Of a byte half a step; of a float16, whose relative error is at most 2^-11, as many dB.
+_BYTE_STEPS = 255
+_FLOAT16_ERROR_DB = 20 * np.log10(1 + 2**-11)
+_ARITHMETIC_DB = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class SignalComparison:
+    """One signal of a chunk, cached and recomputed.
+
+    Attributes:
+        name: ``mixture`` or the instrument.
+        cached_db: Magnitudes of the cache, float32 ``(frames, bins, channels)``.
+        recomputed_db: Those of the recording, not rounded, of the same shape.
+        rounding_db: By how much rounding can make them differ.
+    """
+
+    name: str
+    cached_db: Decibels
+    recomputed_db: Decibels
+    rounding_db: float
+
+    @property
+    def loudest_db(self) -> float:
+        """The loudest bin of both."""
+        return float(max(self.cached_db.max(), self.recomputed_db.max()))
+
+    @property
+    def difference_db(self) -> Decibels:
+        """Cached less recomputed; NaN where both lie below the 100 dB range, in which bytes tell nothing."""
+        difference = self.cached_db - self.recomputed_db
+        floor_db = self.recomputed_db.max() - DB_RANGE
+        below = (self.recomputed_db < floor_db) & (self.cached_db < floor_db + self.rounding_db)
+        return np.where(below, np.float32(np.nan), difference)
+
+    @property
+    def largest_db(self) -> float:
+        """The largest difference, without its sign."""
+        return float(np.nanmax(np.abs(self.difference_db)))
+
+    @property
+    def rms_db(self) -> float:
+        """The root of the mean square of the differences."""
+        return float(np.sqrt(np.nanmean(np.square(self.difference_db, dtype=np.float64))))
+
+    @property
+    def summary(self) -> str:
+        """One line: the differences, and whether the rounding of the cache explains them."""
+        largest_db = self.largest_db
+        explained = (
+            f"all of it rounding, up to {self.rounding_db:.3f} dB"
+            if largest_db <= self.rounding_db
+            else f"rounding explains only {self.rounding_db:.3f} dB: it was cached from other audio"
+        )
+        return f"{self.name}: differs by at most {largest_db:.3f} dB, RMS {self.rms_db:.3f} dB ({explained})"
+
+
+def compare_chunk(chunk: Chunk, row: TrackRow, config: ModelConfig) -> list[SignalComparison]:
+    """Compute a chunk's spectrograms again, from the song's recordings as they are now.
+
+    Args:
+        chunk: As it was read from the cache.
+        row: The song in its manifest.
+        config: Audio and STFT settings of the cache.
+
+    Returns:
+        The mixture, then the instruments in the order of the config.
+
+    Raises:
+        DatasetError: a recording that ends before the chunk does.
+        AudioDecodeError: one that cannot be decoded.
+    """
+    names = ("mixture", *config.instruments)
+    return [
+        _compare(name, signal, _recompute(path, chunk, config), config)
+        for name, signal, path in zip(names, chunk.signals, row.files, strict=True)
+    ]
+
+
+def _compare(name: str, signal: Signal, recomputed: NDArray[np.float32], config: ModelConfig) -> SignalComparison:
+    rounding_db = _FLOAT16_ERROR_DB
+    if config.cache_dtype == "uint8":
+        rounding_db = (signal.max_db - signal.min_db) / _BYTE_STEPS / 2
+    return SignalComparison(name, _decibels(signal.magnitude()), _decibels(recomputed), rounding_db + _ARITHMETIC_DB)
+
+
+def _recompute(path: Path, chunk: Chunk, config: ModelConfig) -> NDArray[np.float32]:
+    start = round(chunk.start_s * config.sample_rate)
+    num_samples = (chunk.num_frames - 1) * config.hop_length + config.frame_length
+    waveform = _excerpt(path, start, start + num_samples, config)
+    if len(waveform) < num_samples:
+        raise DatasetError(
+            f"{path}: ends before the chunk that starts at {chunk.start_s:.2f} s does, "
+            "so it has changed since it was cached; cache the songs again."
+        )
+    return magnitude_spectrogram(
+        waveform, frame_length=config.frame_length, hop_length=config.hop_length, num_bins=config.num_bins
+    )
+
+
+def _excerpt(path: Path, first: int, last: int, config: ModelConfig) -> NDArray[np.float32]:
+    """Decoded from the file's start, as for the cache: after a seek, a resampler's samples lie elsewhere."""
+    pieces, end = [], 0
+    blocks = read_blocks(path, sample_rate=config.sample_rate, num_channels=config.num_channels)
+    with closing(blocks):
+        for block in blocks:
+            pieces.append(block[max(first - end, 0) : last - end])
+            end += len(block)
+            if end >= last:
+                break
+    return np.concatenate(pieces)
+
+
+def _decibels(magnitude: NDArray[np.float32]) -> Decibels:
+    decibels: Decibels = 20 * np.log10(np.maximum(magnitude, np.float32(FLOOR)))
+    return decibels

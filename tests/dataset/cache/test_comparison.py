@@ -1,0 +1,74 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import soundfile
+
+from sepcore.dataset.cache.chunks import song_chunks
+from sepcore.dataset.cache.comparison import SignalComparison, compare_chunk
+from sepcore.errors import DatasetError
+from tests.dataset.cache.conftest import plan_of
+
+
+def rewrite(path, change):
+    waveform, rate = soundfile.read(path, dtype="int16", always_2d=True)
+    soundfile.write(path, change(waveform), rate)
+
+
+@pytest.mark.parametrize(("dtype", "rounding_db"), [("uint8", 0.2), ("float16", 0.0053)])
+def test_of_unchanged_recordings_only_the_rounding_is_seen(config, write_song, dtype, rounding_db):
+    config = config.model_copy(update={"cache_dtype": dtype})
+    row = write_song("song")
+    *_, last = song_chunks(plan_of(row, config, num_chunks=3), config)
+    compared = compare_chunk(last, row, config)
+    assert [signal.name for signal in compared] == ["mixture", "vocals", "drums"]
+    for signal in compared:
+        assert signal.cached_db.shape == signal.recomputed_db.shape == (last.num_frames, 128, 2)
+        assert 0 < signal.rms_db < signal.largest_db <= signal.rounding_db < rounding_db
+        assert "all of it rounding" in signal.summary
+
+
+def test_resampled_recordings_give_the_cached_samples_again(config, write_song):
+    row = write_song("song")
+    for path in row.files:
+        waveform, _ = soundfile.read(path, dtype="int16")
+        soundfile.write(path, waveform, 11_025)
+    row = dataclasses.replace(row, duration_s=2.9)
+    *_, last = song_chunks(plan_of(row, config, num_chunks=3), config)
+    assert last.start_s > 0
+    assert all("all of it rounding" in signal.summary for signal in compare_chunk(last, row, config))
+
+
+def test_a_recording_that_has_changed_since_is_told(config, write_song):
+    row = write_song("song")
+    (chunk,) = song_chunks(plan_of(row, config, num_chunks=1), config)
+    rewrite(row.files[2], lambda waveform: waveform // 2)
+    mixture, vocals, drums = compare_chunk(chunk, row, config)
+    assert "all of it rounding" in mixture.summary
+    assert "all of it rounding" in vocals.summary
+    assert "it was cached from other audio" in drums.summary
+    assert drums.rms_db == pytest.approx(6.02, abs=0.1)
+
+
+def test_a_recording_that_has_become_too_short_is_named(config, write_song):
+    row = write_song("song")
+    (chunk,) = song_chunks(plan_of(row, config, num_chunks=1), config)
+    rewrite(row.files[1], lambda waveform: waveform[:16_000])
+    with pytest.raises(DatasetError, match=r"vocals\.wav: ends before the chunk that starts at 1\.25 s does"):
+        compare_chunk(chunk, row, config)
+
+
+def test_silence_equals_silence(config, write_song):
+    row = write_song("song")
+    rewrite(row.files[1], np.zeros_like)
+    (chunk,) = song_chunks(plan_of(row, config, num_chunks=1), config)
+    vocals = compare_chunk(chunk, row, config)[1]
+    assert (vocals.largest_db, vocals.rms_db, vocals.loudest_db) == (0, 0, pytest.approx(-180))
+
+
+def test_below_the_range_only_what_the_cache_puts_into_it_counts():
+    recomputed_db = np.float32([0, -50, -120, -120]).reshape(1, 4, 1)
+    cached_db = np.float32([0.1, -50.1, -100, -60]).reshape(1, 4, 1)
+    signal = SignalComparison("vocals", cached_db, recomputed_db, rounding_db=0.2)
+    np.testing.assert_allclose(signal.difference_db[0, :, 0], [0.1, -0.1, np.nan, 60], atol=1e-5)
+    assert signal.largest_db == 60

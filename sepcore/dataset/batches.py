@@ -75,12 +75,12 @@ def training_crops(index: ChunkIndex, config: ModelConfig, *, first_example: int
 def with_chunk_named(dataset: "tf.data.Dataset", index: ChunkIndex) -> Iterator[Any]:
     """The elements of a dataset of this module; a chunk that cannot be read comes as DatasetError that names it.
 
-    Reading stops when this iterator is closed or dropped, and when the process ends: Python functions in a pipeline
-    (those that read Parquet) that ran on while Python ends could keep it from ending.
+    Reading stops when this iterator is closed or dropped, or the process ends. A bare ``iter(dataset)`` of Parquet
+    shards that is abandoned may keep the process from ending, or abort it.
     """
     iterators = [iter(dataset)]
     elements = _elements(iterators, index)
-    # Also called at exit, where nothing else may be dropped any more.
+    # At exit too, before Python shuts down: its functions in a pipeline that still ran then would never come back.
     weakref.finalize(elements, iterators.clear)
     return elements
 

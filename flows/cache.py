@@ -71,7 +71,7 @@ from sepcore.dataset.cache.plan import ShardPlan, plan_shard  # noqa: E402
 from sepcore.dataset.cache.prune import prune  # noqa: E402
 from sepcore.dataset.cache.repair import remove_damaged_shards  # noqa: E402
 from sepcore.dataset.cache.shards import ShardRef, find_shards  # noqa: E402
-from sepcore.errors import SongsFailed, StemworksError  # noqa: E402
+from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError, SongsFailed  # noqa: E402
 from tasks.dataset import cache_song  # noqa: E402
 
 _SHOWN_FAILURES = 5
@@ -144,7 +144,9 @@ def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelC
     for plan, future in tasks:
         try:
             shards[plan.fingerprint] = future.result()
-        except StemworksError as error:
+        except (AudioDecodeError, DatasetError) as error:
+            if isinstance(error, CacheNotWritable):  # no song's own fault: the others would fail, too
+                raise
             failures.append(str(error))
     if failures:
         more = f"; and {len(failures) - _SHOWN_FAILURES} more" if len(failures) > _SHOWN_FAILURES else ""

@@ -35,6 +35,10 @@ class DatasetError(StemworksError, ValueError):
     """A manifest, a recording or a shard cannot be used for training or scoring."""
 
 
+class CacheNotWritable(DatasetError):
+    """The place of the shards takes no more, or cannot be written to: no song can be cached there."""
+
+
 class ProviderError(StemworksError):
     """A model could not be found, downloaded, verified or unpacked."""
 

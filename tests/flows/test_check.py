@@ -155,7 +155,7 @@ MISTAKES = {
     "train.csv -p typo": r"typo: no such model or file",
     "empty.csv -p config.json": r"empty\.csv: lists no songs; add a row for each song below its header",
     "train.csv --report train.csv": r"train\.csv: is there and is no report of a dataset check; give another name",
-    "train.csv --report train.csv/r": r"train\.csv: cannot be written to \(.*another place with --report",
+    "train.csv --report train.csv/r": r"train\.csv: cannot be written to \(.*another place \(flows\.check: --report",
     "train.csv empty.csv --report r": r"--report is for one CSV; 2 given",
     "a.csv b.csv --template": r"--template is for one CSV; 2 given",
     "train.csv --template": r"train\.csv: is there already; give the example another name",

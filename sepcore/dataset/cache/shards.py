@@ -15,7 +15,7 @@ from sepcore.dataset.cache.chunks import Chunk, song_chunks
 from sepcore.dataset.cache.plan import ShardPlan
 from sepcore.dataset.cache.sidecar import ShardContent, read_content, sidecar_path, write_content
 from sepcore.dataset.cache.tfrecord import write_tfrecord
-from sepcore.errors import AudioDecodeError, DatasetError
+from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -104,7 +104,8 @@ def write_shard(plan: ShardPlan, config: ModelConfig, folder: Path) -> ShardRef:
         The shard: without chunks if the song is shorter than a frame.
 
     Raises:
-        DatasetError: a file that has changed since the plan was made, or has gone; a shard that cannot be written.
+        DatasetError: a file that has changed since the plan was made, or has gone.
+        CacheNotWritable: a shard that cannot be written.
         AudioDecodeError: a file that cannot be decoded.
     """
     path = folder / f"{_file_name(plan.song)}-{plan.fingerprint}.{config.cache_format}"
@@ -182,4 +183,5 @@ def _faults_named(plan: ShardPlan, path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         cure = "free some space" if error.errno in _FULL else "mend that"
-        raise DatasetError(f"{path}: the shard cannot be written ({error.strerror}); {cure} and run again.") from error
+        reason = f"{path}: the shard cannot be written ({error.strerror}); {cure} and run again."
+        raise CacheNotWritable(reason) from error

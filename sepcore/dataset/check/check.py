@@ -6,6 +6,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from sepcore.atomic import remove_leftovers
 from sepcore.config import ModelConfig
 from sepcore.dataset.check.findings import judge_song
 from sepcore.dataset.check.journal import Journal, journal_path, read_journal
@@ -74,6 +75,7 @@ def check_every_row(
     scan = scan_manifest(csv, config, data_dir=data_dir)
     if not scan.rows and not scan.faults:
         raise DatasetError(f"{csv}: lists no songs; add a row for each song below its header.")
+    remove_leftovers(path.parent)
     known = _known(path)
     measures = {row: found for _, row in scan.rows if (found := _current(row, known, config.mix_name))}
     missing = [row for _, row in scan.rows if row not in measures]

@@ -104,7 +104,7 @@ def cannot_write(report: Path, error: OSError) -> DatasetError:
     """What to say where the report, or the journal beside it, cannot be written."""
     return DatasetError(
         f"{report.parent}: cannot be written to ({error.strerror or error}), and the report of the check goes there; "
-        "make room, or give it another place with --report."
+        "make room, or give it another place (flows.check: --report)."
     )
 
 

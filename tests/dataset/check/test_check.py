@@ -283,7 +283,9 @@ def test_another_parquet_file_is_not_overwritten(checked, song, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_measured(checked, song, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DatasetError, match=r"file: cannot be written to \(File exists\).* another place with --report"):
+    with pytest.raises(
+        DatasetError, match=r"file: cannot be written to \(File exists\).* another place \(flows\.check"
+    ):
         checked(song("a"), report=tmp_path / "file" / "report.parquet")
 
 

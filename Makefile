@@ -14,7 +14,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install need-ffmpeg demo test lint types bench ui peers golden lock clean
+.PHONY: help install need-ffmpeg demo test lint types bench faults ui peers golden lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ types: install ## mypy
 
 bench: install ## measure speed and memory (tests/bench; with `make peers`, beside Spleeter)
 	STEMWORKS_BENCH=full $(BIN)/python -m pytest tests/bench -s
+
+faults: install ## kill the data stage, fill its disk, damage its files: it must mend (tests/faults)
+	STEMWORKS_KILLS=12 $(BIN)/python -m pytest tests/faults -s
 
 ui: install ## browse the runs in MLflow on http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --workers 1 \

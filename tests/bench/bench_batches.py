@@ -1,0 +1,50 @@
+"""The input pipeline beside the training step that it feeds, on this machine's processor."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sepcore import load_config
+from tests.bench.songs import write_songs
+from tests.models import small_config
+
+SCRIPTS = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def last_line(*command):
+    ran = subprocess.run(
+        [sys.executable, *map(str, command)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_batches_beside_a_training_step(full_size, tmp_path, capsys):
+    num_songs, duration_s, num_batches, num_steps = (4, 60, 200, 5) if full_size else (1, 5, 4, 2)
+    write_songs(tmp_path / "train.csv", num_songs, duration_s=duration_s, instruments=("vocals", "accompaniment"))
+    content = json.loads((load_config("2stems") if full_size else small_config(sample_rate=44100)).to_json())
+    configs = {}
+    for cache_format in ("tfrecord", "parquet"):
+        cache = tmp_path / cache_format
+        places = {"train_csv": str(tmp_path / "train.csv"), "training_cache": str(cache)}
+        configs[cache_format] = tmp_path / f"{cache_format}.json"
+        keys = {"cache_format": cache_format, "n_chunks_per_song": 10}
+        configs[cache_format].write_text(json.dumps(content | places | keys))
+        last_line(SCRIPTS / "cache_speed.py", "ours", configs[cache_format], cache)
+    rates = last_line(SCRIPTS / "batches_speed.py", num_batches, num_steps, *configs.values())
+    with capsys.disabled():
+        for cache_format, batches_s in zip(configs, rates["batches_s"], strict=True):
+            sys.stdout.write(
+                f"\ninput pipeline from {cache_format}: {batches_s:.1f} batches a second, training "
+                f"{rates['steps_s']:.2f} steps a second, ratio {batches_s / rates['steps_s']:.1f}\n"
+            )

@@ -1,0 +1,72 @@
+"""Cache the training songs of a config in a process of its own; run by our Python or by the one that has Spleeter.
+
+    python cache_speed.py ours|spleeter CONFIG CACHE
+
+The CSV's paths are relative to its folder. Prints a JSON line: chunks, and the seconds from the first song to the
+last chunk on the disk, imports and what comes before not counted: ours is measured as a flow works once its songs are
+checked, songs in parallel, index included; Spleeter's from the first chunk asked for, with nothing behind its cache.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def cache_ours(config_path: Path, cache: Path) -> tuple[int, float]:
+    """Number of chunks and seconds."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from sepcore import load_config
+    from sepcore.dataset.cache.index import build_index, read_index
+    from sepcore.dataset.cache.plan import plan_shard
+    from sepcore.dataset.cache.shards import write_shard
+    from sepcore.dataset.check.measure import measure_song
+    from sepcore.dataset.manifest import load_manifest
+
+    config = load_config(str(config_path))
+    rows = load_manifest(Path(config.train_csv), config)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        measures = list(threads.map(lambda row: measure_song(row, mix_name=config.mix_name), rows))
+        started = time.perf_counter()
+        plans = [
+            plan_shard(row, measured, config, num_chunks=config.chunks_per_song)
+            for row, measured in zip(rows, measures, strict=True)
+        ]
+        shards = list(threads.map(lambda plan: write_shard(plan, config, cache), plans))
+        build_index(cache, [(plan.song, shard) for plan, shard in zip(plans, shards, strict=True)], config)
+        elapsed_s = time.perf_counter() - started
+    return len(read_index(cache, config)), elapsed_s
+
+
+def cache_spleeters(config_path: Path, cache: Path) -> tuple[int, float]:
+    """Number of chunks and seconds."""
+    from spleeter.audio.adapter import AudioAdapter
+    from spleeter.dataset import DatasetBuilder
+
+    class CacheOnly(DatasetBuilder):
+        """Keeps what stands directly behind the cache; what follows there, crops and batches, is never asked for."""
+
+        def cache(self, dataset, cache, wait):
+            """The cached dataset."""
+            self.cached = super().cache(dataset, cache, wait)
+            return self.cached
+
+    config = json.loads(config_path.read_text())
+    csv = Path(config["train_csv"])
+    builder = CacheOnly(config, AudioAdapter.default(), str(csv.parent), chunk_duration=config["chunk_duration"])
+    builder.build(str(csv), cache_directory=str(cache / "training"), n_chunks_per_song=config["n_chunks_per_song"])
+    started = time.perf_counter()
+    num_chunks = sum(1 for _ in builder.cached)
+    return num_chunks, time.perf_counter() - started
+
+
+def main():
+    who, config, cache = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    chunks, elapsed_s = {"ours": cache_ours, "spleeter": cache_spleeters}[who](config, cache)
+    sys.stdout.write(json.dumps({"chunks": chunks, "elapsed_s": elapsed_s}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

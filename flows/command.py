@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import NoReturn
 
 from flows.native_log import filter_native_log
+from flows.prefect_api import prefect_api_configured
+from flows.prefect_server import keep_from_ctrl_c
 from sepcore.errors import StemworksError
 
 INTERRUPTED = 130
@@ -139,6 +141,8 @@ def _excepthook(kind: type[BaseException], error: BaseException, traceback: Trac
 
 def run_command(work: Callable[[], int | None]) -> NoReturn:
     """`guarded` work, and the end of the process."""
+    if "prefect" in sys.modules and not prefect_api_configured():
+        keep_from_ctrl_c()
     sys.exit(guarded(work))
 
 

@@ -28,6 +28,8 @@ def finished_tasks(
         description: What the bar says.
         total: How many songs there are.
     """
+    if not total:
+        return
     waiting: deque[tuple[Song, PrefectFuture[Result]]] = deque()
     remaining = iter(songs)
     with progress_bar() as bar:

@@ -73,9 +73,12 @@ def _opened(csv_path: Path) -> Iterator[Iterator[list[str]]]:
         # Spreadsheet programs put a byte order mark in front; utf-8-sig reads with and without.
         with csv_path.open(encoding="utf-8-sig", newline="") as file:
             yield lines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DatasetError(f"{csv_path}: cannot be read as a manifest ({reason}); give a CSV file in UTF-8.") from error
+    except OSError as error:
+        cure = "give the name of a CSV file"
+        raise DatasetError(f"{csv_path}: cannot be read as a manifest ({error.strerror}); {cure}.") from error
+    except UnicodeDecodeError as error:
+        cure = "save it as UTF-8 (in a spreadsheet program: CSV UTF-8)"
+        raise DatasetError(f"{csv_path}: cannot be read as a manifest ({error}); {cure}.") from error
     except csv.Error as error:
         raise DatasetError(
             f"{csv_path}: cannot be read as a manifest from line {last_whole_line + 1} on ({error}); "

@@ -164,7 +164,7 @@ def test_a_damaged_chunk_is_named(damaged):
     content = bytearray(path.read_bytes())
     content[record.offset + record.num_bytes // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DatasetError, match=rf"{path}: chunk {record.chunk} of 'b' is damaged; delete the shard"):
+    with pytest.raises(DatasetError, match=rf"{path}: chunk {record.chunk} of 'b' is damaged; run python -m"):
         take(validation_batches(index, config), index, 3)
 
 

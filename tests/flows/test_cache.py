@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,3 +170,27 @@ def test_the_cache_stage_needs_no_tensorflow():
     code = "import sys, flows.cache; sys.exit('tensorflow' in sys.modules)"
     root = Path(__file__).resolve().parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_ctrl_c_ends_in_one_line_though_prefects_own_server_gets_it_too(here, environment):
+    """A terminal sends it to all processes that a command has started."""
+    # Many chunks, so that some song is always under way.
+    write_config(here, "long.json", n_chunks_per_song=60)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.cache", "-p", "long.json"],
+        cwd=here,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not shards(here) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stderr.splitlines()[-1] == "interrupted; what is finished is kept, nothing is half-written"
+    assert "Traceback" not in stderr
+    assert not list(here.rglob(".tmp*"))

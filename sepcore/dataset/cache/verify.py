@@ -11,6 +11,8 @@ from sepcore.dataset.cache.shards import ChunkRecord
 from sepcore.dataset.cache.tfrecord import parse_record
 from sepcore.errors import DatasetError
 
+_CURE = "run python -m flows.cache -p CONFIG --verify, which caches the song again."
+
 
 def read_chunk(folder: Path, record: ChunkRecord) -> Chunk:
     """Read one chunk.
@@ -61,4 +63,4 @@ def damaged_chunks(index: ChunkIndex) -> Iterator[str]:
 
 
 def _fault(path: Path, record: ChunkRecord, fault: str) -> str:
-    return f"{path}: chunk {record.chunk} of {record.song!r} {fault}; delete the shard and cache the songs again."
+    return f"{path}: chunk {record.chunk} of {record.song!r} {fault}; {_CURE}"

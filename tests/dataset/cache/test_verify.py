@@ -47,7 +47,8 @@ def test_a_flipped_byte_anywhere_in_a_shard_is_found_and_its_song_chunk_and_file
     flip(path, byte)
     records = [record for record in index.records() if record.song == "b"]
     (hit,) = (record for record in records if 0 <= byte - record.offset < record.num_bytes)
-    expected = f"{path}: chunk {hit.chunk} of 'b' is damaged; delete the shard and cache the songs again."
+    expected = f"{path}: chunk {hit.chunk} of 'b' is damaged; run python -m flows.cache -p CONFIG --verify, "
+    expected += "which caches the song again."
     assert list(damaged_chunks(index)) == [expected]
     with pytest.raises(DatasetError) as raised:
         read_chunk(index.folder, hit)

@@ -52,14 +52,6 @@ def _main(arguments: argparse.Namespace) -> int:
     if arguments.template:
         return _write_template(arguments.csvs[0], arguments.params)
     check_ffmpeg()
-    if not arguments.params:
-        assumed = ModelConfig()
-        say(
-            [
-                f"no -p is given: the songs are checked for Spleeter's defaults, n_channels = {assumed.num_channels}, "
-                f"T = {assumed.segment_frames} frames of chunks of {assumed.chunk_duration_s:g} s"
-            ]
-        )
     # All before the first: a wrong name in the second is not found out after an hour.
     configs = {csv: _config(csv, arguments.params) for csv in arguments.csvs}
     for csv, config in configs.items():
@@ -79,6 +71,14 @@ def _main(arguments: argparse.Namespace) -> int:
         reports = with_shared_songs(reports)
         for report in reports:
             write_report(report)
+    if not arguments.params:
+        assumed = ModelConfig()
+        say(
+            [
+                f"no -p is given: the songs are checked for Spleeter's defaults, n_channels = {assumed.num_channels}, "
+                f"T = {assumed.segment_frames} frames of chunks of {assumed.chunk_duration_s:g} s"
+            ]
+        )
     for report in reports:
         print_report(report)
     for report in reports:

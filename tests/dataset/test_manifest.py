@@ -201,8 +201,8 @@ CSV_FAULTS = {
     b"mix_path\tvocals_path\tdrums_path\tduration\n": "its columns are separated by tabs; save it with commas",
     b"mix_path,vocals_path,drums_path,vocals_path,duration\n": "has the column vocals_path more than once; rename",
     b"": "lacks the column(s) mix_path, vocals_path, drums_path, duration; it has none.",
-    HEADER.encode() + "Grün.wav,v,d,1\n".encode("latin-1"): "'utf-8' codec can't decode byte 0xfc .* CSV file in UTF-8",
-    HEADER.encode("utf-16"): "'utf-8' codec can't decode byte .* CSV file in UTF-8",
+    HEADER.encode() + "Grün.wav,v,d,1\n".encode("latin-1"): "'utf-8' codec can't decode byte 0xfc .* save it as UTF-8",
+    HEADER.encode("utf-16"): "'utf-8' codec can't decode byte .* save it as UTF-8",
     HEADER.encode() + b'm,v,d,1\n"m,v,d,1\nm,v,d,1\n': "from line 3 on (unexpected end of data); look for a quotation "
     'mark (") that is not closed there',
 }

@@ -19,7 +19,9 @@ def _arguments() -> argparse.Namespace:
     add_data_option(parser)
     add_runner_options(parser)
     parser.add_argument(
-        "--dry-run", action="store_true", help="only say how many songs, gigabytes and minutes it would take"
+        "--dry-run",
+        action="store_true",
+        help="only say how many songs, gigabytes and minutes it would take, and what --prune would remove",
     )
     parser.add_argument(
         "--verify", action="store_true", help="read every chunk that is there; cache songs with a damaged one again"
@@ -38,8 +40,8 @@ def _arguments() -> argparse.Namespace:
     check_runner(parser, arguments)
     if arguments.keep_for and not arguments.prune:
         parser.error("--keep-for is for --prune; add it, or leave --keep-for out")
-    if arguments.dry_run and (arguments.verify or arguments.prune):
-        parser.error("--dry-run is about caching alone; leave --verify and --prune out")
+    if arguments.dry_run and arguments.verify:
+        parser.error("--dry-run changes nothing, --verify mends; leave one of them out")
     set_up_process(arguments.verbose)
     check_first(lambda: _check(arguments))
     if arguments.dry_run:
@@ -53,7 +55,8 @@ def _check(arguments: argparse.Namespace) -> None:
         check_manifests(load_config(params))
     check_scheduler(arguments.scheduler)
     if arguments.dry_run:
-        say_what_it_takes(load_config(arguments.params), arguments.data, arguments.workers)
+        prune_for = list(map(load_config, arguments.keep_for)) if arguments.prune else None
+        say_what_it_takes(load_config(arguments.params), arguments.data, arguments.workers, prune_for=prune_for)
 
 
 # Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
@@ -67,7 +70,7 @@ from sepcore.atomic import remove_leftovers  # noqa: E402
 from sepcore.config import ModelConfig  # noqa: E402
 from sepcore.dataset.cache.index import build_index  # noqa: E402
 from sepcore.dataset.cache.lock import lock_cache  # noqa: E402
-from sepcore.dataset.cache.plan import ShardPlan, plan_shard  # noqa: E402
+from sepcore.dataset.cache.plan import ShardPlan, shard_plans  # noqa: E402
 from sepcore.dataset.cache.prune import prune  # noqa: E402
 from sepcore.dataset.cache.repair import remove_damaged_shards  # noqa: E402
 from sepcore.dataset.cache.shards import ShardRef, find_shards  # noqa: E402
@@ -126,7 +129,7 @@ def _plan(
     """What each part's usable songs are to become."""
     reports = checked_manifests([(part.csv, part.folder) for part in parts], config, data_dir)
     return {
-        part: [plan_shard(song.row, song.measures, config, num_chunks=part.num_chunks) for song in report.usable]
+        part: shard_plans(report, config, num_chunks=part.num_chunks)
         for part, report in zip(parts, reports, strict=True)
     }
 

@@ -1,36 +1,57 @@
 """What caching would take: the dataset check, whose result is kept, and an estimate; without Prefect."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from flows.inputs import parts_to_cache
+from flows.inputs import PartToCache, parts_to_cache
 from flows.terminal import say
 from sepcore.config import ModelConfig
+from sepcore.cores import num_cores
 from sepcore.dataset.cache.estimate import estimate_cache
-from sepcore.dataset.cache.plan import plan_shard
+from sepcore.dataset.cache.plan import ShardPlan, shard_plans
+from sepcore.dataset.cache.prune import prune
 from sepcore.dataset.cache.shards import find_shards
-from sepcore.dataset.check.check import check_manifest
-from sepcore.dataset.check.threads import measure_in_threads, num_cores
+from sepcore.dataset.check.check import check_manifest, require_usable
+from sepcore.dataset.check.report import place_of_report
+from sepcore.dataset.check.threads import measure_in_threads
 
 
-def say_what_it_takes(config: ModelConfig, data_dir: Path | None, workers: int | None) -> None:
-    """Lines with the songs, gigabytes and minutes of both parts."""
+def say_what_it_takes(
+    config: ModelConfig, data_dir: Path | None, workers: int | None, *, prune_for: Sequence[ModelConfig] | None = None
+) -> None:
+    """Lines with the songs, gigabytes and minutes of both parts, and with what a pruning for configs would remove."""
     workers = workers or num_cores()
-    measure_all = partial(measure_in_threads, mix_name=config.mix_name, num_threads=workers)
-    for part in parts_to_cache(config):
-        report = check_manifest(part.csv, config, data_dir=data_dir, measure_all=measure_all)
-        plans = [plan_shard(song.row, song.measures, config, num_chunks=part.num_chunks) for song in report.usable]
+    plans = _plans(config, data_dir, workers)
+    for part, songs in plans.items():
         there = find_shards(part.folder)
-        missing = {plan.fingerprint: plan for plan in plans if plan.fingerprint not in there}
+        missing = {plan.fingerprint: plan for plan in songs if plan.fingerprint not in there}
         takes = estimate_cache(list(missing.values()), config, num_workers=workers)
         say(
             [
-                *report.summary_lines(),
-                f"{part.name}: {takes.num_songs} of {len(plans)} songs to cache, {takes.num_chunks} chunks, "
+                f"{part.name}: {takes.num_songs} of {len(songs)} songs to cache, {takes.num_chunks} chunks, "
                 f"{takes.num_bytes / 1e9:.3g} GB in {part.folder}, "
                 f"about {_time(takes.minutes)} with {workers} worker(s)",
             ]
         )
+    if prune_for is not None:
+        needed_by = [plans, *(_plans(other, data_dir, workers) for other in prune_for)]
+        needed = {plan.fingerprint for songs in needed_by for part in songs.values() for plan in part}
+        for part in plans:
+            num_files, num_bytes = prune(part.folder, needed, dry_run=True)
+            say([f"{part.name}: {num_files} files ({num_bytes / 1e9:.3g} GB) would be removed"])
+
+
+def _plans(config: ModelConfig, data_dir: Path | None, workers: int) -> dict[PartToCache, list[ShardPlan]]:
+    measure_all = partial(measure_in_threads, mix_name=config.mix_name, num_threads=workers)
+    plans = {}
+    for part in parts_to_cache(config):
+        place = place_of_report(part.csv, part.folder)
+        report = check_manifest(part.csv, config, data_dir=data_dir, report=place, measure_all=measure_all)
+        require_usable(report)
+        say(report.summary_lines())
+        plans[part] = shard_plans(report, config, num_chunks=part.num_chunks)
+    return plans
 
 
 def _time(minutes: float) -> str:

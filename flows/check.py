@@ -39,10 +39,9 @@ from flows.terminal import progress_bar, say  # noqa: E402
 from sepcore.atomic import write_text  # noqa: E402
 from sepcore.config import ModelConfig  # noqa: E402
 from sepcore.config_file import load_config, parse_config  # noqa: E402
-from sepcore.dataset.check.check import MeasureAll, check_every_row, require_usable  # noqa: E402
+from sepcore.dataset.check.check import MeasureAll, check_manifest, require_usable  # noqa: E402
 from sepcore.dataset.check.measure import SongMeasures  # noqa: E402
-from sepcore.dataset.check.repeats import with_shared_songs  # noqa: E402
-from sepcore.dataset.check.report_file import write_report  # noqa: E402
+from sepcore.dataset.check.report import CheckReport  # noqa: E402
 from sepcore.dataset.check.threads import measure_in_threads  # noqa: E402
 from sepcore.dataset.manifest import TrackRow, check_columns, manifest_signals, manifest_template  # noqa: E402
 from sepcore.errors import DatasetError  # noqa: E402
@@ -57,20 +56,18 @@ def _main(arguments: argparse.Namespace) -> int:
     for csv, config in configs.items():
         check_trainable(config)
         check_columns(csv, config)
-    reports = [
-        check_every_row(
-            csv,
-            config,
-            data_dir=arguments.data,
-            report=arguments.report,
-            measure_all=_with_bar(f"check {csv.name}", config.mix_name, arguments.workers),
+    reports: list[CheckReport] = []
+    for csv, config in configs.items():
+        reports.append(
+            check_manifest(
+                csv,
+                config,
+                data_dir=arguments.data,
+                report=arguments.report,
+                measure_all=_with_bar(f"check {csv.name}", config.mix_name, arguments.workers),
+                beside=reports,
+            )
         )
-        for csv, config in configs.items()
-    ]
-    if len(reports) > 1:
-        reports = with_shared_songs(reports)
-        for report in reports:
-            write_report(report)
     if not arguments.params:
         assumed = ModelConfig()
         say(

@@ -1,17 +1,14 @@
-"""The dataset check as part of another flow: manifests checked together, a task run a song."""
+"""The dataset check as part of another flow: manifests checked one after the other, a task run a song."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flows.song_tasks import finished_tasks
 from flows.terminal import say
 from sepcore.config import ModelConfig
-from sepcore.dataset.check.check import MeasureAll, check_manifest
+from sepcore.dataset.check.check import MeasureAll, check_manifest, require_usable
 from sepcore.dataset.check.measure import SongMeasures
-from sepcore.dataset.check.repeats import with_shared_songs
-from sepcore.dataset.check.report import CheckReport, report_path
-from sepcore.dataset.check.report_file import write_report
+from sepcore.dataset.check.report import CheckReport, place_of_report
 from sepcore.dataset.manifest import TrackRow
 from tasks.dataset import check_song
 
@@ -30,35 +27,21 @@ def checked_manifests(
     Returns:
         A report for each, with at least one usable song.
     """
-    alone = [
-        check_manifest(
+    reports: list[CheckReport] = []
+    for csv, fallback in csvs:
+        report = check_manifest(
             csv,
             config,
             data_dir=data_dir,
             report=place_of_report(csv, fallback),
             measure_all=_as_tasks(csv, config),
             for_training=for_training,
+            beside=reports,
         )
-        for csv, fallback in csvs
-    ]
-    together = with_shared_songs(alone)
-    for before, report in zip(alone, together, strict=True):
-        write_report(report)
+        require_usable(report)
         say(report.summary_lines())
-        shared = sum(song != as_before for song, as_before in zip(report.songs, before.songs, strict=True))
-        if shared:
-            first = together[0].csv.name
-            say([f"  {shared} songs of {report.csv.name} are in {first} too; what is measured on them says nothing"])
-    return list(together)
-
-
-def place_of_report(csv: Path, fallback: Path) -> Path:
-    """Beside the manifest, where `flows.check` puts it, too; in ``fallback`` if that folder is read-only."""
-    beside = report_path(csv)
-    if os.access(beside.parent, os.W_OK):
-        return beside
-    fallback.mkdir(parents=True, exist_ok=True)
-    return fallback / beside.name
+        reports.append(report)
+    return reports
 
 
 def _as_tasks(csv: Path, config: ModelConfig) -> MeasureAll:

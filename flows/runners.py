@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
 
+from sepcore.cores import num_cores
 from sepcore.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -73,8 +74,6 @@ def task_runner(
 
         return DaskTaskRunner(address=scheduler)
     from prefect.task_runners import ThreadPoolTaskRunner
-
-    from sepcore.dataset.check.threads import num_cores
 
     # Decoding, FFTs and quantisation run outside the interpreter's lock: two threads cache twice as fast as one, and no
     # slower than two processes (17.3 against 17.1 ms a signal's chunk), which would each load the packages anew.

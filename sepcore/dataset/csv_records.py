@@ -19,11 +19,13 @@ class Record:
         number: The first below the header is 1; blank lines do not count.
         values: Those of the wanted columns, without the spaces around them; "" where the record ends before.
         num_fields: How many it has, empty ones at its end left out.
+        num_columns: How many the header has.
     """
 
     number: int
     values: dict[str, str]
     num_fields: int
+    num_columns: int
 
 
 def read_columns(csv_path: Path) -> list[str]:
@@ -54,7 +56,7 @@ def read_records(csv_path: Path, columns: Sequence[str]) -> Iterator[Record]:
             if texts:
                 number += 1
                 values = {column: texts[place] if place < len(texts) else "" for column, place in places.items()}
-                yield Record(number, values, len(texts))
+                yield Record(number, values, len(texts), len(header))
 
 
 @contextmanager

@@ -81,12 +81,11 @@ def scan_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None 
         DatasetError: no such CSV, one that cannot be read, or columns missing or there twice.
     """
     folder = csv_path.parent if data_dir is None else data_dir
-    num_columns = len(read_columns(csv_path))
     rows: list[tuple[int, TrackRow]] = []
     faults: list[RowFault] = []
     names: set[str] = set()
     for record in read_records(csv_path, _columns(config)):
-        found = [RowFault(record.number, *fault) for fault in _faults(record, num_columns, config, folder)]
+        found = [RowFault(record.number, *fault) for fault in _faults(record, config, folder)]
         faults += found
         if not found:
             mixture, *stems = (folder / record.values[column] for column in _path_columns(config))
@@ -169,11 +168,11 @@ def _columns(config: ModelConfig) -> list[str]:
     return [*_path_columns(config), "duration"]
 
 
-def _faults(record: Record, num_columns: int, config: ModelConfig, folder: Path) -> Iterator[tuple[str, str]]:
+def _faults(record: Record, config: ModelConfig, folder: Path) -> Iterator[tuple[str, str]]:
     """Reason and cure of all that is wrong with a record."""
-    if record.num_fields > num_columns:
+    if record.num_fields > record.num_columns:
         cure = 'Put a name that has a comma in quotation marks ("), and write decimals with a point.'
-        yield f"has {record.num_fields} fields, the header has {num_columns}", cure
+        yield f"has {record.num_fields} fields, the header has {record.num_columns}", cure
         return
     for column in _path_columns(config):
         if fault := _path_fault(record.values[column], folder):

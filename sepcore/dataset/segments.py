@@ -5,12 +5,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config import ModelConfig
-from sepcore.dataset.cache.index import FILE_NAME, ChunkIndex
+from sepcore.dataset.cache.byte_range import ByteRange
+from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.cache.quantisation import FLOAT16_PEAK
 
 if TYPE_CHECKING:
@@ -125,14 +125,12 @@ def _record(path: "tf.Tensor", offset: "tf.Tensor") -> "tf.Tensor":
 
 
 def _parquet_reader(index: ChunkIndex, config: ModelConfig) -> _CodeReader:
-    import pyarrow.parquet as pq
     import tensorflow as tf
 
     from sepcore.dataset.cache.parquet_shard import code_columns
 
     columns, dtype = code_columns(config.instruments), np.dtype(index.cache_dtype)
-    checksums = pq.read_table(index.folder / FILE_NAME, columns=["checksum"])["checksum"].to_numpy()
-    of_chunks = [tf.constant(values) for values in (index.chunk, index.offset, index.num_bytes, checksums)]
+    of_chunks = [tf.constant(values) for values in (index.chunk, index.offset, index.num_bytes, index.checksum)]
     frame_values = config.num_bins * config.num_channels
 
     def read(
@@ -171,8 +169,7 @@ def _parquet_codes(
     unreadable = np.empty(0, dtype), np.empty(0, np.float32), np.empty(0, np.float32)
     try:
         with Path(path.decode()).open("rb") as shard:
-            shard.seek(offset)
-            if google_crc32c.value(shard.read(num_bytes)) != checksum:
+            if ByteRange(offset, num_bytes, checksum).read_from(shard) is None:
                 return unreadable
             names = ["min_db", "max_db", *columns[signals]]
             row = pq.ParquetFile(shard).read_row_group(int(row_group), columns=names, use_threads=False)

@@ -1,5 +1,6 @@
 """One track of a manifest separated and scored, unless its scores by the same model are there already."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
-from sepcore.dataset.cache.fingerprint import song_fingerprint
 from sepcore.dataset.manifest import TrackRow
+from sepcore.errors import DatasetError
 from sepcore.evaluation.track_scores import save_track_scores, score_track, track_scores_path
 from sepcore.signal.audio_reader import read_waveform
 
@@ -45,10 +46,10 @@ def evaluate_track(row: TrackRow, separator: SeparatesWaveforms, folder: Path) -
 
     Raises:
         AudioDecodeError: a recording that cannot be read.
-        DatasetError: stems that do not fit each other.
+        DatasetError: stems that do not fit each other, or a file that cannot be opened.
     """
     path = track_scores_path(folder, row.name)
-    made_from = {"model": separator.fingerprint(), "audio": song_fingerprint(row, separator.config, num_chunks=0)}
+    made_from = {"model": separator.fingerprint(), "audio": _audio_fingerprint(row)}
     marker = folder / "made_from" / f"{row.name}.json"
     if path.is_file() and _read(marker) == made_from:
         return path
@@ -63,6 +64,18 @@ def evaluate_track(row: TrackRow, separator: SeparatesWaveforms, folder: Path) -
     save_track_scores(frames, folder)
     write_text(marker, json.dumps(made_from))
     return path
+
+
+def _audio_fingerprint(row: TrackRow) -> str:
+    """Sixteen hex digits of every byte of a track's files, in their order."""
+    digest = hashlib.sha256()
+    for path in row.files:
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise DatasetError(f"{row.name}: {path} cannot be read ({error.strerror}); mend the row.") from error
+    return digest.hexdigest()[:16]
 
 
 def _sixteen_bits(reference: Waveform) -> Waveform:

@@ -13,7 +13,7 @@ from sepcore.dataset.synthetic import generate_song
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.signal.audio_writer import write_audio
-from tests.models import SMALL_UNET, randomise, small_config
+from tests.models import randomise, small_config
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a developer may have set and a test must not meet.
@@ -73,19 +73,7 @@ def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines.append(",".join([*(f"song{seed}/{name}.wav" for name in names), "4"]))
     (folder / "train.csv").write_text("\n".join(lines[:-1]) + "\n")
     (folder / "validation.csv").write_text("\n".join([lines[0], lines[-1]]) + "\n")
-    config = {
-        "train_csv": "train.csv",
-        "validation_csv": "validation.csv",
-        "instrument_list": names[1:],
-        "sample_rate": 8000,
-        "frame_length": 512,
-        "frame_step": 128,
-        "T": 64,
-        "F": 64,
-        "n_chunks_per_song": 2,
-        "chunk_duration": 2.5,
-        "batch_size": 2,
-        "model": SMALL_UNET,
-    }
-    (folder / "config.json").write_text(json.dumps(config))
+    csvs = {"train_csv": "train.csv", "validation_csv": "validation.csv"}
+    config = small_config(**csvs, instrument_list=names[1:], n_chunks_per_song=2, chunk_duration=2.5)
+    (folder / "config.json").write_text(config.to_json())
     return folder

@@ -137,7 +137,7 @@ def test_songs_that_fail_do_not_stop_the_others_and_are_named(here, monkeypatch)
 def test_a_song_in_both_manifests_is_told(here, capsys):
     (here / "validation.csv").write_text((here / "train.csv").read_text())
     cache("config.json")
-    assert "5 songs of validation.csv are in train.csv too" in capsys.readouterr().out
+    assert "songs that another CSV has, too: 5" in capsys.readouterr().out
 
 
 def test_a_folder_in_which_another_process_caches_is_refused(here):
@@ -149,7 +149,7 @@ def test_a_folder_in_which_another_process_caches_is_refused(here):
 def test_a_read_only_folder_of_recordings_gets_its_report_in_the_cache(here, monkeypatch):
     may_write = os.access  # root may, anywhere
     monkeypatch.setattr(
-        "flows.checked_songs.os.access", lambda path, *a, **k: path != Path() and may_write(path, *a, **k)
+        "sepcore.dataset.check.report.os.access", lambda path, *a, **k: path != Path() and may_write(path, *a, **k)
     )
     cache("config.json")
     assert (here / "training_cache" / "train.check.parquet").is_file()
@@ -164,6 +164,17 @@ def test_what_it_would_take_is_said_without_caching(small_dataset, tmp_path, run
     assert result.returncode == 0, result.stderr
     assert "training: 5 of 5 songs to cache, 10 chunks, 0.000" in result.stdout
     assert not (tmp_path / "training_cache").exists()
+
+
+def test_what_pruning_would_remove_is_said_without_removing(here, run):
+    cache("config.json")
+    cache(write_config(here, "old.json", F=128))
+    before = shards(here)
+    result = run("cache", "-p", "config.json", "--dry-run", "--prune")
+    assert result.returncode == 0, result.stderr
+    assert "training: 10 files (" in result.stdout
+    assert "would be removed" in result.stdout
+    assert shards(here) == before
 
 
 def test_the_cache_stage_needs_no_tensorflow():

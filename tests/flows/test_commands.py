@@ -126,7 +126,7 @@ MISTAKES = {
     "cache -p config.json --runner dask --scheduler tcp://127.0.0.1:9": r"127\.0\.0\.1:9: nothing answers there",
     "cache -p config.json --workers 0": r"--workers is 0; give at least 1",
     "cache -p config.json --keep-for 2stems": r"--keep-for is for --prune; add it, or leave --keep-for out",
-    "cache -p config.json --dry-run --prune": r"--dry-run is about caching alone; leave --verify and --prune out",
+    "cache -p config.json --dry-run --verify": r"--dry-run changes nothing, --verify mends; leave one of them out",
     "check missing.csv": r"missing\.csv: cannot be read as a manifest \(No such file",
     "inspect -p config.json -o picture.png": r"training_cache.index\.parquet: there is no such index",
     "train -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",

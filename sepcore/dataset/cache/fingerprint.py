@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from sepcore.config import ModelConfig
-from sepcore.dataset.manifest import TrackRow
-from sepcore.errors import DatasetError
 
 # Goes up when chunks are computed or stored in another way, so that caches of before are not taken for new.
 _FORMAT_VERSION = 2
@@ -42,20 +40,3 @@ def shard_fingerprint(checksums: Iterable[str], starts: Iterable[int], config: M
     """
     made_from = {"settings": shard_settings(config), "recordings": list(checksums), "starts": list(starts)}
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def song_fingerprint(row: TrackRow, config: ModelConfig, *, num_chunks: int) -> str:
-    """Sixteen hex digits of a song's name, duration and audio files (every byte of them) and of the chunk settings.
-
-    Raises:
-        DatasetError: a file that cannot be read.
-    """
-    settings = {**shard_settings(config), "chunks": num_chunks, "song": row.name, "duration": row.duration_s}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for path in row.files:
-        try:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        except OSError as error:
-            raise DatasetError(f"{row.name}: {path} cannot be read ({error.strerror}); mend the row.") from error
-    return digest.hexdigest()[:16]

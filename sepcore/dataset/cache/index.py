@@ -36,6 +36,7 @@ class ChunkIndex:
         chunk: Place among the song's chunks, from 0; in a Parquet shard also the row group's; int32.
         offset: First byte of its record or row group in the shard, int64.
         num_bytes: Length of that, TFRecord's framing of 16 bytes included, int64.
+        checksum: CRC-32C of these bytes, uint32.
         num_frames: STFT frames of each signal, at least a segment's; int32.
         cache_format: ``tfrecord`` or ``parquet``.
         cache_dtype: ``uint8`` or ``float16``.
@@ -49,6 +50,7 @@ class ChunkIndex:
     chunk: NDArray[np.int32]
     offset: NDArray[np.int64]
     num_bytes: NDArray[np.int64]
+    checksum: NDArray[np.uint32]
     num_frames: NDArray[np.int32]
     cache_format: str
     cache_dtype: str
@@ -184,7 +186,11 @@ def _write(path: Path, songs: list[tuple[str, ShardRef]], config: ModelConfig) -
 def _read_columns(file: Any) -> tuple[tuple[str, ...], dict[str, NDArray[Any]]]:
     """The names of the shards, and the columns that training needs; a row group at a time is held beside them."""
     rows = file.metadata.num_rows
-    dtypes = {"shard": np.int32, "chunk": np.int32, "offset": np.int64, "num_bytes": np.int64, "num_frames": np.int32}
+    dtypes = {
+        **dict.fromkeys(("shard", "chunk", "num_frames"), np.int32),
+        **dict.fromkeys(("offset", "num_bytes"), np.int64),
+        "checksum": np.uint32,
+    }
     columns: dict[str, NDArray[Any]] = {name: np.empty(rows, dtype) for name, dtype in dtypes.items()}
     numbers: dict[str, int] = {}
     first = 0

@@ -6,6 +6,7 @@ from sepcore.config import ModelConfig
 from sepcore.dataset.cache.fingerprint import shard_fingerprint
 from sepcore.dataset.check.findings import common_samples
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures
+from sepcore.dataset.check.report import CheckReport
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 
@@ -27,6 +28,11 @@ class ShardPlan:
     files: tuple[FileMeasures, ...]
     starts: tuple[int, ...]
     fingerprint: str
+
+
+def shard_plans(report: CheckReport, config: ModelConfig, *, num_chunks: int) -> list[ShardPlan]:
+    """`plan_shard` of every usable song of a checked manifest."""
+    return [plan_shard(song.row, song.measures, config, num_chunks=num_chunks) for song in report.usable]
 
 
 def plan_shard(row: TrackRow, measures: SongMeasures, config: ModelConfig, *, num_chunks: int) -> ShardPlan:

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
-import google_crc32c
-
+from sepcore.dataset.cache.byte_range import ByteRange
 from sepcore.dataset.cache.shards import find_shards
 from sepcore.dataset.cache.sidecar import ShardContent, read_content, sidecar_path
 
@@ -30,15 +28,6 @@ def remove_damaged_shards(folder: Path) -> Iterator[str]:
 
 
 def _damaged_chunks(path: Path, content: ShardContent) -> list[int]:
-    places = zip(content.offset, content.length, content.checksum, strict=True)
+    ranges = map(ByteRange, content.offset, content.length, content.checksum)
     with path.open("rb") as file:
-        return [
-            number
-            for number, (offset, length, checksum) in enumerate(places)
-            if google_crc32c.value(_read(file, offset, length)) != checksum
-        ]
-
-
-def _read(file: BinaryIO, offset: int, length: int) -> bytes:
-    file.seek(offset)
-    return file.read(length)
+        return [number for number, chunk in enumerate(ranges) if chunk.read_from(file) is None]

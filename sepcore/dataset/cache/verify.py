@@ -1,12 +1,9 @@
 """Chunks read back from their shards without TensorFlow, and their checksums verified."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import google_crc32c
-
+from sepcore.dataset.cache.byte_range import ByteRange
 from sepcore.dataset.cache.chunks import Chunk
-from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.cache.shards import ChunkRecord
 from sepcore.dataset.cache.tfrecord import parse_record
 from sepcore.errors import DatasetError
@@ -25,7 +22,7 @@ def read_chunk(folder: Path, record: ChunkRecord) -> Chunk:
         DatasetError: a chunk that is damaged, or whose shard is missing.
     """
     path = folder / record.shard
-    written = verified_bytes(folder, record)
+    written = _verified_bytes(folder, record)
     if path.suffix == ".tfrecord":
         return Chunk(record.chunk, record.start_s, parse_record(written))
     import pyarrow as pa
@@ -38,28 +35,18 @@ def read_chunk(folder: Path, record: ChunkRecord) -> Chunk:
         raise DatasetError(_fault(path, record, "is damaged")) from error
 
 
-def verified_bytes(folder: Path, record: ChunkRecord) -> bytes:
+def _verified_bytes(folder: Path, record: ChunkRecord) -> bytes:
     """A chunk as it stands in its shard; errors as of `read_chunk`."""
     path = folder / record.shard
     try:
         with path.open("rb") as file:
-            file.seek(record.offset)
-            written = file.read(record.num_bytes)
+            written = ByteRange(record.offset, record.num_bytes, record.checksum).read_from(file)
     except OSError as error:
         fault = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise DatasetError(_fault(path, record, fault)) from error
-    if google_crc32c.value(written) != record.checksum:
+    if written is None:
         raise DatasetError(_fault(path, record, "is damaged"))
     return written
-
-
-def damaged_chunks(index: ChunkIndex) -> Iterator[str]:
-    """Read every byte of the shards; a line for each chunk that is damaged or missing, with its song and its file."""
-    for record in index.records():
-        try:
-            verified_bytes(index.folder, record)
-        except DatasetError as error:
-            yield str(error)
 
 
 def _fault(path: Path, record: ChunkRecord, fault: str) -> str:

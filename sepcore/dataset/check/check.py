@@ -11,7 +11,7 @@ from sepcore.config import ModelConfig
 from sepcore.dataset.check.findings import judge_song
 from sepcore.dataset.check.journal import Journal, journal_path, read_journal
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures
-from sepcore.dataset.check.repeats import with_repeats
+from sepcore.dataset.check.repeats import with_repeats, with_shared_songs
 from sepcore.dataset.check.report import CheckedSong, CheckReport, report_path
 from sepcore.dataset.check.report_file import read_measures, write_report
 from sepcore.dataset.check.threads import measure_in_threads
@@ -31,29 +31,9 @@ def check_manifest(
     report: Path | None = None,
     measure_all: MeasureAll | None = None,
     for_training: bool = True,
+    beside: Sequence[CheckReport] = (),
 ) -> CheckReport:
-    """Check a manifest of which at least one song must be usable; arguments and errors as for `check_every_row`.
-
-    Raises:
-        DatasetError: also if no row can be used; it says how many are left out for what.
-    """
-    checked = check_every_row(
-        csv, config, data_dir=data_dir, report=report, measure_all=measure_all, for_training=for_training
-    )
-    require_usable(checked)
-    return checked
-
-
-def check_every_row(
-    csv: Path,
-    config: ModelConfig,
-    *,
-    data_dir: Path | None = None,
-    report: Path | None = None,
-    measure_all: MeasureAll | None = None,
-    for_training: bool = True,
-) -> CheckReport:
-    """Measure and judge all songs of a manifest, and write the report.
+    """Measure and judge all songs of a manifest, and write the report; see `require_usable` for what follows from it.
 
     Songs whose files are those that the last report knows (by path, size and times) are not read again, whatever the
     manifest's order and the config. A check that was interrupted goes on: what it has measured stands in a journal
@@ -66,6 +46,7 @@ def check_every_row(
         report: The Parquet report; None: beside the manifest (`report_path`).
         measure_all: Measures songs and yields each with its measures, in any order; None: threads of this process.
         for_training: See `judge_song`.
+        beside: Reports of other manifests that shall not have the same songs, such as the training songs'.
 
     Raises:
         DatasetError: a manifest that cannot be read or lists no songs; a report that cannot be written, or would
@@ -89,7 +70,7 @@ def check_every_row(
     for number, row in scan.rows:
         findings = judge_song(row, measures[row], config, for_training=for_training)
         songs.append(CheckedSong(number, row, measures[row], findings))
-    checked = CheckReport(csv, path, with_repeats(songs), scan.faults)
+    checked = CheckReport(csv, path, with_shared_songs(with_repeats(songs), beside), scan.faults)
     # Where every file is missing, a disk is not there; when it is back, the measures of last time are still good.
     if songs or not path.exists():
         write_report(checked)

@@ -12,6 +12,7 @@ from sepcore.dataset.manifest import TrackRow
 Severity = Literal["left out", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("left out", "warning", "note")  # the gravest first
 
+SHARED_SONG_CURE = "Take it out of one of the CSVs: a score on a song that was trained on says nothing."
 LONGEST_DURATION_ERROR_S = 0.5
 LONGEST_STEM_DIFFERENCE_S = 0.05
 HIGHEST_RESIDUAL_DB = -15.0
@@ -160,7 +161,9 @@ def _levels(measures: SongMeasures) -> Iterator[Finding]:
             yield Finding(
                 "warning",
                 f"{file.signal} is silent (never above {SILENCE_DB:.0f} dBFS)",
-                "Check the file; if the song has no such instrument, leave it: the model learns the silence.",
+                "Check the file, or take the row out: there is nothing to learn from it."
+                if file is measures.mixture
+                else "Check the file; if the song has no such instrument, leave it: the model learns the silence.",
             )
         clipped = file.num_clipped / (file.num_samples * file.num_channels)
         if clipped > LARGEST_CLIPPED_SHARE:

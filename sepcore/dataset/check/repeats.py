@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sepcore.dataset.check.findings import SEVERITIES, Finding, is_silent
+from sepcore.dataset.check.findings import SEVERITIES, SHARED_SONG_CURE, Finding, is_silent
 from sepcore.dataset.check.report import CheckedSong, CheckReport
 
 _TWICE = "Take one of the rows out, unless the song shall count twice."
-_SHARED = "Take it out of one of the CSVs: a score on a song that was trained on says nothing."
 
 
 def with_repeats(songs: Sequence[CheckedSong]) -> tuple[CheckedSong, ...]:
@@ -22,24 +21,19 @@ def with_repeats(songs: Sequence[CheckedSong]) -> tuple[CheckedSong, ...]:
     return tuple(checked)
 
 
-def with_shared_songs(reports: Sequence[CheckReport]) -> tuple[CheckReport, ...]:
-    """The reports of several manifests, with a warning for each song whose mixture an earlier manifest has too."""
-    first: dict[str, tuple[int, str]] = {}  # row and manifest
-    checked = []
-    for report in reports:
-        songs = []
-        for song in report.songs:
-            place = first.get(_content(song) or "")
-            if place:
-                number, csv = place
-                reason = f"the mixture is the same audio as in row {number} of {csv}"
-                song = _with_finding(song, Finding("warning", reason, _SHARED))
-            songs.append(song)
+def with_shared_songs(songs: Sequence[CheckedSong], others: Sequence[CheckReport]) -> tuple[CheckedSong, ...]:
+    """The songs of one manifest, with a warning for each whose mixture another manifest has too."""
+    places: dict[str, str] = {}
+    for report in others:
         for song in report.songs:
             if content := _content(song):
-                first.setdefault(content, (song.number, str(report.csv)))
-        checked.append(replace(report, songs=tuple(songs)))
-    return tuple(checked)
+                places.setdefault(content, f"row {song.number} of {report.csv}")
+    return tuple(
+        _with_finding(song, Finding("warning", f"the mixture is the same audio as in {place}", SHARED_SONG_CURE))
+        if (place := places.get(_content(song) or ""))
+        else song
+        for song in songs
+    )
 
 
 def _content(song: CheckedSong) -> str | None:

@@ -1,10 +1,11 @@
 """The outcome of a check: what is found about each row of a manifest, and what to say of it."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sepcore.dataset.check.findings import Finding
+from sepcore.dataset.check.findings import SHARED_SONG_CURE, Finding
 from sepcore.dataset.check.measure import SongMeasures
 from sepcore.dataset.manifest import RowFault, TrackRow
 
@@ -86,17 +87,32 @@ class CheckReport:
         )
 
     def summary_lines(self) -> list[str]:
-        """`summary_line`, and below it the first rows that are left out, with reason and cure."""
+        """`summary_line`, the first rows that are left out, with reason and cure, and songs of other manifests."""
         left_out = [found for found in self.findings() if found.finding.severity == "left out"]
         lines = [
             f"  row {found.number}{f' ({found.song})' if found.song else ''} is left out: "
             f"{found.finding.reason}. {found.finding.cure}"
             for found in left_out[:_SHOWN_LEFT_OUT]
         ]
-        more = len(left_out) - _SHOWN_LEFT_OUT
-        return [self.summary_line(), *lines, *([f"  and {more} more"] if more > 0 else [])]
+        if len(left_out) > _SHOWN_LEFT_OUT:
+            lines.append(f"  and {len(left_out) - _SHOWN_LEFT_OUT} more")
+        shared = [found for found in self.findings() if found.finding.cure == SHARED_SONG_CURE]
+        if shared:
+            lines.append(
+                f"  songs that another CSV has, too: {len(shared)} (row {shared[0].number}: {shared[0].finding})"
+            )
+        return [self.summary_line(), *lines]
 
 
 def report_path(csv: Path) -> Path:
     """Where the report of a manifest stands if nothing else is said: ``train.csv`` → ``train.check.parquet``."""
     return csv.with_name(f"{csv.stem}.check.parquet")
+
+
+def place_of_report(csv: Path, fallback: Path) -> Path:
+    """Beside the manifest (`report_path`), or in the folder ``fallback``, which is made, if that is read-only."""
+    beside = report_path(csv)
+    if os.access(beside.parent, os.W_OK):
+        return beside
+    fallback.mkdir(parents=True, exist_ok=True)
+    return fallback / beside.name

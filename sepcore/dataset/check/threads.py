@@ -1,17 +1,12 @@
 """Songs measured in threads of this process: decoding, hashing and numpy run outside the interpreter's lock."""
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 
+from sepcore.cores import num_cores
 from sepcore.dataset.check.measure import SongMeasures, measure_song
 from sepcore.dataset.manifest import TrackRow
-
-
-def num_cores() -> int:
-    """Cores that this process may use, where the system tells them apart from those that it has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def measure_in_threads(

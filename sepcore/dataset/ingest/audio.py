@@ -12,10 +12,9 @@ from sepcore.dataset.ingest.song_folder import entry, is_text, origin, read_reco
 from sepcore.dataset.ingest.sums import RecordingSum, write_sums
 from sepcore.dataset.ingest.targets import MIXTURE, LeftOut, refusal, song_parts
 from sepcore.dataset.manifest import TrackRow
+from sepcore.signal.sndfile import probe_sndfile
 
 _SUFFIXES = {".aif", ".aiff", ".flac", ".w64", ".wav"}
-_FORMATS = {"AIFF", "FLAC", "RF64", "W64", "WAV", "WAVEX"}
-_UNKNOWN_LENGTH = 2**63 - 1  # of a flac that was written to a pipe
 
 
 def bring_song(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow:
@@ -71,10 +70,7 @@ def _usable_in_place(recordings: Sequence[Recording], config: ModelConfig) -> Pa
     # A manifest is text in UTF-8, a row a line: it cannot name every file.
     if len(recordings) > 1 or path.suffix.lower() not in _SUFFIXES or not all(map(is_text, str(path))):
         return None
-    try:
-        info = soundfile.info(path)
-    except soundfile.LibsndfileError:
-        return None  # ffmpeg decodes it, or says why not
-    is_lossless = info.format in _FORMATS and info.subtype.startswith(("PCM_", "FLOAT", "DOUBLE"))
-    fits = (info.samplerate, info.channels) == (config.sample_rate, config.num_channels)
-    return path if is_lossless and fits and 0 < info.frames < _UNKNOWN_LENGTH else None
+    # Lossless, and sound: others are decoded by ffmpeg, which says what is wrong with them.
+    info = probe_sndfile(path)
+    fits = info is not None and (info.sample_rate, info.num_channels) == (config.sample_rate, config.num_channels)
+    return path if fits else None

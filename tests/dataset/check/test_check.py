@@ -15,10 +15,9 @@ import soundfile
 
 from sepcore.config import ModelConfig
 from sepcore.dataset.check import threads
-from sepcore.dataset.check.check import check_every_row, check_manifest
+from sepcore.dataset.check.check import check_manifest, require_usable
 from sepcore.dataset.check.journal import journal_path
 from sepcore.dataset.check.measure import measure_song
-from sepcore.dataset.check.repeats import with_shared_songs
 from sepcore.dataset.check.report import report_path
 from sepcore.dataset.check.threads import measure_in_threads
 from sepcore.dataset.manifest import save_manifest
@@ -65,7 +64,7 @@ def checked(csv, config):
         if rows:
             save_manifest(csv, rows, config)
         measuring = Measuring(fail_at=options.pop("fail_at", None))
-        report = check_every_row(csv, options.pop("config", config), measure_all=measuring, **options)
+        report = check_manifest(csv, options.pop("config", config), measure_all=measuring, **options)
         return report, measuring.names
 
     return check
@@ -89,7 +88,7 @@ def test_results_may_come_in_any_order(csv, config, song):
     def backwards(rows):
         return reversed([(row, measure_song(row, mix_name="mix")) for row in rows])
 
-    report = check_every_row(csv, config, measure_all=backwards)
+    report = check_manifest(csv, config, measure_all=backwards)
     assert [(checked_song.number, checked_song.row.name) for checked_song in report.songs] == [
         (1, "a"), (2, "b"), (3, "c"),
     ]  # fmt: skip
@@ -193,7 +192,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from sepcore.config import ModelConfig
-from sepcore.dataset.check.check import check_every_row
+from sepcore.dataset.check.check import check_manifest
 from sepcore.dataset.check.measure import measure_song
 
 def measure_all(rows):
@@ -203,7 +202,7 @@ def measure_all(rows):
         yield row, measure_song(row, mix_name="mix")
 
 config = ModelConfig.model_validate_json(Path(sys.argv[2]).read_text())
-check_every_row(Path(sys.argv[1]), config, measure_all=measure_all)
+check_manifest(Path(sys.argv[1]), config, measure_all=measure_all)
 """
 
 
@@ -215,7 +214,7 @@ def test_a_killed_check_keeps_every_song_that_it_has_measured(csv, tmp_path, con
     assert killed.returncode == -9
     report, measured = checked()
     assert measured == ["song7", "song8", "song9"]
-    uninterrupted = check_every_row(csv, config, report=tmp_path / "other.parquet")
+    uninterrupted = check_manifest(csv, config, report=tmp_path / "other.parquet")
     assert uninterrupted.songs == report.songs
     assert pd.read_parquet(report.path).equals(pd.read_parquet(uninterrupted.path))
 
@@ -325,7 +324,7 @@ def test_a_report_in_a_folder_with_a_name_that_is_no_unicode_is_written_and_used
     save_manifest(csv, [song("a")], config)
     (tmp_path / "a").rename(folder)
     (folder / "train.csv").write_text(csv.read_text().replace("a/", ""))
-    report = check_every_row(folder / "train.csv", config)
+    report = check_manifest(folder / "train.csv", config)
     assert len(report.usable) == 1
     table = pd.read_parquet(io.BytesIO(report.path.read_bytes()))
     assert table["path"][0].endswith("caf?/mix.wav")
@@ -351,10 +350,9 @@ def test_a_song_of_two_manifests_is_a_warning_in_the_second(checked, song, confi
     shared = song("shared")
     train, _ = checked(song("a"), shared)
     save_manifest(tmp_path / "validation.csv", [shared, song("b")], config)
-    validation = check_every_row(tmp_path / "validation.csv", config)
-    first, second = with_shared_songs([train, validation])
-    assert first == train
-    assert findings_of(second) == [(1, "warning", f"the mixture is the same audio as in row 2 of {train.csv}")]
+    validation = check_manifest(tmp_path / "validation.csv", config, beside=[train])
+    assert validation.summary_lines()[1].startswith("  songs that another CSV has, too: 1 (row 1: ")
+    assert findings_of(validation) == [(1, "warning", f"the mixture is the same audio as in row 2 of {train.csv}")]
 
 
 def test_a_manifest_without_a_usable_row_is_refused_with_the_reasons_the_most_frequent_first(
@@ -364,7 +362,7 @@ def test_a_manifest_without_a_usable_row_is_refused_with_the_reasons_the_most_fr
     rows.append(make_song(noise(1), noise(2), noise(3, channels=1), name="mono"))
     save_manifest(csv, rows, config)
     with pytest.raises(DatasetError) as error:
-        check_manifest(csv, config)
+        require_usable(check_manifest(csv, config))
     assert str(error.value) == (
         f"{csv}: none of its 4 rows can be used; row 1: drums is 0.50 s long: 28 STFT frames, T needs 64 (and 2 more "
         "like it). Take a recording of 1.07 s or more, or lower T in the config. row 4: drums: 1 channel(s), "
@@ -377,7 +375,7 @@ def test_a_manifest_without_a_usable_row_is_refused_with_the_reasons_the_most_fr
 def test_a_manifest_without_rows_is_refused(csv, config):
     save_manifest(csv, [], config)
     with pytest.raises(DatasetError, match=r"train\.csv: lists no songs; add a row for each song below its header"):
-        check_manifest(csv, config)
+        require_usable(check_manifest(csv, config))
 
 
 def test_a_disk_that_is_not_there_costs_no_measures(checked, song, tmp_path, csv, config):
@@ -385,7 +383,7 @@ def test_a_disk_that_is_not_there_costs_no_measures(checked, song, tmp_path, csv
     for name in "ab":
         (tmp_path / name).rename(tmp_path / f"{name}.away")
     with pytest.raises(DatasetError, match=r"none of its 2 rows can be used; row 1: mix_path: no file .* \(and 1 more"):
-        check_manifest(csv, config)
+        require_usable(check_manifest(csv, config))
     for name in "ab":
         (tmp_path / f"{name}.away").rename(tmp_path / name)
     assert checked()[1] == []
@@ -450,6 +448,6 @@ def test_hundreds_of_rows_are_checked_in_seconds_and_known_in_less(csv, config, 
         mixture, vocals, drums = files
         rows.append(replace(row, mixture=mixture, stems=(("vocals", vocals), ("drums", drums))))
     save_manifest(csv, rows, config)
-    report = check_every_row(csv, config)
+    report = check_manifest(csv, config)
     assert (len(report.usable), len(findings_of(report))) == (300, 299)
-    assert check_every_row(csv, config, measure_all=lambda rows: pytest.fail("measured again")) == report
+    assert check_manifest(csv, config, measure_all=lambda rows: pytest.fail("measured again")) == report

@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from sepcore.config import AugmentationConfig, ModelConfig
+from sepcore.config import ModelConfig
+from sepcore.config_dataset import AugmentationConfig
 from sepcore.config_network import BLSTMParams, UNetParams
 
 

@@ -19,7 +19,19 @@ STAGES = [
     {"provider"},
     {"networks"},
     {"signal"},
-    {"config", "config_file", "config_network", "config_table", "cores", "output_folder", "errors", "atomic"},
+    {
+        "config",
+        "config_file",
+        "config_network",
+        "config_separation",
+        "config_dataset",
+        "config_training",
+        "config_table",
+        "cores",
+        "output_folder",
+        "errors",
+        "atomic",
+    },
 ]
 STAGE_OF = {room: number for number, rooms in enumerate(STAGES) for room in rooms}
 

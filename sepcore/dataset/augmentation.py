@@ -7,7 +7,7 @@ All work on magnitudes, and so without the phases, which the cache does not hold
 from enum import IntEnum, auto
 from typing import TYPE_CHECKING
 
-from sepcore.config import AugmentationConfig
+from sepcore.config_dataset import AugmentationConfig
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sepcore.config import AugmentationConfig, ModelConfig
+from sepcore.config import ModelConfig
+from sepcore.config_dataset import AugmentationConfig
 from sepcore.dataset.augmentation import Draw, ExampleRandom, augment, num_source_frames, power_sum, stretched_from
 from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.cache.verify import read_chunk

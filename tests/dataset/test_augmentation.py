@@ -3,7 +3,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from sepcore.config import AugmentationConfig
+from sepcore.config_dataset import AugmentationConfig
 from sepcore.dataset.augmentation import (
     Draw,
     ExampleRandom,

@@ -3,7 +3,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from sepcore.config import AugmentationConfig
+from sepcore.config_dataset import AugmentationConfig
 from sepcore.dataset.augmentation import ExampleRandom, power_sum
 from sepcore.dataset.batches import training_batches, training_crops, with_chunk_named
 from sepcore.dataset.cache.index import build_index, read_index

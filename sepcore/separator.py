@@ -142,7 +142,9 @@ class Separator:
 
     def _separated(self, blocks: Iterable[NDArray[np.float32]], *, mwf_frames: int) -> Iterator[NDArray[np.float32]]:
         config = self.config
-        segment = config.segment_frames
+        pieces = (to_channels(block, config.num_channels) for block in blocks)
+        if not self.mwf:
+            return self.engine.separate(pieces)
         windows = 0
 
         def wiener(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -153,12 +155,12 @@ class Separator:
             return self._wiener_block(samples)
 
         return overlap_add_blocks(
-            (to_channels(block, config.num_channels) for block in blocks),
-            wiener if self.mwf else self.engine.separate_block,
+            pieces,
+            wiener,
             frame_length=config.frame_length,
             hop_length=config.hop_length,
-            block_frames=mwf_frames if self.mwf else segment * self.engine.block_segments,
-            last_multiple=1 if self.mwf else segment,
+            block_frames=mwf_frames,
+            last_multiple=1,
         )
 
     def _wiener_block(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,11 +1,13 @@
 """What every engine does: magnitudes to estimates, and, around that, a block of samples to stems."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config import ModelConfig
+from sepcore.signal.blocks import overlap_add_blocks
 from sepcore.signal.masks import extend_masks, ratio_masks
 from sepcore.signal.spectrogram import inverse_stft, stft
 
@@ -32,6 +34,25 @@ class Engine(ABC):
         Returns:
             Estimated magnitudes of the stems, float32 ``(segments, stems, T, F, channels)``.
         """
+
+    def separate(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Separate a waveform of any length by ratio masks, in bounded memory, however it is cut into pieces.
+
+        Args:
+            blocks: Its consecutive pieces, of any length: float32 ``(samples, config.num_channels)``.
+
+        Yields:
+            Consecutive pieces of the stems, float32 ``(stems, samples, channels)``; in all as many samples as came in.
+        """
+        config = self.config
+        return overlap_add_blocks(
+            blocks,
+            self.separate_block,
+            frame_length=config.frame_length,
+            hop_length=config.hop_length,
+            block_frames=config.segment_frames * self.block_segments,
+            last_multiple=config.segment_frames,
+        )
 
     def separate_block(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Separate the samples under a whole number of segments by ratio masks.

@@ -1,6 +1,5 @@
 """The picture of a chunk: each signal's spectrogram as it is cached, as it is recomputed, and the difference."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import atomic_path
 from sepcore.config import ModelConfig
 from sepcore.dataset.cache.comparison import SignalComparison
 from sepcore.dataset.cache.quantisation import DB_RANGE
+from sepcore.signal.spectrogram_picture import (
+    Extent,
+    build_figure,
+    save_figure,
+    show_spectrogram,
+    spectrogram_extent,
+)
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDTH_IN, _ROW_HEIGHT_IN, _TITLE_HEIGHT_IN = 15.0, 2.3, 0.9
-_DPI = 110
 # Rounding, 0.2 dB, stays pale beside what would be a fault, and pictures can be compared with each other.
 _LEAST_LIMIT_DB = 1.0
 
@@ -37,37 +39,25 @@ def save_picture(
         title: Above the picture, in any alphabet.
         start_s: Where the chunk starts in the song, in seconds.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    size = (_WIDTH_IN, _TITLE_HEIGHT_IN + _ROW_HEIGHT_IN * len(comparisons))
-    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    # As it is: a $ in the name of a song starts no formula.
-    figure.suptitle(title, fontsize="x-large", parse_math=False)
-    panels = figure.subplots(len(comparisons), 3, sharex=True, sharey=True, squeeze=False)
+    figure, panels = build_figure(len(comparisons), 3, title=title)
     for comparison, row in zip(comparisons, panels, strict=True):
-        _draw_row(figure, row, comparison, _extent(comparison, config, start_s))
+        frames, bins, _ = comparison.cached_db.shape
+        _draw_row(figure, row, comparison, spectrogram_extent(frames, bins, config, start_s=start_s))
     for panel, heading in zip(panels[0], (f"cached ({config.cache_dtype})", "recomputed", None), strict=True):
         if heading:
             panel.set_title(heading)
-    for panel in panels[-1]:
-        panel.set_xlabel("time in the song (s)")
     grey = f"grey: both more than {DB_RANGE:.0f} dB below the signal's loudest bin"
     figure.supxlabel(grey, x=0.995, ha="right", fontsize="small")
-    with atomic_path(path) as temporary, warnings.catch_warnings():
-        # A sign that the font lacks becomes a box; that is no reason for a line on the terminal each.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(temporary, format="png")
+    save_figure(path, figure)
 
 
-def _draw_row(
-    figure: "Figure", row: NDArray[Any], comparison: SignalComparison, extent: tuple[float, float, float, float]
-) -> None:
+def _draw_row(figure: "Figure", row: NDArray[Any], comparison: SignalComparison, extent: Extent) -> None:
     cached, recomputed, difference = row
     top = comparison.loudest_db
     for panel, decibels in ((cached, comparison.cached_db), (recomputed, comparison.recomputed_db)):
-        spectrogram = _show(panel, _mean_power(decibels), extent, cmap="magma", vmin=top - DB_RANGE, vmax=top)
+        spectrogram = show_spectrogram(
+            panel, _mean_power(decibels), extent, cmap="magma", vmin=top - DB_RANGE, vmax=top
+        )
     figure.colorbar(spectrogram, ax=[cached, recomputed], label="dB", pad=0.01, aspect=15)
     cached.set_ylabel(f"{comparison.name}\nfrequency (kHz)")
 
@@ -75,7 +65,7 @@ def _draw_row(
     limit = max(float(np.nanpercentile(np.abs(comparison.difference_db), 99)), _LEAST_LIMIT_DB)
     difference.set_facecolor("0.85")
     # Not smoothed when it is made smaller, in which differences of both signs would cancel.
-    shown = _show(
+    shown = show_spectrogram(
         difference,
         _larger(comparison.difference_db),
         extent,
@@ -89,21 +79,6 @@ def _draw_row(
         f"cached − recomputed: at most {comparison.largest_db:.3f} dB, RMS {comparison.rms_db:.3f} dB",
         fontsize="medium",
     )
-
-
-def _show(
-    panel: "Axes", picture: NDArray[np.float32], extent: tuple[float, float, float, float], **options: Any
-) -> Any:
-    return panel.imshow(picture.T, origin="lower", aspect="auto", extent=extent, **options)
-
-
-def _extent(comparison: SignalComparison, config: ModelConfig, start_s: float) -> tuple[float, float, float, float]:
-    """Seconds and kHz of the picture's edges; a frame stands at the middle of its window."""
-    frames, bins, _ = comparison.cached_db.shape
-    hop_s = config.hop_length / config.sample_rate
-    first_s = start_s + config.frame_length / config.sample_rate / 2 - hop_s / 2
-    bin_khz = config.sample_rate / config.frame_length / 1000
-    return first_s, first_s + frames * hop_s, -bin_khz / 2, (bins - 0.5) * bin_khz
 
 
 def _mean_power(decibels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,156 @@
+"""A few whole validation songs, separated and scored while a network is trained."""
+
+import hashlib
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sepcore.config import ModelConfig
+from sepcore.dataset.manifest import TrackRow
+from sepcore.engines.base import Engine
+from sepcore.engines.keras import KerasEngine
+from sepcore.errors import StemworksError
+from sepcore.evaluation.sdr import sdr_frames
+from sepcore.signal.audio_reader import read_waveform
+
+_logger = logging.getLogger(__name__)
+
+Waveform = NDArray[np.float32]
+Stems = NDArray[np.float32]
+
+EXCERPT_S = 10.0
+# Mixture, targets and estimates of a song are held at once: nine signals for four stems, 1.9 GB for ten minutes of
+# stereo at 44.1 kHz. A recording of an hour must not end a training for want of memory.
+LONGEST_S = 600.0
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredSong:
+    """A song as a network separates it: its scores, and an excerpt from its middle.
+
+    Attributes:
+        name: The song's name in its manifest.
+        sdr: By instrument, the median SDR of its frames of 1 s in dB; NaN where nothing could be scored.
+        start_s: Where the excerpt starts in the song, in seconds.
+        mixture: Excerpt of the mixture, float32 ``(samples, channels)``: 10 s, or all of a shorter song.
+        estimates: Of the estimates, by instrument, alike.
+        targets: Of the true stems, by instrument, alike.
+    """
+
+    name: str
+    sdr: Mapping[str, float]
+    start_s: float
+    mixture: Waveform
+    estimates: Mapping[str, Waveform]
+    targets: Mapping[str, Waveform]
+
+
+class ValidationSongs:
+    """``config.validation_songs`` of a manifest's songs: always the same ones, whatever the order of its rows.
+
+    They are read from disk each time. One that cannot be read is left out, with one warning in the log, until it can.
+
+    Attributes:
+        rows: The chosen songs.
+    """
+
+    def __init__(self, rows: Iterable[TrackRow], config: ModelConfig) -> None:
+        self._config = config
+        # By rank of a seeded hash: a song that is added to the manifest, or one song more to be scored, leaves as many
+        # of the others as can stay.
+        ranked = sorted(rows, key=lambda row: hashlib.sha256(f"{config.random_seed} {row.name}".encode()).digest())
+        self.rows = tuple(ranked[: config.validation_songs])
+        self._unreadable: set[str] = set()
+
+    def score(self, network: Any) -> list[ScoredSong]:
+        """Separate every song by ratio masks and score it; at most its first ten minutes.
+
+        Args:
+            network: The config's Keras network, with the weights to score.
+
+        Returns:
+            The songs that could be read, in the order of `rows`.
+        """
+        engine = KerasEngine(self._config, network)
+        songs = []
+        for row in self.rows:
+            try:
+                mixture, targets = _read_song(row, self._config)
+            except (StemworksError, OSError) as error:
+                if row.name not in self._unreadable:
+                    _logger.warning("%s: left out of the validation songs until it can be read: %s", row.name, error)
+                self._unreadable.add(row.name)
+                continue
+            self._unreadable.discard(row.name)
+            songs.append(_scored(row.name, mixture, targets, engine))
+        return songs
+
+
+def validation_sdr(songs: Sequence[ScoredSong]) -> dict[str, float]:
+    """What a training logs of its validation songs.
+
+    Args:
+        songs: As `ValidationSongs.score` returns them.
+
+    Returns:
+        ``validation_SDR_<instrument>``, the median over the songs in dB, and their mean ``validation_SDR``. What has no
+        score is left out: nothing at all without a scored song.
+    """
+    medians = {}
+    for instrument in dict.fromkeys(name for song in songs for name in song.sdr):
+        median = _finite_median([song.sdr[instrument] for song in songs if instrument in song.sdr])
+        if not math.isnan(median):
+            medians[f"validation_SDR_{instrument}"] = median
+    return {"validation_SDR": float(np.mean(list(medians.values()))), **medians} if medians else {}
+
+
+def _read_song(row: TrackRow, config: ModelConfig) -> tuple[Waveform, Stems]:
+    """Mixture ``(samples, channels)`` and targets ``(stems, samples, channels)``, cut to the shortest file."""
+    mixture, *targets = (
+        read_waveform(path, sample_rate=config.sample_rate, num_channels=config.num_channels, duration_s=LONGEST_S)
+        for path in row.files
+    )
+    length = min(len(waveform) for waveform in (mixture, *targets))
+    return mixture[:length], np.stack([target[:length] for target in targets])
+
+
+def _scored(name: str, mixture: Waveform, targets: Stems, engine: Engine) -> ScoredSong:
+    config = engine.config
+    estimates, done = np.empty_like(targets), 0
+    for stems in engine.separate([mixture]):
+        estimates[:, done : done + stems.shape[1]] = stems
+        done += stems.shape[1]
+    length = round(min(EXCERPT_S * config.sample_rate, len(mixture)))
+    start = (len(mixture) - length) // 2
+
+    def excerpts(stems: Stems) -> dict[str, Waveform]:
+        # Copies, which let go of the whole song.
+        parts = (stem[start : start + length].copy() for stem in stems)
+        return dict(zip(config.instruments, parts, strict=True))
+
+    return ScoredSong(
+        name=name,
+        sdr=dict(zip(config.instruments, _median_sdr(targets, estimates, config.sample_rate), strict=True)),
+        start_s=start / config.sample_rate,
+        mixture=mixture[start : start + length].copy(),
+        estimates=excerpts(estimates),
+        targets=excerpts(targets),
+    )
+
+
+def _median_sdr(targets: Stems, estimates: Stems, sample_rate: int) -> list[float]:
+    if not np.isfinite(estimates).all():
+        # Weights that have just become NaN: the next training step says so, and where the last good ones are.
+        return [math.nan] * len(targets)
+    return [_finite_median(frames) for frames in sdr_frames(targets, estimates, sample_rate, sample_rate)]
+
+
+def _finite_median(scores: Iterable[float]) -> float:
+    """The median of those scores that are numbers, as the final scores take it; NaN if none is."""
+    finite = [score for score in scores if math.isfinite(score)]
+    return float(np.median(finite)) if finite else math.nan

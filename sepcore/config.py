@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from sepcore.config_dataset import DatasetKeys
+from sepcore.config_network import BLSTMParams
 from sepcore.config_separation import SeparationKeys
 from sepcore.config_training import TrainingKeys
 
@@ -35,6 +36,13 @@ class ModelConfig(TrainingKeys, DatasetKeys, SeparationKeys):
         # Spleeter separates with any T and refuses only to train: so does a config that leaves the default chunk.
         if "chunk_duration_s" in self.model_fields_set:
             self.check_trainable()
+        return self
+
+    @model_validator(mode="after")
+    def _network_has_what_is_switched_on(self) -> Self:
+        if isinstance(self.model.params, BLSTMParams) and (self.batch_statistics or self.dropout):
+            key = "dropout" if self.dropout else "batch_statistics"
+            raise ValueError(f"{key} is set; {self.model.type} has no such layers. Leave it out, or take a U-Net.")
         return self
 
     def check_trainable(self) -> None:
@@ -67,7 +75,8 @@ class ModelConfig(TrainingKeys, DatasetKeys, SeparationKeys):
     def deciding_keys(self) -> dict[str, Any]:
         """What decides the weights, under the keys of the JSON, defaults left out.
 
-        Not paths, the length of the training, logging or masks. (A cosine's form depends on the length.)
+        Not paths, the length of the training, logging or masks. (A cosine's form depends on
+        the length, a choice by SDR on the songs that are scored.)
         """
         elsewhere = {
             "model_dir", "train_csv", "validation_csv", "test_csv", "training_cache", "validation_cache",
@@ -76,6 +85,8 @@ class ModelConfig(TrainingKeys, DatasetKeys, SeparationKeys):
         }  # fmt: skip
         if self.schedule != "cosine":
             elsewhere.add("train_max_steps")
+        if self.model_choice != "validation_sdr":
+            elsewhere.add("validation_songs")
         return self.model_dump(mode="json", by_alias=True, exclude=elsewhere, exclude_defaults=True)
 
 

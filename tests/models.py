@@ -7,6 +7,8 @@ import numpy as np
 
 from sepcore.config import ModelConfig
 from sepcore.config_file import parse_config
+from sepcore.config_network import StrictModel
+from sepcore.networks.registry import register_network
 
 SMALL_UNET = {"type": "unet.unet", "params": {"conv_n_filters": [2, 3, 4, 5, 6, 7]}}
 SMALL_SOFTMAX = {
@@ -14,6 +16,25 @@ SMALL_SOFTMAX = {
     "params": {"conv_n_filters": [2, 3, 4, 5, 6, 7], "conv_activation": "ELU", "deconv_activation": "ELU"},
 }
 SMALL_BLSTM = {"type": "blstm.blstm", "params": {"lstm_units": 5}}
+# For tests of what happens around a network: compiled in a tenth of the time.
+TINY = {"type": "tests.tiny"}
+
+
+class TinyParams(StrictModel):
+    """A network of a mask for every bin and channel, with dropout."""
+
+    downsampling: int = 1
+
+
+def _build_tiny(inputs: Any, config: ModelConfig) -> Any:
+    import keras
+
+    x = keras.layers.Dropout(config.dropout)(inputs) if config.dropout else inputs
+    masks = [keras.layers.Dense(config.num_channels, activation="sigmoid")(x) for _ in config.instruments]
+    return keras.ops.stack(masks, axis=1) * inputs[:, None]
+
+
+register_network(TINY["type"], _build_tiny, TinyParams)
 
 
 def small_config(**keys: Any) -> ModelConfig:

@@ -52,10 +52,10 @@ def test_a_written_config_reads_back_equal():
         ({"instrument_list": ["vocals", "vocals"]}, "'vocals' is listed twice"),
         ({"instrument_list": ["../vocals"]}, "cannot be the name of a stem"),
         ({"instrument_list": ["mix", "vocals"]}, "mix_name is 'mix', which instrument_list has too"),
-        ({"model": {"type": "unet.tiny"}}, "expected one of blstm.blstm, unet.softmax_unet, unet.unet"),
+        ({"model": {"type": "unet.tiny"}}, "unet.softmax_unet, unet.unet"),
         ({"model": {"params": {"conv_activation": "elu"}}}, "'LeakyReLU', 'ReLU' or 'ELU'"),
         ({"model": {"params": {"conv_n_filters": [16, 32]}}}, "model.params.conv_n_filters is [16, 32]"),
-        ({"loss_type": "L2"}, "loss_type is \"L2\"; input should be 'L1_mask' or 'weighted_L1_mask'."),
+        ({"loss_type": "L2"}, "loss_type is \"L2\"; input should be 'L1_mask', 'weighted_L1_mask' or 'L2_mask'."),
         ({"optimizer": "adam"}, "optimizer is \"adam\"; input should be 'Adam', 'Adadelta' or 'SGD'."),
         ({"mask_extension": "mirror"}, "mask_extension is \"mirror\"; input should be 'zeros' or 'average'."),
         ({"sample_rate": "44100"}, 'sample_rate is "44100"; input should be a valid integer.'),
@@ -126,3 +126,40 @@ def test_importing_sepcore_loads_neither_tensorflow_nor_pandas():
     code = "import sys, sepcore, sepcore.config_file; print(*{m.split('.')[0] for m in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"tensorflow", "keras", "pandas", "musdb", "prefect", "mlflow"} & set(loaded)
+
+
+def test_a_key_at_its_default_leaves_the_fingerprint_as_it_is():
+    plain = parse_config("{}", "mine.json")
+    written_out = parse_config(json.dumps({"learning_rate": 1e-4, "ema": 0.0, "schedule": "constant"}), "mine.json")
+    assert written_out.fingerprint() == plain.fingerprint() == parse_config(plain.to_json(), "copy.json").fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("keys", "changed", "differ"),
+    [
+        ({}, {"learning_rate": 1e-3}, True),
+        ({}, {"dropout": 0.1}, True),
+        ({}, {"throttle_secs": 5.0}, False),
+        ({}, {"train_max_steps": 7}, False),
+        ({"schedule": "cosine"}, {"train_max_steps": 7}, True),
+        ({}, {"validation_songs": 5}, False),
+        ({"model_choice": "validation_sdr"}, {"validation_songs": 5}, True),
+    ],
+)
+def test_what_decides_the_weights_decides_the_fingerprint(keys, changed, differ):
+    before, after = (parse_config(json.dumps(content), "mine.json") for content in (keys, keys | changed))
+    assert (before.fingerprint() != after.fingerprint()) is differ
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"num_devices": 3}, "batch_size is 4; num_devices = 3 need a multiple of it. Try 6."),
+        ({"model_choice": "validation_sdr", "validation_songs": 0}, "score at least 1 song"),
+        ({"schedule": "cosine", "warmup_steps": 9, "train_max_steps": 9}, "a cosine of 9 steps needs fewer. Try 0."),
+    ],
+)
+def test_training_keys_that_do_not_fit_each_other_are_refused(keys, message):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(json.dumps(keys), "mine.json")
+    assert message in str(caught.value)

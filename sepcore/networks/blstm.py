@@ -71,4 +71,4 @@ def build_blstm(inputs: Any, config: ModelConfig) -> Any:
         BLSTM(params, seed=config.random_seed, name=instrument_layer_name(index, name))
         for index, name in enumerate(config.instruments)
     ]
-    return ops.stack([net(inputs) for net in nets], axis=1)
+    return ops.cast(ops.stack([net(inputs) for net in nets], axis=1), "float32")

@@ -1,5 +1,7 @@
 """Spleeter's checkpoints (TensorFlow 1 format), read into a network and written from one."""
 
+import errno
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -95,7 +97,8 @@ def _network_tensors(network: Any) -> list[_Tensor]:
     """
     nets = [layer for layer in network.layers if isinstance(layer, InstrumentNetwork)]
     if not nets:
-        return [_Tensor(variable.path, variable) for variable in network.weights]
+        names = _counted_anew([variable.path for variable in network.weights])
+        return [_Tensor(name, variable) for name, variable in zip(names, network.weights, strict=True)]
     seen: Counter[str] = Counter()
     tensors: list[_Tensor] = []
     for net in nets:
@@ -103,6 +106,25 @@ def _network_tensors(network: Any) -> list[_Tensor]:
             tensors += _layer_tensors(kind, seen[kind], layer)
             seen[kind] += 1
     return tensors
+
+
+def _counted_anew(paths: list[str]) -> list[str]:
+    """Paths whose layers are counted from the network's first: Keras counts them from the process' first."""
+    names: dict[str, str] = {"": ""}
+    seen: Counter[str] = Counter()
+    counted = []
+    for path in paths:
+        layers, _, leaf = path.rpartition("/")
+        parent = ""
+        for part in filter(None, layers.split("/")):
+            layer = f"{parent}{part}/"
+            if layer not in names:
+                kind = names[parent] + re.sub(r"_\d+$", "", part)
+                names[layer] = f"{_numbered(kind, seen[kind])}/"
+                seen[kind] += 1
+            parent = layer
+        counted.append(names[parent] + leaf)
+    return counted
 
 
 def read_checkpoint(network: Any, folder: Path) -> int:
@@ -214,6 +236,9 @@ def write_checkpoint(network: Any, folder: Path, *, step: int) -> None:
         network: As `registry.build_network` makes it.
         folder: Becomes ``checkpoint``, ``model.index``, ``model.data-00000-of-00001`` and Spleeter's ``.probe``.
         step: Training step, stored as ``global_step``.
+
+    Raises:
+        OSError: if the disk takes no more; ``folder`` is as it was.
     """
     import tensorflow as tf
 
@@ -221,9 +246,13 @@ def write_checkpoint(network: Any, folder: Path, *, step: int) -> None:
     names = [*sorted(arrays), "global_step"]
     values = [tf.constant(arrays[name], tf.float32) for name in names[:-1]] + [tf.constant(step, tf.int64)]
     with atomic_folder(folder) as temporary:
-        tf.raw_ops.SaveV2(
-            prefix=str(temporary / _FILE), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
-        )
+        try:
+            tf.raw_ops.SaveV2(
+                prefix=str(temporary / _FILE), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
+            )
+        except tf.errors.OpError as error:
+            number = errno.ENOSPC if "No space left" in error.message else errno.EIO
+            raise OSError(number, os.strerror(number), str(folder)) from error
         # Relative, so that the folder can be moved.
         (temporary / "checkpoint").write_text(
             f'model_checkpoint_path: "{_FILE}"\nall_model_checkpoint_paths: "{_FILE}"\n', "utf-8"

@@ -11,6 +11,7 @@ from sepcore.networks.instrument import InstrumentNetwork, he_uniform
 
 _BATCH_NORM_EPSILON = 1e-3
 _LEAKY_SLOPE = 0.2
+_DROPOUT_LEVELS = 3  # of the decoder, from the deepest on
 
 
 def _activate(x: Any, name: Activation) -> Any:
@@ -19,65 +20,77 @@ def _activate(x: Any, name: Activation) -> Any:
     return ops.elu(x) if name == "ELU" else ops.relu(x)
 
 
+def _batch_norm(config: ModelConfig) -> Any:
+    return keras.layers.BatchNormalization(momentum=config.batch_norm_momentum, epsilon=_BATCH_NORM_EPSILON)
+
+
 class UNet(InstrumentNetwork):
     """Logits of one instrument's mask.
 
     Six strided convolutions down, six transposed ones up, every level of the encoder joined raw (before batch norm
     and activation) to the decoder's output of the same size, and a dilated convolution to the audio channels.
 
-    Batch norm always uses its stored statistics and nothing is dropped, in training either: so it is in Spleeter,
-    whose graph never leaves inference mode, and so in all its weights.
+    By default batch norm always uses its stored statistics and nothing is dropped, in training either: so it is in
+    Spleeter, whose graph never leaves inference mode, and so in all its weights. The config's ``batch_statistics`` and
+    ``dropout`` switch both on in training.
 
     References:
         A. Jansson et al., "Singing voice separation with deep U-Net convolutional networks", ISMIR 2017;
         R. Hennequin et al., "Spleeter", JOSS 2020.
     """
 
-    def __init__(self, params: UNetParams, *, num_channels: int, seed: int, name: str) -> None:
+    def __init__(self, params: UNetParams, config: ModelConfig, *, name: str) -> None:
         super().__init__(name=name)
         self.params = params
+        self.batch_statistics = config.batch_statistics
         filters = params.conv_n_filters
-        initializer = he_uniform(seed)
+        initializer = he_uniform(config.random_seed)
         self.down = [
             keras.layers.Conv2D(count, 5, strides=2, padding="same", kernel_initializer=initializer)
             for count in filters
         ]
-        self.down_norms = [keras.layers.BatchNormalization(epsilon=_BATCH_NORM_EPSILON) for _ in filters]
+        self.down_norms = [_batch_norm(config) for _ in filters]
         # Spleeter builds a batch norm after the sixth convolution and never uses it; its checkpoints hold it.
         self.down_norms[-1].trainable = False
         self.up = [
             keras.layers.Conv2DTranspose(count, 5, strides=2, padding="same", kernel_initializer=initializer)
             for count in (*filters[-2::-1], 1)
         ]
-        self.up_norms = [keras.layers.BatchNormalization(epsilon=_BATCH_NORM_EPSILON) for _ in filters]
+        self.up_norms = [_batch_norm(config) for _ in filters]
+        dropped = [config.dropout] * _DROPOUT_LEVELS + [0.0] * (len(filters) - _DROPOUT_LEVELS)
+        self.dropouts = [keras.layers.Dropout(share) if share else None for share in dropped]
         self.last = keras.layers.Conv2D(
-            num_channels, 4, dilation_rate=2, padding="same", kernel_initializer=initializer
+            config.num_channels, 4, dilation_rate=2, padding="same", kernel_initializer=initializer
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the weights, that of the unused batch norm too."""
         x: Any = keras.KerasTensor(input_shape)
-        self._decode(self._encode(x))
+        self._decode(self._encode(x, training=False), training=False)
         self.down_norms[-1].build((None, None, None, self.params.conv_n_filters[-1]))
         self.built = True
 
-    def call(self, magnitudes: Any) -> Any:
-        """Mask logits, of the shape of ``magnitudes``: float32 ``(batch, frames, bins, channels)``."""
-        return self._decode(self._encode(magnitudes))
+    def call(self, magnitudes: Any, training: bool | None = None) -> Any:
+        """Mask logits, of the shape of ``magnitudes``: ``(batch, frames, bins, channels)``."""
+        return self._decode(self._encode(magnitudes, training=training), training=training)
 
-    def _encode(self, x: Any) -> list[Any]:
+    def _encode(self, x: Any, *, training: bool | None) -> list[Any]:
         skips = []
         for conv, norm in zip(self.down, self.down_norms, strict=True):
             skips.append(conv(x))
             if len(skips) < len(self.down):
-                x = _activate(norm(skips[-1], training=False), self.params.conv_activation)
+                x = _activate(self._normalised(skips[-1], norm, training), self.params.conv_activation)
         return skips
 
-    def _decode(self, skips: list[Any]) -> Any:
+    def _normalised(self, x: Any, norm: Any, training: bool | None) -> Any:
+        return norm(x, training=training if self.batch_statistics else False)
+
+    def _decode(self, skips: list[Any], *, training: bool | None) -> Any:
         x = skips[-1]
         joined = [*skips[-2::-1], None]
-        for deconv, norm, skip in zip(self.up, self.up_norms, joined, strict=True):
-            x = norm(_activate(deconv(x), self.params.deconv_activation), training=False)
+        for deconv, norm, dropout, skip in zip(self.up, self.up_norms, self.dropouts, joined, strict=True):
+            x = self._normalised(_activate(deconv(x), self.params.deconv_activation), norm, training)
+            x = dropout(x, training=training) if dropout else x
             x = x if skip is None else ops.concatenate([skip, x], axis=-1)
         return self.last(x)
 
@@ -95,10 +108,10 @@ def _logits(inputs: Any, config: ModelConfig) -> Any:
     params = config.model.params
     assert isinstance(params, UNetParams)
     nets = [
-        UNet(params, num_channels=config.num_channels, seed=config.random_seed, name=instrument_layer_name(index, name))
-        for index, name in enumerate(config.instruments)
+        UNet(params, config, name=instrument_layer_name(index, name)) for index, name in enumerate(config.instruments)
     ]
-    return ops.stack([net(inputs) for net in nets], axis=1)
+    # The mask itself is computed in float32 whatever the precision of the layers.
+    return ops.cast(ops.stack([net(inputs) for net in nets], axis=1), "float32")
 
 
 def instrument_layer_name(index: int, instrument: str) -> str:

@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 
 from sepcore.config_network import NETWORK_PARAMS, StrictModel
+from sepcore.errors import ConfigError
 from sepcore.networks import registry
 from sepcore.networks.registry import build_network, register_network
+from sepcore.networks.unet import UNet
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, randomise, small_config
 
 
@@ -79,3 +81,31 @@ def test_a_network_of_ones_own_is_found_by_its_name(monkeypatch):
             register_network("mine.tiny", lambda inputs, config: inputs, TinyParams)
     finally:
         del NETWORK_PARAMS["mine.tiny"]
+
+
+@pytest.mark.parametrize("model", [SMALL_UNET, SMALL_SOFTMAX])
+def test_live_batch_norm_uses_the_batchs_statistics_in_training_and_keeps_their_running_mean(model):
+    network = build_network(small_config(model=model, batch_statistics=True, batch_norm_momentum=0.75))
+    randomise(network)
+    mixture = magnitudes(small_config())
+    norms = [norm for net in network.layers if isinstance(net, UNet) for norm in net.down_norms]
+    first, convolution = norms[0], next(net for net in network.layers if isinstance(net, UNet)).down[0]
+    mean, before = np.asarray(convolution(mixture)).mean(axis=(0, 1, 2)), np.asarray(first.moving_mean)
+
+    separating, training = np.asarray(network(mixture, training=False)), np.asarray(network(mixture, training=True))
+
+    assert np.abs(training - separating).max() > 1e-3
+    np.testing.assert_allclose(first.moving_mean, 0.75 * before + 0.25 * mean, rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_drops_in_training_alone():
+    network = build_network(small_config(dropout=0.5))
+    mixture = magnitudes(small_config())
+    np.testing.assert_array_equal(network(mixture, training=False), network(mixture, training=False))
+    assert (np.asarray(network(mixture, training=True)) != np.asarray(network(mixture, training=True))).any()
+
+
+@pytest.mark.parametrize("keys", [{"batch_statistics": True}, {"dropout": 0.5}])
+def test_a_blstm_has_neither_batch_norm_nor_dropout_to_switch_on(keys):
+    with pytest.raises(ConfigError, match=f"{next(iter(keys))} is set; blstm.blstm has no such layers"):
+        small_config(model=SMALL_BLSTM, **keys)

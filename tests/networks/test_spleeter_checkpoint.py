@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,7 +9,7 @@ import tensorflow as tf
 from sepcore.errors import CheckpointError
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint, write_checkpoint
-from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, randomise, small_config
+from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY, randomise, small_config
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -113,3 +114,28 @@ def test_the_same_weights_give_the_same_bytes(written, tmp_path):
     write_checkpoint(written[0], tmp_path / "again", step=7)
     for file in written[1].iterdir():
         assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes(), file.name
+
+
+def test_a_registered_network_finds_its_weights_again_however_many_layers_the_process_has_made(tmp_path):
+    config = small_config(model=TINY)
+    network = build_network(config)
+    randomise(network)
+    write_checkpoint(network, tmp_path / "model", step=3)
+    keras.layers.Dense(1)  # takes a number
+    again = build_network(config)
+    assert read_checkpoint(again, tmp_path / "model") == 3
+    for ours, theirs in zip(again.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_disk_that_takes_no_more_is_told_as_such_and_leaves_the_old_checkpoint(written, monkeypatch):
+    network, folder = written
+
+    def full(**_):
+        raise tf.errors.ResourceExhaustedError(None, None, f"{folder}/model.data: No space left on device")
+
+    monkeypatch.setattr(tf.raw_ops, "SaveV2", full)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(OSError, match="No space left on device"):
+        write_checkpoint(network, folder, step=8)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

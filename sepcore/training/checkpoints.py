@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sepcore.atomic import atomic_path, remove_leftovers
-from sepcore.errors import CheckpointError
+from sepcore.atomic import atomic_path, remove_leftovers, write_text
+from sepcore.errors import CheckpointError, TrainingError
+from sepcore.training.selection import Selection
 
 _KEPT = 2  # as Spleeter keeps
 _NAME = re.compile(r"step-(\d+)\.npz")
@@ -25,13 +26,47 @@ def kept_steps(folder: Path) -> list[int]:
 
 
 def save_training_state(network: Any, folder: Path, *, step: int) -> None:
-    """Write the state of a compiled network after ``step`` steps, whole or not at all, and drop the oldest kept one."""
+    """Write the state of a compiled network after ``step`` steps, whole or not at all, and drop the oldest kept one.
+
+    Raises:
+        TrainingError: if a variable is not finite any more; the checkpoints before are kept.
+        OSError: if the disk takes no more; likewise.
+    """
     arrays = {f"{index:05d}": np.asarray(variable) for index, variable in enumerate(_variables(network))}
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        # The loss was finite, the update was not: such weights must not replace the last good ones.
+        raise TrainingError(
+            f"step {step}: weights are not finite any more; lower learning_rate or set clip_norm "
+            f"(the last good checkpoint is kept in {folder})."
+        )
     remove_leftovers(folder)
     with atomic_path(folder / f"step-{step}.npz") as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)
     for old in kept_steps(folder)[:-_KEPT]:
         (folder / f"step-{old}.npz").unlink()
+        _selection_file(folder, old).unlink(missing_ok=True)
+
+
+def _selection_file(folder: Path, step: int) -> Path:
+    return folder / f"step-{step}.json"
+
+
+def save_selection(selection: Selection, folder: Path, *, step: int) -> None:
+    """Write what validations have come to, beside a checkpoint: its step needs no validation any more."""
+    write_text(_selection_file(folder, step), selection.to_json())
+
+
+def restore_selection(folder: Path, step: int) -> tuple[Selection, bool]:
+    """What validations had come to at a checkpoint.
+
+    Returns:
+        The newest selection up to ``step``, and whether it is that step's: otherwise its training stopped before the
+        validation there was finished.
+    """
+    steps = [kept for kept in kept_steps(folder) if kept <= step and _selection_file(folder, kept).is_file()]
+    if not steps:
+        return Selection(), False
+    return Selection.from_json(_selection_file(folder, steps[-1]).read_text("utf-8")), steps[-1] == step
 
 
 def restore_training_state(network: Any, folder: Path) -> int:

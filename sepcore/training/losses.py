@@ -1,33 +1,38 @@
 """Spleeter's losses between estimated and true magnitudes."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from keras import ops
 
 from sepcore.config import ModelConfig
 
+LossType = Literal["L1_mask", "weighted_L1_mask", "L2_mask"]
 
-def stem_losses(targets: Any, estimates: Any, *, weighted: bool) -> Any:
-    """Mean absolute error of each example and stem.
+
+def stem_losses(targets: Any, estimates: Any, loss_type: LossType) -> Any:
+    """Error of each example and stem, averaged over frames, bins and channels.
 
     Args:
         targets: Magnitudes of the true stems, linear amplitude; float32 ``(batch, stems, frames, bins, channels)``.
         estimates: As ``targets``.
-        weighted: Weight each example by its target's mean magnitude (``weighted_L1_mask``).
+        loss_type: ``L1_mask``: absolute error; ``weighted_L1_mask``: times the mean magnitude of the example's target;
+            ``L2_mask``: squared error.
 
     Returns:
         float32 ``(batch, stems)``.
     """
+    if loss_type == "L2_mask":
+        return ops.mean(ops.square(estimates - targets), axis=(2, 3, 4))
     errors = ops.mean(ops.abs(estimates - targets), axis=(2, 3, 4))
-    return errors * ops.mean(targets, axis=(2, 3, 4)) if weighted else errors
+    return errors * ops.mean(targets, axis=(2, 3, 4)) if loss_type == "weighted_L1_mask" else errors
 
 
 def build_loss(config: ModelConfig) -> Callable[[Any, Any], Any]:
     """The training loss, `loss_type`: each example's stem losses summed, float32 ``(batch,)``."""
 
     def loss(targets: Any, estimates: Any) -> Any:
-        return ops.sum(stem_losses(targets, estimates, weighted=config.loss_type == "weighted_L1_mask"), axis=1)
+        return ops.sum(stem_losses(targets, estimates, config.loss_type), axis=1)
 
     return loss
 
@@ -39,8 +44,7 @@ def build_stem_metrics(config: ModelConfig) -> list[Any]:
     def metric(index: int) -> Callable[[Any, Any], Any]:
         def stem_loss(targets: Any, estimates: Any) -> Any:
             part = slice(index, index + 1)
-            weighted = config.loss_type == "weighted_L1_mask"
-            return stem_losses(targets[:, part], estimates[:, part], weighted=weighted)[:, 0]
+            return stem_losses(targets[:, part], estimates[:, part], config.loss_type)[:, 0]
 
         return stem_loss
 

@@ -25,9 +25,9 @@ def put_into_model_dir(run: RunFolder, config: ModelConfig) -> tuple[Path | None
     if config.model_dir in PRETRAINED:
         return None, f"model_dir {config.model_dir} is kept for the published model; separate with -p {run.path}"
     owner = folder / _OWNER
-    if find_checkpoint(folder) and not (owner.is_file() and owner.read_text("utf-8") == run.path.name):
+    if find_checkpoint(folder) and not (owner.is_file() and owner.read_text("utf-8") == run.lineage):
         return None, f"{folder} holds the model of another training and is left alone; separate with -p {run.path}"
     with atomic_folder(folder) as temporary:
         shutil.copytree(run.model, temporary, dirs_exist_ok=True)
-        (temporary / _OWNER).write_text(run.path.name, "utf-8")
+        (temporary / _OWNER).write_text(run.lineage, "utf-8")
     return folder, f"model copied to {folder}"

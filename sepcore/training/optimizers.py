@@ -1,8 +1,12 @@
-"""The optimizers of a config, with TensorFlow 1's constants where Keras 3 has others."""
+"""The optimizers of a config, with TensorFlow 1's constants where Keras 3 has others, and their learning rates."""
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 
 from sepcore.config import ModelConfig
 
@@ -11,9 +15,45 @@ _TF1_ADADELTA_RATE = 0.001  # Spleeter does not hand its learning_rate to Adadel
 
 
 def build_optimizer(config: ModelConfig) -> Any:
-    """A fresh `keras.optimizers.Optimizer` as Spleeter's ``optimizer`` and ``learning_rate`` mean it."""
+    """A fresh `keras.optimizers.Optimizer` as ``optimizer``, ``learning_rate``, ``clip_norm`` and ``ema`` mean it."""
+    keys: dict[str, Any] = {"global_clipnorm": config.clip_norm}
+    if config.ema:
+        keys |= {"use_ema": True, "ema_momentum": config.ema}
     if config.optimizer == "Adadelta":
-        return keras.optimizers.Adadelta(_TF1_ADADELTA_RATE, rho=0.95, epsilon=_TF1_EPSILON)
+        return keras.optimizers.Adadelta(_TF1_ADADELTA_RATE, rho=0.95, epsilon=_TF1_EPSILON, **keys)
     if config.optimizer == "SGD":
-        return keras.optimizers.SGD(config.learning_rate)
-    return keras.optimizers.Adam(config.learning_rate, epsilon=_TF1_EPSILON)
+        return keras.optimizers.SGD(config.learning_rate, **keys)
+    return keras.optimizers.Adam(config.learning_rate, epsilon=_TF1_EPSILON, **keys)
+
+
+def learning_rate(config: ModelConfig, step: int, plateau_factor: float = 1.0) -> float:
+    """Learning rate of one step.
+
+    Args:
+        config: Its peak, ``warmup_steps`` and ``schedule``.
+        step: Steps done before, >= 0.
+        plateau_factor: What plateaus have multiplied it with.
+    """
+    rate = (_TF1_ADADELTA_RATE if config.optimizer == "Adadelta" else config.learning_rate) * plateau_factor
+    if step < config.warmup_steps:
+        return rate * (step + 1) / config.warmup_steps
+    if config.schedule == "cosine":
+        share = (step - config.warmup_steps) / (config.train_max_steps - config.warmup_steps)
+        return rate * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+    return rate
+
+
+@contextmanager
+def averaged_weights(network: Any, config: ModelConfig) -> Iterator[None]:
+    """Let a network have the running mean of its weights, if ``ema`` keeps one; afterwards it has its own again."""
+    if not config.ema:
+        yield
+        return
+    variables = network.trainable_variables
+    own = [np.asarray(variable).copy() for variable in variables]
+    network.optimizer.finalize_variable_values(variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, own, strict=True):
+            variable.assign(value)

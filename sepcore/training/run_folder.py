@@ -1,13 +1,21 @@
 """The folder of one training: config, checkpoints, model, scores, and `done.json`, which says that it is finished."""
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
 from sepcore.errors import TrainingError
+
+# Behind the twelve digits of the fingerprints, if a run was started afresh.
+_FRESH_NUMBER = re.compile(r"(?<=-[0-9a-f]{12})-\d+$")
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,11 @@ class RunFolder:
         return cls(work_dir / f"{name}-{config.fingerprint()[:6]}{dataset[:6]}")
 
     @property
+    def lineage(self) -> str:
+        """The folder's name without the number that a fresh start has added."""
+        return _FRESH_NUMBER.sub("", self.path.name)
+
+    @property
     def checkpoints(self) -> Path:
         """Weights with optimizer slots, by step."""
         return self.path / "checkpoints"
@@ -30,6 +43,26 @@ class RunFolder:
     def model(self) -> Path:
         """The chosen weights as a checkpoint that Spleeter reads."""
         return self.path / "model"
+
+    @property
+    def best(self) -> Path:
+        """The weights of the best validation, as `model`."""
+        return self.path / "best"
+
+    @property
+    def last(self) -> Path:
+        """The weights of the last step, as `model`."""
+        return self.path / "last"
+
+    @property
+    def metrics(self) -> Path:
+        """Losses, scores and speed by step; see `sepcore.training.metrics_log`."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def examples(self) -> Path:
+        """Validation songs to hear and see, by step."""
+        return self.path / "examples"
 
     @property
     def scores(self) -> Path:
@@ -43,16 +76,37 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that trains here."""
+        """Held by the process that trains here; see `locked`."""
         return self.path / ".lock"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training here; TrainingError if one does. May be nested within a process."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with filelock.FileLock(self.lock, timeout=0, is_singleton=True):
+                yield
+        except filelock.Timeout as error:
+            raise TrainingError(
+                f"{self.path}: another process trains here; wait for it or use another --work-dir."
+            ) from error
 
     @property
     def _done(self) -> Path:
         return self.path / "done.json"
 
-    def start(self, config: ModelConfig) -> None:
-        """Write the config, so that the folder can be named wherever a model is asked for."""
+    def start(self, config: ModelConfig, *, dataset: str = "") -> None:
+        """Write what is trained on, and the config, by which the folder can be named wherever a model is asked for."""
+        write_text(self._dataset, dataset)
         write_text(self.path / "config.json", config.to_json() + "\n")
+
+    @property
+    def _dataset(self) -> Path:
+        return self.path / ".dataset"
+
+    def dataset(self) -> str:
+        """Fingerprint of the training chunks, as `start` was given it; empty if it never was."""
+        return self._dataset.read_text("utf-8") if self._dataset.is_file() else ""
 
     def finished(self) -> dict[str, Any] | None:
         """What `finish` wrote, or None while the run is not finished."""
@@ -61,10 +115,19 @@ class RunFolder:
         content: dict[str, Any] = json.loads(self._done.read_text("utf-8"))
         return content
 
-    def finish(self, *, name: str, steps: int, dataset: str, mlflow_run_id: str | None) -> None:
+    def finish(
+        self, *, name: str, steps: int, dataset: str, mlflow_run_id: str | None, ended_early: bool = False
+    ) -> None:
         """Mark the run as finished; the last thing that is written."""
-        content = {"name": name, "steps": steps, "dataset": dataset, "mlflow_run_id": mlflow_run_id}
+        content: dict[str, Any] = {"name": name, "steps": steps, "dataset": dataset, "mlflow_run_id": mlflow_run_id}
+        if ended_early:
+            content["ended_early"] = True
         write_text(self._done, json.dumps(content, indent=2) + "\n")
+
+    def is_done(self, config: ModelConfig) -> bool:
+        """Whether there is nothing left to train: all steps are done, or ``patience`` ended it early."""
+        finished = self.finished()
+        return finished is not None and (finished["steps"] >= config.train_max_steps or "ended_early" in finished)
 
     def reopen(self) -> None:
         """Training begins or goes on: the run is not finished any more, and its scores are of other weights."""

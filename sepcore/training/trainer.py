@@ -2,130 +2,229 @@
 
 import logging
 import math
+import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import filelock
 import keras
 
+from sepcore.atomic import atomic_folder
 from sepcore.config import ModelConfig
 from sepcore.errors import TrainingError
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
-from sepcore.training.checkpoints import restore_training_state, save_training_state
+from sepcore.training.checkpoints import (
+    kept_steps,
+    restore_selection,
+    restore_training_state,
+    save_selection,
+    save_training_state,
+)
+from sepcore.training.devices import Parallel, parallel_devices, precision, set_up_devices
+from sepcore.training.initial_weights import take_over_weights
 from sepcore.training.losses import build_loss, build_stem_metrics
-from sepcore.training.optimizers import build_optimizer
+from sepcore.training.metrics_log import Kind, Record, append_record, cut_records
+from sepcore.training.optimizers import averaged_weights, build_optimizer, learning_rate
 from sepcore.training.run_folder import RunFolder
+from sepcore.training.work import Batches, TrainingResult, TrainingWork
 
 _logger = logging.getLogger(__name__)
 
-Batches = Iterable[tuple[Any, Any]]
-Report = Callable[[int, Mapping[str, float]], None]
 
+def build_trainable_network(config: ModelConfig, parallel: Parallel | None = None) -> Any:
+    """The network of a config with fresh weights from its seed, compiled with its loss and optimizer.
 
-def build_trainable_network(config: ModelConfig) -> Any:
-    """The network of a config with fresh weights from its seed, compiled with its loss and optimizer."""
+    Weights of ``init_from`` are not taken over yet. ``parallel`` are the devices that share a batch, if several do.
+    """
     keras.utils.set_random_seed(config.random_seed)
-    network = build_network(config)
-    network.compile(
-        optimizer=build_optimizer(config),
-        loss=build_loss(config),
-        metrics=build_stem_metrics(config),
-        # XLA runs these convolutions at a third of oneDNN's speed on a CPU.
-        jit_compile=False,
-    )
-    network.optimizer.build(network.trainable_variables)
+    with precision(config), parallel.scope() if parallel else nullcontext():
+        network = build_network(config)
+        network.compile(
+            optimizer=build_optimizer(config),
+            loss=build_loss(config),
+            metrics=build_stem_metrics(config),
+            # On a CPU, XLA runs these convolutions at a third of oneDNN's speed.
+            jit_compile=config.jit,
+        )
+        network.optimizer.build(network.trainable_variables)
+        if parallel:
+            parallel.prepare(network, config)
     return network
 
 
-def fit(
-    config: ModelConfig,
-    run: RunFolder,
-    *,
-    training_batches: Callable[[int], Batches],
-    validation_batches: Callable[[], Batches],
-    report: Report,
-) -> int:
+def fit(config: ModelConfig, run: RunFolder, work: TrainingWork) -> TrainingResult:
     """Train until ``config.train_max_steps``, going on from the run folder's last checkpoint if there is one.
+
+    Every ``save_summary_steps`` a ``train`` record has ``train_loss``, ``train_loss_<instrument>`` and
+    ``learning_rate``, and a ``system`` record ``examples_per_s`` and ``data_wait_share`` (of the time). A
+    ``validation`` record, ``validation_loss`` and ``validation_loss_<instrument>`` with what ``score_songs`` adds,
+    comes after a checkpoint if ``throttle_secs`` have passed since the last one, and at the end.
 
     Args:
         config: What to train.
-        run: Where checkpoints are kept; at the end its ``model`` holds the last weights as Spleeter reads them.
-        training_batches: Called with the first step to run; yields ``(mixture, targets)`` without end, float32
-            magnitudes ``(batch, T, F, channels)`` and ``(batch, stems, T, F, channels)``.
-        validation_batches: The validation set, once through.
-        report: Called with a step and its metrics: ``train_loss``, ``train_loss_<instrument>`` and ``examples_per_s``
-            every ``save_summary_steps``; ``validation_loss`` and ``validation_loss_<instrument>`` after a checkpoint
-            if ``throttle_secs`` have passed since the last validation, and at the end.
-
-    Returns:
-        The step reached.
+        run: Where checkpoints and measures are kept; at the end its ``last``, ``best`` and ``model`` hold weights as
+            Spleeter reads them. No other process may train there at the same time.
+        work: Batches, and what is called meanwhile.
 
     Raises:
-        TrainingError: if another process trains in the same folder, or the loss is not finite any more.
-        CheckpointError: if the last checkpoint cannot be used.
+        TrainingError: if another process trains in the same folder, the disk is full, or the loss is not finite any
+            more.
+        CheckpointError: if the last checkpoint, or the one of ``init_from``, cannot be used.
     """
-    run.checkpoints.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(run.lock, timeout=0):
-            return _fit(config, run, training_batches, validation_batches, report)
-    except filelock.Timeout as error:
-        raise TrainingError(
-            f"{run.path}: another process trains here; wait for it or use another --work-dir."
-        ) from error
+    with run.locked():
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        return _Training(config, run, work).to_the_end()
 
 
-def _fit(
-    config: ModelConfig,
-    run: RunFolder,
-    training_batches: Callable[[int], Batches],
-    validation_batches: Callable[[], Batches],
-    report: Report,
-) -> int:
-    network = build_trainable_network(config)
-    step = restore_training_state(network, run.checkpoints)
-    if step:
-        _logger.info("going on from step %d in %s", step, run.path)
-    if step < config.train_max_steps:
-        last_validation, last_report, reported = -math.inf, time.monotonic(), step
-        for mixture, targets in training_batches(step):
-            losses = _step_losses(network, config, mixture, targets)
-            step += 1
-            if not math.isfinite(losses["loss"]):
-                raise TrainingError(
-                    f"step {step}: the loss is {losses['loss']}; lower learning_rate or check the data "
-                    f"(the last good checkpoint is kept in {run.checkpoints})."
-                )
-            last = step >= config.train_max_steps
-            if last or step % config.save_summary_steps == 0:
-                now = time.monotonic()
-                rate = (step - reported) * config.batch_size / (now - last_report)
-                last_report, reported = now, step
-                report(step, {f"train_{name}": value for name, value in losses.items()} | {"examples_per_s": rate})
-            if last or step % config.save_checkpoints_steps == 0:
-                save_training_state(network, run.checkpoints, step=step)
-                if last or time.monotonic() - last_validation >= config.throttle_secs:
-                    report(step, validate(network, config, validation_batches()))
-                    last_validation = time.monotonic()
-            if last:
-                break
-    write_checkpoint(network, run.model, step=step)
-    return step
+class _Training:
+    """A training under way."""
+
+    def __init__(self, config: ModelConfig, run: RunFolder, work: TrainingWork) -> None:
+        self._config, self._run, self._work = config, run, work
+        set_up_devices(config)
+        self._parallel = parallel_devices(config)
+        self._network = build_trainable_network(config, self._parallel)
+        self._step = restore_training_state(self._network, run.checkpoints)
+        if self._step:
+            _logger.info("going on from step %d in %s", self._step, run.path)
+        elif config.init_from:
+            for line in take_over_weights(self._network, config, config.init_from):
+                _logger.info("%s", line)
+        self._selection, self._judged = restore_selection(run.checkpoints, self._step)
+        cut_records(run.metrics, step=self._step, validated=self._judged)
+        self._last_validation = -math.inf
+
+    def to_the_end(self) -> TrainingResult:
+        """All steps that are left."""
+        if self._step and not self._judged:
+            self._after_checkpoint()
+        if not self._is_over():
+            self._train()
+        return self._finish()
+
+    def _is_over(self) -> bool:
+        return self._step >= self._config.train_max_steps or self._selection.ends_training(self._config)
+
+    def _train(self) -> None:
+        config, summary = self._config, _Summary(self._step)
+        batches = iter(self._work.training_batches(self._step))
+        while True:
+            waited_from = time.perf_counter()
+            mixture, targets = next(batches)
+            summary.waited_s += time.perf_counter() - waited_from
+            losses, rate = self._train_step(mixture, targets)
+            at_end = self._step >= config.train_max_steps
+            if at_end or self._step % config.save_summary_steps == 0:
+                measured = {f"train_{name}": loss for name, loss in losses.items()}
+                self._record("train", measured | {"learning_rate": rate})
+                self._record("system", summary.speed(self._step, config.batch_size))
+                summary = _Summary(self._step)
+            if at_end or self._step % config.save_checkpoints_steps == 0:
+                with self._disk_full_named("checkpoint"):
+                    save_training_state(self._network, self._run.checkpoints, step=self._step)
+                self._after_checkpoint()
+                if self._is_over():
+                    return
+                summary = _Summary(self._step)
+
+    def _train_step(self, mixture: Any, targets: Any) -> tuple[dict[str, float], float]:
+        """One step; returns its losses and learning rate."""
+        rate = learning_rate(self._config, self._step, self._selection.rate_factor)
+        self._network.optimizer.learning_rate = rate
+        if self._parallel:
+            mixture, targets = self._parallel.split((mixture, targets))
+        losses = _named(self._config, self._network.train_on_batch(mixture, targets, return_dict=True))
+        self._step += 1
+        if not math.isfinite(losses["loss"]):
+            places = "; ".join(self._work.batch_places(self._step - 1))
+            raise TrainingError(
+                f"step {self._step}: the loss is {losses['loss']}{f' (batch: {places})' if places else ''}; "
+                "lower learning_rate, set clip_norm, or check these songs "
+                f"(the last good checkpoint is kept in {self._run.checkpoints})."
+            )
+        return losses, rate
+
+    def _after_checkpoint(self) -> None:
+        """Validate if it is time to, and keep what that decides."""
+        config, at_end = self._config, self._step >= self._config.train_max_steps
+        due = time.monotonic() - self._last_validation >= config.throttle_secs or config.deterministic
+        if at_end or due:
+            self._last_validation = time.monotonic()
+            with averaged_weights(self._network, config):
+                metrics = validate(self._network, config, self._work.validation_batches())
+                metrics |= self._work.score_songs(self._network, self._step)
+                before, self._selection = self._selection, self._selection.after(self._step, metrics, config)
+                if self._selection.best_step == self._step:
+                    self._write(self._run.best)
+            if metrics:
+                self._record("validation", metrics)
+            if self._selection.rate_factor != before.rate_factor:
+                _logger.info("step %d: no better for long; learning rate lowered", self._step)
+        with self._disk_full_named("state of the validations"):
+            save_selection(self._selection, self._run.checkpoints, step=self._step)
+
+    def _finish(self) -> TrainingResult:
+        """Write the last weights, and make the last or the best ones the model."""
+        with averaged_weights(self._network, self._config):
+            self._write(self._run.last)
+        by_choice = self._config.model_choice != "last" and self._selection.best_step is not None
+        chosen = self._run.best if by_choice else self._run.last
+        with self._disk_full_named("model"), atomic_folder(self._run.model) as temporary:
+            shutil.copytree(chosen, temporary, dirs_exist_ok=True)
+        model_step = self._selection.best_step if by_choice else self._step
+        assert model_step is not None
+        return TrainingResult(self._step, self._step < self._config.train_max_steps, model_step)
+
+    def _write(self, folder: Any) -> None:
+        with self._disk_full_named("model"):
+            write_checkpoint(self._network, folder, step=self._step)
+
+    def _record(self, kind: Kind, metrics: Mapping[str, float]) -> None:
+        record = Record(kind, self._step, time.time(), metrics)
+        with self._disk_full_named("losses"):
+            append_record(self._run.metrics, record)
+        self._work.report(record)
+
+    @contextmanager
+    def _disk_full_named(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            kept = kept_steps(self._run.checkpoints)
+            goes_on = f"the same command goes on from step {kept[-1]}" if kept else "then start again"
+            raise TrainingError(
+                f"{self._run.path}: the {what} of step {self._step} could not be written ({error.strerror or error}); "
+                f"make room: {goes_on}."
+            ) from error
 
 
-def _step_losses(network: Any, config: ModelConfig, mixture: Any, targets: Any) -> dict[str, float]:
-    network.reset_metrics()
-    return _named(config, network.train_on_batch(mixture, targets, return_dict=True))
+class _Summary:
+    """Speed since the last summary."""
+
+    def __init__(self, step: int) -> None:
+        self._step, self._started = step, time.perf_counter()
+        self.waited_s = 0.0
+
+    def speed(self, step: int, batch_size: int) -> dict[str, float]:
+        elapsed_s = time.perf_counter() - self._started
+        examples = (step - self._step) * batch_size
+        return {"examples_per_s": examples / elapsed_s, "data_wait_share": self.waited_s / elapsed_s}
 
 
 def validate(network: Any, config: ModelConfig, batches: Batches) -> dict[str, float]:
     """Losses over a validation set, each example counting the same; empty if the set is."""
-    network.reset_metrics()
-    logs: dict[str, Any] = {}
+    totals: defaultdict[str, float] = defaultdict(float)
+    num_examples = 0
     for mixture, targets in batches:
-        logs = network.test_on_batch(mixture, targets, return_dict=True)
-    return {f"validation_{name}": value for name, value in _named(config, logs).items()} if logs else {}
+        # Keras forgets the batches before at each call; so the mean over all is taken here.
+        losses = _named(config, network.test_on_batch(mixture, targets, return_dict=True))
+        for name, loss in losses.items():
+            totals[name] += loss * len(mixture)
+        num_examples += len(mixture)
+    return {f"validation_{name}": total / num_examples for name, total in totals.items()}
 
 
 def _named(config: ModelConfig, logs: Mapping[str, Any]) -> dict[str, float]:

@@ -1,0 +1,89 @@
+"""Devices under JAX: several that share a batch, and no GPU for TensorFlow beside it."""
+
+import logging
+import os
+from contextlib import AbstractContextManager
+from typing import Any, cast
+
+import jax
+import keras
+import numpy as np
+
+from sepcore.config import ModelConfig
+from sepcore.errors import TrainingError
+from sepcore.training.device_count import device_count
+
+_logger = logging.getLogger(__name__)
+
+
+def set_up(config: ModelConfig) -> None:
+    """See `devices.set_up_devices`."""
+    if config.gpu_memory_mb:
+        raise TrainingError(
+            f"gpu_memory_mb is {config.gpu_memory_mb}; JAX takes its share of a GPU's memory from "
+            "XLA_PYTHON_CLIENT_MEM_FRACTION. Set that, and leave gpu_memory_mb out."
+        )
+    _hide_gpus_from_tensorflow()
+    wanted, settings = config.num_devices or 1, cast(Any, jax.config)
+    # Before JAX is asked for GPUs: that starts it, and then it is too late.
+    if wanted > 1 and settings.jax_num_cpu_devices != wanted:
+        try:
+            settings.update("jax_num_cpu_devices", wanted)
+        except RuntimeError as error:
+            if _num_gpus() == 0:
+                raise TrainingError(
+                    f"num_devices is {wanted}; JAX has computed something in this process, after which its CPU cannot "
+                    "be split. Start the training in a process of its own."
+                ) from error
+    num_gpus = _num_gpus()
+    device_count(config, num_gpus)
+    if config.deterministic and num_gpus and _DETERMINISTIC not in os.environ.get("XLA_FLAGS", ""):
+        raise TrainingError(
+            f"deterministic is true; on a GPU, JAX is told so before it starts. Set XLA_FLAGS={_DETERMINISTIC}=true."
+        )
+
+
+_DETERMINISTIC = "--xla_gpu_deterministic_ops"
+
+
+def _num_gpus() -> int:
+    return jax.device_count() if jax.default_backend() == "gpu" else 0
+
+
+def _hide_gpus_from_tensorflow() -> None:
+    """TensorFlow only reads and writes checkpoints here; it would take the GPU's memory for it."""
+    import tensorflow as tf
+
+    try:
+        tf.config.set_visible_devices([], "GPU")
+    except RuntimeError as error:
+        _logger.info("TensorFlow has taken its devices before: %s", error)
+
+
+def parallel(config: ModelConfig) -> "DataParallelDevices | None":
+    """See `devices.parallel_devices`."""
+    count = device_count(config, _num_gpus())
+    return DataParallelDevices(keras.distribution.list_devices()[:count]) if count > 1 else None
+
+
+class DataParallelDevices:
+    """Devices with a copy of the weights each, which XLA lets compute one step together."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._distribution = keras.distribution.DataParallel(devices=names)
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """See `devices.Parallel`."""
+        scope: AbstractContextManager[Any] = self._distribution.scope()
+        return scope
+
+    def prepare(self, network: Any, config: ModelConfig) -> None:
+        """See `devices.Parallel`; XLA computes the whole batch's step, so there is nothing to mend."""
+
+    def split(self, batch: tuple[Any, Any]) -> tuple[Any, Any]:
+        """See `devices.Parallel`."""
+        mixture, targets = (self._shared_out(np.asarray(part)) for part in batch)
+        return mixture, targets
+
+    def _shared_out(self, values: Any) -> Any:
+        return jax.device_put(values, self._distribution.get_data_layout(values.shape).backend_layout)

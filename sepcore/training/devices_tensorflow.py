@@ -1,0 +1,132 @@
+"""Devices under TensorFlow: memory of the GPUs, and mirrored training."""
+
+import logging
+from contextlib import AbstractContextManager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sepcore.config import ModelConfig
+from sepcore.errors import TrainingError
+from sepcore.networks.instrument import InstrumentNetwork
+from sepcore.training.device_count import device_count
+
+_logger = logging.getLogger(__name__)
+
+
+def set_up(config: ModelConfig) -> None:
+    """See `devices.set_up_devices`."""
+    gpus = tf.config.list_physical_devices("GPU")
+    count = device_count(config, len(gpus))
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    try:
+        if config.gpu_memory_mb:
+            for gpu in gpus:
+                _set_logical(gpu, [tf.config.LogicalDeviceConfiguration(memory_limit=config.gpu_memory_mb)])
+        elif not gpus and count > 1:
+            (cpu,) = tf.config.list_physical_devices("CPU")
+            _set_logical(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    except RuntimeError as error:
+        key = "gpu_memory_mb" if config.gpu_memory_mb else "num_devices"
+        raise TrainingError(
+            f"{key} is {getattr(config, key)}; TensorFlow has computed something in this process, after which it "
+            "cannot be set. Start the training in a process of its own."
+        ) from error
+    if not config.gpu_memory_mb:
+        _let_memory_grow(gpus)
+
+
+def _set_logical(device: Any, wanted: list[Any]) -> None:
+    """Split a device into logical ones, unless it is so."""
+    if tf.config.get_logical_device_configuration(device) != wanted:
+        tf.config.set_logical_device_configuration(device, wanted)
+
+
+def _let_memory_grow(gpus: list[Any]) -> None:
+    for gpu in gpus:
+        try:
+            if not tf.config.experimental.get_memory_growth(gpu):
+                tf.config.experimental.set_memory_growth(gpu, True)
+        except (RuntimeError, ValueError) as error:
+            # Nobody asked for it: the training can do with memory that has been taken otherwise before.
+            _logger.info("%s: its memory stays as it was set before (%s)", gpu.name, error)
+
+
+def parallel(config: ModelConfig) -> "MirroredDevices | None":
+    """See `devices.parallel_devices`."""
+    num_gpus = len(tf.config.list_physical_devices("GPU"))
+    count = device_count(config, num_gpus)
+    if count == 1:
+        return None
+    if config.jit:
+        raise TrainingError(
+            f"jit is true and {count} devices share a batch; TensorFlow compiles a step for one device only. "
+            "Set jit to false, or num_devices to 1."
+        )
+    return MirroredDevices([f"{'GPU' if num_gpus else 'CPU'}:{index}" for index in range(count)])
+
+
+class MirroredDevices:
+    """Devices with a copy of the weights each, on which a step gives what it gives on one.
+
+    Under `tf.distribute.MirroredStrategy` every device computes the gradients of its part of the batch. Keras leaves
+    three things to each device alone that belong to the whole batch; `prepare` mends them.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self._strategy = tf.distribute.MirroredStrategy(names)
+        self._devices = self._strategy.extended.worker_devices
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """See `devices.Parallel`."""
+        scope: AbstractContextManager[Any] = self._strategy.scope()
+        return scope
+
+    def prepare(self, network: Any, config: ModelConfig) -> None:
+        """See `devices.Parallel`."""
+        for part in network.layers:
+            for _, layer in part.spleeter_layers() if isinstance(part, InstrumentNetwork) else ():
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    layer.synchronized = True
+        if config.clip_norm or config.precision == "mixed_float16":
+            self._share_gradients_first(network.optimizer)
+        # Keras builds metrics from the shapes of a batch, which a split one does not tell: let it see a whole one.
+        targets = np.zeros((len(self._devices), *network.output_shape[1:]), np.float32)
+        network.test_on_batch(targets[:, 0], targets)
+
+    def _share_gradients_first(self, optimizer: Any) -> None:
+        """Let the optimizer see the whole batch's gradients, divided by the devices, over which it adds them up.
+
+        Otherwise each device would clip by the norm of its own, and scale its loss by whether its own are finite,
+        whatever those of the others are.
+        """
+        apply = optimizer.apply
+        clipping = getattr(optimizer, "inner_optimizer", optimizer)
+        if clipping.global_clipnorm:
+            clipping.global_clipnorm /= len(self._devices)
+
+        def apply_shared(gradients: Any, variables: Any = None) -> None:
+            gradients = list(gradients)
+            known = [gradient for gradient in gradients if gradient is not None]
+            shared = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, known))
+            apply([None if gradient is None else next(shared) for gradient in gradients], variables)
+
+        optimizer.apply = apply_shared
+
+    def split(self, batch: tuple[Any, Any]) -> tuple[Any, Any]:
+        """See `devices.Parallel`."""
+        mixture, targets = (self._shared_out(np.asarray(part)) for part in batch)
+        return mixture, targets
+
+    def _shared_out(self, values: Any) -> Any:
+        parts = np.split(values, len(self._devices))
+
+        def part(context: Any) -> Any:
+            index = context.replica_id_in_sync_group
+            with tf.device(self._devices[index]):
+                return tf.convert_to_tensor(parts[index])
+
+        return self._strategy.experimental_distribute_values_from_function(part)

@@ -1,0 +1,59 @@
+"""What a training has measured, a line a record in the run folder: `metrics.jsonl`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from sepcore.atomic import write_text
+
+Kind = Literal["train", "validation", "system"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """Measures of one step.
+
+    Attributes:
+        kind: ``train``: losses and learning rate, which a deterministic training repeats to the bit; ``validation``;
+            ``system``: speed. There is one record of a kind and step.
+        step: Training steps done.
+        time: Unix time in seconds.
+        metrics: Values by name; some may not be finite.
+    """
+
+    kind: Kind
+    step: int
+    time: float
+    metrics: Mapping[str, float]
+
+
+def append_record(path: Path, record: Record) -> None:
+    """Add a record to the end of a log; its folder must exist."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(record)) + "\n")
+
+
+def read_records(path: Path) -> list[Record]:
+    """All records of a log in their order, none if there is no file; a last line that a kill cut short is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text("utf-8").split("\n")
+    return [Record(**json.loads(line)) for line in lines[:-1]]
+
+
+def cut_records(path: Path, *, step: int, validated: bool) -> None:
+    """Drop what was measured after the step that a training goes on from, and an unfinished validation at it.
+
+    Args:
+        path: The log; need not exist.
+        step: Of the checkpoint.
+        validated: Whether the validation after that checkpoint was finished.
+    """
+    kept = [
+        record
+        for record in read_records(path)
+        if record.step < step or (record.step == step and (validated or record.kind != "validation"))
+    ]
+    write_text(path, "".join(json.dumps(asdict(record)) + "\n" for record in kept))

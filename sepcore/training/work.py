@@ -1,0 +1,45 @@
+"""What a training is handed from outside, and how it ends."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sepcore.training.metrics_log import Record
+
+Batches = Iterable[tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class TrainingWork:
+    """What a training is handed from outside.
+
+    Attributes:
+        training_batches: Called with the first step to run; yields ``(mixture, targets)`` without end, float32
+            magnitudes ``(batch, T, F, channels)`` and ``(batch, stems, T, F, channels)``.
+        validation_batches: The validation set, once through.
+        report: Called with each record after it has been written to the run's `metrics_log`.
+        score_songs: Called at each validation with the network and the step; its metrics are joined to the losses,
+            ``validation_SDR`` being the one that a model can be chosen by.
+        batch_places: Songs and offsets of the batch of a step, to be named when its loss is not finite.
+    """
+
+    training_batches: Callable[[int], Batches]
+    validation_batches: Callable[[], Batches]
+    report: Callable[[Record], None] = lambda record: None
+    score_songs: Callable[[Any, int], Mapping[str, float]] = lambda network, step: {}
+    batch_places: Callable[[int], list[str]] = lambda step: []
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a training ended.
+
+    Attributes:
+        steps: Steps done.
+        ended_early: Whether ``patience`` ended it.
+        model_step: Step of the weights that became the model.
+    """
+
+    steps: int
+    ended_early: bool
+    model_step: int

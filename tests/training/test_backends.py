@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from sepcore.networks.registry import build_network
+from sepcore.networks.spleeter_checkpoint import read_checkpoint
+from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, small_config
+from tests.training.apart import train, train_apart, write_model
+
+pytest.importorskip("jax")
+
+NETWORKS = {"unet": SMALL_UNET, "softmax": SMALL_SOFTMAX, "blstm": SMALL_BLSTM}
+
+
+@pytest.mark.slow
+def test_every_network_trains_under_jax_as_under_tensorflow_from_the_same_weights(tmp_path):
+    keys = {}
+    for name, model in NETWORKS.items():
+        write_model(tmp_path / name, model=model)
+        keys[name] = {"model": model, "init_from": str(tmp_path / name)}
+    under_jax = train_apart([(tmp_path / f"{name}-jax", keys[name]) for name in keys], KERAS_BACKEND="jax")
+    for name, losses in zip(keys, under_jax, strict=True):
+        np.testing.assert_allclose(losses, train(tmp_path / f"{name}-tensorflow", **keys[name]), atol=1e-3)
+        network = build_network(small_config(model=NETWORKS[name]))
+        assert read_checkpoint(network, tmp_path / f"{name}-jax" / "model") == 6  # as TensorFlow reads it
+
+
+@pytest.mark.slow
+def test_two_devices_of_jax_train_as_one(tmp_path):
+    keys = {"clip_norm": 0.01, "batch_statistics": True, "ema": 0.5}
+    # Two first: the CPU is split before JAX starts.
+    trainings = [(tmp_path / str(count), {"num_devices": count, **keys}) for count in (2, 1)]
+    two, one = train_apart(trainings, KERAS_BACKEND="jax")
+    np.testing.assert_allclose(two, one, rtol=1e-5)

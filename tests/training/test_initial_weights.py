@@ -1,0 +1,139 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from sepcore.config_file import load_config
+from sepcore.config_network import NETWORK_PARAMS, StrictModel
+from sepcore.errors import ConfigError
+from sepcore.networks import registry
+from sepcore.networks.registry import build_network, register_network
+from sepcore.networks.spleeter_checkpoint import read_checkpoint
+from sepcore.provider.resolve import locate_model
+from sepcore.training.initial_weights import take_over_weights
+from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, small_config
+from tests.training.apart import write_model
+
+FOUR = ["drums", "vocals", "bass", "other"]
+
+
+def arrays(layer):
+    return [np.asarray(variable) for variable in layer.weights]
+
+
+def part(network, index):
+    """The weights of the instrument of that number."""
+    return arrays(network.layers[1 + index])
+
+
+def equal(ours, theirs):
+    return all(np.array_equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("model", [SMALL_UNET, SMALL_BLSTM], ids=["unet", "blstm"])
+def test_the_instruments_that_both_have_are_taken_over_and_the_rest_stays(model, tmp_path):
+    other = write_model(tmp_path, model=model)
+    config = small_config(model=model, instrument_list=FOUR, T=128, chunk_duration=4)
+    network = build_network(config)
+    before = [part(network, index) for index in range(4)]
+    lines = take_over_weights(network, config, str(tmp_path))
+    assert lines == [f"vocals: weights of {tmp_path}", "drums, bass, other: fresh weights"]
+    assert equal(part(network, 1), part(other, 0))
+    assert [equal(part(network, index), before[index]) for index in range(4)] == [True, False, True, True]
+
+
+def test_a_model_with_all_instruments_is_taken_over_whole(tmp_path):
+    other = write_model(tmp_path)
+    network = build_network(small_config())
+    assert take_over_weights(network, small_config(), str(tmp_path)) == [
+        f"vocals, accompaniment: weights of {tmp_path}"
+    ]
+    assert equal(arrays(network), arrays(other))
+
+
+def test_sigmoid_and_softmax_u_nets_may_be_exchanged(tmp_path):
+    other = write_model(tmp_path, model=SMALL_SOFTMAX)
+    config = small_config(model=SMALL_SOFTMAX | {"type": "unet.unet"})
+    network = build_network(config)
+    take_over_weights(network, config, str(tmp_path))
+    assert equal(part(network, 0), part(other, 0))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"model": SMALL_BLSTM}, r"model\.type is unet\.unet; this config's is blstm\.blstm"),
+        (
+            {"model": {"type": "unet.unet", "params": {"conv_n_filters": [2, 3, 4, 5, 6, 8]}}},
+            r"model\.params\.conv_n_filters is \[2, 3, 4, 5, 6, 7\]; this config's is \[2, 3, 4, 5, 6, 8\]",
+        ),
+        ({"F": 128}, r"F is 64; this config's is 128"),
+        ({"n_channels": 1}, r"n_channels is 2; this config's is 1.*Set n_channels to 2, or leave init_from out"),
+        ({"sample_rate": 16000}, r"sample_rate is 8000; this config's is 16000"),
+        ({"frame_step": 64}, r"frame_step is 128; this config's is 64"),
+        ({"instrument_list": ["drums", "bass"]}, r"a model of vocals, accompaniment; none of them is in .*drums, bass"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_model_whose_weights_mean_something_else_is_refused(keys, message, tmp_path):
+    write_model(tmp_path)
+    config = small_config(**keys)
+    network = build_network(config)
+    before = arrays(network)
+    with pytest.raises(ConfigError, match=message) as caught:
+        take_over_weights(network, config, str(tmp_path))
+    assert "\n" not in str(caught.value)
+    assert equal(arrays(network), before)
+
+
+class _NoParams(StrictModel):
+    """Nothing to set."""
+
+
+@pytest.fixture
+def own_network(monkeypatch):
+    """The config of a registered network whose stems share their layers."""
+    monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
+    monkeypatch.delitem(NETWORK_PARAMS, "mine.dense", raising=False)
+
+    def build(inputs, config):
+        masks = [keras.layers.Dense(2, name=f"{name}_mask")(inputs) for name in config.instruments]
+        return ops.stack(masks, axis=1) * inputs[:, None]
+
+    register_network("mine.dense", build, _NoParams)
+    yield {"type": "mine.dense", "params": {}}
+    NETWORK_PARAMS.pop("mine.dense")
+
+
+def test_a_registered_network_is_taken_over_whole(own_network, tmp_path):
+    other = write_model(tmp_path, model=own_network)
+    network = build_network(small_config(model=own_network))
+    take_over_weights(network, small_config(model=own_network), str(tmp_path))
+    assert equal(arrays(network), arrays(other))
+
+
+def test_a_registered_network_of_other_instruments_is_refused(own_network, tmp_path):
+    write_model(tmp_path, model=own_network)
+    config = small_config(model=own_network, instrument_list=FOUR)
+    with pytest.raises(ConfigError, match=r"mine\.dense is taken over as a whole\. Make them equal"):
+        take_over_weights(build_network(config), config, str(tmp_path))
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_four_stems_start_from_the_published_vocals(shared, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_HOST", str(shared / "models"))
+    monkeypatch.setenv("MODEL_PATH", str(tmp_path))
+    config = load_config("4stems")
+    network = build_network(config)
+    lines = take_over_weights(network, config, "2stems")
+    assert lines == [
+        "vocals: weights of 2stems",
+        "drums, bass, other: fresh weights",
+        "conv_activation is LeakyReLU in 2stems and ELU here: its weights are a start, not yet a model",
+        "deconv_activation is ReLU in 2stems and ELU here: its weights are a start, not yet a model",
+    ]
+    published = locate_model("2stems")
+    two = build_network(published.config)
+    read_checkpoint(two, published.folder)
+    assert equal(part(network, config.instruments.index("vocals")), part(two, 0))

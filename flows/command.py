@@ -44,8 +44,8 @@ def add_params_option(parser: argparse.ArgumentParser, default: str | None = Non
         metavar="MODEL",
         default=default,
         required=default is None,
-        help="a name (2stems, 4stems, 5stems, …-16kHz, musdb, quickstart), a JSON file, a release tarball, a run folder"
-        + (f" (default: {default})" if default else ""),
+        help="a name (2stems, 4stems, 5stems, …-16kHz, musdb, quickstart, synthmus-plus), a JSON file, a "
+        "release tarball, a run folder" + (f" (default: {default})" if default else ""),
     )
 
 

@@ -1,6 +1,6 @@
 """Progress of Prefect's tasks and of a training, and its scores, on the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 from prefect.futures import PrefectFuture
@@ -10,6 +10,7 @@ from rich.table import Table
 
 from flows.terminal import progress_bar
 from sepcore.evaluation.scores import ScoreSummary
+from sepcore.training.metrics_log import Record
 
 Result = TypeVar("Result")
 
@@ -33,12 +34,12 @@ class TrainingProgress:
         self._line = bar.add_task(f"train {name}", total=max_steps, note="")
         self._notes: dict[str, str] = {}
 
-    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
+    def __call__(self, record: Record) -> None:
         """Take what the trainer reports."""
-        for key in ("train_loss", "validation_loss"):
-            if key in metrics:
-                self._notes[key] = f"{key} {metrics[key]:.4g}"
-        self._bar.update(self._line, completed=step, note="  ".join(self._notes.values()))
+        for key in ("train_loss", "validation_loss", "validation_SDR"):
+            if key in record.metrics:
+                self._notes[key] = f"{key} {record.metrics[key]:.4g}"
+        self._bar.update(self._line, completed=record.step, note="  ".join(self._notes.values()))
 
 
 def print_scores(summary: ScoreSummary) -> None:

@@ -1,6 +1,7 @@
 """The whole way of a model: ingest (if asked) → cache → train → evaluate (where there is a test set) → publish."""
 
 import argparse
+import json
 from pathlib import Path
 
 from flows.command import (
@@ -14,12 +15,16 @@ from flows.command import (
     run_command,
     set_up_process,
 )
-from flows.inputs import check_ffmpeg, check_manifests, check_musdb_folder, check_trainable
+from flows.download import locate_with_bar
+from flows.inputs import check_ffmpeg, check_manifests, check_musdb_folder, check_trainable, parts_to_cache
 from flows.runners import RunnerName, add_runner_options, check_runner, check_scheduler, task_runner
 from flows.terminal import progress_bar, say
 from sepcore import load_config
+from sepcore.config import ModelConfig
+from sepcore.config_file import model_name, parse_config
 from sepcore.dataset.manifest import load_manifest
 from sepcore.output_folder import check_writable
+from sepcore.training.run_choice import check_unchanged, choose_run
 
 
 def _arguments() -> argparse.Namespace:
@@ -33,6 +38,16 @@ def _arguments() -> argparse.Namespace:
         help="train on MUSDB18 or a set in its layout instead of the config's CSVs",
     )
     parser.add_argument("--max-steps", type=int, metavar="N", help="instead of the config's train_max_steps")
+    parser.add_argument(
+        "--init-from",
+        metavar="MODEL",
+        help="start from the weights of this model (what -p takes), e.g. 2stems; instruments it has not start fresh",
+    )
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--fresh", action="store_true", help="start anew beside the run that there is, which is kept")
+    again.add_argument(
+        "--force", action="store_true", help="go on in the unfinished run, though the config has changed since"
+    )
     parser.add_argument(
         "--version", type=release_version, metavar="V", help="publish the model as this version, e.g. 1.0.0"
     )
@@ -52,7 +67,12 @@ def _arguments() -> argparse.Namespace:
 
 def _check(arguments: argparse.Namespace) -> None:
     check_ffmpeg()
-    config = load_config(arguments.params)
+    config = _config(arguments.params, arguments.max_steps, arguments.init_from)
+    check_unchanged(
+        arguments.work_dir, model_name(arguments.params), config, fresh=arguments.fresh, force=arguments.force
+    )
+    if config.init_from is not None:
+        locate_with_bar(config.init_from)
     if arguments.musdb_root is not None:
         check_trainable(config)
         check_musdb_folder(arguments.musdb_root, "train")
@@ -62,6 +82,13 @@ def _check(arguments: argparse.Namespace) -> None:
             load_manifest(Path(config.test_csv), config, data_dir=arguments.data)
     check_writable(arguments.work_dir, "--work-dir")
     check_scheduler(arguments.scheduler)
+
+
+def _config(params: str, max_steps: int | None, init_from: str | None) -> ModelConfig:
+    """The config with what the command line says otherwise."""
+    config, given = load_config(params), {"train_max_steps": max_steps, "init_from": init_from}
+    changed = {key: value for key, value in given.items() if value is not None}
+    return parse_config(json.dumps(json.loads(config.to_json()) | changed), params) if changed else config
 
 
 # Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
@@ -75,12 +102,12 @@ from flows.evaluate import evaluate  # noqa: E402
 from flows.ingest import ingest  # noqa: E402
 from flows.progress import TrainingProgress, print_scores  # noqa: E402
 from flows.publish import publish  # noqa: E402
-from sepcore.config_file import model_name  # noqa: E402
 from sepcore.dataset.cache.index import read_index  # noqa: E402
 from sepcore.errors import DatasetError, GateRefused  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
 from sepcore.training.run_folder import RunFolder  # noqa: E402
-from tasks.training import train_model  # noqa: E402
+from tasks.mlflow_store import check_store  # noqa: E402
+from tasks.training import TrainingSet, train_model  # noqa: E402
 
 
 @flow(name="train")
@@ -89,6 +116,9 @@ def train(
     data_dir: Path | None = None,
     musdb_root: Path | None = None,
     max_steps: int | None = None,
+    init_from: str | None = None,
+    fresh: bool = False,
+    force: bool = False,
     version: str | None = None,
     work_dir: Path = Path("runs"),
     releases: Path = Path("releases"),
@@ -103,6 +133,9 @@ def train(
         data_dir: Folder of the config's manifests' relative paths.
         musdb_root: A MUSDB set to train on instead of the config's manifests.
         max_steps: Instead of the config's ``train_max_steps``.
+        init_from: Instead of the config's ``init_from``.
+        fresh: Start anew beside the run that there is.
+        force: Go on in an unfinished run of another config.
         version: Publish under this version.
         work_dir: Folder of the runs.
         releases: Folder of the releases.
@@ -113,9 +146,9 @@ def train(
     Returns:
         The run folder.
     """
-    config, name = load_config(params), model_name(params)
-    if max_steps is not None:
-        config = config.model_copy(update={"train_max_steps": max_steps})
+    config, name = _config(params, max_steps, init_from), model_name(params)
+    check_unchanged(work_dir, name, config, fresh=fresh, force=force)
+    check_store()
     train_csv = validation_csv = None
     test_csv = Path(config.test_csv) if config.test_csv else None
     if musdb_root is not None:
@@ -129,13 +162,14 @@ def train(
         check_test_songs.with_options(**on_runner)(params, test_csv, data_dir, work_dir)
 
     shards = cache.with_options(**on_runner)(params, train_csv, validation_csv, data_dir)
-    dataset = read_index(shards["training"], config).fingerprint()
-    run = RunFolder.of(work_dir, name, config, dataset)
-    finished = run.finished()
-    if finished is None or finished["steps"] < config.train_max_steps:
+    parts = parts_to_cache(config, train_csv=train_csv, validation_csv=validation_csv)
+    data = TrainingSet(*(part.csv for part in parts), shards["training"], shards["validation"], data_dir)
+    dataset = read_index(data.training_shards, config).fingerprint()
+    run = choose_run(work_dir, name, config, dataset, fresh=fresh, force=force)
+    if not run.is_done(config):
         with progress_bar() as bar:
             report = TrainingProgress(bar, name, config.train_max_steps)
-            where = train_model(name, config, run, shards["training"], shards["validation"], report)
+            where = train_model(name, config, run, data, report)
         say([where])
 
     if test_csv is not None and test_songs:
@@ -161,6 +195,9 @@ def _main(arguments: argparse.Namespace) -> None:
             data_dir=arguments.data,
             musdb_root=arguments.musdb_root,
             max_steps=arguments.max_steps,
+            init_from=arguments.init_from,
+            fresh=arguments.fresh,
+            force=arguments.force,
             version=arguments.version,
             work_dir=arguments.work_dir,
             releases=arguments.releases,

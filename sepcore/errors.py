@@ -57,6 +57,10 @@ class TrainingError(StemworksError):
     """Training cannot start or go on."""
 
 
+class TrackingError(StemworksError):
+    """MLflow's store cannot be reached or used; the text says where it is looked for."""
+
+
 class SongsFailed(StemworksError):
     """Some songs of many could not be worked on; the others are done and kept."""
 

@@ -1,115 +1,202 @@
-"""MLflow: where its store is, which run belongs to a run folder, and metrics written in batches."""
+"""The MLflow run of a run folder: made once, gone on with when the training goes on."""
 
-import os
+import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import mlflow
+from mlflow.entities import LifecycleStage, Metric, Param, Run, RunStatus
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
+from sepcore.errors import TrackingError
 from sepcore.training.run_folder import RunFolder
+from tasks.dataset_input import dataset_input
+from tasks.metrics_spool import MetricsSpool
+from tasks.mlflow_store import check_store, experiment_id, page_address, store_client, tracking_uri, unusable
+from tasks.registered_model import register_model
+from tasks.run_facts import PROJECT, flow_run_tags, git_tags, hardware
+from tasks.store_guard import StoreGuard
+from tasks.system_metrics import SystemMetrics
 
-# Before MLflow is imported: it would look up its makers' host, and warn three times where there is no git.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-
-import mlflow
-from mlflow.entities import Metric, Param, RunStatus
-
-_STORE = "mlflow.db"
-_ARTIFACTS = "mlruns"
+_logger = logging.getLogger(__name__)
 _RUN_ID_FILE = "mlflow_run_id"
-# One call writes this many metrics: a call costs about 15 ms, a metric in it 0.2 ms.
-_BATCH = 200
+_CURSOR_FILE = "mlflow_sent.json"
+# MLflow's limit of a call.
+_PARAMS = 100
 
-
-def tracking_uri() -> str:
-    """``MLFLOW_TRACKING_URI``, else the store in the working directory, which a plain ``mlflow ui`` there shows."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(_STORE).absolute()}"
-
-
-def _client() -> mlflow.MlflowClient:
-    return mlflow.MlflowClient(tracking_uri())
-
-
-def _experiment(client: mlflow.MlflowClient, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    # Beside the store, wherever that is; a tracking server has a place of its own.
-    local = tracking_uri().startswith("sqlite:///")
-    artifacts = Path(tracking_uri().removeprefix("sqlite:///")).parent / _ARTIFACTS if local else None
-    return str(client.create_experiment(name, artifact_location=artifacts.as_uri() if artifacts else None))
+Result = TypeVar("Result")
 
 
 class TrackedRun:
-    """The MLflow run of a run folder: made once, gone on with when the training goes on."""
+    """The MLflow run of a run folder.
 
-    def __init__(self, run: RunFolder, name: str) -> None:
-        self._client = _client()
-        self._metrics: list[Metric] = []
-        marker = run.path / _RUN_ID_FILE
-        if marker.is_file() and self._exists(marker.read_text("utf-8")):
-            self.run_id = marker.read_text("utf-8")
-            self._client.update_run(self.run_id, status=RunStatus.to_string(RunStatus.RUNNING))
-        else:
-            created = self._client.create_run(_experiment(self._client, name), run_name=run.path.name)
-            self.run_id = str(created.info.run_id)
-            write_text(marker, self.run_id)
+    What is written to it never raises: a store that goes away is told once. Records of the run's `metrics.jsonl` are
+    sent by themselves, those of a ``training`` while it runs.
 
-    def _exists(self, run_id: str) -> bool:
+    Args:
+        run: The run folder; it keeps the id of its MLflow run.
+        name: Of the model: the experiment's.
+        training: Whether a training begins or goes on; otherwise something is added to its run.
+
+    Raises:
+        TrackingError: ``training`` begins and the store does not answer, or there can be no run in it. What is added
+            later is worth less than the work before it: it gets a warning.
+    """
+
+    def __init__(self, run: RunFolder, name: str, *, training: bool = False) -> None:
+        self.run = run
+        self._guard = StoreGuard(f"measures are kept in {run.metrics} and sent when it is back, or by the next command")
+        self.run_id = self._marker.read_text("utf-8") if self._marker.is_file() else ""
+        self._experiment_id = ""
+        self._status_is_ours = training
         try:
-            self._client.get_run(run_id)
-        except mlflow.exceptions.MlflowException:
-            return False
-        return True
+            self._attach(name, training)
+        except TrackingError as error:
+            if training:
+                raise
+            self._guard.failed("a run", error.__cause__ if isinstance(error.__cause__, Exception) else error)
+        self._system = SystemMetrics(self.run_id) if training else None
+        self._spool = MetricsSpool(
+            store_client,
+            self.run_id,
+            log=run.metrics,
+            cursor=run.path / _CURSOR_FILE,
+            guard=self._guard,
+            # MLflow's monitor of the machine gives up when the store fails once.
+            after_send=self._system.start if self._system is not None else lambda: None,
+        )
+        if self._system is not None:
+            self._system.start()
+            self._spool.start()
+
+    @property
+    def _client(self) -> mlflow.MlflowClient:
+        return store_client()  # MLflow keeps the connection
+
+    @property
+    def _marker(self) -> Path:
+        return self.run.path / _RUN_ID_FILE
+
+    def _attach(self, name: str, training: bool) -> None:
+        check_store()
+        try:
+            stored = self._stored()
+            if stored is None:
+                self._status_is_ours = True
+                stored = self._client.create_run(experiment_id(self._client, name), run_name=self.run.path.name)
+                write_text(self._marker, str(stored.info.run_id))
+            elif training:
+                self._client.update_run(stored.info.run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+        except mlflow.exceptions.MlflowException as error:
+            raise unusable(error) from error
+        self.run_id = str(stored.info.run_id)
+        self._experiment_id = str(stored.info.experiment_id)
+
+    def _stored(self) -> Run | None:
+        """The run that the folder names, unless this store does not have it or it was deleted there."""
+        if not self.run_id:
+            return None
+        try:
+            stored = self._client.get_run(self.run_id)
+        except mlflow.exceptions.MlflowException as error:
+            if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                return None
+            raise
+        return stored if stored.info.lifecycle_stage == LifecycleStage.ACTIVE else None
+
+    def _attempt(self, what: str, call: Callable[[], Result]) -> Result | None:
+        if not self.run_id:  # the store was gone when the run should have been made
+            self._guard.missed.append(what)
+            return None
+        return self._guard.attempt(what, call)
 
     def log_config(self, config: ModelConfig, **tags: str) -> None:
         """Every key of the config as a parameter, and facts about the run as tags."""
-        known = self._client.get_run(self.run_id).data.params
         params = {key: str(value)[:500] for key, value in _flat(config.model_dump(mode="json", by_alias=True)).items()}
-        new = [Param(key, value) for key, value in params.items() if key not in known]
-        self._client.log_batch(self.run_id, params=new)
+
+        def write() -> None:
+            known = self._client.get_run(self.run_id).data.params
+            new = [Param(key, value) for key, value in params.items() if key not in known]
+            for first in range(0, len(new), _PARAMS):
+                self._client.log_batch(self.run_id, params=new[first : first + _PARAMS])
+
+        self._attempt("parameters", write)
         for key, value in tags.items():
-            self._client.set_tag(self.run_id, key, value)
+            self.tag(key, value)
+
+    def log_surroundings(self) -> None:
+        """What the training runs on and from: machine, commit, Prefect's flow run, config and locked requirements."""
+        for key, value in ({"hardware": hardware()} | git_tags() | flow_run_tags()).items():
+            self.tag(key, value)
+        for file in (self.run.path / "config.json", PROJECT / "requirements.lock"):
+            if file.is_file():
+                self.log_file(file)
+
+    def log_dataset(self, csv: Path, *, digest: str, context: str) -> None:
+        """A manifest as an input of the run: ``digest`` is the fingerprint, ``context`` ``training`` or the like."""
+
+        def write() -> None:
+            self._client.log_inputs(self.run_id, datasets=[dataset_input(csv, digest=digest, context=context)])
+
+        self._attempt(f"dataset {csv.name}", write)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Keep metrics for the next batch; `flush` writes what is kept."""
+        """Measures that stand in no `metrics.jsonl`, written at once."""
         now = int(time.time() * 1000)
-        self._metrics += [Metric(name, value, now, step) for name, value in metrics.items()]
-        if len(self._metrics) >= _BATCH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write the metrics that are kept."""
-        batch, self._metrics = self._metrics, []
-        if batch:
-            self._client.log_batch(self.run_id, metrics=batch)
+        batch = [Metric(name, value, now, step) for name, value in metrics.items()]
+        self._attempt("metrics", lambda: self._client.log_batch(self.run_id, metrics=batch))
 
     def log_folder(self, folder: Path, name: str) -> None:
         """Copy a folder to the run's artifacts."""
-        self._client.log_artifacts(self.run_id, str(folder), name)
+        self._attempt(name, lambda: self._client.log_artifacts(self.run_id, str(folder), name))
 
-    def log_file(self, file: Path) -> None:
+    def log_file(self, file: Path, folder: str | None = None) -> None:
         """Copy a file to the run's artifacts."""
-        self._client.log_artifact(self.run_id, str(file))
+        self._attempt(file.name, lambda: self._client.log_artifact(self.run_id, str(file), folder))
 
     def tag(self, key: str, value: str) -> None:
         """Set a tag of the run."""
-        self._client.set_tag(self.run_id, key, value)
+        self._attempt(f"tag {key}", lambda: self._client.set_tag(self.run_id, key, value))
+
+    def register(self, name: str, config: ModelConfig, step: int) -> str | None:
+        """The run's model into the registry as the candidate; its version, or None if the store is gone.
+
+        Args:
+            name: Of the registered model.
+            config: Of the model.
+            step: Training step of the weights.
+        """
+        return self._attempt(
+            "registered model", lambda: register_model(self.run, name, config, run_id=self.run_id, step=step)
+        )
+
+    def url(self) -> str:
+        """Address of the run's page."""
+        return page_address(self._experiment_id, self.run_id)
 
     def end(self, status: str) -> None:
-        """Write what is kept and end the run: ``FINISHED``, ``FAILED`` or ``KILLED``."""
-        self.flush()
-        self._client.set_terminated(self.run_id, status)
+        """Send what is kept and end the run: ``FINISHED``, ``FAILED`` or ``KILLED``; says what could not be sent."""
+        num_unsent = self._spool.close() if self.run_id else 0
+        if self._system is not None:
+            self._system.stop()
+        if self._status_is_ours or self.run.finished() is not None:
+            self._attempt(f"status {status}", lambda: self._client.set_terminated(self.run_id, status))
+        missed = list(dict.fromkeys(self._guard.missed))
+        if num_unsent:
+            missed.insert(0, f"{num_unsent} records of {self.run.metrics} (the next command on this run sends them)")
+        if missed:
+            _logger.warning("not sent to MLflow's store at %s: %s", tracking_uri(), ", ".join(missed))
 
 
 @contextmanager
-def tracked(run: RunFolder, name: str) -> Iterator[TrackedRun]:
-    """The MLflow run of a run folder while a stage works on it; it ends as the stage ends."""
-    tracking = TrackedRun(run, name)
+def tracked(run: RunFolder, name: str, *, training: bool = False) -> Iterator[TrackedRun]:
+    """The MLflow run of a run folder while a stage works on it; it ends as the stage ends. See `TrackedRun`."""
+    tracking = TrackedRun(run, name, training=training)
     try:
         yield tracking
     except KeyboardInterrupt:
@@ -121,12 +208,19 @@ def tracked(run: RunFolder, name: str) -> Iterator[TrackedRun]:
     tracking.end("FINISHED")
 
 
+def run_url(tracking: TrackedRun) -> str:
+    """Address of a run's page: on the tracking server, or where ``make ui`` shows a local store."""
+    return tracking.url()
+
+
 def run_folder_of(run_id: str) -> Path | None:
-    """The folder of an MLflow run that this project made, or None."""
+    """The folder of an MLflow run that this project made, or None; TrackingError if the store does not answer."""
     try:
-        folder = _client().get_run(run_id).data.tags.get("run_folder")
-    except mlflow.exceptions.MlflowException:
-        return None
+        folder = store_client().get_run(run_id).data.tags.get("run_folder")
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            return None
+        raise unusable(error) from error
     return Path(folder) if folder else None
 
 

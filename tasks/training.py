@@ -1,56 +1,101 @@
-"""The training task: the loop on the shards, with its losses in MLflow."""
+"""The training task: the loop on the shards, with its measures in MLflow and its progress in Prefect."""
 
-import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from sepcore.config import ModelConfig
+from sepcore.dataset.batch_places import batch_places
 from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
-from sepcore.dataset.cache.index import read_index
+from sepcore.dataset.cache.index import ChunkIndex, read_index
+from sepcore.dataset.manifest import load_manifest
+from sepcore.evaluation.validation_songs import ValidationSongs
+from sepcore.training.metrics_log import Record
 from sepcore.training.model_dir import put_into_model_dir
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.trainer import fit
-from tasks.tracking import tracked
+from sepcore.training.work import TrainingWork
+from tasks.examples import ValidationExamples
+from tasks.progress import TrainingArtifact
+from tasks.tracking import TrackedRun, run_url, tracked
 
-Report = Callable[[int, Mapping[str, float]], None]
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a training reads: the songs' manifests, and the folders of their shards."""
+
+    training_csv: Path
+    validation_csv: Path
+    training_shards: Path
+    validation_shards: Path
+    data_dir: Path | None = None
 
 
 @task(task_run_name="train-{name}", cache_policy=NO_CACHE)
 def train_model(
-    name: str, config: ModelConfig, run: RunFolder, training_shards: Path, validation_shards: Path, report: Report
+    name: str, config: ModelConfig, run: RunFolder, data: TrainingSet, report: Callable[[Record], None]
 ) -> str:
     """Run `sepcore.training.trainer.fit` on two folders of shards as one MLflow run; returns where the model went."""
-    training, validation = read_index(training_shards, config), read_index(validation_shards, config)
-    run.reopen()
-    run.start(config)
-    with tracked(run, name) as tracking:
-        tracking.log_config(
-            config,
-            run_folder=str(run.path.absolute()),
-            dataset=training.fingerprint(),
-            dataset_songs=str(training.num_songs),
-            hardware=f"{platform.machine()} {platform.processor()}".strip(),
-        )
-        tracking.log_file(run.path / "config.json")
+    training, validation = read_index(data.training_shards, config), read_index(data.validation_shards, config)
+    with run.locked():  # before anything of the run is touched: another process may train there
+        run.reopen()
+        run.start(config, dataset=training.fingerprint())
+        with (
+            tracked(run, name, training=True) as tracking,
+            TrainingArtifact(name, config.train_max_steps, page=run_url(tracking)) as progress,
+        ):
+            _log_what_is_trained(tracking, config, data, training, validation)
 
-        def log(step: int, metrics: Mapping[str, float]) -> None:
-            tracking.log_metrics(metrics, step)
-            report(step, metrics)
+            def show(record: Record) -> None:
+                report(record)
+                progress(record.step, record.metrics)
 
-        steps = fit(
-            config,
-            run,
-            training_batches=lambda first: with_chunk_named(
-                training_batches(training, config, first_step=first), training
-            ),
-            validation_batches=lambda: with_chunk_named(validation_batches(validation, config), validation),
-            report=log,
-        )
-        _, where = put_into_model_dir(run, config)
-        get_run_logger().info("%s: %d steps; %s", name, steps, where)
-        tracking.log_folder(run.model, "model")
-        run.finish(name=name, steps=steps, dataset=training.fingerprint(), mlflow_run_id=tracking.run_id)
+            work = TrainingWork(
+                training_batches=lambda first: with_chunk_named(
+                    training_batches(training, config, first_step=first), training
+                ),
+                validation_batches=lambda: with_chunk_named(validation_batches(validation, config), validation),
+                report=show,
+                score_songs=ValidationExamples(_validation_songs(config, data, validation), config, tracking),
+                batch_places=lambda step: batch_places(training, config, step),
+            )
+            result = fit(config, run, work)
+            _, where = put_into_model_dir(run, config)
+            get_run_logger().info("%s: %d steps; %s", name, result.steps, where)
+            tracking.log_folder(run.model, "model")
+            tracking.tag("model_step", str(result.model_step))
+            tracking.register(name, config, result.model_step)
+            run.finish(
+                name=name,
+                steps=result.steps,
+                dataset=training.fingerprint(),
+                mlflow_run_id=tracking.run_id,
+                ended_early=result.ended_early,
+            )
     return where
+
+
+def _log_what_is_trained(
+    tracking: TrackedRun, config: ModelConfig, data: TrainingSet, training: ChunkIndex, validation: ChunkIndex
+) -> None:
+    tracking.log_config(
+        config,
+        run_folder=str(tracking.run.path.absolute()),
+        dataset=training.fingerprint(),
+        dataset_songs=str(training.num_songs),
+        train_csv=str(data.training_csv.absolute()),
+        validation_csv=str(data.validation_csv.absolute()),
+    )
+    tracking.log_surroundings()
+    tracking.log_dataset(data.training_csv, digest=training.fingerprint(), context="training")
+    tracking.log_dataset(data.validation_csv, digest=validation.fingerprint(), context="validation")
+
+
+def _validation_songs(config: ModelConfig, data: TrainingSet, validation: ChunkIndex) -> ValidationSongs:
+    """Songs to score whole, among those that are good enough to be cached."""
+    cached = {record.song for record in validation.records()}
+    rows = load_manifest(data.validation_csv, config, data_dir=data.data_dir)
+    return ValidationSongs((row for row in rows if row.name in cached), config)

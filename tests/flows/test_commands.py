@@ -20,7 +20,10 @@ COMMANDS = {
     "cache": ["-p", "-d", "--runner", "--scheduler", "--workers", "--dry-run", "--verify", "--prune", "--keep-for"],
     "check": ["CSV", "-p", "-d", "--report", "--workers", "--template"],
     "inspect": ["-p", "-d", "--part", "--song", "--chunk", "--row", "-o"],
-    "train": ["-p", "-d", "--musdb-root", "--max-steps", "--version", "--releases", "--work-dir"],
+    "train": [
+        *("-p", "-d", "--musdb-root", "--max-steps", "--init-from", "--fresh", "--force", "--version", "--releases"),
+        "--work-dir",
+    ],
     "evaluate": ["-p", "--mus_dir", "--csv", "-o", "--mwf", "-d"],
     "publish": ["RUN", "--version", "--name", "--releases", "--force", "--work-dir"],
     "separate_batch": [
@@ -64,6 +67,7 @@ def here(tmp_path):
         "config": CONFIG,
         "typo": {"frame_stpe": 1024, **CONFIG},
         "wrong_columns": {**CONFIG, "train_csv": "wrong_columns.csv"},
+        "changed": {**CONFIG, "learning_rate": 0.5},
         "no_csv": {**CONFIG, "train_csv": "missing.csv"},
         "no_test_csv": {**CONFIG, "test_csv": "missing_test.csv"},
         "short_chunks": {key: value for key, value in CONFIG.items() if key != "chunk_duration"} | {"T": 64_000},
@@ -82,6 +86,10 @@ def here(tmp_path):
     run = tmp_path / "runs" / "config-123456"
     run.mkdir(parents=True)
     (run / "config.json").write_text(json.dumps(CONFIG))
+    unfinished = tmp_path / "runs" / "changed-0123456789ab"
+    (unfinished / "checkpoints").mkdir(parents=True)
+    (unfinished / "checkpoints" / "step-3.npz").touch()
+    (unfinished / "config.json").write_text(json.dumps(CONFIG))
     return tmp_path
 
 
@@ -135,6 +143,9 @@ MISTAKES = {
     "train -p short_chunks.json": r"chunk_duration is 20 s; T = 64000 frames need .*Raise chunk_duration or lower T",
     "train -p config.json --work-dir file/runs": r"file/runs: cannot be written to .* with --work-dir",
     "train -p config.json --max-steps 0": r"--max-steps is 0; give at least 1",
+    "train -p config.json --init-from 6stems": r"6stems: no such model or file; .*give one of .*2stems",
+    "train -p config.json --fresh --force": r"argument --force: not allowed with argument --fresh",
+    "train -p changed.json": r"at step 3 and was trained with learning_rate as by default \(now 0\.5\); put that back",
     "train -p config.json --version 1.0": r"'1\.0' is not a semantic version such as 1\.2\.0",
     "train -p config.json --musdb-root text": r"text: has no songs in a folder train; give the folder of MUSDB18",
     "train -p config.json --musdb-root musdb -d .": r"-d is for the config's CSVs; leave it out with --musdb-root",

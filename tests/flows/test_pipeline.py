@@ -23,6 +23,7 @@ from sepcore.evaluation.scores import ScoreSummary
 from sepcore.provider.resolve import locate_model
 from sepcore.training.checkpoints import kept_steps
 from sepcore.training.run_folder import RunFolder
+from sepcore.training.work import TrainingResult
 from tests.models import SMALL_UNET
 
 pytestmark = pytest.mark.slow
@@ -200,9 +201,9 @@ def test_going_on_to_more_steps_reopens_the_run_and_drops_the_scores_of_fewer(tr
     run_id = trained.mlflow_run().info.run_id
     seen = {}
 
-    def fit(config, run, **_):
+    def fit(config, run, work):
         seen.update(max_steps=config.train_max_steps, finished=run.finished(), scored=run.scores.exists())
-        return config.train_max_steps
+        return TrainingResult(config.train_max_steps, ended_early=False, model_step=config.train_max_steps)
 
     monkeypatch.setattr("tasks.training.fit", fit)
     assert trained.train(max_steps=5) == trained.run.path

@@ -1,0 +1,132 @@
+"""MLflow's store: where it is, whether it answers, and how long a call to it may take."""
+
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TypeVar
+
+from sepcore.errors import TrackingError
+
+# Before MLflow is imported: it would look up its makers' host, and warn three times where there is no git.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+# MLflow itself waits up to 120 s for an answer and asks eight times. What is not sent here is kept and sent later, so
+# nothing is gained by waiting. Files are given their time.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT", "120")
+# It prints the address of each run that ends on a server, and bars for files that it copies.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+import mlflow
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+
+# Each retry is a warning to it; that a store is gone is told once, by tasks.store_guard.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+_EXISTS = ErrorCode.Name(RESOURCE_ALREADY_EXISTS)
+_STORE = "mlflow.db"
+_ARTIFACTS = "mlruns"
+_SQLITE = "sqlite:///"
+_ANSWER_S = 10.0
+# Making or migrating the tables of a new file takes up to 10 s on a quiet machine.
+_SQLITE_ANSWER_S = 120.0
+# Where `make ui` shows the store of the working directory.
+_LOCAL_UI = "http://127.0.0.1:5000"
+
+_SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([\w ]+)")
+
+Result = TypeVar("Result")
+
+
+def tracking_uri() -> str:
+    """``MLFLOW_TRACKING_URI``, else the store in the working directory, which a plain ``mlflow ui`` there shows."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{Path(_STORE).absolute()}"
+
+
+def store_client() -> mlflow.MlflowClient:
+    """A client of the store at `tracking_uri`; the first one of an SQLite file opens it, a server is not asked yet."""
+    return mlflow.MlflowClient(tracking_uri())
+
+
+def check_store() -> None:
+    """Refuse a store that does not answer, within ten seconds; a new SQLite file is made.
+
+    Raises:
+        TrackingError: one line that names the store and says how to start it or do without.
+    """
+    limit_s = _SQLITE_ANSWER_S if tracking_uri().startswith(_SQLITE) else _ANSWER_S
+    try:
+        ping(limit_s)
+    except Exception as error:  # MLflow lets through what its database or HTTP library raises
+        raise unusable(error) from error
+
+
+def ping(limit_s: float = _ANSWER_S) -> None:
+    """Ask the store anything; raises what MLflow raises, or TimeoutError after ``limit_s`` seconds."""
+    within(limit_s, lambda: store_client().search_experiments(max_results=1))
+
+
+def unusable(error: Exception) -> TrackingError:
+    """The line for the user about a store that failed."""
+    uri = tracking_uri()
+    if uri.startswith(("http://", "https://")):
+        cure = "start that server, or unset MLFLOW_TRACKING_URI to track in mlflow.db in the working directory."
+    elif os.environ.get("MLFLOW_TRACKING_URI"):
+        cure = "mend MLFLOW_TRACKING_URI, or unset it to track in mlflow.db in the working directory."
+    else:
+        cure = "move that file away, or set MLFLOW_TRACKING_URI to another store."
+    return TrackingError(f"MLflow's store at {uri} cannot be used ({reason(error)}); {cure}")
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in a few words: MLflow's texts run over many lines."""
+    text = str(error)
+    if (refused := _SYSTEM_ERROR.search(text)) is not None:
+        return refused[1]
+    if isinstance(error, TimeoutError) or "timed out" in text:
+        return "no answer"
+    return (text.splitlines() or [""])[0][:200] or type(error).__name__
+
+
+def within(limit_s: float, call: Callable[[], Result]) -> Result:
+    """Do something that may hang in a thread that the process does not wait for; TimeoutError after ``limit_s``."""
+    answer: Future[Result] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:  # handed to the caller
+            answer.set_exception(error)
+
+    threading.Thread(target=work, name="mlflow-call", daemon=True).start()
+    return answer.result(limit_s)
+
+
+def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
+    """The experiment of a model's runs, made if there is none."""
+    if (found := client.get_experiment_by_name(name)) is not None:
+        return str(found.experiment_id)
+    uri = tracking_uri()
+    # Beside the store, wherever that is; a tracking server has a place of its own.
+    artifacts = Path(uri.removeprefix(_SQLITE)).parent / _ARTIFACTS if uri.startswith(_SQLITE) else None
+    try:
+        return str(client.create_experiment(name, artifact_location=artifacts.as_uri() if artifacts else None))
+    except mlflow.exceptions.MlflowException as error:
+        # Another training of the same model has just started.
+        made = client.get_experiment_by_name(name) if error.error_code == _EXISTS else None
+        if made is not None:
+            return str(made.experiment_id)
+        raise
+
+
+def page_address(experiment: str, run_id: str) -> str:
+    """Where a browser shows a run: on the tracking server, or where ``make ui`` serves a local store."""
+    uri = tracking_uri()
+    host = uri.rstrip("/") if uri.startswith(("http://", "https://")) else _LOCAL_UI
+    return f"{host}/#/experiments/{experiment}/runs/{run_id}"

@@ -1,0 +1,61 @@
+"""Facts about where a training runs, as tags: the project's commit, the machine, the Prefect flow run."""
+
+import platform
+import subprocess
+from pathlib import Path
+
+import psutil
+from prefect.runtime import flow_run
+from prefect.utilities.urls import url_for
+
+from sepcore.cores import num_cores
+
+PROJECT = Path(__file__).resolve().parents[1]
+"""The checkout, if the project runs from one; else the folder that it is installed in."""
+
+
+def git_tags(project: Path = PROJECT) -> dict[str, str]:
+    """The commit of a checkout (the tag that MLflow shows), and whether tracked files differ; {} without git."""
+    if not (project / ".git").exists():
+        return {}
+    commit, changes = _git(project, "rev-parse", "HEAD"), _git(project, "status", "--porcelain", "--untracked-files=no")
+    if not commit or changes is None:
+        return {}
+    return {"mlflow.source.git.commit": commit, "git_dirty": str(bool(changes)).lower()}
+
+
+def _git(project: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(project), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def hardware() -> str:
+    """The machine in words: processor, cores that may be used, memory, and the GPUs that TensorFlow sees."""
+    import tensorflow as tf
+
+    memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
+    gpus = [
+        str(tf.config.experimental.get_device_details(device).get("device_name", device.name))
+        for device in tf.config.list_physical_devices("GPU")
+    ]
+    return ", ".join([_processor(), f"{num_cores()} cores", memory, *gpus])
+
+
+def _processor() -> str:
+    names = Path("/proc/cpuinfo")  # Linux says nothing better than x86_64 through `platform`
+    lines = names.read_text("utf-8", "replace").splitlines() if names.is_file() else []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine()
+
+
+def flow_run_tags() -> dict[str, str]:
+    """The Prefect flow run that this is called in, and its page if Prefect's UI is known; {} outside a flow."""
+    run_id = flow_run.id
+    if run_id is None:
+        return {}
+    page = url_for("flow-run", obj_id=run_id)
+    return {"prefect.flow_run": str(run_id)} | ({"prefect.flow_run_url": page} if page else {})

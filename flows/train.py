@@ -24,6 +24,7 @@ from sepcore.config import ModelConfig
 from sepcore.config_file import model_name, parse_config
 from sepcore.dataset.manifest import load_manifest
 from sepcore.output_folder import check_writable
+from sepcore.training.initial_model import check_initial_model
 from sepcore.training.run_choice import check_unchanged, choose_run
 
 
@@ -72,7 +73,7 @@ def _check(arguments: argparse.Namespace) -> None:
         arguments.work_dir, model_name(arguments.params), config, fresh=arguments.fresh, force=arguments.force
     )
     if config.init_from is not None:
-        locate_with_bar(config.init_from)
+        check_initial_model(locate_with_bar(config.init_from).config, config, config.init_from)
     if arguments.musdb_root is not None:
         check_trainable(config)
         check_musdb_folder(arguments.musdb_root, "train")

@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 import keras
@@ -69,6 +70,13 @@ def parallel(config: ModelConfig) -> "MirroredDevices | None":
     return MirroredDevices([f"{'GPU' if num_gpus else 'CPU'}:{index}" for index in range(count)])
 
 
+@cache
+def _strategy(names: tuple[str, ...]) -> Any:
+    # One for all trainings of a process: each numbers its exchanges between devices from the same number on, and
+    # TensorFlow refuses a number that had another shape under the one before.
+    return tf.distribute.MirroredStrategy(names)
+
+
 class MirroredDevices:
     """Devices with a copy of the weights each, on which a step gives what it gives on one.
 
@@ -77,7 +85,7 @@ class MirroredDevices:
     """
 
     def __init__(self, names: list[str]) -> None:
-        self._strategy = tf.distribute.MirroredStrategy(names)
+        self._strategy = _strategy(tuple(names))
         self._devices = self._strategy.extended.worker_devices
 
     def scope(self) -> AbstractContextManager[Any]:

@@ -1,7 +1,6 @@
 """Weights that a training takes over from another model instead of fresh ones."""
 
 import gc
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,19 +11,7 @@ from sepcore.networks.instrument import InstrumentNetwork
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint
 from sepcore.provider.resolve import LocalModel, locate_model
-
-# Types whose layers are the same: only how the masks are made of them differs.
-_SAME_LAYERS = {"unet.softmax_unet": "unet.unet"}
-# Weights fit layers of another activation, though they give something else there until they are trained on.
-_ACTIVATIONS = ("conv_activation", "deconv_activation")
-# What a weight means depends on these keys of the JSON (field of the config, key).
-_MEANING = (
-    ("sample_rate", "sample_rate"),
-    ("frame_length", "frame_length"),
-    ("hop_length", "frame_step"),
-    ("num_bins", "F"),
-    ("num_channels", "n_channels"),
-)
+from sepcore.training.initial_model import check_initial_model, differing_params, shown
 
 
 def take_over_weights(network: Any, config: ModelConfig, init_from: str) -> list[str]:
@@ -48,20 +35,11 @@ def take_over_weights(network: Any, config: ModelConfig, init_from: str) -> list
         CheckpointError: if its weights are not whole.
     """
     model = locate_model(init_from)
-    for key, theirs, ours in _differences(model.config, config):
-        raise ConfigError(
-            f"init_from is {init_from}, whose {key} is {_shown(theirs)}; this config's is {_shown(ours)}, and weights "
-            f"mean the same only where both are equal. Set {key} to {_shown(theirs)}, or leave init_from out."
-        )
+    check_initial_model(model.config, config, init_from)
     own = _by_instrument(network, config)
     if not own:
         return _all_of(network, config, model, init_from)
     taken = [name for name in own if name in model.config.instruments]
-    if not taken:
-        raise ConfigError(
-            f"init_from is {init_from}, a model of {', '.join(model.config.instruments)}; none of them is in this "
-            f"config's instrument_list ({', '.join(own)}). Name one of them there, or leave init_from out."
-        )
     _copy(own, taken, model)
     fresh = [name for name in own if name not in taken]
     lines = [f"{', '.join(taken)}: weights of {init_from}"]
@@ -69,34 +47,8 @@ def take_over_weights(network: Any, config: ModelConfig, init_from: str) -> list
         lines.append(f"{', '.join(fresh)}: fresh weights")
     return lines + [
         f"{key} is {theirs} in {init_from} and {ours} here: its weights are a start, not yet a model"
-        for key, theirs, ours in _differing_params(model.config, config)
+        for key, theirs, ours in differing_params(model.config, config)
     ]
-
-
-def _differences(theirs: ModelConfig, ours: ModelConfig) -> Iterator[tuple[str, Any, Any]]:
-    """Key, the other model's value and this one's where weights would not fit or mean something else."""
-    types = [_SAME_LAYERS.get(config.model.type, config.model.type) for config in (theirs, ours)]
-    if types[0] != types[1]:
-        yield "model.type", theirs.model.type, ours.model.type
-        return
-    for key, other, own in _differing_params(theirs, ours):
-        if key not in _ACTIVATIONS:
-            yield f"model.params.{key}", other, own
-    for field, key in _MEANING:
-        pair = getattr(theirs, field), getattr(ours, field)
-        if pair[0] != pair[1]:
-            yield key, *pair
-
-
-def _differing_params(theirs: ModelConfig, ours: ModelConfig) -> Iterator[tuple[str, Any, Any]]:
-    for key in type(theirs.model.params).model_fields:
-        pair = getattr(theirs.model.params, key), getattr(ours.model.params, key)
-        if pair[0] != pair[1]:
-            yield key, *pair
-
-
-def _shown(value: Any) -> str:
-    return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
 def _by_instrument(network: Any, config: ModelConfig) -> dict[str, Any]:
@@ -124,7 +76,7 @@ def _all_of(network: Any, config: ModelConfig, model: LocalModel, init_from: str
     ):
         if theirs != ours:
             raise ConfigError(
-                f"init_from is {init_from}, whose {key} is {_shown(theirs)}; this config's is {_shown(ours)}, and "
+                f"init_from is {init_from}, whose {key} is {shown(theirs)}; this config's is {shown(ours)}, and "
                 f"{config.model.type} is taken over as a whole. Make them equal, or leave init_from out."
             )
     read_checkpoint(network, model.folder)

@@ -157,3 +157,32 @@ def uninterrupted(
         return Uninterrupted(workplace, workplace.contents(job), num_checked)
 
     return run
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """``small_disk(folder, num_bytes)`` mounts a file system of that size there; skips where that is not allowed."""
+    mounted = []
+
+    def mount(folder, num_bytes):
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={num_bytes}", "stemworks", str(folder)]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"a small file system cannot be mounted here: {getattr(error, 'stderr', error)}")
+        mounted.append(folder)
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def remount():
+    """``remount(folder, options)`` changes a mounted file system."""
+
+    def change(folder: Path, options: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+
+    return change

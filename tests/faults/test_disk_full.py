@@ -1,7 +1,6 @@
 """A disk without room, or that cannot be written to: a small file system is mounted where a command writes."""
 
 import os
-import subprocess
 
 import pytest
 
@@ -10,29 +9,6 @@ from tests.faults.workplace import CACHE, INGEST, Job, said, thoroughly
 pytestmark = pytest.mark.slow
 
 CHECK = Job(("flows.check", "train.csv", "-p", "config.json"))
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """``small_disk(folder, num_bytes)`` mounts a file system of that size there; skips where that is not allowed."""
-    mounted = []
-
-    def mount(folder, num_bytes):
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["mount", "-t", "tmpfs", "-o", f"size={num_bytes}", "stemworks", str(folder)]
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"a small file system cannot be mounted here: {getattr(error, 'stderr', error)}")
-        mounted.append(folder)
-
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def remount(folder, options):
-    subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
 
 
 def room(path):
@@ -50,7 +26,7 @@ def assert_failed_in_one_line(result, *expected):
 
 @pytest.mark.parametrize("share", thoroughly("half", "none", "all but the index"))
 def test_on_a_full_disk_a_cache_ends_in_one_line_and_with_more_room_as_if_nothing_had_been(
-    share, workplace, uninterrupted, small_disk
+    share, workplace, uninterrupted, small_disk, remount
 ):
     files = uninterrupted(CACHE).workplace.files(CACHE).items()
     shards = sum(room(path) for name, path in files if name.startswith("training_cache") and "index" not in name)
@@ -67,7 +43,7 @@ def test_on_a_full_disk_a_cache_ends_in_one_line_and_with_more_room_as_if_nothin
 
 
 def test_on_a_full_disk_an_ingest_ends_in_one_line_and_with_more_room_as_if_nothing_had_been(
-    workplace, uninterrupted, small_disk
+    workplace, uninterrupted, small_disk, remount
 ):
     size = sum(room(path) for path in uninterrupted(INGEST).workplace.files(INGEST).values())
     small_disk(workplace.folder / "ingested", size // 2)
@@ -81,7 +57,7 @@ def test_on_a_full_disk_an_ingest_ends_in_one_line_and_with_more_room_as_if_noth
     assert workplace.leftovers() == []
 
 
-def test_on_a_full_disk_a_check_ends_in_one_line_and_leaves_no_report(make_workplace, tmp_path, small_disk):
+def test_on_a_full_disk_a_check_ends_in_one_line_and_leaves_no_report(make_workplace, tmp_path, small_disk, remount):
     small_disk(tmp_path / "work", "50%")
     workplace = make_workplace(tmp_path / "work")
     size = sum(room(path) for path in workplace.folder.rglob("*") if path.is_file())
@@ -97,7 +73,7 @@ def test_on_a_full_disk_a_check_ends_in_one_line_and_leaves_no_report(make_workp
     assert workplace.leftovers() == []
 
 
-def test_a_cache_folder_that_cannot_be_written_to_is_one_line(workplace, small_disk):
+def test_a_cache_folder_that_cannot_be_written_to_is_one_line(workplace, small_disk, remount):
     small_disk(workplace.folder / "training_cache", 1 << 20)
     remount(workplace.folder / "training_cache", "ro")
     assert_failed_in_one_line(workplace.run(CACHE), "training_cache", "Read-only file system")

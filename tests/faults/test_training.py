@@ -1,0 +1,141 @@
+"""kill -9 at random steps of a training, a full disk at checkpoint time, two trainings of one run."""
+
+import json
+import random
+import sys
+import time
+
+import pytest
+
+from sepcore.training.metrics_log import read_records
+from tests.faults.conftest import CONFIG
+from tests.faults.workplace import NUM_KILLS, PATIENCE_S, Job, kill_group, said, thoroughly, wait_until
+
+pytestmark = pytest.mark.slow
+
+TRAIN = Job(("flows.train", "-p", "train.json"), ("runs",))
+NUM_STEPS, CHECKPOINT_STEPS = 30, 6
+# All that has a state of its own: batch norm, dropout, optimizer slots, their mean, schedule, augmentation, selection.
+KEYS = {
+    "deterministic": True,
+    "train_max_steps": NUM_STEPS,
+    "save_checkpoints_steps": CHECKPOINT_STEPS,
+    "save_summary_steps": 1,
+    "batch_size": 2,
+    "learning_rate": 0.01,
+    "batch_statistics": True,
+    "dropout": 0.2,
+    "ema": 0.9,
+    "clip_norm": 1.0,
+    "schedule": "plateau",
+    "plateau_patience": 1,
+    "warmup_steps": 5,
+    "model_choice": "validation_sdr",
+    "validation_songs": 1,
+    "augmentation": {"gain_db": 3, "channel_swap": True, "remix": 0.3},
+}
+NUM_TRAINING_KILLS = 5 if NUM_KILLS > 2 else 1
+
+
+@pytest.fixture(scope="session")
+def make_training(make_workplace):
+    """``make_training(folder)``: a workplace with the config above; its songs are cached by the first training."""
+
+    def make(folder):
+        workplace = make_workplace(folder)
+        (workplace.folder / "train.json").write_text(json.dumps(CONFIG | KEYS))
+        return workplace
+
+    return make
+
+
+@pytest.fixture
+def workplace(make_training, tmp_path):
+    return make_training(tmp_path / "work")
+
+
+@pytest.fixture(scope="session")
+def expected(make_training, tmp_path_factory):
+    """What a training that nothing disturbs leaves."""
+    workplace = make_training(tmp_path_factory.mktemp("undisturbed") / "work")
+    workplace.finish(TRAIN)
+    return left_by(workplace)
+
+
+def run_folder(workplace):
+    folders = list(workplace.folder.glob("runs/*"))
+    return folders[0] if folders else workplace.folder / "runs" / "none yet"
+
+
+def records(workplace):
+    return read_records(run_folder(workplace) / "metrics.jsonl")
+
+
+def left_by(workplace):
+    """Weights, optimizer and selection byte for byte; losses and scores to the last digit, each with its step."""
+    run = run_folder(workplace)
+    weights = {
+        str(path.relative_to(run)): path.read_bytes()
+        for folder in ("checkpoints", "model", "best", "last")
+        for path in sorted((run / folder).rglob("*"))
+        if path.is_file()
+    }
+    measured = [(r.kind, r.step, dict(r.metrics)) for r in records(workplace) if r.kind != "system"]
+    return weights, measured
+
+
+@pytest.mark.parametrize("number", range(NUM_TRAINING_KILLS))
+def test_a_training_killed_at_a_random_step_ends_bit_for_bit_as_if_nothing_had_been(
+    number, workplace, expected, capsys
+):
+    rng = random.Random(20 + number)
+    step = rng.randrange(1, NUM_STEPS)
+    process = workplace.start(TRAIN)
+    wait_until(lambda: any(record.step >= step for record in records(workplace)), process)
+    time.sleep(rng.uniform(0, 0.05))
+    kill_group(process)
+    reached = records(workplace)[-1].step
+
+    workplace.finish(TRAIN)
+
+    weights, measured = left_by(workplace)
+    assert measured == expected[1]
+    assert weights.keys() == expected[0].keys()
+    assert [name for name, content in weights.items() if content != expected[0][name]] == []
+    assert (run_folder(workplace) / "done.json").is_file()
+    assert workplace.leftovers() == []
+    with capsys.disabled():
+        again = reached - reached // CHECKPOINT_STEPS * CHECKPOINT_STEPS
+        sys.stdout.write(f"\ntraining killed at step {reached} of {NUM_STEPS}: {again} steps done again, bit-equal\n")
+
+
+def test_a_full_disk_at_checkpoint_time_keeps_the_last_checkpoint_and_with_more_room_all_is_as_if_nothing_had_been(
+    workplace, expected, small_disk, remount
+):
+    checkpoint = max(len(content) for name, content in expected[0].items() if name.endswith(".npz"))
+    # Room for one checkpoint and the best weights, but not for the next checkpoint beside them.
+    small_disk(workplace.folder / "runs", 2 * checkpoint)
+    result = workplace.run(TRAIN)
+    assert result.returncode == 2
+    (line,) = (line for line in said(result.stderr) if "could not be written" in line)
+    assert "No space left on device" in line
+    assert "make room" in line
+    assert workplace.leftovers() == []
+
+    remount(workplace.folder / "runs", "size=200m")
+    workplace.finish(TRAIN)
+    weights, measured = left_by(workplace)
+    assert (measured, weights) == (expected[1], expected[0])
+
+
+@pytest.mark.parametrize("moment", thoroughly("training", "loading"))
+def test_a_second_training_of_the_same_run_is_refused_and_the_first_goes_on(moment, workplace, expected):
+    first = workplace.start(TRAIN)
+    begun = {"training": lambda: records(workplace), "loading": lambda: run_folder(workplace).is_dir()}[moment]
+    wait_until(begun, first)
+    second = workplace.run(TRAIN)
+    assert second.returncode == 2
+    assert "another process trains here" in second.stderr
+    first.communicate(timeout=PATIENCE_S)
+    assert first.returncode == 0
+    assert left_by(workplace) == expected

@@ -37,7 +37,7 @@ types: install ## mypy
 bench: install ## measure speed and memory (tests/bench; with `make peers`, beside Spleeter)
 	STEMWORKS_BENCH=full $(BIN)/python -m pytest tests/bench -s
 
-faults: install ## kill the data stage, fill its disk, damage its files: it must mend (tests/faults)
+faults: install ## kill data stage and training, fill the disk, damage files: they must mend (tests/faults)
 	STEMWORKS_KILLS=12 $(BIN)/python -m pytest tests/faults -s
 
 ui: install ## browse the runs in MLflow on http://127.0.0.1:5000

@@ -46,8 +46,8 @@ def build_trainable_network(config: ModelConfig, parallel: Parallel | None = Non
             optimizer=build_optimizer(config),
             loss=build_loss(config),
             metrics=build_stem_metrics(config),
-            # On a CPU, XLA runs these convolutions at a third of oneDNN's speed.
-            jit_compile=config.jit,
+            # On a CPU, XLA runs these convolutions at a third of oneDNN's speed. JAX without it is slower still.
+            jit_compile=config.jit or keras.config.backend() == "jax",
         )
         network.optimizer.build(network.trainable_variables)
         if parallel:

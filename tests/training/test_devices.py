@@ -69,7 +69,9 @@ def stored(folder):
 @pytest.mark.slow
 def test_two_devices_train_as_one_also_where_the_whole_batch_counts(tmp_path):
     # Clipping and batch norm see the whole batch: on devices left to themselves, each would see its part.
-    cases = [{}, {"clip_norm": 0.01, "batch_statistics": True, "ema": 0.5}]
+    # (SGD: Adam would blow round-off up where a gradient is nearly zero.)
+    whole = {"optimizer": "SGD", "learning_rate": 1.0, "clip_norm": 0.01, "batch_statistics": True, "ema": 0.5}
+    cases = [{}, whole]
     trainings = [
         (tmp_path / f"{case}-{count}", {"num_devices": count, **keys})
         for case, keys in enumerate(cases)

@@ -52,6 +52,9 @@ def averaged_weights(network: Any, config: ModelConfig) -> Iterator[None]:
     variables = network.trainable_variables
     own = [np.asarray(variable).copy() for variable in variables]
     network.optimizer.finalize_variable_values(variables)
+    for variable in variables:
+        # JAX shares the mean's memory with the weight, and hands it over to the next compiled step.
+        variable.assign(np.asarray(variable).copy())
     try:
         yield
     finally:

@@ -171,7 +171,7 @@ MISTAKES = {
     "evaluate -p MODEL --mus_dir musdb -o out": r"musdb: has no songs in a folder test; give the folder of MUSDB18",
     "evaluate -p MODEL --csv train.csv -o file": r"file: cannot be written to .* with -o",
     "evaluate -p MODEL -o out": r"one of the arguments --mus_dir --csv is required",
-    "publish nosuch --version 1.0.0": r"nosuch: no such run in runs/ \(there: config-123456\)",
+    "publish nosuch --version 1.0.0": r"nosuch: no such run in runs/ \(there: changed-0123456789ab, config-123456\)",
     "publish config-123456 --version 1.0.0": r"this run is not finished .* run the same training command again",
     "publish config-123456 --version latest": r"'latest' is not a semantic version such as 1\.2\.0",
 }

@@ -1,5 +1,6 @@
 """Which run folder a training works in: the one it stopped in, a fresh one, or none since the config has changed."""
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -34,11 +35,10 @@ def choose_run(
     """
     check_unchanged(work_dir, name, config, fresh=fresh, force=force)
     new = RunFolder.of(work_dir, name, config, dataset)
-    same = [run for run in _runs(work_dir, name) if _is_of(run, config, dataset)]
     if fresh:
-        taken = [new.path.name, *(run.path.name for run in _runs(work_dir, name) if run.lineage == new.lineage)]
-        numbers = [int(name.removeprefix(f"{new.lineage}-") or 1) if name != new.lineage else 1 for name in taken]
-        return RunFolder(work_dir / f"{new.lineage}-{max(numbers) + 1}") if new.path.exists() else new
+        numbered = (RunFolder(work_dir / f"{new.path.name}-{number}") for number in itertools.count(2))
+        return next(run for run in itertools.chain([new], numbered) if not run.path.exists())
+    same = [run for run in _runs(work_dir, name) if _is_of(run, config, dataset)]
     if same:
         return same[-1]
     unfinished = _unfinished(work_dir, name)

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -178,7 +179,7 @@ class _Training:
         assert model_step is not None
         return TrainingResult(self._step, self._step < self._config.train_max_steps, model_step)
 
-    def _write(self, folder: Any) -> None:
+    def _write(self, folder: Path) -> None:
         with self._disk_full_named("model"):
             write_checkpoint(self._network, folder, step=self._step)
 

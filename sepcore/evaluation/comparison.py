@@ -1,0 +1,223 @@
+"""Two models on the same tracks: is the second worse, in which stems, and on which songs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sepcore.errors import DatasetError
+from sepcore.evaluation.paired_statistics import holm, median_interval, signed_rank_p, tracks_needed
+from sepcore.evaluation.track_scores import MIXTURE_SDR
+
+# museval's files keep five decimals of a dB: a smaller difference is one of writing.
+_DECIMALS = 5
+# The untouched mixture scores alike for the same recordings, whoever scored it.
+_SAME_MIXTURE_DB = 0.01
+_SHOWN_NAMES = 3
+_KEYS = ["target", "track"]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What B does beside A, on the tracks that both have a score of.
+
+    Attributes:
+        metric: What was compared, in dB; more is better.
+        confidence: Of the intervals.
+        stems: A row a stem, in B's order: ``target``; ``num_tracks``; ``a`` and ``b``, medians over the tracks of
+            their medians over frames; ``difference_of_medians``, b − a; of the tracks' own differences
+            ``median_difference`` with its bootstrap interval ``low`` to ``high``, and ``mean_difference``;
+            ``num_better`` and ``num_worse`` tracks; ``p`` of Wilcoxon's signed-rank test, and ``p_holm``, corrected
+            for the number of stems.
+        tracks: A row a track and stem, the greatest loss first: ``track``, ``target``, ``a``, ``b``, ``difference``.
+        notes: Lines for the user: what was left out, and what makes the comparison doubtful.
+    """
+
+    metric: str
+    confidence: float
+    stems: pd.DataFrame
+    tracks: pd.DataFrame
+    notes: tuple[str, ...]
+
+    def worse_stems(self, margin_db: float = 0.0, *, strict: bool = False) -> tuple[str, ...]:
+        """The stems in which B is worse than A by more than a margin.
+
+        A stem is worse when the whole interval of its median difference lies below ``-margin_db``. The median alone
+        would refuse every second model that is just as good, since two trainings never score alike; asking for proof
+        that it is not worse (an interval wholly above) would refuse nearly all of them. Of models that are exactly as
+        good, at 95 % one in forty is refused per stem. Where there are fewer tracks than an interval needs
+        (`tracks_needed`) nothing could ever be shown, and a gate that cannot close is none: there, and with
+        ``strict``, the median difference alone decides.
+
+        Args:
+            margin_db: A loss that is accepted, in dB, at least 0.
+            strict: Let the median difference alone decide everywhere.
+
+        Raises:
+            ValueError: if ``margin_db`` is negative or not a number.
+        """
+        if not margin_db >= 0:
+            raise ValueError(f"margin_db is {margin_db}; expected an accepted loss in dB, at least 0.")
+        stems = self.stems
+        alone = strict | (stems["num_tracks"] < tracks_needed(self.confidence))
+        deciding = stems["high"].where(~alone, stems["median_difference"])
+        return tuple(stems.loc[deciding < -margin_db, "target"])
+
+    def content(self) -> dict[str, Any]:
+        """All of it as JSON has it."""
+        return {
+            "metric": self.metric,
+            "confidence": self.confidence,
+            "notes": list(self.notes),
+            "stems": self.stems.to_dict("records"),
+            "tracks": self.tracks.to_dict("records"),
+        }
+
+
+def compare_scores(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    *,
+    metric: str = "SDR",
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two tables of frames, track by track.
+
+    A track's score is the median of its frames, as museval takes it; a frame that is NaN or infinite counts for
+    nothing. Differences are rounded to the five decimals that museval's files keep.
+
+    Args:
+        a: Frames of the one to compare with: columns ``track``, ``target``, ``time_s`` and the metric, in dB.
+        b: Frames of the one that is judged.
+        metric: A column of both, of which more is better.
+        confidence: Of the intervals, between 0 and 1.
+        resamples: Drawings of the bootstrap.
+        seed: Of the bootstrap; the same for every stem, so that a stem's interval does not depend on the others.
+
+    Returns:
+        The comparison. Tracks and stems that only one of them has, or has a score of, are left out and noted.
+
+    Raises:
+        DatasetError: one line, if a table lacks the metric, or nothing is scored in both.
+    """
+    _check_metric(metric, a, b)
+    notes = [*_only_in_one("stem", a, b, "target"), *_only_in_one("track", a, b, "track"), *_doubts(a, b)]
+    # Outer: a stem that only one of them has in this track counts as one without a score.
+    paired = pd.merge(
+        _track_medians(a[a["track"].isin(b["track"]) & a["target"].isin(b["target"])], metric),
+        _track_medians(b[b["track"].isin(a["track"]) & b["target"].isin(a["target"])], metric),
+        how="outer",
+        on=_KEYS,
+    )
+    paired = paired.set_axis([*_KEYS, "a", "b"], axis="columns").sort_values("track", kind="stable")
+    unscored = paired[["a", "b"]].isna().any(axis="columns")
+    if unscored.all():
+        raise DatasetError(
+            f"no stem of any track has a score ({metric}) in both A and B; silence has none. Compare other scores."
+        )
+    if unscored.any():
+        names = [
+            f"{track} ({stem})" for track, stem in paired.loc[unscored, ["track", "target"]].itertuples(index=False)
+        ]
+        notes.append(f"left out, {len(names)} without a score in A or in B, as of silence: {_some(names)}")
+    paired = paired[~unscored]
+    paired["difference"] = (paired["b"] - paired["a"]).round(_DECIMALS) + 0.0  # no -0.0
+    # In B's order; a stem of which no track is scored has been named above.
+    order = [stem for stem in b["target"].unique() if stem in set(paired["target"])]
+    stems = pd.DataFrame([_stem(stem, paired[paired["target"] == stem], confidence, resamples, seed) for stem in order])
+    stems["p_holm"] = holm(stems["p"].to_numpy())
+    few = int(stems["num_tracks"].min())
+    if few < (needed := tracks_needed(confidence)):
+        notes.append(
+            f"{few} {'track' if few == 1 else 'tracks'}: fewer than {needed} cannot show a difference at "
+            f"{100 * confidence:g} %; intervals are too narrow, and the median difference alone decides"
+        )
+    tracks = paired.sort_values(["difference", "track", "target"], ignore_index=True)
+    return Comparison(metric, confidence, stems, tracks[["track", "target", "a", "b", "difference"]], tuple(notes))
+
+
+def _check_metric(metric: str, a: pd.DataFrame, b: pd.DataFrame) -> None:
+    metrics = [set(table.select_dtypes("number").columns) - {"time_s"} for table in (a, b)]
+    if metric not in metrics[0] & metrics[1]:
+        both = ", ".join(column for column in b.columns if column in metrics[0] & metrics[1]) or "none"
+        where = " and ".join(name for name, has in zip("AB", metrics, strict=True) if metric not in has)
+        raise DatasetError(f"{metric}: no such metric in the scores of {where}; both have: {both}.")
+
+
+def _track_medians(frames: pd.DataFrame, metric: str) -> pd.DataFrame:
+    finite = frames[metric].where(np.isfinite(frames[metric]))
+    return finite.groupby([frames[key] for key in _KEYS], sort=False).median().reset_index()
+
+
+def _stem(name: str, tracks: pd.DataFrame, confidence: float, resamples: int, seed: int) -> dict[str, Any]:
+    differences = tracks["difference"].to_numpy()
+    low, high = median_interval(differences, confidence=confidence, resamples=resamples, seed=seed)
+    a, b = float(tracks["a"].median()), float(tracks["b"].median())
+    return {
+        "target": name,
+        "num_tracks": len(tracks),
+        "a": a,
+        "b": b,
+        "difference_of_medians": b - a,
+        "median_difference": float(np.median(differences)),
+        "low": low,
+        "high": high,
+        "mean_difference": float(differences.mean()),
+        "num_better": int((differences > 0).sum()),
+        "num_worse": int((differences < 0).sum()),
+        "p": signed_rank_p(differences),
+    }
+
+
+def _only_in_one(kind: str, a: pd.DataFrame, b: pd.DataFrame, column: str) -> list[str]:
+    """Notes of what is left out; DatasetError if nothing is in both."""
+    in_a, in_b = list(a[column].unique()), list(b[column].unique())
+    if not set(in_a) & set(in_b):
+        raise DatasetError(
+            f"no {kind} in common: A has {_some(in_a)}, B has {_some(in_b)}; compare scores of the same test set."
+        )
+    only = {"A": [name for name in in_a if name not in in_b], "B": [name for name in in_b if name not in in_a]}
+    return [
+        f"left out, {len(names)} {kind}{'s' * (len(names) > 1)} that only {side} has: {_some(names)}"
+        for side, names in only.items()
+        if names
+    ]
+
+
+def _doubts(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
+    """What tells that tracks of one name are not the same recording."""
+    doubts = []
+    frames = [table.groupby("track")["time_s"].nunique() for table in (a, b)]
+    cut = _differing(frames[0], frames[1], 0)
+    if cut:
+        doubts.append(
+            f"{len(cut)} of the tracks have another number of frames in A than in B, as an excerpt or other windows "
+            f"would: {_some(cut)}"
+        )
+    if MIXTURE_SDR in a and MIXTURE_SDR in b:
+        mixtures = [_track_medians(table, MIXTURE_SDR).set_index(_KEYS)[MIXTURE_SDR] for table in (a, b)]
+        other = _differing(mixtures[0], mixtures[1], _SAME_MIXTURE_DB)
+        # An excerpt's mixture scores otherwise too: said once.
+        if other and not cut:
+            names = list(dict.fromkeys(track for _, track in other))
+            doubts.append(
+                f"{len(names)} of the tracks score otherwise as untouched mixtures in A than in B, as other recordings "
+                f"would: {_some(names)}"
+            )
+    return doubts
+
+
+def _differing(a: "pd.Series[Any]", b: "pd.Series[Any]", tolerance: float) -> list[Any]:
+    difference = (a - b).abs()  # NaN where only one has it
+    return list(difference.index[difference > tolerance])
+
+
+def _some(names: Any) -> str:
+    """The first few names, and how many more there are."""
+    names = list(names)
+    more = len(names) - _SHOWN_NAMES
+    shown = ", ".join(names[:_SHOWN_NAMES]) or "none"
+    return shown if more <= 0 else f"{shown} and {more} more"

@@ -1,0 +1,103 @@
+"""The comparison of two evaluations, as a user or a gate of continuous integration calls it."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from sepcore.atomic import write_text
+from sepcore.evaluation.comparison import compare_scores
+from sepcore.evaluation.track_scores import save_track_scores, write_frames
+from sepcore.training.run_folder import RunFolder
+from tests.evaluation.score_tables import TRACKS, model
+from tests.models import small_config
+
+BASE, WORSE = model(1), model(2, vocals=-0.5, drums=0.3)
+
+
+def write_scores(folder, frames, dataset="MUSDB18"):
+    """What `flows.evaluate -o` leaves, but for the files of single tracks."""
+    write_frames([frames], folder / "frames.parquet")
+    write_text(folder / "scores.json", json.dumps({"dataset": dataset}))
+
+
+@pytest.fixture
+def here(tmp_path):
+    """A working folder with two folders of scores and two runs, of which one is evaluated."""
+    write_scores(tmp_path / "base", BASE)
+    write_scores(tmp_path / "worse", WORSE, dataset="MUSDB18-HQ")
+    for name in ("first-123456789abc", "second-123456789abc"):
+        RunFolder(tmp_path / "runs" / name).start(small_config())
+    write_scores(RunFolder(tmp_path / "runs" / "first-123456789abc").evaluation, BASE)
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def test_a_worse_model_is_refused_and_everything_is_kept_as_json(run, here):
+    result = run("compare", "base", "worse", "--out", "kept/all.json", "--resamples", 500, "--seed", 3)
+    assert result.returncode == 1
+    assert result.stderr == "B is worse than A in vocals (SDR, margin 0 dB)\n"
+    kept = json.loads((here / "kept" / "all.json").read_text("utf-8"))
+    assert (kept["worse"], kept["a"]["path"], kept["b"]["dataset"]) == (["vocals"], "base", "MUSDB18-HQ")
+    assert (kept["resamples"], kept["seed"], kept["margin"], kept["strict"]) == (500, 3, 0.0, False)
+    expected = compare_scores(BASE, WORSE, resamples=500, seed=3)
+    assert kept["stems"] == expected.stems.to_dict("records")
+    assert len(kept["tracks"]) == 2 * TRACKS
+    # On the terminal: the stems, the datasets' names, the ten worst tracks.
+    assert "warning: the test sets have different names, MUSDB18 and MUSDB18-HQ" in result.stdout
+    assert f"greatest losses of B, 10 of {(expected.tracks['difference'] < 0).sum()}" in result.stdout
+    assert result.stdout.count("Song") == 10
+    assert expected.tracks["track"][0] in result.stdout
+
+
+def test_musevals_own_files_compare_with_a_run_and_the_same_scores_pass(run, here):
+    for _, track in BASE[BASE["track"] < "Song 07"].groupby("track"):
+        save_track_scores(track, here / "museval")
+    result = run("compare", "first", "museval/test", "--strict", "--out", "tracks.parquet")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[:2] == [
+        "A: runs/first-123456789abc/evaluation, scored on MUSDB18",
+        "B: museval/test",
+    ]
+    assert result.stdout.splitlines()[-1] == "B is not worse than A in any stem (SDR, margin 0 dB)"
+    assert "left out, 13 tracks that only A has: Song 07" in result.stdout
+    tracks = pd.read_parquet(here / "tracks.parquet")
+    assert list(tracks.columns) == ["track", "target", "a", "b", "difference"]
+    assert (len(tracks), (tracks["difference"] == 0).all()) == (14, True)
+
+
+def test_a_loss_within_the_margin_passes(run, here):
+    result = run("compare", "base", "worse", "--margin", 0.7)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "(SDR, margin 0.7 dB)" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["base", "missing"], "no such folder of scores, and as the name of a run: missing: no such run in runs/"),
+        (["empty", "base"], "empty: no scores in it; expected frames.parquet"),
+        (["base", "second"], "runs/second-123456789abc: the run has no scores of tracks; make them: python -m flows."),
+        (["base", "worse", "--metric", "SDRR"], "SDRR: no such metric in the scores of A and B; both have: SDR, ISR"),
+        (["base", "worse", "--confidence", "95"], "--confidence is 95; give a number between 0 and 1"),
+        (["base", "worse", "--margin", "-1"], "--margin is -1; give the loss in dB that is accepted"),
+        (["base", "worse", "--resamples", "0"], "--resamples is 0"),
+        (["base", "worse", "--out", "a.csv"], "a.csv ends neither in .json nor in .parquet"),
+    ],
+)
+def test_a_mistake_is_one_line(run, here, arguments, said):
+    result = run("compare", *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_help_says_what_worse_means_and_waits_for_no_slow_package(here, environment):
+    command = [sys.executable, "-X", "importtime", "-m", "flows.compare", "--help"]
+    result = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=True)
+    assert "whole confidence interval" in " ".join(result.stdout.split())
+    imported = {line.rsplit("|", 1)[-1].strip() for line in result.stderr.splitlines()}
+    assert "argparse" in imported
+    assert not imported & {"numpy", "pandas", "scipy", "rich", "prefect", "mlflow", "tensorflow"}

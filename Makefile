@@ -14,7 +14,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install need-ffmpeg demo test lint types bench faults ui peers golden lock clean
+.PHONY: help install need-ffmpeg need-chromium demo test lint types bench faults ui peers golden lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ install: $(VENV)/.installed ## set up .venv with the locked packages, and ffmpeg
 demo: install ## install, then run the whole job on a small made-up dataset
 	$(BIN)/python -m flows.quickstart
 
-test: lint types ## install, then lint, check types and run the tests (PYTEST_ARGS="-k word")
+test: lint types need-chromium ## install, then lint, check types and run the tests (PYTEST_ARGS="-k word")
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: install ## ruff: rules and format
@@ -67,6 +67,13 @@ endef
 
 need-ffmpeg:
 	@if ! { command -v "$${FFMPEG_PATH:-ffmpeg}" && command -v ffprobe; } >/dev/null; then $(call get_package,ffmpeg,ffmpeg); fi
+
+# Only the tests of the pages need a browser: without one they are skipped, and the others run.
+need-chromium:
+	@if command -v chromium >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		( $(call get_package,chromium,Chromium) ) || echo "Chromium cannot be installed: the tests of the pages are skipped" >&2; \
+	else echo "Chromium is missing: the tests of the pages are skipped (Debian: sudo apt-get install chromium)" >&2; fi
 
 # uv does not read pip's configuration: a mirror set there is handed on.
 define uv

@@ -18,6 +18,7 @@ STAGES = [
     {"engines"},
     {"provider"},
     {"networks"},
+    {"page"},
     {"signal"},
     {
         "config",

@@ -1,0 +1,73 @@
+"""A whole HTML document in one file: styles and scripts stand in it, and nothing is fetched from anywhere."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+_ASSETS = Path(__file__).parent / "assets"
+
+
+def text(value: object) -> str:
+    """Any text as HTML shows it, in an element and in a quoted attribute: a name of a song is no markup."""
+    return escape(str(value), quote=True)
+
+
+def build_document(title: str, body: str, *, scripts: Sequence[str] = ()) -> str:
+    """An HTML document that needs no other file.
+
+    Its content security policy lets the browser fetch nothing and run the given scripts only: markup that came in with
+    a name would stay dead even if it had not been escaped.
+
+    Args:
+        title: Of the window, plain text.
+        body: What the page shows, as HTML.
+        scripts: Files of ``sepcore/page/assets`` that the page needs, e.g. ``player.js``; each runs as a module of its
+            own, after the page is read.
+
+    Returns:
+        The document; the same arguments give the same text.
+    """
+    modules = [_asset(name) for name in scripts]
+    runnable = " ".join(_hash(module) for module in modules) or "'none'"
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            "img-src data:",
+            "style-src 'unsafe-inline'",
+            f"script-src {runnable}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+    return "\n".join(
+        (
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{text(title)}</title>",
+            # Without an icon of its own a page lets the browser ask for one.
+            '<link rel="icon" href="data:,">',
+            f"<style>\n{_asset('page.css')}</style>",
+            "</head>",
+            "<body>",
+            body,
+            *(f'<script type="module">{module}</script>' for module in modules),
+            "</body>",
+            "</html>",
+            "",
+        )
+    )
+
+
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text("utf-8")
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -1,17 +1,16 @@
 """What every metric agrees on: which samples are a window, what is silent, what lengths are compared."""
 
 import logging
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Stems = NDArray[np.floating[Any]]
+from sepcore.evaluation.signals import ArraySignals, Signals, Stems, blocks
 
 logger = logging.getLogger(__name__)
 
 
-def aligned(references: Stems, estimates: Stems) -> tuple[Stems, Stems]:
+def aligned(references: Stems, estimates: Stems) -> tuple[Signals, Signals]:
     """References and estimates of one length: estimates are cut, or filled with zeros, to the references' (as museval).
 
     Args:
@@ -19,7 +18,7 @@ def aligned(references: Stems, estimates: Stems) -> tuple[Stems, Stems]:
         estimates: Their estimates; only the number of samples may differ.
 
     Raises:
-        ValueError: if a shape does not fit, there is no audio, or a sample is NaN or infinite.
+        ValueError: if a shape does not fit or there is no audio.
     """
     references, estimates = np.asarray(references), np.asarray(estimates)
     for name, stems in (("references", references), ("estimates", estimates)):
@@ -28,21 +27,18 @@ def aligned(references: Stems, estimates: Stems) -> tuple[Stems, Stems]:
                 f"{name} has shape {stems.shape}; expected (stems, samples, channels), none of them 0. "
                 "Stack the stems on axis 0; a mono stem is stem[:, None]."
             )
-        if not np.isfinite(stems).all():
-            raise ValueError(f"{name} holds NaN or infinite samples; separate or read the track again.")
     if references.shape[::2] != estimates.shape[::2]:
         raise ValueError(
             f"references has shape {references.shape}, estimates {estimates.shape}; stems and channels must be equal "
             "in number. Leave out stems that have no estimate; bring both to the same channels."
         )
-    missing = references.shape[1] - estimates.shape[1]
+    num_samples = references.shape[1]
+    missing = num_samples - estimates.shape[1]
     if missing > 0:
         logger.warning("estimates are %d samples shorter than the references; filled with zeros", missing)
-        estimates = np.pad(estimates, ((0, 0), (0, missing), (0, 0)))
     elif missing < 0:
         logger.warning("estimates are %d samples longer than the references; cut", -missing)
-        estimates = estimates[:, :missing]
-    return references, estimates
+    return ArraySignals(references), ArraySignals(estimates, num_samples)
 
 
 def window_slices(num_samples: int, window: int, hop: int) -> list[slice]:
@@ -56,5 +52,23 @@ def window_slices(num_samples: int, window: int, hop: int) -> list[slice]:
 
 def is_silent(stems: Stems) -> NDArray[np.bool_]:
     """Which stems ``(stems, samples, channels)`` museval takes for silent: all channels add up to 0 in every sample."""
-    silent: NDArray[np.bool_] = ~stems.sum(axis=2).any(axis=1)
+    silent: NDArray[np.bool_] = ~stems.sum(axis=2, dtype=np.float64).any(axis=1)
+    return silent
+
+
+def silent_throughout(signals: Signals, name: str) -> NDArray[np.bool_]:
+    """Which stems are silent from start to end.
+
+    Args:
+        signals: The stems.
+        name: The name to call them by in messages.
+
+    Raises:
+        ValueError: if a sample is NaN or infinite.
+    """
+    silent = np.ones(signals.shape[0], bool)
+    for block in blocks(signals):
+        if not np.isfinite(block).all():
+            raise ValueError(f"{name} holds NaN or infinite samples; separate or read the track again.")
+        silent &= is_silent(block)
     return silent

@@ -1,9 +1,14 @@
 """The SDR of BSSEval v4 alone: it needs no projection, so it costs next to nothing."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.evaluation.frames import Stems, aligned, is_silent, window_slices
+from sepcore.evaluation.frames import aligned, is_silent, silent_throughout, window_slices
+from sepcore.evaluation.signals import Signals, Stems, block_slices
+
+Energies = NDArray[np.float64]
 
 
 def sdr_frames(references: Stems, estimates: Stems, window: int = 44100, hop: int = 44100) -> NDArray[np.float64]:
@@ -22,18 +27,47 @@ def sdr_frames(references: Stems, estimates: Stems, window: int = 44100, hop: in
     Raises:
         ValueError: if the shapes do not fit or a sample is NaN.
     """
-    references, estimates = aligned(references, estimates)
-    silent_references, silent_estimates = is_silent(references), is_silent(estimates)
+    true, estimated = aligned(references, estimates)
+    silent = silent_throughout(true, "references"), silent_throughout(estimated, "estimates")
+    return sdr_of_windows(true, estimated, window_slices(true.shape[1], window, hop), *silent)
+
+
+def sdr_of_windows(
+    references: Signals,
+    estimates: Signals,
+    windows: Sequence[slice],
+    silent_references: NDArray[np.bool_],
+    silent_estimates: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """As `sdr_frames`, of stems that need not be in memory.
+
+    Args:
+        references: True stems.
+        estimates: Their estimates, of the same shape.
+        windows: Samples of each window.
+        silent_references: Which references are silent throughout.
+        silent_estimates: Which estimates are.
+    """
     unscored = silent_references | silent_estimates
-    slices = window_slices(references.shape[1], window, hop)
-    sdr = np.full((len(references), len(slices)), np.nan)
-    for index, part in enumerate(slices):
-        reference, estimate = references[:, part].astype(np.float64), estimates[:, part].astype(np.float64)
+    sdr = np.full((len(unscored), len(windows)), np.nan)
+    for index, window in enumerate(windows):
+        energy, error = np.zeros((2, len(unscored)))
+        quiet_references, quiet_estimates = np.ones((2, len(unscored)), bool)
+        for part in block_slices(window.start, window.stop):
+            reference = references.read(part.start, part.stop).astype(np.float64)
+            estimate = estimates.read(part.start, part.stop).astype(np.float64)
+            quiet_references &= is_silent(reference)
+            quiet_estimates &= is_silent(estimate)
+            energy += np.square(reference).sum(axis=(1, 2))
+            error += np.square(reference - estimate).sum(axis=(1, 2))
         # A signal that is silent throughout says nothing about the others, so it does not spoil their windows.
-        if is_silent(reference)[~silent_references].any() or is_silent(estimate)[~silent_estimates].any():
-            continue
-        energy = np.square(reference).sum(axis=(1, 2))
-        error = np.square(reference - estimate).sum(axis=(1, 2))
-        with np.errstate(divide="ignore"):
-            sdr[:, index] = 10 * np.log10(np.divide(energy, error, where=~unscored, out=np.full_like(energy, np.nan)))
+        if not (quiet_references & ~silent_references).any() and not (quiet_estimates & ~silent_estimates).any():
+            sdr[:, index] = np.where(unscored, np.nan, decibels(energy, error))
     return sdr
+
+
+def decibels(power: Energies, other: Energies) -> Energies:
+    """Ratio of two powers in dB; infinite where the ``other`` is nothing."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio: Energies = 10 * np.log10(np.where(other == 0, np.inf, power / other))
+    return ratio

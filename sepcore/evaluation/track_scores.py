@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sepcore.atomic import atomic_path, write_text
 from sepcore.errors import DatasetError
-from sepcore.evaluation.bsseval import bss_eval
+from sepcore.evaluation.bsseval import ScoringEngine, bss_eval
 from sepcore.evaluation.sdr import sdr_frames
 
 METRICS = ("SDR", "ISR", "SIR", "SAR")
@@ -31,7 +31,7 @@ def score_track(
     *,
     sample_rate: int,
     window_s: float = 1.0,
-    engine: str = "museval",
+    engine: ScoringEngine = "fast",
 ) -> pd.DataFrame:
     """Score the estimates of one track, and the untouched mixture as an estimate of every stem.
 

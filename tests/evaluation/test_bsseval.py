@@ -1,9 +1,12 @@
 import museval
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from sepcore.evaluation import bss_eval
+from sepcore.evaluation.bsseval import bss_eval_signals
 from sepcore.evaluation.sdr import sdr_frames
+from sepcore.evaluation.signals import ArraySignals
 from tests.evaluation.conftest import RATE, noise
 
 
@@ -18,6 +21,47 @@ def test_scores_are_musevals(window, hop):
     for scores, reference in zip(bss_eval(references, estimates, window, hop), expected, strict=True):
         assert scores.dtype == np.float64
         assert_equal(scores, reference)
+
+
+@pytest.mark.parametrize(
+    ("shape", "scale"),
+    [
+        ((3, 5 * RATE, 2), 1.0),
+        ((1, 2 * RATE, 2), 1.0),
+        ((2, 5 * RATE, 3), 1.0),
+        ((2, 40 * RATE, 1), 1.0),
+        ((2, 700, 1), 1.0),
+        ((2, 2 * RATE, 2), 1e-5),
+        ((2, 2 * RATE, 2), 1e4),
+    ],
+    ids=["3 stems", "1 stem", "3 channels", "several blocks", "shorter than a window", "quiet", "loud"],
+)
+def test_any_number_of_stems_and_channels_is_scored_as_by_museval(shape, scale):
+    references, estimates = noise(*shape)
+    # Coloured: some 40 dB more in the bass than in the treble.
+    references, estimates = (scale * lfilter([1], [1, -0.95], stems, axis=1) for stems in (references, estimates))
+    expected = museval.evaluate(references, estimates, RATE, RATE)
+    np.testing.assert_allclose(bss_eval(references, estimates, RATE, RATE), expected, rtol=0, atol=1e-5)
+
+
+def test_musevals_own_computation_can_be_had():
+    references, estimates = noise()
+    expected = museval.evaluate(references, estimates, RATE, RATE)
+    np.testing.assert_array_equal(bss_eval(references, estimates, RATE, RATE, "museval")[1:], expected[1:])
+
+
+def test_a_window_longer_than_the_blocks_is_scored_as_by_museval():
+    references, estimates = noise(stems=1, samples=150_000)
+    expected = museval.evaluate(references, estimates, 100_000, 50_000)
+    assert_equal(bss_eval(references, estimates, 100_000, 50_000), expected)
+
+
+@pytest.mark.parametrize("panned", ["centre", "left"])
+def test_channels_that_follow_from_each_other_are_scored_as_by_museval(panned):
+    references, estimates = noise(samples=2 * RATE, channels=2)
+    references[0, :, 1] = references[0, :, 0] if panned == "centre" else 0
+    expected = museval.evaluate(references, estimates, RATE, RATE)
+    assert_equal(bss_eval(references, estimates, RATE, RATE), expected)
 
 
 @pytest.mark.parametrize("length", [3500, 4500])
@@ -64,8 +108,73 @@ def test_a_track_of_silence_is_all_nan():
 
 
 def test_an_unknown_engine_is_refused():
-    with pytest.raises(ValueError, match="engine is 'matlab'; expected 'museval'"):
+    with pytest.raises(ValueError, match="engine is 'matlab'; expected one of fast, stable, museval"):
         bss_eval(*noise(), engine="matlab")
+
+
+@pytest.mark.parametrize(
+    ("references", "estimates", "message"),
+    [
+        (np.ones((2, 9, 1)), np.full((2, 9, 1), np.nan), "estimates holds NaN"),
+        (np.full((2, 9, 1), np.inf), np.ones((2, 9, 1)), "references holds NaN or infinite"),
+    ],
+)
+def test_samples_that_are_no_numbers_are_refused(references, estimates, message):
+    with pytest.raises(ValueError, match=message):
+        bss_eval(references, estimates)
+
+
+# The stable engine
+
+
+def band_limited_noise(factor=1.0):
+    """Noise of which nothing is left above half the band, as of music from mp3: (stems, samples, channels)."""
+    references, estimates = noise(samples=4 * RATE, channels=2)
+    bins = np.fft.rfftfreq(references.shape[1]) < 0.25
+    return tuple(
+        factor * np.fft.irfft(np.fft.rfft(stems, axis=1) * bins[:, None], axis=1) for stems in (references, estimates)
+    )
+
+
+@pytest.mark.parametrize("change", ["scale", "order"])
+def test_the_stable_engine_does_not_depend_on_scale_or_order_where_musevals_does(change):
+    def difference(engine):
+        once = np.stack(bss_eval(*band_limited_noise(), RATE, RATE, engine))
+        if change == "scale":
+            return np.abs(np.stack(bss_eval(*band_limited_noise(3.7), RATE, RATE, engine)) - once)[2:].max()
+        turned = (stems[::-1] for stems in band_limited_noise())
+        return np.abs(np.stack(bss_eval(*turned, RATE, RATE, engine))[:, ::-1] - once)[2:].max()
+
+    assert difference("museval") > 0.5
+    assert difference("fast") > 0.5
+    assert difference("stable") < 1e-4
+
+
+def test_the_stable_engine_is_musevals_on_broadband_stems():
+    references, estimates = noise()
+    expected = museval.evaluate(references, estimates, RATE, RATE)
+    np.testing.assert_allclose(bss_eval(references, estimates, RATE, RATE, "stable"), expected, rtol=0, atol=1e-4)
+
+
+# Memory
+
+
+class Metered(ArraySignals):
+    """Stems that note the longest piece that was read of them."""
+
+    longest = 0
+
+    def read(self, start, stop):
+        self.longest = max(self.longest, stop - start)
+        return super().read(start, stop)
+
+
+def test_a_long_track_and_a_long_window_are_read_in_pieces():
+    references, estimates = (Metered(stems) for stems in noise(stems=1, samples=1_000_000))
+    for window in (RATE, 1_000_000):
+        bss_eval_signals(references, estimates, window, 500_000)
+    assert references.longest < 300_000
+    assert estimates.longest < 300_000
 
 
 # The SDR alone

@@ -35,10 +35,11 @@ def test_estimates_are_cut_or_filled_to_the_references_length_with_a_warning(cap
     with caplog.at_level(logging.WARNING):
         _, cut = aligned(references[:, :7], estimates)
         _, filled = aligned(references, estimates[:, :7])
-    np.testing.assert_array_equal(cut, estimates[:, :7])
-    np.testing.assert_array_equal(filled[:, :7], estimates[:, :7])
+    assert cut.shape == (2, 7, 1)
+    np.testing.assert_array_equal(cut.read(0, 7), estimates[:, :7])
     assert filled.shape == references.shape
-    assert not filled[:, 7:].any()
+    np.testing.assert_array_equal(filled.read(0, 7), estimates[:, :7])
+    assert not filled.read(7, 10).any()
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
 
 
@@ -49,8 +50,6 @@ def test_estimates_are_cut_or_filled_to_the_references_length_with_a_warning(cap
         (np.ones((2, 0, 1)), np.ones((2, 0, 1)), "expected .stems, samples, channels."),
         (np.ones((2, 9, 1)), np.ones((1, 9, 1)), "stems and channels must be equal"),
         (np.ones((2, 9, 1)), np.ones((2, 9, 2)), "stems and channels must be equal"),
-        (np.ones((2, 9, 1)), np.full((2, 9, 1), np.nan), "estimates holds NaN"),
-        (np.full((2, 9, 1), np.inf), np.ones((2, 9, 1)), "references holds NaN or infinite"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(references, estimates, message):

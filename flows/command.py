@@ -35,15 +35,15 @@ def command_parser(name: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def add_params_option(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    """Spleeter's ``-p``."""
+def add_params_option(parser: argparse.ArgumentParser, default: str | None = None, *, optional: bool = False) -> None:
+    """Spleeter's ``-p``; required, unless there is a default or it is ``optional``."""
     parser.add_argument(
         "-p",
         "--params_filename",
         dest="params",
         metavar="MODEL",
         default=default,
-        required=default is None,
+        required=default is None and not optional,
         help="a name (2stems, 4stems, 5stems, …-16kHz, musdb, quickstart, synthmus-plus), a JSON file, a "
         "release tarball, a run folder" + (f" (default: {default})" if default else ""),
     )

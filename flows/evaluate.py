@@ -1,120 +1,224 @@
-"""museval's scores of a model on MUSDB18's test songs or on the songs of a CSV."""
+"""museval's scores of a model, or of another program's stems, on MUSDB18's test songs or on the songs of a CSV."""
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from flows.command import add_data_option, add_params_option, check_first, command_parser, run_command, set_up_process
 from flows.download import locate_with_bar
-from flows.inputs import check_ffmpeg, check_musdb_folder, songs_of
+from flows.inputs import check_ffmpeg
+from flows.test_set import chosen_test_set
+from sepcore.evaluation.choices import BaselineName, ScoringEngine
 from sepcore.output_folder import check_writable
+
+_LISTEN = 3
 
 
 def _arguments() -> argparse.Namespace:
     parser = command_parser("evaluate", __doc__)
-    add_params_option(parser)
-    tested = parser.add_mutually_exclusive_group(required=True)
-    tested.add_argument("--mus_dir", type=Path, metavar="DIR", help="MUSDB18 or MUSDB18-HQ; its test songs are scored")
+    add_params_option(parser, optional=True)
+    tested = parser.add_mutually_exclusive_group()
+    tested.add_argument(
+        "--mus_dir",
+        type=Path,
+        metavar="DIR",
+        help="MUSDB18 or MUSDB18-HQ; its test songs are scored (default: MUSDB_PATH)",
+    )
     tested.add_argument("--csv", type=Path, metavar="FILE", help="a manifest; all of its songs are scored")
     parser.add_argument(
-        "-o", "--output_path", dest="out", type=Path, required=True, metavar="DIR", help="scores go here"
+        "-o", "--output_path", dest="out", type=Path, required=True, metavar="DIR", help="scores and report go here"
+    )
+    parser.add_argument(
+        "--estimates",
+        type=Path,
+        metavar="DIR",
+        help="score these stems instead of a model's: DIR/test/<song>/<stem>.wav; -p then only says which stems",
+    )
+    parser.add_argument(
+        "--baselines",
+        type=_baselines,
+        default=(),
+        metavar="NAMES",
+        help="score beside it: mixture (untouched, as every stem), irm (the ideal ratio mask), or both: mixture,irm",
     )
     parser.add_argument("--mwf", action="store_true", default=None, help="separate by multichannel Wiener filtering")
+    parser.add_argument(
+        "--engine",
+        choices=get_args(ScoringEngine),
+        default="fast",
+        help="how BSSEval is computed: fast (museval's numbers), stable (where museval's depend on rounding, they do "
+        "not), museval (itself) (default: fast)",
+    )
+    parser.add_argument(
+        "--listen",
+        type=int,
+        default=_LISTEN,
+        metavar="N",
+        help=f"songs that can be heard in the report, from the worst to the best (default: {_LISTEN})",
+    )
     add_data_option(parser)
     arguments = parser.parse_args()
+    if arguments.listen < 0:
+        parser.error(f"--listen is {arguments.listen}; give 0 or more")
+    if arguments.params is None and arguments.estimates is None and not arguments.baselines:
+        parser.error("nothing is to be scored: give -p MODEL, --estimates DIR or --baselines")
+    if arguments.mwf and (arguments.estimates or arguments.params is None):
+        parser.error("--mwf is for a model that separates: give -p MODEL without --estimates, or leave --mwf out")
     set_up_process(arguments.verbose)
     check_first(lambda: _check(arguments))
     return arguments
 
 
+def _baselines(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if unknown := [name for name in names if name not in get_args(BaselineName)]:
+        known = " or ".join(get_args(BaselineName))
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is no baseline; expected {known}")
+    return names
+
+
 def _check(arguments: argparse.Namespace) -> None:
     check_ffmpeg()
-    config = locate_with_bar(arguments.params).config
-    if arguments.csv is not None:
-        songs_of(arguments.csv, config, arguments.data)
-    else:
-        check_musdb_folder(arguments.mus_dir, "test")
+    songs = chosen_test_set(arguments.mus_dir, arguments.csv, arguments.data)
+    config = locate_with_bar(arguments.params).config if arguments.params else songs.own_config(arguments.estimates)
+    songs.check(config)
     check_writable(arguments.out, "-o")
 
 
 # Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
 ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
-from prefect import flow, unmapped  # noqa: E402
-from prefect.task_runners import ThreadPoolTaskRunner  # noqa: E402
+from prefect import flow  # noqa: E402
 
-from flows.progress import print_scores, results  # noqa: E402
+from flows.evaluated_songs import EvaluatedSongs, evaluate_songs, excerpts_to_hear, test_songs  # noqa: E402
+from flows.progress import print_scores  # noqa: E402
+from flows.runners import task_runner  # noqa: E402
 from flows.terminal import say  # noqa: E402
-from sepcore import Separator  # noqa: E402
+from flows.test_set import TestSet  # noqa: E402
+from sepcore import Separator, load_config  # noqa: E402
 from sepcore.atomic import write_text  # noqa: E402
-from sepcore.config import ModelConfig  # noqa: E402
-from sepcore.dataset.ingest.musdb import list_musdb_songs  # noqa: E402
-from sepcore.dataset.ingest.targets import check_instruments  # noqa: E402
-from sepcore.dataset.manifest import TrackRow  # noqa: E402
-from sepcore.errors import DatasetError  # noqa: E402
+from sepcore.errors import SongsFailed  # noqa: E402
+from sepcore.evaluation.baselines import BASELINES  # noqa: E402
+from sepcore.evaluation.estimates import Estimates, FolderEstimates, ModelEstimates  # noqa: E402
+from sepcore.evaluation.musdb18 import is_musdb18_test  # noqa: E402
+from sepcore.evaluation.report.evaluation_report import EvaluationReport  # noqa: E402
+from sepcore.evaluation.report.report import write_report  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
-from sepcore.evaluation.track_scores import read_track_scores, write_frames  # noqa: E402
 from sepcore.training.run_folder import RunFolder  # noqa: E402
-from tasks.dataset import ingest_song  # noqa: E402
-from tasks.evaluation import evaluate_song, log_scores  # noqa: E402
+from tasks.evaluation import log_scores  # noqa: E402
+
+_SHOWN_FAILURES = 5
 
 
-@flow(name="evaluate", task_runner=ThreadPoolTaskRunner(max_workers=2))
+# Two: while the scores of one song are computed, the next is separated.
+@flow(name="evaluate", task_runner=task_runner(workers=2))
 def evaluate(
-    params: str,
+    params: str | None,
     out: Path,
     mus_dir: Path | None = None,
     csv: Path | None = None,
     data_dir: Path | None = None,
     mwf: bool | None = None,
+    estimates: Path | None = None,
+    baselines: tuple[BaselineName, ...] = (),
+    engine: ScoringEngine = "fast",
+    listen: int = _LISTEN,
 ) -> ScoreSummary:
-    """Separate and score every test song; songs scored by the same model already are not scored again.
+    """Score every test song, and report; songs whose scores are there already are not scored again.
 
     Args:
         params: What ``-p`` takes. The scores of a finished run go into its folder and its MLflow run too.
-        out: Folder of museval's JSON files (``test/<song>.json``), ``frames.parquet`` and ``scores.json``.
+        out: Folder of museval's JSON files (``test/<song>.json``), the tables ``frames.parquet`` and
+            ``tracks.parquet``, ``scores.json``, ``report.html`` and ``boxplot.png``; those of a baseline go into
+            ``baselines/<name>`` in it.
         mus_dir: MUSDB18, whose test songs are scored.
         csv: Or a manifest, whose songs are scored.
         data_dir: Folder of the manifest's relative paths.
         mwf: Wiener filtering; None: as the config says.
+        estimates: Folder of stems that are scored instead of the model's.
+        baselines: What is scored beside them, ``mixture`` and ``irm``; alone, if there is nothing else.
+        engine: As `sepcore.evaluation.bss_eval` takes it.
+        listen: Songs that can be heard in the report.
+
+    Raises:
+        SongsFailed: some songs could not be scored; the others are, and reported.
     """
-    separator = Separator(params, mwf=mwf)
-    rows = _test_songs(separator.config, out, mus_dir, csv, data_dir)
-    files = results(evaluate_song.map(rows, unmapped(separator), unmapped(out)), "evaluate")
-    frames = write_frames([read_track_scores(file) for file in files], out / "frames.parquet")
-    summary = ScoreSummary.from_frames(frames, dataset=str(mus_dir or csv))
+    songs = chosen_test_set(mus_dir, csv, data_dir)
+    scored, *beside = _estimates(params, mwf, estimates, baselines, songs)
+    rows = test_songs(songs, scored.config, out)
+    result = evaluate_songs(rows, scored, out, engine)
+    others = {other.name: evaluate_songs(rows, other, out / "baselines" / other.name, engine) for other in beside}
+    if not result.files:
+        raise _failure({scored.name: result}, len(rows))
+    summary = ScoreSummary.from_tracks(result.tracks, dataset=songs.name)
     write_text(out / "scores.json", summary.to_json())
-    run = RunFolder(Path(params))
-    finished = run.finished()
-    if finished is not None:
+    report = EvaluationReport(
+        model=scored.name,
+        dataset=songs.name,
+        is_musdb18_test=songs.musdb is not None and is_musdb18_test(result.tracks),
+        instruments=tuple(scored.config.instruments),
+        frames=result.frames,
+        tracks=result.tracks,
+        engine=engine,
+        baselines={name: other.tracks for name, other in others.items() if other.files},
+        excerpts=excerpts_to_hear(rows, scored, result, out, listen),
+        failed=result.failed,
+    )
+    write_report(out, report)
+    run = RunFolder(Path(params)) if params is not None and estimates is None else None
+    if run is not None and (finished := run.finished()) is not None:
         write_text(run.scores, summary.to_json())
-        log_scores(run, finished["name"], summary, out)
+        log_scores(run, finished["name"], summary, out, csv)
+    everything = {scored.name: result} | others
+    if any(part.failed for part in everything.values()):
+        raise _failure(everything, len(rows))
     return summary
 
 
-def _test_songs(
-    config: ModelConfig, out: Path, mus_dir: Path | None, csv: Path | None, data_dir: Path | None
-) -> list[TrackRow]:
-    if csv is not None:
-        return songs_of(csv, config, data_dir)
-    assert mus_dir is not None
-    songs = [song for song in list_musdb_songs(mus_dir) if song.own_split == "test"]
-    if not songs:
-        raise DatasetError(f"{mus_dir}: has no songs in its folder test; give --csv with the songs to score.")
-    check_instruments(songs, config)
-    return results(ingest_song.map(songs, unmapped(out), unmapped(config)), "read test songs")
+def _estimates(
+    params: str | None, mwf: bool | None, estimates: Path | None, baselines: tuple[BaselineName, ...], songs: TestSet
+) -> list[Estimates]:
+    """What is scored; what the report is about comes first."""
+    chosen: list[Estimates] = []
+    if params is not None and estimates is None:
+        chosen.append(ModelEstimates(Separator(params, mwf=mwf)))
+        config = chosen[0].config
+    else:
+        config = songs.own_config(estimates) if params is None else load_config(params)
+    if estimates is not None:
+        chosen.append(FolderEstimates(estimates, config))
+    return [*chosen, *(BASELINES[name](config) for name in baselines)]
+
+
+def _failure(parts: dict[str, EvaluatedSongs], num_songs: int) -> SongsFailed:
+    reasons = list(dict.fromkeys(reason for part in parts.values() for reason in part.failed.values()))
+    failed = {song for part in parts.values() for song in part.failed}
+    more = f"; and {len(reasons) - _SHOWN_FAILURES} more" if len(reasons) > _SHOWN_FAILURES else ""
+    return SongsFailed(
+        f"{len(failed)} of {num_songs} songs could not be scored: {'; '.join(reasons[:_SHOWN_FAILURES])}{more} "
+        "(the others are kept)"
+    )
 
 
 def _main(arguments: argparse.Namespace) -> None:
-    summary = evaluate(
-        arguments.params,
-        arguments.out,
-        mus_dir=arguments.mus_dir,
-        csv=arguments.csv,
-        data_dir=arguments.data,
-        mwf=arguments.mwf,
-    )
-    print_scores(summary)
-    say([f"scores: {arguments.out}"])
+    try:
+        evaluate(
+            arguments.params,
+            arguments.out,
+            mus_dir=arguments.mus_dir,
+            csv=arguments.csv,
+            data_dir=arguments.data,
+            mwf=arguments.mwf,
+            estimates=arguments.estimates,
+            baselines=arguments.baselines,
+            engine=arguments.engine,
+            listen=arguments.listen,
+        )
+    finally:
+        scores = arguments.out / "scores.json"
+        if scores.is_file():
+            print_scores(ScoreSummary.from_json(scores.read_text("utf-8")))
+            say([f"scores: {arguments.out}", f"report: {arguments.out / 'report.html'}"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tasks of the evaluation: one track separated and scored, and the medians into MLflow."""
+"""Tasks of the evaluation: one track estimated and scored, an excerpt of it to hear, and the scores into MLflow."""
 
 from pathlib import Path
 
@@ -6,30 +6,55 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from sepcore.dataset.manifest import TrackRow
+from sepcore.evaluation.choices import ScoringEngine
+from sepcore.evaluation.estimates import Estimates
+from sepcore.evaluation.file_fingerprint import file_fingerprint
+from sepcore.evaluation.report.excerpt import Excerpt
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.evaluation.track_evaluation import evaluate_track
-from sepcore.separator import Separator
+from sepcore.evaluation.track_excerpt import excerpt_of_track
 from sepcore.training.run_folder import RunFolder
 from tasks.tracking import tracked
 
+# What an evaluation leaves beside the score files of its tracks.
+_REPORT = ("scores.json", "frames.parquet", "tracks.parquet", "report.html", "boxplot.png", "boxplot.svg")
+
 
 @task(task_run_name="evaluate-{row.name}", cache_policy=NO_CACHE)
-def evaluate_song(row: TrackRow, separator: Separator, folder: Path) -> Path:
+def evaluate_song(row: TrackRow, estimates: Estimates, folder: Path, engine: ScoringEngine) -> Path:
     """Run `sepcore.evaluation.track_evaluation.evaluate_track`; returns the track's score file."""
-    path = evaluate_track(row, separator, folder)
+    path = evaluate_track(row, estimates, folder, engine)
     get_run_logger().info("%s: scored in %s", row.name, path)
     return path
 
 
+@task(task_run_name="excerpt-{row.name}", cache_policy=NO_CACHE)
+def excerpt_of_song(row: TrackRow, estimates: Estimates, folder: Path, start_s: float) -> Excerpt:
+    """Run `sepcore.evaluation.track_excerpt.excerpt_of_track`."""
+    return excerpt_of_track(row, estimates, folder, start_s)
+
+
 @task(cache_policy=NO_CACHE)
-def log_scores(run: RunFolder, name: str, summary: ScoreSummary, evaluation: Path) -> None:
-    """Put the medians, the untouched mixture's beside them, and the score files into the run's MLflow run."""
+def log_scores(run: RunFolder, name: str, summary: ScoreSummary, evaluation: Path, csv: Path | None) -> None:
+    """Put the scores, the untouched mixture's beside them, and the report into the run's MLflow run.
+
+    Args:
+        run: The run folder.
+        name: Of its model.
+        summary: Scores by stem.
+        evaluation: Folder of the evaluation.
+        csv: Manifest of the test set, if it is one.
+    """
     with tracked(run, name) as tracking:
         for stem, scores in summary.stems.items():
             metrics = {f"test_SDR_{stem}": scores.sdr, f"test_SIR_{stem}": scores.sir, f"test_SAR_{stem}": scores.sar}
             metrics |= {f"test_ISR_{stem}": scores.isr, f"test_mixture_SDR_{stem}": scores.mixture_sdr}
+            metrics |= {f"test_global_SDR_{stem}": scores.global_sdr, f"test_SI_SDR_{stem}": scores.si_sdr}
             tracking.log_metrics({key: value for key, value in metrics.items() if value == value})
         tracking.tag("test_set", summary.dataset)
+        if csv is not None:
+            tracking.log_dataset(csv, digest=file_fingerprint([csv]), context="test")
         tracking.log_folder(evaluation / "test", "evaluation/test")
-        for file in ("scores.json", "frames.parquet"):
-            tracking.log_file(evaluation / file)
+        for file in _REPORT:
+            if (evaluation / file).is_file():
+                tracking.log_file(evaluation / file)

@@ -7,6 +7,7 @@ import pytest
 
 from sepcore import Separator
 from sepcore.dataset.manifest import TrackRow
+from sepcore.evaluation.estimates import ModelEstimates
 from sepcore.evaluation.track_evaluation import evaluate_track
 from sepcore.evaluation.track_scores import read_track_scores
 
@@ -30,7 +31,7 @@ def test_museval_scores_are_spleeters(song, mwf, shared, tmp_path):
     folder = shared / "clips" / song
     stems = tuple((name, folder / f"{name}.mp3") for name in ("vocals", "accompaniment"))
     row = TrackRow(song, folder / "mixture.mp3", stems, duration_s=30)
-    frames = read_track_scores(evaluate_track(row, Separator("2stems", mwf=mwf), tmp_path))
+    frames = read_track_scores(evaluate_track(row, ModelEstimates(Separator("2stems", mwf=mwf)), tmp_path)).frames
     medians = frames.groupby("target")[["SDR", "ISR", "SIR", "SAR"]].median()
     for metric, scores in reference.items():
         for stem, score in scores.items():

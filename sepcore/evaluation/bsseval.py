@@ -1,10 +1,12 @@
 """BSSEval v4 as museval defines it: SDR, ISR, SIR and SAR of every window."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sepcore.evaluation.blas_threads import one_blas_thread
+from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.correlations import correlate
 from sepcore.evaluation.distortion_filters import solve_filters
 from sepcore.evaluation.frames import aligned, is_silent, silent_throughout, window_slices
@@ -14,7 +16,6 @@ from sepcore.evaluation.signals import ChosenStems, Signals, Stems
 
 Frames = NDArray[np.float64]
 
-ScoringEngine = Literal["fast", "stable", "museval"]
 NUM_TAPS = 512
 """Length of BSSEval's distortion filters in samples."""
 
@@ -85,8 +86,9 @@ def bss_eval_signals(
             ratios = _museval(true, estimated, window, hop)[..., heard]
         else:
             regularisation = _STABLE_REGULARISATION if engine == "stable" else 0.0
-            filters = solve_filters(correlate(true, estimated, NUM_TAPS), true.shape[2], regularisation)
-            ratios = window_ratios(true, estimated, filters, [windows[index] for index in heard])
+            with one_blas_thread():
+                filters = solve_filters(correlate(true, estimated, NUM_TAPS), true.shape[2], regularisation)
+                ratios = window_ratios(true, estimated, filters, [windows[index] for index in heard])
         scores[1:, present[scored][:, None], heard] = ratios[:, scored]
     return scores
 

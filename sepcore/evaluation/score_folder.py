@@ -57,7 +57,7 @@ def _read_frames(path: Path) -> pd.DataFrame:
             f"{path}: no scores in it; expected frames.parquet, test/<track>.json or <track>.json. "
             f"Score a model into it: python -m flows.evaluate -p MODEL … -o {path}"
         )
-    return pd.concat([read_track_scores(file) for file in files], ignore_index=True)
+    return pd.concat([read_track_scores(file).frames for file in files], ignore_index=True)
 
 
 def _track_files(path: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The scores of a model on a test set: medians over frames and tracks, and their ``scores.json``."""
+"""The scores of a model on a test set, by stem, and their ``scores.json``."""
 
 import json
 import math
@@ -9,22 +9,35 @@ from typing import Any, Self
 import pandas as pd
 
 from sepcore.errors import DatasetError
-from sepcore.evaluation.track_scores import METRICS, MIXTURE_SDR
+from sepcore.evaluation.track_scores import GLOBAL_METRICS, METRICS, MIXTURE_SDR
 
 
 @dataclass(frozen=True)
 class StemScores:
-    """Medians of one stem in dB: over each track's frames, then over the tracks. NaN where nothing could be scored."""
+    """Scores of one stem in dB; NaN where nothing could be scored.
+
+    Attributes:
+        sdr: Median over each track's frames, then over the tracks; the next three alike.
+        isr: See ``sdr``.
+        sir: See ``sdr``.
+        sar: See ``sdr``.
+        mixture_sdr: SDR of the untouched mixture taken for this stem, alike.
+        global_sdr: Of whole tracks, the mean over the tracks, as the Music Demixing Challenge has it.
+        si_sdr: Scale-invariant SDR of whole tracks, the mean over the tracks.
+    """
 
     sdr: float
     isr: float
     sir: float
     sar: float
     mixture_sdr: float
-    """SDR of the untouched mixture taken for this stem."""
+    global_sdr: float = math.nan
+    si_sdr: float = math.nan
 
 
-_KEYS = dict(zip(("sdr", "isr", "sir", "sar", "mixture_sdr"), (*METRICS, MIXTURE_SDR), strict=True))
+_MEDIANS = dict(zip(("sdr", "isr", "sir", "sar", "mixture_sdr"), (*METRICS, MIXTURE_SDR), strict=True))
+_MEANS = dict(zip(("global_sdr", "si_sdr"), GLOBAL_METRICS, strict=True))
+_KEYS = _MEDIANS | _MEANS
 
 
 @dataclass(frozen=True)
@@ -44,22 +57,28 @@ class ScoreSummary:
     stems: Mapping[str, StemScores]
 
     @classmethod
-    def from_frames(cls, frames: pd.DataFrame, *, dataset: str) -> Self:
-        """The medians of a table of frames with the columns `track_scores.COLUMNS`.
+    def from_tracks(cls, tracks: pd.DataFrame, *, dataset: str) -> Self:
+        """The scores over the tracks of a table with the columns `track_table.COLUMNS`.
 
         Raises:
             DatasetError: if the table is empty.
         """
-        if frames.empty:
+        if tracks.empty:
             raise DatasetError(f"{dataset}: no scored track; give a test set with at least one song.")
-        metrics = list(_KEYS.values())
-        by_track = frames.groupby(["target", "track"], sort=False)[metrics].median()
-        medians = by_track.groupby("target", sort=False).median()
+        by_stem = tracks.groupby("target", sort=False)
+        medians, means = by_stem[list(_MEDIANS.values())].median(), by_stem[list(_MEANS.values())].mean()
+        table = medians.join(means)
         stems = {
-            str(target): StemScores(**{field: float(medians.loc[target, key]) for field, key in _KEYS.items()})
-            for target in medians.index
+            str(stem): StemScores(**{field: float(table.loc[stem, key]) for field, key in _KEYS.items()})
+            for stem in table.index
         }
-        return cls(dataset, int(frames["track"].nunique()), int(frames["SDR"].isna().sum()), stems)
+        return cls(dataset, int(tracks["track"].nunique()), int(tracks["num_nan_frames"].sum()), stems)
+
+    @property
+    def mean_sdr(self) -> float:
+        """Mean of the stems' median SDRs in dB, of those that have one."""
+        medians = [scores.sdr for scores in self.stems.values() if not math.isnan(scores.sdr)]
+        return sum(medians) / len(medians) if medians else math.nan
 
     def to_json(self) -> str:
         """The text of ``scores.json``: museval's names of the metrics, null for a score that there is none of."""
@@ -88,7 +107,13 @@ class ScoreSummary:
         try:
             content = json.loads(text)
             stems = {
-                str(name): StemScores(**{field: _nan_for_null(scores[key]) for field, key in _KEYS.items()})
+                str(name): StemScores(
+                    **{
+                        field: _nan_for_null(scores[key])
+                        for field, key in _KEYS.items()
+                        if key in scores or field in _MEDIANS
+                    }
+                )
                 for name, scores in content["stems"].items()
             }
             return cls(str(content["dataset"]), int(content["num_tracks"]), int(content["num_nan_frames"]), stems)

@@ -1,10 +1,12 @@
-"""One track of a manifest separated and scored, unless its scores by the same model are there already."""
+"""One track of a manifest estimated and scored, unless the scores of the same estimates are there already."""
 
-import hashlib
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,33 +15,69 @@ from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
+from sepcore.evaluation.choices import ScoringEngine
+from sepcore.evaluation.estimates import Estimates
+from sepcore.evaluation.file_fingerprint import file_fingerprint
+from sepcore.evaluation.signals import Signals
+from sepcore.evaluation.spool import Spool, spool
 from sepcore.evaluation.track_scores import save_track_scores, score_track, track_scores_path
-from sepcore.signal.audio_reader import read_waveform
+from sepcore.signal.audio_reader import read_blocks
+from sepcore.signal.sndfile import probe_sndfile
 
-Waveform = NDArray[np.float32]
+_logger = logging.getLogger(__name__)
 
-
-class SeparatesWaveforms(Protocol):
-    """What is scored: `sepcore.Separator`, or anything that separates."""
-
-    config: ModelConfig
-
-    def separate(self, waveform: Waveform) -> Mapping[str, Waveform]:
-        """Stems of a whole waveform, ``(samples, channels)`` each."""
-        ...
-
-    def fingerprint(self) -> str:
-        """Changes when the stems of the same waveform would."""
-        ...
+# Of what a track's scores consist; other numbers than before are not taken for the same.
+_VERSION = 2
 
 
-def evaluate_track(row: TrackRow, separator: SeparatesWaveforms, folder: Path) -> Path:
-    """Score one track as museval does, its references at 16 bits as musdb has them; see `score_track`.
+@dataclass(frozen=True, eq=False)
+class EstimatedTrack:
+    """A track's signals, on disk until the block that made them ends.
+
+    Attributes:
+        mixture: ``(1, samples, channels)``.
+        references: ``(stems, samples, channels)`` in the config's order.
+        estimates: Alike.
+    """
+
+    mixture: Signals
+    references: Signals
+    estimates: Signals
+
+
+@contextmanager
+def estimated_track(row: TrackRow, estimates: Estimates, folder: Path) -> Iterator[EstimatedTrack]:
+    """Decode a track and estimate its stems into files on the disk of ``folder``, which are gone afterwards.
+
+    References that ffmpeg decodes are rounded to 16 bits, as musdb has them. All is cut to the shortest of mixture and
+    references; estimates are cut, or filled with zeros, to that, with a warning.
+
+    Raises:
+        AudioDecodeError: a recording that cannot be read.
+        DatasetError: estimates that are missing or do not fit the track.
+    """
+    config = estimates.config
+    num_stems, num_channels = len(config.instruments), config.num_channels
+    with (
+        spool(folder, 1, num_channels) as mixture,
+        spool(folder, num_stems, num_channels) as references,
+        spool(folder, num_stems, num_channels) as estimated,
+    ):
+        _decode(row, config, mixture, references)
+        for piece in estimates.stream(row, mixture, references):
+            estimated.append(piece)
+        _fit(row, estimated, references.shape[1])
+        yield EstimatedTrack(mixture, references, estimated)
+
+
+def evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: ScoringEngine = "fast") -> Path:
+    """Score one track as museval does; see `score_track`.
 
     Args:
-        row: The track, with a stem for each of the model's instruments.
-        separator: The model.
+        row: The track, with a stem for each of the config's instruments.
+        estimates: Whose estimates.
         folder: Of the evaluation: scores go to ``test/<track>.json``, beside it what they were made from.
+        engine: As `sepcore.evaluation.bss_eval` takes it.
 
     Returns:
         The score file.
@@ -49,42 +87,64 @@ def evaluate_track(row: TrackRow, separator: SeparatesWaveforms, folder: Path) -
         DatasetError: stems that do not fit each other, or a file that cannot be opened.
     """
     path = track_scores_path(folder, row.name)
-    made_from = {"model": separator.fingerprint(), "audio": _audio_fingerprint(row)}
+    made_from = track_made_from(row, estimates) | {"engine": engine, "version": _VERSION}
     marker = folder / "made_from" / f"{row.name}.json"
     if path.is_file() and _read(marker) == made_from:
         return path
-    config = separator.config
-    mixture, *stems = (
-        read_waveform(file, sample_rate=config.sample_rate, num_channels=config.num_channels) for file in row.files
-    )
-    length = min(len(waveform) for waveform in (mixture, *stems))
-    references = {name: _sixteen_bits(stem[:length]) for (name, _), stem in zip(row.stems, stems, strict=True)}
-    estimates = separator.separate(mixture[:length])
-    frames = score_track(row.name, references, estimates, mixture[:length], sample_rate=config.sample_rate)
-    save_track_scores(frames, folder)
+    config = estimates.config
+    with estimated_track(row, estimates, folder) as track:
+        signals = track.references, track.estimates, track.mixture
+        scores = score_track(row.name, config.instruments, *signals, sample_rate=config.sample_rate, engine=engine)
+    save_track_scores(scores, folder)
     write_text(marker, json.dumps(made_from))
     return path
 
 
-def _audio_fingerprint(row: TrackRow) -> str:
-    """Sixteen hex digits of every byte of a track's files, in their order."""
-    digest = hashlib.sha256()
-    for path in row.files:
-        try:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        except OSError as error:
-            raise DatasetError(f"{row.name}: {path} cannot be read ({error.strerror}); mend the row.") from error
-    return digest.hexdigest()[:16]
+def track_made_from(row: TrackRow, estimates: Estimates) -> dict[str, object]:
+    """What a track's estimates and references depend on; DatasetError for a file that cannot be opened."""
+    return {"model": estimates.fingerprint(row), "audio": file_fingerprint(row.files)}
 
 
-def _sixteen_bits(reference: Waveform) -> Waveform:
+def _decode(row: TrackRow, config: ModelConfig, mixture: Spool, references: Spool) -> None:
+    """Read mixture and references side by side, to the end of the shortest."""
+    wanted = {"sample_rate": config.sample_rate, "num_channels": config.num_channels}
+    rounded = [probe_sndfile(path) is None for _, path in row.stems]
+    with ExitStack() as stack:
+        streams = [stack.enter_context(closing(read_blocks(path, **wanted))) for path in row.files]
+        for first, *stems in _same_lengths(streams):
+            mixture.append(first[None])
+            references.append(
+                np.stack([_sixteen_bits(stem) if coarse else stem for stem, coarse in zip(stems, rounded, strict=True)])
+            )
+    if not references.shape[1]:
+        raise DatasetError(f"{row.name}: one of its files has no samples; mend the row.")
+
+
+def _same_lengths(streams: Iterable[Iterator[NDArray[np.float32]]]) -> Iterator[list[NDArray[np.float32]]]:
+    """Blocks of several signals, each time of one length; they end with the first signal."""
+    for blocks in zip(*streams, strict=False):
+        shortest = min(map(len, blocks))
+        yield [block[:shortest] for block in blocks]
+        if any(len(block) > shortest for block in blocks):
+            return
+
+
+def _fit(row: TrackRow, estimated: Spool, num_samples: int) -> None:
+    missing = num_samples - estimated.shape[1]
+    if missing > 0:
+        _logger.warning("%s: estimates are %d samples shorter than the track; filled with zeros", row.name, missing)
+    elif missing < 0:
+        _logger.warning("%s: estimates are %d samples longer than the track; cut", row.name, -missing)
+    estimated.resize(num_samples)
+
+
+def _sixteen_bits(reference: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rounded to 16 bits, as musdb hands references to museval.
 
     Decoded to float, the empty band above a lossy codec's cut-off makes BSSEval's correlation matrix all but singular:
     on a MUSDB18 song from mp3 the SIR of good vocals came out as -1.9 dB instead of 15.5. SDR does not depend on it.
     """
-    rounded: Waveform = np.rint(reference * np.float32(32768)) / np.float32(32768)
+    rounded: NDArray[np.float32] = np.rint(reference * np.float32(32768)) / np.float32(32768)
     return rounded
 
 

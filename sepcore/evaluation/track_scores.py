@@ -1,76 +1,91 @@
-"""The scores of one track: computed, kept as museval's own JSON, read back as a table of frames."""
+"""The scores of one track: computed, kept as museval's own JSON, read back as tables."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from sepcore.atomic import atomic_path, write_text
 from sepcore.errors import DatasetError
-from sepcore.evaluation.bsseval import ScoringEngine, bss_eval
-from sepcore.evaluation.sdr import sdr_frames
+from sepcore.evaluation.bsseval import bss_eval_signals
+from sepcore.evaluation.choices import ScoringEngine
+from sepcore.evaluation.frames import silent_throughout, window_slices
+from sepcore.evaluation.global_scores import global_scores
+from sepcore.evaluation.sdr import sdr_of_windows
+from sepcore.evaluation.signals import ChosenStems, Signals
 
 METRICS = ("SDR", "ISR", "SIR", "SAR")
 # The SDR of the untouched mixture taken for the stem: what doing nothing scores. Beside museval's metrics in each frame
 # of the JSON, where museval's own readers pass over it.
 MIXTURE_SDR = "mixture_SDR"
 COLUMNS = ("track", "target", "time_s", *METRICS, MIXTURE_SDR)
+GLOBAL_METRICS = ("global_SDR", "SI_SDR")
+TOTAL_COLUMNS = ("track", "target", *GLOBAL_METRICS)
+# Of a target in the JSON: its scores over the whole track. museval's readers pass over it too.
+_WHOLE_TRACK = "track"
 
-Waveform = NDArray[np.floating[Any]]
+
+@dataclass(frozen=True, eq=False)
+class TrackScores:
+    """Scores of a track in dB, NaN where there is none (silence) and, as in museval's files, for an infinite one.
+
+    Attributes:
+        frames: A row for each stem and frame, with the columns `COLUMNS`.
+        totals: A row for each stem, over the whole track, with the columns `TOTAL_COLUMNS`.
+    """
+
+    frames: pd.DataFrame
+    totals: pd.DataFrame
 
 
 def score_track(
     track: str,
-    references: Mapping[str, Waveform],
-    estimates: Mapping[str, Waveform],
-    mixture: Waveform,
+    stems: Sequence[str],
+    references: Signals,
+    estimates: Signals,
+    mixture: Signals,
     *,
     sample_rate: int,
     window_s: float = 1.0,
     engine: ScoringEngine = "fast",
-) -> pd.DataFrame:
+) -> TrackScores:
     """Score the estimates of one track, and the untouched mixture as an estimate of every stem.
 
     Args:
         track: The track's name.
-        references: The true stems by name, each ``(samples, channels)``, of one length.
-        estimates: An estimate for each of them; others are left out.
-        mixture: The track's mixture, ``(samples, channels)``.
+        stems: Names of the stems.
+        references: The true stems, ``(stems, samples, channels)``.
+        estimates: Their estimates, alike.
+        mixture: The track's mixture, ``(1, samples, channels)``.
         sample_rate: Samples a second of all of them.
         window_s: Length of a frame in seconds; frames do not overlap.
-        engine: As `bss_eval` takes it.
-
-    Returns:
-        A row for each stem and frame, with the columns `COLUMNS`: scores in dB, NaN where there is none (silence) and,
-        as in museval's files, for an infinite score.
+        engine: As `sepcore.evaluation.bss_eval` takes it.
 
     Raises:
-        DatasetError: one line naming the track, if an estimate is missing or the signals do not fit each other.
+        DatasetError: one line naming the track, if a sample is NaN.
     """
-    missing = sorted(set(references) - set(estimates))
-    if missing:
-        raise DatasetError(
-            f"{track}: no estimate of {', '.join(missing)}; a model is scored on the stems that it makes."
-        )
     window = round(window_s * sample_rate)
+    untouched = ChosenStems(mixture, np.zeros(len(stems), np.intp))
     try:
-        true, estimated = np.stack(list(references.values())), np.stack([estimates[name] for name in references])
-        scores = np.stack(bss_eval(true, estimated, window, window, engine))
-        untouched = sdr_frames(true, np.stack([mixture] * len(true)), window, window)
+        scores = bss_eval_signals(references, estimates, window, window, engine)
+        silent = silent_throughout(references, "references"), silent_throughout(untouched, "mixture")
+        doing_nothing = sdr_of_windows(references, untouched, window_slices(mixture.shape[1], window, window), *silent)
+        totals = global_scores(references, estimates)
     except ValueError as error:
         raise DatasetError(f"{track}: {error}") from error
-    scores[~np.isfinite(scores)] = np.nan
-    untouched[~np.isfinite(untouched)] = np.nan
     rows = [
-        (track, target, frame * window_s, *scores[:, stem, frame], untouched[stem, frame])
-        for stem, target in enumerate(references)
+        (track, stem, frame * window_s, *scores[:, index, frame], doing_nothing[index, frame])
+        for index, stem in enumerate(stems)
         for frame in range(scores.shape[2])
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    whole = [(track, *row) for row in zip(stems, totals.global_sdr, totals.si_sdr, strict=True)]
+    return TrackScores(
+        _without_infinity(pd.DataFrame(rows, columns=list(COLUMNS))),
+        _without_infinity(pd.DataFrame(whole, columns=list(TOTAL_COLUMNS))),
+    )
 
 
 def track_scores_path(folder: Path, track: str) -> Path:
@@ -80,35 +95,39 @@ def track_scores_path(folder: Path, track: str) -> Path:
     return folder / "test" / f"{track}.json"
 
 
-def save_track_scores(frames: pd.DataFrame, folder: Path, *, window_s: float = 1.0) -> Path:
-    """Write one track's frames as museval's JSON, which its ``EvalStore`` and ``MethodStore`` read.
+def save_track_scores(scores: TrackScores, folder: Path, *, window_s: float = 1.0) -> Path:
+    """Write one track's scores as museval's JSON, which its ``EvalStore`` and ``MethodStore`` read.
 
     Args:
-        frames: As `score_track` returns them.
+        scores: As `score_track` returns them.
         folder: Of the evaluation; the file is ``<folder>/test/<track>.json``.
         window_s: Length of a frame in seconds.
     """
     from museval.aggregate import TrackStore
 
-    (track,) = frames["track"].unique()
+    (track,) = scores.frames["track"].unique()
     path = track_scores_path(folder, track)
     store = TrackStore(win=window_s, hop=window_s, track_name=track)
-    for target, rows in frames.groupby("target", sort=False):
+    totals = scores.totals.set_index("target")[list(GLOBAL_METRICS)].to_dict("index")
+    for target, rows in scores.frames.groupby("target", sort=False):
         store.add_target(target_name=target, values={metric: rows[metric].tolist() for metric in METRICS})
-        for frame, untouched in zip(store.scores["targets"][-1]["frames"], rows[MIXTURE_SDR], strict=True):
+        content = store.scores["targets"][-1]
+        content[_WHOLE_TRACK] = {metric: round(float(score), 5) for metric, score in totals[target].items()}
+        for frame, untouched in zip(content["frames"], rows[MIXTURE_SDR], strict=True):
             frame["metrics"][MIXTURE_SDR] = round(float(untouched), 5)
     store.validate()
     write_text(path, store.json)
     return path
 
 
-def read_track_scores(path: Path) -> pd.DataFrame:
-    """The frames of a JSON that `save_track_scores` or museval wrote, with the columns `COLUMNS`.
+def read_track_scores(path: Path) -> TrackScores:
+    """The scores in a JSON that `save_track_scores` or museval wrote; NaN for those that museval does not write.
 
     Raises:
         DatasetError: if the file is not museval's JSON.
     """
     try:
+        targets = json.loads(path.read_text("utf-8"))["targets"]
         rows = [
             (
                 path.stem,
@@ -117,17 +136,29 @@ def read_track_scores(path: Path) -> pd.DataFrame:
                 *(float(frame["metrics"][metric]) for metric in METRICS),
                 float(frame["metrics"].get(MIXTURE_SDR, np.nan)),
             )
-            for target in json.loads(path.read_text("utf-8"))["targets"]
+            for target in targets
             for frame in target["frames"]
+        ]
+        whole = [
+            (
+                path.stem,
+                target["name"],
+                *(float(target.get(_WHOLE_TRACK, {}).get(metric, np.nan)) for metric in GLOBAL_METRICS),
+            )
+            for target in targets
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path}: not a museval score file ({error!r}); delete it and evaluate again.") from error
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return TrackScores(pd.DataFrame(rows, columns=list(COLUMNS)), pd.DataFrame(whole, columns=list(TOTAL_COLUMNS)))
 
 
-def write_frames(tables: Iterable[pd.DataFrame], path: Path) -> pd.DataFrame:
-    """Write the frames of many tracks as one tidy Parquet file, whole or not at all; returns the table."""
-    frames = pd.concat(list(tables), ignore_index=True)
+def write_table(tables: Iterable[pd.DataFrame], path: Path) -> pd.DataFrame:
+    """Write the tables of many tracks as one tidy Parquet file, whole or not at all; returns the table."""
+    table = pd.concat(list(tables), ignore_index=True)
     with atomic_path(path) as temporary:
-        frames.to_parquet(temporary, index=False)
-    return frames
+        table.to_parquet(temporary, index=False)
+    return table
+
+
+def _without_infinity(scores: pd.DataFrame) -> pd.DataFrame:
+    return scores.replace([np.inf, -np.inf], np.nan)

@@ -8,7 +8,7 @@ from pathlib import Path
 from sepcore.errors import ConfigError
 from sepcore.page.document import text
 
-PLAYER_SCRIPT = "player.js"
+PLAYER_SCRIPTS = ("voice.js", "waveform.js", "player.js")
 
 _MIME_TYPES = {".mp3": "audio/mpeg", ".flac": "audio/flac", ".wav": "audio/wav"}
 
@@ -63,7 +63,7 @@ class PlayerSong:
 
 
 def build_player(song: PlayerSong, *, anchor: str) -> str:
-    """The player as HTML, with all audio and pictures in it; a page that shows it needs `PLAYER_SCRIPT`.
+    """The player as HTML, with all audio and pictures in it; a page that shows it needs `PLAYER_SCRIPTS`.
 
     Mixture, estimates and references start at one moment of one audio clock, and only their loudness changes when
     another is heard. Nothing is decoded before somebody plays it.
@@ -84,7 +84,10 @@ def build_player(song: PlayerSong, *, anchor: str) -> str:
             f"<h3>{text(song.name)}</h3>",
             *([f'<p class="note">{text(song.note)}</p>'] if song.note else []),
             _transport(song, versions),
+            '<div class="row">',
+            '<span class="name">mixture</span>',
             _timeline(None, song.name),
+            "</div>",
             '<ul class="stems">',
             *(_stem(stem) for stem in song.stems),
             "</ul>",
@@ -121,7 +124,7 @@ def _stem(stem: PlayerStem) -> str:
     name = text(stem.name)
     return "\n".join(
         (
-            '<li class="stem">',
+            '<li class="row stem">',
             '<div class="controls">',
             f'<span class="name">{name}</span>',
             f'<button type="button" class="mute" aria-pressed="false" aria-label="Mute {name}">Mute</button>',
@@ -152,7 +155,7 @@ def _ticks(top_hz: float) -> str:
     step_hz = 5000 if top_hz > 6000 else 1000
     return "".join(
         f'<i style="bottom:{100 * tick_hz / top_hz:.1f}%">{tick_hz // 1000} kHz</i>'
-        for tick_hz in range(step_hz, int(0.97 * top_hz), step_hz)
+        for tick_hz in range(step_hz, int(0.95 * top_hz), step_hz)
     )
 
 

@@ -65,9 +65,10 @@ def build_table(
     body = "\n".join(_row(cells, columns, number in emphasised) for number, cells in enumerate(rows))
     return "\n".join(
         (
+            # Not as the table's own caption: on a narrow screen that would scroll away with the columns.
+            f'<p class="caption" aria-hidden="true">{text(caption)}</p>',
             f'<div class="scroll" role="region" aria-label="{text(caption)}" tabindex="0">',
             '<table class="sortable">' if is_sortable else "<table>",
-            f"<caption>{text(caption)}</caption>",
             f"<thead><tr>{headings}</tr></thead>",
             f"<tbody>\n{body}\n</tbody>",
             "</table>",

@@ -35,7 +35,7 @@ def test_on_mp3_the_scores_are_as_near_to_musevals_as_musevals_are_to_themselves
     # Both are rounding, drawn anew: a few times the other's largest is what chance gives.
     own = np.abs(scaled - expected).max(axis=(1, 2))
     assert (np.abs(scores - expected).max(axis=(1, 2)) <= 5 * own + 1e-3).all()
-    np.testing.assert_allclose(np.median(scores, axis=2), np.median(expected, axis=2), rtol=0, atol=0.01)
+    np.testing.assert_allclose(np.median(scores, axis=2), np.median(expected, axis=2), rtol=0, atol=0.05)
 
 
 @pytest.mark.shared

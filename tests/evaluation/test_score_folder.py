@@ -5,20 +5,20 @@ import pytest
 
 from sepcore.errors import DatasetError
 from sepcore.evaluation.score_folder import has_scores, read_score_folder
-from sepcore.evaluation.track_scores import COLUMNS, save_track_scores, write_frames
-from tests.evaluation.score_tables import model
+from sepcore.evaluation.track_scores import COLUMNS, save_track_scores, write_table
+from tests.evaluation.score_tables import model, scores_of
 
 
 def write_json_files(folder):
     """museval's files of two tracks, where museval puts them; returns the frames."""
     frames = model(1, tracks=2).round(5)
     for _, track in frames.groupby("track"):
-        save_track_scores(track, folder)
+        save_track_scores(scores_of(track), folder)
     return frames
 
 
 def test_the_table_of_frames_is_read_where_there_is_one(tmp_path):
-    frames = write_frames([model(1)], tmp_path / "frames.parquet")
+    frames = write_table([model(1)], tmp_path / "frames.parquet")
     write_json_files(tmp_path)
     pd.testing.assert_frame_equal(read_score_folder(tmp_path).frames, frames)
 

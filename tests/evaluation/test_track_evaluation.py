@@ -1,43 +1,54 @@
+import logging
+
 import numpy as np
 import pytest
 
-from sepcore.dataset.manifest import TrackRow
-from sepcore.evaluation.track_evaluation import evaluate_track
-from sepcore.evaluation.track_scores import read_track_scores
+from sepcore.errors import DatasetError
+from sepcore.evaluation.baselines import UntouchedMixture
+from sepcore.evaluation.estimates import FolderEstimates, ModelEstimates
+from sepcore.evaluation.signals import blocks
+from sepcore.evaluation.track_evaluation import estimated_track, evaluate_track
+from sepcore.evaluation.track_scores import METRICS, read_track_scores
 from sepcore.signal.audio_writer import write_audio
+from tests.evaluation.songs import RATE, write_song
 from tests.models import small_config
 
-RATE = 8000
+STEMS = ("vocals", "accompaniment")
 
 
 class HalfOfTheMixture:
-    """A separator that gives half of the mixture to each stem, and counts its songs."""
+    """Estimates that are half of the mixture for each stem; counts its songs."""
 
     def __init__(self):
         self.config = small_config()
         self.songs = 0
         self.name = "half"
 
-    def separate(self, waveform):
+    def stream(self, row, mixture, references):
         self.songs += 1
-        return {name: waveform / 2 for name in self.config.instruments}
+        for block in blocks(mixture):
+            yield np.repeat(block / 2, len(self.config.instruments), axis=0)
 
-    def fingerprint(self):
+    def fingerprint(self, row):
         return self.name
 
 
 @pytest.fixture
 def row(tmp_path):
-    rng = np.random.default_rng(0)
-    stems = {name: rng.uniform(-0.4, 0.4, (2 * RATE, 2)).astype(np.float32) for name in ("vocals", "accompaniment")}
-    for name, waveform in {**stems, "mixture": sum(stems.values())}.items():
-        write_audio(tmp_path / f"{name}.wav", waveform, sample_rate=RATE, bits=32)
-    files = tuple((name, tmp_path / f"{name}.wav") for name in stems)
-    return TrackRow("a song", tmp_path / "mixture.wav", files, 2.0)
+    return write_song(tmp_path, "a song", stems=STEMS, length=2 * RATE)
+
+
+def write_estimates(folder, row, *, rate=RATE, length=2 * RATE, channels=2, leave_out=()):
+    rng = np.random.default_rng(1)
+    for name in STEMS:
+        if name not in leave_out:
+            waveform = rng.uniform(-0.4, 0.4, (length, channels)).astype(np.float32)
+            write_audio(folder / "test" / row.name / f"{name}.wav", waveform, sample_rate=rate, bits=32)
+    return FolderEstimates(folder, small_config())
 
 
 def test_a_track_is_scored_beside_the_untouched_mixture(row, tmp_path):
-    frames = read_track_scores(evaluate_track(row, HalfOfTheMixture(), tmp_path / "scores"))
+    frames = read_track_scores(evaluate_track(row, HalfOfTheMixture(), tmp_path / "scores")).frames
     vocals = frames[frames.target == "vocals"]
     assert vocals.time_s.tolist() == [0.0, 1.0]
     # Half of the mixture errs by (accompaniment - vocals) / 2, the mixture by the accompaniment, as loud as the vocals.
@@ -45,14 +56,103 @@ def test_a_track_is_scored_beside_the_untouched_mixture(row, tmp_path):
     np.testing.assert_allclose(vocals.mixture_SDR, 0, atol=0.2)
 
 
-def test_a_scored_track_is_not_scored_again_until_model_or_audio_change(row, tmp_path):
-    separator = HalfOfTheMixture()
-    for _ in range(2):
-        evaluate_track(row, separator, tmp_path / "scores")
-    assert separator.songs == 1
-    separator.name = "retrained"
-    evaluate_track(row, separator, tmp_path / "scores")
-    assert separator.songs == 2
+def test_a_scored_track_is_not_scored_again_until_model_audio_or_engine_change(row, tmp_path):
+    estimates = HalfOfTheMixture()
+
+    def songs(**options):
+        evaluate_track(row, estimates, tmp_path / "scores", **options)
+        return estimates.songs
+
+    assert [songs(), songs()] == [1, 1]
+    estimates.name = "retrained"
+    assert [songs(), songs()] == [2, 2]
     write_audio(row.mixture, np.full((2 * RATE, 2), 0.1, np.float32), sample_rate=RATE)
-    evaluate_track(row, separator, tmp_path / "scores")
-    assert separator.songs == 3
+    assert [songs(), songs()] == [3, 3]
+    assert songs(engine="stable") == 4
+
+
+@pytest.mark.parametrize("engine", ["stable", "museval"])
+def test_every_engine_scores_from_files(row, tmp_path, engine):
+    estimates = write_estimates(tmp_path / "theirs", row)
+    fast, other = (
+        read_track_scores(evaluate_track(row, estimates, tmp_path / name, name)).frames for name in ("fast", engine)
+    )
+    for metric in METRICS:
+        np.testing.assert_allclose(other[metric], fast[metric], rtol=0, atol=2e-5)
+
+
+def test_nothing_is_left_beside_the_scores(row, tmp_path):
+    evaluate_track(row, HalfOfTheMixture(), tmp_path / "scores")
+    files = {str(path.relative_to(tmp_path / "scores")) for path in (tmp_path / "scores").rglob("*") if path.is_file()}
+    assert files == {"test/a song.json", "made_from/a song.json"}
+
+
+def test_references_of_a_lossy_file_are_rounded_to_16_bits_and_others_are_not(row, tmp_path):
+    lossy = tmp_path / "vocals.mp3"
+    write_audio(lossy, np.random.default_rng(2).uniform(-0.4, 0.4, (2 * RATE, 2)).astype(np.float32), sample_rate=RATE)
+    mixed = type(row)(row.name, row.mixture, (("vocals", lossy), row.stems[1]), row.duration_s)
+    with estimated_track(mixed, UntouchedMixture(small_config()), tmp_path) as track:
+        steps = track.references.read(0, RATE) * 32768
+    assert (steps[0] == np.rint(steps[0])).all()
+    assert not (steps[1] == np.rint(steps[1])).all()
+
+
+def test_a_model_is_heard_as_it_streams(row, tmp_path):
+    class Separator:
+        name, config = "double", small_config()
+
+        def fingerprint(self):
+            return "double"
+
+        def stream(self, pieces):
+            for piece in pieces:
+                yield {name: factor * piece for factor, name in enumerate(self.config.instruments, start=2)}
+
+    with estimated_track(row, ModelEstimates(Separator()), tmp_path) as track:
+        mixture = track.mixture.read(0, 2 * RATE)
+        np.testing.assert_array_equal(track.estimates.read(0, 2 * RATE), np.concatenate([2 * mixture, 3 * mixture]))
+
+
+# Another program's estimates
+
+
+def test_estimates_of_another_program_are_scored_and_scored_again_when_they_change(row, tmp_path):
+    estimates = write_estimates(tmp_path / "theirs", row)
+    path = evaluate_track(row, estimates, tmp_path / "scores")
+    first = path.read_text()
+    write_estimates(tmp_path / "theirs", row, length=RATE)
+    evaluate_track(row, estimates, tmp_path / "scores")
+    assert path.read_text() != first
+
+
+@pytest.mark.parametrize(
+    ("length", "said"), [(RATE, "8000 samples shorter"), (2 * RATE + 5, "5 samples longer than the track; cut")]
+)
+def test_estimates_of_another_length_are_filled_or_cut_with_a_warning(row, tmp_path, caplog, length, said):
+    estimates = write_estimates(tmp_path, row, length=length)
+    with caplog.at_level(logging.WARNING), estimated_track(row, estimates, tmp_path) as track:
+        assert track.estimates.shape == track.references.shape
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rate": 16000}, r"a song: .*vocals.wav has 16000 Hz and two channels, the reference 8000 Hz"),
+        ({"channels": 1}, r"a song: .*vocals.wav has 8000 Hz and one channel, the reference 8000 Hz and two channels"),
+        ({"leave_out": ["accompaniment"]}, r"a song: no estimate of accompaniment in .*; add accompaniment.wav"),
+        ({"leave_out": STEMS}, r"a song: no estimates in .*test/a song"),
+    ],
+)
+def test_estimates_that_do_not_fit_name_the_track(row, tmp_path, given, message):
+    estimates = write_estimates(tmp_path / "theirs", row, **given)
+    with pytest.raises(DatasetError, match=message):
+        evaluate_track(row, estimates, tmp_path / "scores")
+
+
+def test_a_sample_that_is_nan_names_the_track(row, tmp_path):
+    estimates = write_estimates(tmp_path, row)
+    broken = np.full((2 * RATE, 2), np.nan, np.float32)
+    write_audio(tmp_path / "test" / row.name / "vocals.wav", broken, sample_rate=RATE, bits=32)
+    with pytest.raises(DatasetError, match=r"^a song: estimates holds NaN"):
+        evaluate_track(row, estimates, tmp_path / "scores")

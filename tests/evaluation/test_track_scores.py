@@ -7,77 +7,117 @@ import pytest
 
 from sepcore.errors import DatasetError
 from sepcore.evaluation.bsseval import bss_eval
+from sepcore.evaluation.global_scores import global_scores
 from sepcore.evaluation.sdr import sdr_frames
-from sepcore.evaluation.track_scores import COLUMNS, read_track_scores, save_track_scores, score_track, write_frames
+from sepcore.evaluation.signals import ArraySignals
+from sepcore.evaluation.track_scores import (
+    COLUMNS,
+    TOTAL_COLUMNS,
+    TrackScores,
+    read_track_scores,
+    save_track_scores,
+    score_track,
+    write_table,
+)
 from tests.evaluation.conftest import RATE, noise
 
+NAMES = ("vocals", "drums")
+
 
 @pytest.fixture(scope="module")
-def stems():
-    """References and estimates by name, and the mixture; the first second of the vocals is silent."""
+def signals():
+    """References, estimates and the mixture; the first second of the vocals is silent."""
     references, estimates = noise()
     references[0, :RATE] = 0
-    names = ("vocals", "drums")
-    return dict(zip(names, references, strict=True)), dict(zip(names, estimates, strict=True)), references.sum(axis=0)
+    return references, estimates, references.sum(axis=0, keepdims=True)
 
 
 @pytest.fixture(scope="module")
-def frames(stems):
-    return score_track("Some one - A song", *stems, sample_rate=RATE)
+def scores(signals):
+    return score_track("Some one - A song", NAMES, *map(ArraySignals, signals), sample_rate=RATE)
 
 
-def test_a_track_is_a_row_for_each_stem_and_second(stems, frames):
+@pytest.fixture(scope="module")
+def frames(scores):
+    return scores.frames
+
+
+def test_a_track_is_a_row_for_each_stem_and_second(signals, frames):
     assert tuple(frames.columns) == COLUMNS
     assert frames["target"].tolist() == ["vocals"] * 3 + ["drums"] * 3
     assert frames["time_s"].tolist() == [0.0, 1.0, 2.0] * 2
-    true, estimated = (np.stack(list(group.values())) for group in stems[:2])
-    for metric, values in zip(("SDR", "ISR", "SIR", "SAR"), bss_eval(true, estimated, RATE, RATE), strict=True):
+    for metric, values in zip(("SDR", "ISR", "SIR", "SAR"), bss_eval(*signals[:2], RATE, RATE), strict=True):
         np.testing.assert_allclose(frames[metric], values.ravel(), rtol=0, atol=1e-6)
 
 
-def test_the_untouched_mixture_is_scored_beside_the_model(stems, frames):
-    references, _, mixture = stems
-    expected = sdr_frames(np.stack(list(references.values())), np.stack([mixture] * 2), RATE, RATE)
+def test_the_untouched_mixture_is_scored_beside_the_model(signals, frames):
+    references, _, mixture = signals
+    expected = sdr_frames(references, np.concatenate([mixture] * 2), RATE, RATE)
     np.testing.assert_array_equal(frames["mixture_SDR"], expected.ravel())
 
 
-def test_a_missing_estimate_names_track_and_stem(stems):
-    references, estimates, mixture = stems
-    with pytest.raises(DatasetError, match="A song: no estimate of drums"):
-        score_track("A song", references, {"vocals": estimates["vocals"]}, mixture, sample_rate=RATE)
+def test_the_whole_track_is_scored_beside_its_frames(signals, scores):
+    expected = global_scores(*map(ArraySignals, signals[:2]))
+    assert tuple(scores.totals.columns) == TOTAL_COLUMNS
+    assert scores.totals["target"].tolist() == list(NAMES)
+    np.testing.assert_array_equal(scores.totals["global_SDR"], expected.global_sdr)
+    np.testing.assert_array_equal(scores.totals["SI_SDR"], expected.si_sdr)
 
 
-@pytest.mark.parametrize("broken", [np.full((3 * RATE, 1), np.nan), np.ones((3 * RATE, 2))])
-def test_an_estimate_that_cannot_be_compared_names_the_track(stems, broken):
-    references, estimates, mixture = stems
-    with pytest.raises(DatasetError, match=r"^A song: "):
-        score_track("A song", references, dict.fromkeys(estimates, broken), mixture, sample_rate=RATE)
+def test_a_perfect_estimate_has_no_score_as_in_musevals_files(signals):
+    references, _, mixture = signals
+    perfect = score_track("A song", NAMES, *map(ArraySignals, (references, references, mixture)), sample_rate=RATE)
+    assert perfect.frames["SDR"].isna().all()
 
 
-def test_what_is_saved_is_read_back_to_musevals_five_digits(frames, tmp_path):
-    path = save_track_scores(frames, tmp_path)
+def test_an_estimate_that_holds_nan_names_the_track(signals):
+    references, estimates, mixture = signals
+    broken = (references, np.full_like(estimates, np.nan), mixture)
+    with pytest.raises(DatasetError, match=r"^A song: estimates holds NaN"):
+        score_track("A song", NAMES, *map(ArraySignals, broken), sample_rate=RATE)
+
+
+def test_what_is_saved_is_read_back_to_musevals_five_digits(scores, tmp_path):
+    path = save_track_scores(scores, tmp_path)
     assert path == tmp_path / "test" / "Some one - A song.json"
-    pd.testing.assert_frame_equal(read_track_scores(path), frames, rtol=0, atol=0.6e-5)
+    back = read_track_scores(path)
+    pd.testing.assert_frame_equal(back.frames, scores.frames, rtol=0, atol=0.6e-5)
+    pd.testing.assert_frame_equal(back.totals, scores.totals, rtol=0, atol=0.6e-5)
 
 
-def test_museval_reads_what_is_saved(frames, tmp_path):
-    save_track_scores(frames, tmp_path)
+def test_museval_reads_what_is_saved(scores, tmp_path):
+    save_track_scores(scores, tmp_path)
     store = museval.EvalStore()
     store.add_eval_dir(tmp_path)
     medians = store.agg_frames_tracks_scores()
     assert set(medians.index.get_level_values("metric")) == {"SDR", "ISR", "SIR", "SAR"}
-    for target, rows in frames.groupby("target"):
+    for target, rows in scores.frames.groupby("target"):
         for metric in ("SDR", "ISR", "SIR", "SAR"):
             assert medians[target][metric] == pytest.approx(rows[metric].median(), abs=1e-5)
+
+
+def test_musevals_method_store_takes_it_for_a_method_of_its_own(scores, tmp_path):
+    save_track_scores(scores, tmp_path / "ours")
+    store = museval.MethodStore()
+    store.add_evalstore(museval_store(tmp_path / "ours"), name="ours")
+    assert set(store.agg_frames_tracks_scores().index.get_level_values("method")) == {"ours"}
+
+
+def museval_store(folder):
+    store = museval.EvalStore()
+    store.add_eval_dir(folder)
+    return store
 
 
 def test_what_museval_saved_is_read_without_a_mixture_score(tmp_path):
     store = museval.TrackStore("A song")
     store.add_target("vocals", {"SDR": [1.0, np.inf], "ISR": [2.0, 2.0], "SIR": [3.0, 3.0], "SAR": [4.0, 4.0]})
     store.save(tmp_path / "A song.json")
-    frames = read_track_scores(tmp_path / "A song.json")
+    scores = read_track_scores(tmp_path / "A song.json")
+    frames = scores.frames
     np.testing.assert_array_equal(frames["SDR"], [1.0, np.nan])
     assert frames["mixture_SDR"].isna().all()
+    assert scores.totals["global_SDR"].isna().all()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", json.dumps({"targets": [{"name": "x", "frames": [{}]}]})])
@@ -87,13 +127,13 @@ def test_another_file_is_one_line(tmp_path, text):
         read_track_scores(tmp_path / "x.json")
 
 
-def test_a_track_name_with_a_slash_is_refused(frames, tmp_path):
+def test_a_track_name_with_a_slash_is_refused(scores, tmp_path):
     with pytest.raises(DatasetError, match="use no slashes"):
-        save_track_scores(frames.assign(track="AC/DC"), tmp_path)
+        save_track_scores(TrackScores(scores.frames.assign(track="AC/DC"), scores.totals), tmp_path)
 
 
 def test_the_frames_of_all_tracks_make_one_parquet_table(frames, tmp_path):
     tables = [frames.assign(track="A"), frames.assign(track="B")]
-    table = write_frames(tables, tmp_path / "scores.parquet")
+    table = write_table(tables, tmp_path / "scores.parquet")
     assert table["track"].tolist() == ["A"] * 6 + ["B"] * 6
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "scores.parquet"), table)

@@ -9,7 +9,7 @@ import pytest
 
 from sepcore.atomic import write_text
 from sepcore.evaluation.comparison import compare_scores
-from sepcore.evaluation.track_scores import save_track_scores, write_frames
+from sepcore.evaluation.track_scores import save_track_scores, write_table
 from sepcore.training.run_folder import RunFolder
 from tests.evaluation.score_tables import TRACKS, model
 from tests.models import small_config
@@ -19,7 +19,7 @@ BASE, WORSE = model(1), model(2, vocals=-0.5, drums=0.3)
 
 def write_scores(folder, frames, dataset="MUSDB18"):
     """What `flows.evaluate -o` leaves, but for the files of single tracks."""
-    write_frames([frames], folder / "frames.parquet")
+    write_table([frames], folder / "frames.parquet")
     write_text(folder / "scores.json", json.dumps({"dataset": dataset}))
 
 

@@ -326,7 +326,7 @@ def test_a_name_is_shown_as_it_is_and_runs_nothing(name, open_page, tmp_path):
     song = PlayerSong(name, 1.0, song.mixture, [PlayerStem(name, song.stems[0].versions)], note=name)
     listener = Listener(open_page(write_page(tmp_path, song)))
     assert listener.at.locator("h3").text_content() == name
-    assert listener.at.locator(".name").text_content() == name
+    assert listener.at.locator(".stem .name").text_content() == name
     assert listener.at.get_by_role("button", name=f"Mute {name}", exact=True).count() == 1
     listener.press("Play")
     listener.wait("player.output")

@@ -52,18 +52,18 @@ def sorting(page):
 def test_a_click_on_the_sorted_heading_turns_the_rows_round_and_what_has_no_value_stays_last(page):
     assert shown(page) == ["Low", "10 years", "9 lives", "Silence"]
     assert sorting(page) == [None, "ascending"]
-    page.get_by_role("button", name="SDR").click()
+    page.get_by_role("button", name="SDR", exact=True).click()
     assert shown(page) == ["9 lives", "10 years", "Low", "Silence"]
     assert sorting(page) == [None, "descending"]
-    page.get_by_role("button", name="SDR").press("Enter")
+    page.get_by_role("button", name="SDR", exact=True).press("Enter")
     assert shown(page) == ["Low", "10 years", "9 lives", "Silence"]
 
 
 def test_words_are_sorted_by_alphabet_and_the_numbers_in_them_by_size(page):
-    page.get_by_role("button", name="track").click()
+    page.get_by_role("button", name="track", exact=True).click()
     assert shown(page) == ["9 lives", "10 years", "Low", "Silence"]
     assert sorting(page) == ["ascending", None]
-    page.get_by_role("button", name="track").click()
+    page.get_by_role("button", name="track", exact=True).click()
     assert shown(page) == ["Silence", "Low", "10 years", "9 lives"]
 
 

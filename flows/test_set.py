@@ -1,0 +1,95 @@
+"""The songs to score, and what is scored of them, found and checked before Prefect is imported."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.inputs import check_musdb_folder, songs_of
+from sepcore.config import ModelConfig
+from sepcore.dataset.ingest.musdb import list_musdb_songs
+from sepcore.dataset.ingest.recording import SourceSong
+from sepcore.dataset.ingest.targets import MIXTURE, check_instruments
+from sepcore.dataset.manifest import TrackRow, manifest_signals
+from sepcore.errors import ConfigError, DatasetError
+from sepcore.evaluation.scoring_config import config_of_stems, estimated_stems, scoring_config
+
+_MUSDB_PATH = "MUSDB_PATH"
+_STEMS = ("vocals", "drums", "bass", "other")
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Songs with their true stems.
+
+    Attributes:
+        musdb: MUSDB18 or a set in its layout, whose test songs are scored.
+        csv: Or a manifest, whose songs are scored.
+        data_dir: Folder of the manifest's relative paths; None: its own.
+    """
+
+    __test__ = False  # for pytest
+
+    musdb: Path | None
+    csv: Path | None
+    data_dir: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """As the scores name it."""
+        return str(self.csv or self.musdb)
+
+    def check(self, config: ModelConfig) -> None:
+        """Refuse what can be seen without opening a song."""
+        if self.musdb is None:
+            self.rows(config)
+        else:
+            check_musdb_folder(self.musdb, "test")
+
+    def rows(self, config: ModelConfig) -> list[TrackRow]:
+        """The songs of the manifest, at least one; DatasetError otherwise."""
+        assert self.csv is not None
+        return songs_of(self.csv, config, self.data_dir)
+
+    def musdb_songs(self, config: ModelConfig) -> list[SourceSong]:
+        """The songs of MUSDB18, at least one, all with what the config needs; DatasetError otherwise."""
+        songs = self._musdb_songs()
+        check_instruments(songs, config)
+        return songs
+
+    def own_config(self, estimates: Path | None) -> ModelConfig:
+        """What is scored where no model says it: the stems that there are (estimates of), as the songs are recorded.
+
+        Raises:
+            DatasetError: nothing can be scored.
+            AudioDecodeError: the first song cannot be read.
+        """
+        if self.csv is not None:
+            mix_name, offered = manifest_signals(self.csv)
+            stems = offered if estimates is None else estimated_stems(estimates, offered)
+            first, *_ = songs_of(self.csv, config_of_stems(stems, mix_name), self.data_dir)
+            return scoring_config(stems, first.mixture, mix_name)
+        song, *_ = self._musdb_songs()
+        stems = _STEMS if estimates is None else estimated_stems(estimates, _offered(song))
+        return scoring_config(stems, song.recordings[0][1].path)
+
+    def _musdb_songs(self) -> list[SourceSong]:
+        assert self.musdb is not None
+        songs = [song for song in list_musdb_songs(self.musdb) if song.own_split == "test"]
+        if not songs:
+            raise DatasetError(f"{self.musdb}: has no songs in its folder test; give --csv with the songs to score.")
+        return songs
+
+
+def chosen_test_set(musdb: Path | None, csv: Path | None, data_dir: Path | None) -> TestSet:
+    """The test set that the options name, else that of MUSDB_PATH; ConfigError if there is neither."""
+    if musdb is None and csv is None:
+        if not os.environ.get(_MUSDB_PATH):
+            raise ConfigError(f"nothing to score: give --mus_dir DIR or --csv FILE, or set {_MUSDB_PATH}.")
+        musdb = Path(os.environ[_MUSDB_PATH])
+    return TestSet(musdb, csv, data_dir)
+
+
+def _offered(song: SourceSong) -> list[str]:
+    """Stems that a song has or that are sums of what it has: MUSDB18's own first."""
+    names = [name for name, _ in song.recordings if name != MIXTURE]
+    return list(dict.fromkeys([*(name for name in _STEMS if name in names), *names, *(name for name, _ in song.sums)]))

@@ -1,0 +1,112 @@
+"""Whose estimates are scored: a model's, or those that another program left in files."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from itertools import zip_longest
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from sepcore.config import ModelConfig
+from sepcore.dataset.manifest import TrackRow
+from sepcore.errors import DatasetError
+from sepcore.evaluation.file_fingerprint import file_fingerprint
+from sepcore.evaluation.signals import Signals, Stems, blocks, filled
+from sepcore.separator import Separator
+from sepcore.signal.audio_reader import open_native
+
+
+class Estimates(Protocol):
+    """What is scored on every track of a test set.
+
+    Attributes:
+        name: As it is shown beside others.
+        config: Names the stems, their rate and channels.
+    """
+
+    name: str
+    config: ModelConfig
+
+    def fingerprint(self, row: TrackRow) -> str:
+        """Changes when the estimates of the track would, though its audio stayed the same."""
+        ...
+
+    def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
+        """Consecutive pieces of the estimates, ``(stems, samples, channels)`` in the config's order, of any length."""
+        ...
+
+
+class ModelEstimates:
+    """What a model makes of the mixture."""
+
+    def __init__(self, separator: Separator) -> None:
+        self.name, self.config = separator.name, separator.config
+        self._separator = separator
+        self._fingerprint = separator.fingerprint()
+
+    def fingerprint(self, row: TrackRow) -> str:
+        """See `Estimates`."""
+        return self._fingerprint
+
+    def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
+        """See `Estimates`."""
+        pieces = (np.ascontiguousarray(block[0], np.float32) for block in blocks(mixture))
+        for stems in self._separator.stream(pieces):
+            yield np.stack([stems[name] for name in self.config.instruments])
+
+
+class FolderEstimates:
+    """Audio files that another program made, in museval's layout: ``<folder>/test/<track>/<stem>.wav``.
+
+    Args:
+        folder: The folder; ``test`` may be left out of the layout.
+        config: Names the stems, their rate and channels.
+    """
+
+    def __init__(self, folder: Path, config: ModelConfig) -> None:
+        self.name, self.config = folder.name, config
+        self._folder = folder
+
+    def fingerprint(self, row: TrackRow) -> str:
+        """See `Estimates`."""
+        return file_fingerprint(self._files(row))
+
+    def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
+        """See `Estimates`.
+
+        Raises:
+            DatasetError: a stem is missing, or has another rate or number of channels than the track.
+            AudioDecodeError: a file that cannot be read.
+        """
+        config, zeros = self.config, np.zeros((0, self.config.num_channels), np.float32)
+        with ExitStack() as stack:
+            opened = []
+            for path in self._files(row):
+                audio = open_native(path)
+                if (audio.sample_rate, audio.num_channels) != (config.sample_rate, config.num_channels):
+                    raise DatasetError(
+                        f"{row.name}: {path} has {audio.sample_rate} Hz and {_channels(audio.num_channels)}, the "
+                        f"reference {config.sample_rate} Hz and {_channels(config.num_channels)}; bring it to these."
+                    )
+                opened.append(stack.enter_context(closing(audio.blocks)))
+            for pieces in zip_longest(*opened, fillvalue=zeros):
+                longest = max(map(len, pieces))
+                yield np.concatenate([filled(piece[None], longest) for piece in pieces])
+
+    def _files(self, row: TrackRow) -> list[Path]:
+        folders = [self._folder / "test" / row.name, self._folder / row.name]
+        folder = next((folder for folder in folders if folder.is_dir()), None)
+        if folder is None:
+            raise DatasetError(
+                f"{row.name}: no estimates in {folders[0]}; expected a folder with a file for each stem."
+            )
+        found = {path.stem: path for path in sorted(folder.iterdir(), reverse=True) if path.is_file()}
+        missing = [name for name in self.config.instruments if name not in found]
+        if missing:
+            raise DatasetError(f"{row.name}: no estimate of {', '.join(missing)} in {folder}; add {missing[0]}.wav.")
+        return [found[name] for name in self.config.instruments]
+
+
+def _channels(number: int) -> str:
+    return {1: "one channel", 2: "two channels"}.get(number, f"{number} channels")

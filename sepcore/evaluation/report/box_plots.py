@@ -1,0 +1,199 @@
+"""The box plots of an evaluation, a panel a stem, in the style of SiSEC's: this model beside baselines and others'."""
+
+import io
+import math
+import re
+import textwrap
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sepcore.atomic import write_text
+from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, EvaluationReport
+from sepcore.evaluation.report.medians import decibels, stem_scores
+from sepcore.evaluation.report.published import PUBLISHED
+from sepcore.signal.spectrogram_picture import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# The names of the baselines that evaluations score, as readers know them.
+BASELINE_LABELS = {"mixture": "untouched mixture", "irm": "ideal ratio mask (oracle)"}
+
+_WIDTH_IN, _ROW_IN, _PANEL_IN, _FRAME_IN = 10.0, 0.27, 0.75, 1.1
+_LABEL_LENGTH, _CAPTION_LENGTH = 30, 120
+# In a page these become the page's own colours, which change with light and dark; see `_for_page`.
+_INK, _ACCENT, _PAPER = "#23211f", "#b3431f", "#ffffff"
+_BASELINE = "#8d857b"
+_FOR_PAGE = {_INK: "currentColor", _ACCENT: "var(--accent)", _PAPER: "none"}
+_CAPTION = (
+    "Boxes: quartiles of the tracks' median SDR; line: median over the tracks; whiskers: the furthest track within 1.5 "
+    "interquartile ranges; dots: tracks beyond. Diamonds: published medians on MUSDB18's test set."
+)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One model in one panel: the scores of its tracks, or of a published one its median alone."""
+
+    label: str
+    colour: str
+    scores: NDArray[np.float64]
+    is_published: bool = False
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.scores)) if len(self.scores) else math.nan
+
+
+def save_box_plots(folder: Path, evaluation: EvaluationReport) -> str:
+    """Write ``boxplot.png`` and ``boxplot.svg``.
+
+    Each panel is sorted by median, the best above. Tracks without a score are left out; a model without any scored
+    track of a stem is named without a box.
+
+    Args:
+        folder: Where to; made if need be.
+        evaluation: What to draw. The same one gives the same bytes.
+
+    Returns:
+        The SVG to stand in a page, in the colours of the page.
+    """
+    figure = _build_figure(evaluation)
+    save_figure(folder / "boxplot.png", figure)
+    figure.set_layout_engine("none")  # it is laid out already
+    svg = _svg(figure)
+    write_text(folder / "boxplot.svg", svg)
+    return _for_page(svg)
+
+
+def _build_figure(evaluation: EvaluationReport) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    panels = {stem: _rows(evaluation, stem) for stem in evaluation.instruments}
+    num_columns = min(2, len(panels))
+    num_rows = math.ceil(len(panels) / num_columns)
+    height_in = _FRAME_IN + num_rows * (_PANEL_IN + _ROW_IN * max(map(len, panels.values())))
+    layout = ConstrainedLayoutEngine(hspace=0.06, wspace=0.04)
+    figure = Figure(figsize=(_WIDTH_IN, height_in), dpi=120, layout=layout, facecolor=_PAPER)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(num_rows, num_columns, sharex=True, squeeze=False).ravel()
+    for panel, (stem, rows) in zip(axes, panels.items(), strict=False):
+        _draw(panel, stem, rows)
+    for empty in axes[len(panels) :]:
+        empty.remove()
+    # The last row may be shorter than those above, whose panels then are the lowest of their columns.
+    for panel in axes[max(len(panels) - num_columns, 0) : len(panels)]:
+        panel.tick_params(labelbottom=True)
+        panel.set_xlabel("SDR (dB)", color=_INK)
+    title = textwrap.shorten(f"{evaluation.model} on {evaluation.dataset}", 90, placeholder=" …")
+    if not evaluation.is_musdb18_test:
+        title += f"\n{NOT_COMPARABLE}"  # in the figure, too: pictures travel without their page
+    figure.suptitle(title, color=_INK, fontsize="large", fontweight="bold", parse_math=False)
+    figure.supxlabel(textwrap.fill(_CAPTION, _CAPTION_LENGTH), color=_INK, fontsize="small", linespacing=1.4)
+    return figure
+
+
+def _rows(evaluation: EvaluationReport, stem: str) -> list[_Row]:
+    """The best first; those without a score last."""
+    tables = {label(name): table for name, table in evaluation.baselines.items()}
+    rows = [
+        _Row(evaluation.model, _ACCENT, stem_scores(evaluation.tracks, stem)),
+        *(_Row(name, _BASELINE, stem_scores(table, stem)) for name, table in tables.items()),
+        *(
+            _Row(model.name, _INK, np.array([model.sdr[stem]]), is_published=True)
+            for model in PUBLISHED
+            if stem in model.sdr
+        ),
+    ]
+    return sorted(rows, key=lambda row: -math.inf if math.isnan(row.median) else row.median, reverse=True)
+
+
+def label(baseline: str) -> str:
+    """A baseline's name as readers know it."""
+    return BASELINE_LABELS.get(baseline, baseline)
+
+
+def _draw(panel: "Axes", stem: str, rows: list[_Row]) -> None:
+    panel.set_title(stem, color=_INK, fontweight="bold", loc="left", parse_math=False)
+    panel.set_axisbelow(True)
+    panel.grid(axis="x", color=_INK, alpha=0.15)
+    for side in panel.spines:
+        panel.spines[side].set(visible=side == "bottom", color=_INK)
+    places = np.arange(len(rows))[::-1]
+    for place, row in zip(places, rows, strict=True):
+        _draw_row(panel, float(place), row)
+    names = [textwrap.shorten(row.label, _LABEL_LENGTH, placeholder=" …") for row in rows]
+    panel.set_yticks(places, names, parse_math=False)
+    for tick, row in zip(panel.get_yticklabels(), rows, strict=True):
+        tick.set(color=row.colour if row.colour == _ACCENT else _INK)
+        tick.set_fontweight("bold" if row.colour == _ACCENT else "normal")
+    panel.set_ylim(-0.6, len(rows) - 0.4)
+    panel.tick_params(axis="y", length=0)
+    panel.tick_params(axis="x", colors=_INK)
+
+
+def _draw_row(panel: "Axes", place: float, row: _Row) -> None:
+    at_edge: dict[str, Any] = {
+        "transform": panel.get_yaxis_transform(),
+        "va": "center",
+        "fontsize": "small",
+        "color": _INK,
+    }
+    if math.isnan(row.median):
+        panel.text(0.5, place, "no track with a score", ha="center", **at_edge)
+        return
+    panel.text(1.01, place, decibels(row.median), **at_edge)
+    if row.is_published:
+        panel.plot(
+            [row.median], [place], marker="D", markersize=6, color=row.colour, linestyle="none", fillstyle="none"
+        )
+        return
+    line: dict[str, Any] = {"color": row.colour, "linewidth": 1.2}
+    panel.boxplot(
+        [row.scores],
+        positions=[place],
+        orientation="horizontal",
+        widths=0.6,
+        patch_artist=True,
+        manage_ticks=False,
+        boxprops={"facecolor": (*_rgb(row.colour), 0.25), "edgecolor": row.colour, "linewidth": 1.2},
+        medianprops={"color": row.colour, "linewidth": 2.5},
+        whiskerprops=line,
+        capprops=line,
+        flierprops={"marker": "o", "markersize": 3, "markerfacecolor": row.colour, "markeredgecolor": "none"},
+    )
+
+
+def _rgb(colour: str) -> tuple[float, float, float]:
+    from matplotlib.colors import to_rgb
+
+    return to_rgb(colour)
+
+
+def _svg(figure: "Figure") -> str:
+    from matplotlib import rc_context
+
+    # Text as text: it can be read out, searched, and shown in any alphabet. A fixed salt, or the names would be random.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "stemworks"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        written = io.StringIO()
+        figure.savefig(written, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    return written.getvalue()
+
+
+def _for_page(svg: str) -> str:
+    """The SVG element alone, without the names of formats (which look like links), in the colours of the page."""
+    element = svg[svg.index("<svg") :]
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
+    element = re.sub(r' xmlns(:\w+)?="[^"]*"', "", element).replace("xlink:href", "href")
+    for colour, of_page in _FOR_PAGE.items():
+        element = element.replace(colour, of_page)
+    return element.rstrip()

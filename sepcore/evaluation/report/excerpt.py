@@ -1,0 +1,163 @@
+"""A few seconds of a scored track to hear and to see: mixture, estimates and references, kept in a folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sepcore.atomic import atomic_folder, write_text
+from sepcore.config import ModelConfig
+from sepcore.errors import DatasetError
+from sepcore.evaluation.browser_audio import write_browser_audio
+from sepcore.evaluation.report.excerpt_picture import picture_top_hz, save_excerpt_picture
+
+Waveform = NDArray[np.float32]
+
+_FILE = "excerpt.json"
+
+
+@dataclass(frozen=True)
+class ExcerptStem:
+    """A stem of an excerpt: its audio, and a picture of estimate above reference.
+
+    Attributes:
+        name: The stem's name, any text.
+        estimate: Audio of the estimate.
+        reference: Audio of the true stem.
+        picture: PNG over exactly the excerpt's time.
+    """
+
+    name: str
+    estimate: Path
+    reference: Path
+    picture: Path
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A few seconds of a track.
+
+    Attributes:
+        track: The track's name, any text.
+        start_s: Where the excerpt starts in the track, in seconds.
+        duration_s: Its length in seconds.
+        top_hz: Frequency at the upper edge of its pictures.
+        mixture: Audio of the mixture.
+        stems: In the model's order.
+    """
+
+    track: str
+    start_s: float
+    duration_s: float
+    top_hz: float
+    mixture: Path
+    stems: tuple[ExcerptStem, ...]
+
+
+def write_excerpt(
+    folder: Path,
+    *,
+    track: str,
+    start_s: float,
+    mixture: Waveform,
+    references: Mapping[str, Waveform],
+    estimates: Mapping[str, Waveform],
+    config: ModelConfig,
+) -> Excerpt:
+    """Write an excerpt to a folder of its own, whole or not at all; one that stands there is replaced.
+
+    Args:
+        folder: Where to. Its files are numbered: names of stems and tracks may be any text.
+        track: The track's name.
+        start_s: Where the excerpt starts in the track, in seconds.
+        mixture: float32 ``(samples, channels)`` in [-1, 1] at the config's rate, with at least one sample.
+        references: The true stems by name, alike.
+        estimates: Their estimates by name, alike; in this order they are shown.
+        config: Sample rate, channels and STFT.
+
+    Returns:
+        The excerpt, as `read_excerpt` gives it.
+
+    Raises:
+        DatasetError: if stems or shapes do not fit each other.
+        AudioEncodeError: audio that cannot be written.
+        FfmpegMissing: if there is no ffmpeg.
+    """
+    _check(track, mixture, references, estimates)
+    numbered = {name: f"{number:02d}" for number, name in enumerate(estimates, start=1)}
+    with atomic_folder(folder) as temporary:
+        (mixture_file,) = write_browser_audio({"mixture": mixture}, temporary, config)
+        stems = []
+        for name, number in numbered.items():
+            signals = {f"{number}_estimate": estimates[name], f"{number}_reference": references[name]}
+            estimate, reference = write_browser_audio(signals, temporary, config)
+            picture = temporary / f"{number}.png"
+            save_excerpt_picture(picture, [estimates[name], references[name]], config)
+            stems.append(
+                {"name": name, "estimate": estimate.name, "reference": reference.name, "picture": picture.name}
+            )
+        content = {
+            "track": track,
+            "start_s": start_s,
+            "duration_s": len(mixture) / config.sample_rate,
+            "top_hz": picture_top_hz(config),
+            "mixture": mixture_file.name,
+            "stems": stems,
+        }
+        write_text(temporary / _FILE, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return read_excerpt(folder)
+
+
+def read_excerpt(folder: Path) -> Excerpt:
+    """The excerpt that `write_excerpt` left in a folder.
+
+    Raises:
+        DatasetError: one line, if there is none, or one of its files is missing.
+    """
+    try:
+        content = json.loads((folder / _FILE).read_text("utf-8"))
+        excerpt = Excerpt(
+            track=str(content["track"]),
+            start_s=float(content["start_s"]),
+            duration_s=float(content["duration_s"]),
+            top_hz=float(content["top_hz"]),
+            mixture=_file(folder, content["mixture"]),
+            stems=tuple(
+                ExcerptStem(
+                    str(stem["name"]), *(_file(folder, stem[key]) for key in ("estimate", "reference", "picture"))
+                )
+                for stem in content["stems"]
+            ),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{folder}: no excerpt of a track ({error!r}); evaluate again to write it anew.") from error
+    return excerpt
+
+
+def _file(folder: Path, name: Any) -> Path:
+    # A page has the whole of the file in it: only what lies in the folder, or a report could be made to show any file.
+    if Path(name).name != name or not (folder / name).is_file():
+        raise ValueError(f"{name} is no file of it")
+    return folder / str(name)
+
+
+def _check(
+    track: str, mixture: Waveform, references: Mapping[str, Waveform], estimates: Mapping[str, Waveform]
+) -> None:
+    if set(references) != set(estimates):
+        given = [", ".join(names) or "none" for names in (estimates, references)]
+        raise DatasetError(
+            f"{track}: an excerpt needs a reference for each estimate; the estimates are {given[0]}, the references "
+            f"{given[1]}."
+        )
+    if mixture.ndim != 2 or not len(mixture):
+        raise DatasetError(f"{track}: the mixture has shape {mixture.shape}; expected (samples, channels), not empty.")
+    for name, waveform in [*references.items(), *estimates.items()]:
+        if waveform.shape != mixture.shape:
+            raise DatasetError(
+                f"{track}: {name} has shape {waveform.shape}, its mixture {mixture.shape}; cut both alike."
+            )

@@ -1,0 +1,64 @@
+"""What is scored where no model says it: the stems, the rate and the channels of a test set."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from sepcore.config import ModelConfig
+from sepcore.config_file import parse_config
+from sepcore.errors import DatasetError
+from sepcore.signal.audio_reader import probe_audio
+
+_ACCOMPANIMENT = "accompaniment"
+# Beside these the accompaniment, which is their sum, would be a stem twice.
+_PARTS_OF_IT = {"drums", "bass", "other"}
+
+
+def config_of_stems(stems: Sequence[str], mix_name: str = "mix", **keys: int) -> ModelConfig:
+    """A config of the given stems and further keys of a model's JSON; ConfigError if they cannot be a config's."""
+    content = {"mix_name": mix_name, "instrument_list": list(stems), **keys}
+    return parse_config(json.dumps(content), f"stems {', '.join(stems)}")
+
+
+def scoring_config(stems: Sequence[str], mixture: Path, mix_name: str = "mix") -> ModelConfig:
+    """A config of the given stems at a recording's own rate and channels, at most two.
+
+    Raises:
+        AudioDecodeError: the recording cannot be read.
+        ConfigError: the stems cannot be those of a config.
+    """
+    audio = probe_audio(mixture)
+    return config_of_stems(stems, mix_name, sample_rate=audio.sample_rate, n_channels=min(audio.num_channels, 2))
+
+
+def estimated_stems(folder: Path, offered: Iterable[str]) -> list[str]:
+    """Which stems of a test set another program estimated, by the files of its first track.
+
+    Args:
+        folder: In museval's layout, ``<folder>/test/<track>/<stem>.wav``; ``test`` may be left out.
+        offered: The stems that the test set has.
+
+    Returns:
+        Those of them that have a file, in their order; not the accompaniment where its parts are there too, since no
+        sound may be in two of the stems that are scored together.
+
+    Raises:
+        DatasetError: no folder of a track, or none of the stems in it.
+    """
+    tracks = folder / "test" if (folder / "test").is_dir() else folder
+    if not tracks.is_dir():
+        raise DatasetError(f"{folder}: no such folder; give one with test/<track>/<stem>.wav files.")
+    first = next((entry for entry in sorted(tracks.iterdir()) if entry.is_dir()), None)
+    if first is None:
+        raise DatasetError(f"{folder}: has no folders of tracks; expected test/<track>/<stem>.wav.")
+    there = {path.stem for path in first.iterdir() if path.is_file()}
+    offered = list(offered)
+    stems = [name for name in offered if name in there]
+    if _PARTS_OF_IT & set(stems):
+        stems = [name for name in stems if name != _ACCOMPANIMENT]
+    if not stems:
+        raise DatasetError(
+            f"{first}: none of the test set's stems has a file there; expected one or more of "
+            f"{', '.join(f'{name}.wav' for name in offered)}."
+        )
+    return stems

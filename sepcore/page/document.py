@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 _ASSETS = Path(__file__).parent / "assets"
+_STYLES = ("page.css", "table.css", "player.css")
 
 
 def text(value: object) -> str:
@@ -23,20 +24,19 @@ def build_document(title: str, body: str, *, scripts: Sequence[str] = ()) -> str
     Args:
         title: Of the window, plain text.
         body: What the page shows, as HTML.
-        scripts: Files of ``sepcore/page/assets`` that the page needs, e.g. ``player.js``; each runs as a module of its
-            own, after the page is read.
+        scripts: Files of ``sepcore/page/assets`` that the page needs, e.g. `player.PLAYER_SCRIPTS`; together they are
+            one module, which runs after the page is read.
 
     Returns:
         The document; the same arguments give the same text.
     """
-    modules = [_asset(name) for name in scripts]
-    runnable = " ".join(_hash(module) for module in modules) or "'none'"
+    module = "\n".join(map(_asset, scripts))
     policy = "; ".join(
         (
             "default-src 'none'",
             "img-src data:",
             "style-src 'unsafe-inline'",
-            f"script-src {runnable}",
+            f"script-src {_hash(module)}",
             "base-uri 'none'",
             "form-action 'none'",
         )
@@ -53,11 +53,11 @@ def build_document(title: str, body: str, *, scripts: Sequence[str] = ()) -> str
             f"<title>{text(title)}</title>",
             # Without an icon of its own a page lets the browser ask for one.
             '<link rel="icon" href="data:,">',
-            f"<style>\n{_asset('page.css')}</style>",
+            *(f"<style>\n{_asset(name)}</style>" for name in _STYLES),
             "</head>",
             "<body>",
             body,
-            *(f'<script type="module">{module}</script>' for module in modules),
+            f'<script type="module">{module}</script>',
             "</body>",
             "</html>",
             "",

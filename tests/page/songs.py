@@ -3,7 +3,7 @@
 import numpy as np
 
 from sepcore.page.document import build_document
-from sepcore.page.player import PLAYER_SCRIPT, PlayerSong, PlayerStem, build_player
+from sepcore.page.player import PLAYER_SCRIPTS, PlayerSong, PlayerStem, build_player
 from sepcore.signal.audio_writer import write_audio
 
 RATE = 8000
@@ -49,5 +49,5 @@ def write_page(folder, *songs):
     """A page of players: ``#player-0``, ``#player-1``, …"""
     players = "\n".join(build_player(song, anchor=f"player-{number}") for number, song in enumerate(songs))
     path = folder / "page.html"
-    path.write_text(build_document("Songs", players, scripts=[PLAYER_SCRIPT]), "utf-8")
+    path.write_text(build_document("Songs", players, scripts=PLAYER_SCRIPTS), "utf-8")
     return path

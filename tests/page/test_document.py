@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import pytest
 
 from sepcore.page.document import build_document, text
-from sepcore.page.player import PLAYER_SCRIPT
+from sepcore.page.player import PLAYER_SCRIPTS
 from sepcore.page.table import SORTING_SCRIPT
 
 # Elements that HTML closes by itself.
@@ -29,7 +29,7 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.mark.parametrize("scripts", [(), (PLAYER_SCRIPT, SORTING_SCRIPT)])
+@pytest.mark.parametrize("scripts", [(), (*PLAYER_SCRIPTS, SORTING_SCRIPT)])
 def test_a_document_refers_to_nothing_outside_itself(scripts):
     document = build_document("A title", "<p>hello</p>", scripts=scripts)
     assert Outline(document).references == ["data:,"]
@@ -40,7 +40,7 @@ def test_a_document_refers_to_nothing_outside_itself(scripts):
 
 
 def test_the_same_content_gives_the_same_document():
-    assert build_document("a", "b", scripts=[PLAYER_SCRIPT]) == build_document("a", "b", scripts=[PLAYER_SCRIPT])
+    assert build_document("a", "b", scripts=PLAYER_SCRIPTS) == build_document("a", "b", scripts=PLAYER_SCRIPTS)
 
 
 def test_a_title_is_text():

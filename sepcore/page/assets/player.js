@@ -4,78 +4,9 @@
 // alone. So another version can be listened to in the middle of a note.
 
 const LEAD_S = 0.05; // the sources are started ahead of the clock, or those started last would come late
-const FADE_S = 0.008; // a jump in loudness would click
-const NUM_PEAKS = 1200;
 
 let context = null; // one clock for all players; made when the first one plays, since browsers want a click before
 let active = null; // the player that plays, or is about to
-
-/** A stem's controls, and how loud they let it be. */
-class Stem {
-  constructor(element, onChange) {
-    this.element = element;
-    this.name = element.querySelector(".name").textContent;
-    this.mute = element.querySelector(".mute");
-    this.solo = element.querySelector(".solo");
-    this.volume = element.querySelector(".volume");
-    for (const button of [this.mute, this.solo]) {
-      button.addEventListener("click", () => {
-        setPressed(button, !isPressed(button));
-        onChange();
-      });
-    }
-    this.volume.addEventListener("input", onChange);
-  }
-
-  /** Linear gain; `isSoloed` says whether any stem of the song is soloed. Mute wins over solo. */
-  loudness(isSoloed) {
-    const isHeard = !isPressed(this.mute) && (!isSoloed || isPressed(this.solo));
-    return isHeard ? Number(this.volume.value) : 0;
-  }
-}
-
-/** One file: the mixture (its stem is null), or a version of a stem. */
-class Voice {
-  constructor(script, stem) {
-    this.script = script;
-    this.stem = stem;
-    this.version = script.dataset.version;
-    this.buffer = null;
-  }
-
-  get name() {
-    return this.stem ? `${this.stem.name} (${this.version})` : this.version;
-  }
-
-  async decode() {
-    const bytes = bytesOf(this.script.textContent);
-    try {
-      this.buffer = await context.decodeAudioData(bytes.buffer);
-    } catch {
-      throw new Error(`${this.name} cannot be played: this browser does not decode ${this.script.type.split(";")[0]}.`);
-    }
-  }
-
-  connect(output, gain) {
-    this.gain = new GainNode(context, { gain });
-    this.gain.connect(output);
-  }
-
-  start(when, offset, loop, loopEnd) {
-    this.fade = new GainNode(context, { gain: 0 });
-    this.fade.gain.setTargetAtTime(1, when, FADE_S);
-    this.source = new AudioBufferSourceNode(context, { buffer: this.buffer, loop, loopEnd });
-    this.source.connect(this.fade).connect(this.gain);
-    this.source.start(when, offset);
-  }
-
-  stop() {
-    const [source, fade] = [this.source, this.fade];
-    source.onended = () => fade.disconnect();
-    fade.gain.setTargetAtTime(0, context.currentTime, FADE_S);
-    source.stop(context.currentTime + 5 * FADE_S);
-  }
-}
 
 class Player {
   constructor(element) {
@@ -206,7 +137,7 @@ class Player {
   /** Decode the song's files, once; after an error the next call tries again. */
   async load() {
     if (this.output) return;
-    await Promise.all(this.voices.map((voice) => voice.buffer ?? voice.decode()));
+    await Promise.all(this.voices.map((voice) => voice.buffer ?? voice.decode(context)));
     // Played out to the last sample of the shortest, or the others would fall behind at each turn.
     this.loopEnd = Math.min(this.duration, ...this.voices.map((voice) => voice.buffer.duration));
     this.output = new GainNode(context);
@@ -272,9 +203,7 @@ class Player {
     this.playButton.setAttribute("aria-label", isPaused ? "Play" : "Pause");
     for (const button of this.heardButtons) setPressed(button, button.dataset.heard === this.heard);
     const { gains } = this;
-    gains.forEach(({ gain }, number) => {
-      this.voices[number].gain?.gain.setTargetAtTime(gain, context.currentTime, FADE_S);
-    });
+    gains.forEach(({ gain }, number) => this.voices[number].fadeTo(gain));
     for (const stem of this.stems) {
       const isHeard = this.heard === "mixture" || gains.some((voice) => voice.stem === stem.name && voice.gain > 0);
       stem.element.classList.toggle("silent", !isHeard);
@@ -304,55 +233,10 @@ class Player {
   }
 }
 
-function bytesOf(base64) {
-  const characters = atob(base64);
-  const bytes = new Uint8Array(characters.length);
-  for (let number = 0; number < bytes.length; number += 1) bytes[number] = characters.charCodeAt(number);
-  return bytes;
-}
-
-function drawWaveform(canvas, voice) {
-  const pixels = devicePixelRatio;
-  canvas.width = canvas.clientWidth * pixels;
-  canvas.height = canvas.clientHeight * pixels;
-  voice.peaks ??= peaksOf(voice.buffer);
-  const drawing = canvas.getContext("2d");
-  drawing.fillStyle = getComputedStyle(canvas).color;
-  const middle = canvas.height / 2;
-  const step = canvas.width / voice.peaks.length;
-  voice.peaks.forEach((peak, number) => {
-    const height = Math.max(peak * middle, pixels / 2);
-    drawing.fillRect(number * step, middle - height, Math.max(step, 1), 2 * height);
-  });
-}
-
-/** The greatest absolute sample of each of `NUM_PEAKS` parts, over all channels. */
-function peaksOf(buffer) {
-  const peaks = new Float32Array(NUM_PEAKS);
-  for (let channel = 0; channel < buffer.numberOfChannels; channel += 1) {
-    const samples = buffer.getChannelData(channel);
-    for (let part = 0; part < NUM_PEAKS; part += 1) {
-      const end = Math.floor(((part + 1) * samples.length) / NUM_PEAKS);
-      for (let number = Math.floor((part * samples.length) / NUM_PEAKS); number < end; number += 1) {
-        peaks[part] = Math.max(peaks[part], Math.abs(samples[number]));
-      }
-    }
-  }
-  return peaks;
-}
-
 function clock(seconds) {
   const tenths = Math.floor(seconds * 10 + 1e-6);
   const minutes = Math.floor(tenths / 600);
   return `${minutes}:${((tenths % 600) / 10).toFixed(1).padStart(4, "0")}`;
-}
-
-function isPressed(button) {
-  return button.getAttribute("aria-pressed") === "true";
-}
-
-function setPressed(button, pressed) {
-  button.setAttribute("aria-pressed", pressed);
 }
 
 for (const element of document.querySelectorAll(".player")) {

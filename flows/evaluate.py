@@ -8,7 +8,9 @@ from flows.command import add_data_option, add_params_option, check_first, comma
 from flows.download import locate_with_bar
 from flows.inputs import check_ffmpeg
 from flows.test_set import chosen_test_set
+from sepcore import load_config
 from sepcore.evaluation.choices import BaselineName, ScoringEngine
+from sepcore.evaluation.scoring_config import first_estimated_track
 from sepcore.output_folder import check_writable
 
 _LISTEN = 3
@@ -80,7 +82,14 @@ def _baselines(text: str) -> tuple[str, ...]:
 def _check(arguments: argparse.Namespace) -> None:
     check_ffmpeg()
     songs = chosen_test_set(arguments.mus_dir, arguments.csv, arguments.data)
-    config = locate_with_bar(arguments.params).config if arguments.params else songs.own_config(arguments.estimates)
+    if arguments.estimates is not None:
+        first_estimated_track(arguments.estimates)
+    if arguments.params is None:
+        config = songs.own_config(arguments.estimates)
+    elif arguments.estimates is not None:
+        config = load_config(arguments.params)  # without its weights
+    else:
+        config = locate_with_bar(arguments.params).config
     songs.check(config)
     check_writable(arguments.out, "-o")
 
@@ -95,7 +104,7 @@ from flows.progress import print_scores  # noqa: E402
 from flows.runners import task_runner  # noqa: E402
 from flows.terminal import say  # noqa: E402
 from flows.test_set import TestSet  # noqa: E402
-from sepcore import Separator, load_config  # noqa: E402
+from sepcore import Separator  # noqa: E402
 from sepcore.atomic import write_text  # noqa: E402
 from sepcore.errors import SongsFailed  # noqa: E402
 from sepcore.evaluation.baselines import BASELINES  # noqa: E402

@@ -31,6 +31,17 @@ def scoring_config(stems: Sequence[str], mixture: Path, mix_name: str = "mix") -
     return config_of_stems(stems, mix_name, sample_rate=audio.sample_rate, n_channels=min(audio.num_channels, 2))
 
 
+def first_estimated_track(folder: Path) -> Path:
+    """The first folder of a track among another program's estimates; DatasetError if there is none."""
+    tracks = folder / "test" if (folder / "test").is_dir() else folder
+    if not tracks.is_dir():
+        raise DatasetError(f"{folder}: no such folder; give one with test/<track>/<stem>.wav files.")
+    first = next((entry for entry in sorted(tracks.iterdir()) if entry.is_dir()), None)
+    if first is None:
+        raise DatasetError(f"{folder}: has no folders of tracks; expected test/<track>/<stem>.wav.")
+    return first
+
+
 def estimated_stems(folder: Path, offered: Iterable[str]) -> list[str]:
     """Which stems of a test set another program estimated, by the files of its first track.
 
@@ -45,12 +56,7 @@ def estimated_stems(folder: Path, offered: Iterable[str]) -> list[str]:
     Raises:
         DatasetError: no folder of a track, or none of the stems in it.
     """
-    tracks = folder / "test" if (folder / "test").is_dir() else folder
-    if not tracks.is_dir():
-        raise DatasetError(f"{folder}: no such folder; give one with test/<track>/<stem>.wav files.")
-    first = next((entry for entry in sorted(tracks.iterdir()) if entry.is_dir()), None)
-    if first is None:
-        raise DatasetError(f"{folder}: has no folders of tracks; expected test/<track>/<stem>.wav.")
+    first = first_estimated_track(folder)
     there = {path.stem for path in first.iterdir() if path.is_file()}
     offered = list(offered)
     stems = [name for name in offered if name in there]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sepcore.cores import num_cores
 from sepcore.evaluation.distortion_filters import DistortionFilters
 from sepcore.evaluation.sdr import decibels
-from sepcore.evaluation.signals import Signals, flat_channels
+from sepcore.evaluation.signals import Signals, read_channels
 
 Samples = NDArray[np.float64]
 
@@ -50,9 +50,9 @@ def window_ratios(
 
 def _cut(signals: Signals, window: slice, start: int, stop: int) -> Samples:
     """Channels from ``start`` to ``stop``, counted from the window's start, with zeros outside of the window."""
-    first, last = max(start, 0), min(stop, window.stop - window.start)
-    inside = signals.read(window.start + first, window.start + max(last, first))
-    return np.pad(flat_channels(inside), ((0, 0), (first - start, stop - max(last, first))))
+    first = max(start, 0)
+    last = max(min(stop, window.stop - window.start), first)
+    return read_channels(signals, window.start + first, window.start + last, before=first - start, after=stop - last)
 
 
 class _Filtering:

@@ -1,10 +1,12 @@
 """The SDR of BSSEval v4 alone: it needs no projection, so it costs next to nothing."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sepcore.cores import num_cores
 from sepcore.evaluation.frames import aligned, is_silent, silent_throughout, window_slices
 from sepcore.evaluation.signals import Signals, Stems, block_slices
 
@@ -49,21 +51,31 @@ def sdr_of_windows(
         silent_estimates: Which estimates are.
     """
     unscored = silent_references | silent_estimates
-    sdr = np.full((len(unscored), len(windows)), np.nan)
-    for index, window in enumerate(windows):
+
+    def sdr(window: slice) -> Energies:
         energy, error = np.zeros((2, len(unscored)))
         quiet_references, quiet_estimates = np.ones((2, len(unscored)), bool)
         for part in block_slices(window.start, window.stop):
-            reference = references.read(part.start, part.stop).astype(np.float64)
-            estimate = estimates.read(part.start, part.stop).astype(np.float64)
+            reference = references.read(part.start, part.stop).astype(np.float64, copy=False)
+            estimate = estimates.read(part.start, part.stop).astype(np.float64, copy=False)
             quiet_references &= is_silent(reference)
             quiet_estimates &= is_silent(estimate)
-            energy += np.square(reference).sum(axis=(1, 2))
-            error += np.square(reference - estimate).sum(axis=(1, 2))
+            energy += squares(reference)
+            error += squares(reference - estimate)
         # A signal that is silent throughout says nothing about the others, so it does not spoil their windows.
-        if not (quiet_references & ~silent_references).any() and not (quiet_estimates & ~silent_estimates).any():
-            sdr[:, index] = np.where(unscored, np.nan, decibels(energy, error))
-    return sdr
+        if (quiet_references & ~silent_references).any() or (quiet_estimates & ~silent_estimates).any():
+            return np.full(len(unscored), np.nan)
+        return np.where(unscored, np.nan, decibels(energy, error))
+
+    with ThreadPoolExecutor(num_cores()) as pool:
+        return np.stack(list(pool.map(sdr, windows)), axis=1)
+
+
+def squares(stems: Stems) -> Energies:
+    """The energy of every stem: the sum over all of its samples and channels, ``(stems,)``."""
+    flat = stems.reshape(len(stems), -1)
+    energies: Energies = np.einsum("st,st->s", flat, flat)
+    return energies
 
 
 def decibels(power: Energies, other: Energies) -> Energies:

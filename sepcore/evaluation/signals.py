@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Stems = NDArray[np.floating[Any]]
+Channels = NDArray[np.float64]
 
 _BLOCK_SAMPLES = 1 << 18
 
@@ -71,6 +72,16 @@ def filled(stems: Stems, num_samples: int) -> Stems:
     return np.pad(stems, ((0, 0), (0, missing), (0, 0))) if missing > 0 else stems
 
 
-def flat_channels(stems: Stems) -> NDArray[np.float64]:
-    """``(stems, samples, channels)`` to float64 ``(stems * channels, samples)``, a stem's channels together."""
-    return np.ascontiguousarray(np.moveaxis(stems, 2, 1), np.float64).reshape(-1, stems.shape[1])
+def read_channels(signals: Signals, start: int, stop: int, *, before: int = 0, after: int = 0) -> Channels:
+    """Samples from ``start`` to ``stop`` by channel, with so many zeros before and after them.
+
+    Returns:
+        float64 ``(stems * channels, before + stop - start + after)``, a stem's channels together.
+    """
+    part = signals.read(start, stop)
+    num_stems, num_samples, num_channels = part.shape
+    channels = np.zeros((num_stems, num_channels, before + num_samples + after))
+    # One after the other: numpy is slow at swapping axes of which one is as short as this.
+    for channel in range(num_channels):
+        channels[:, channel, before : before + num_samples] = part[:, :, channel]
+    return channels.reshape(num_stems * num_channels, -1)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.evaluation.frames import silent_throughout
-from sepcore.evaluation.sdr import decibels, squares
+from sepcore.evaluation.sdr import decibels, products
 from sepcore.evaluation.signals import Signals, block_slices
 
 # Keeps the ratio of a silent stem finite in the challenge's definition; here it only says how large it is.
@@ -35,12 +35,13 @@ def global_scores(references: Signals, estimates: Signals) -> GlobalScores:
     unscored = silent_throughout(references, "references") | silent_throughout(estimates, "estimates")
     energy, estimated, shared, error = np.zeros((4, len(unscored)))
     for part in block_slices(0, references.shape[1]):
-        true = references.read(part.start, part.stop).astype(np.float64)
-        estimate = estimates.read(part.start, part.stop).astype(np.float64)
-        energy += squares(true)
-        estimated += squares(estimate)
-        shared += (true * estimate).sum(axis=(1, 2))
-        error += squares(true - estimate)
+        true = references.read(part.start, part.stop).astype(np.float64, copy=False)
+        estimate = estimates.read(part.start, part.stop).astype(np.float64, copy=False)
+        difference = true - estimate
+        energy += products(true, true)
+        estimated += products(estimate, estimate)
+        shared += products(true, estimate)
+        error += products(difference, difference)
     with np.errstate(divide="ignore", invalid="ignore"):
         along = np.square(shared) / energy
     return GlobalScores(

@@ -60,8 +60,9 @@ def sdr_of_windows(
             estimate = estimates.read(part.start, part.stop).astype(np.float64, copy=False)
             quiet_references &= is_silent(reference)
             quiet_estimates &= is_silent(estimate)
-            energy += squares(reference)
-            error += squares(reference - estimate)
+            difference = reference - estimate
+            energy += products(reference, reference)
+            error += products(difference, difference)
         # A signal that is silent throughout says nothing about the others, so it does not spoil their windows.
         if (quiet_references & ~silent_references).any() or (quiet_estimates & ~silent_estimates).any():
             return np.full(len(unscored), np.nan)
@@ -71,11 +72,11 @@ def sdr_of_windows(
         return np.stack(list(pool.map(sdr, windows)), axis=1)
 
 
-def squares(stems: Stems) -> Energies:
-    """The energy of every stem: the sum over all of its samples and channels, ``(stems,)``."""
-    flat = stems.reshape(len(stems), -1)
-    energies: Energies = np.einsum("st,st->s", flat, flat)
-    return energies
+def products(stems: Stems, others: Stems) -> Energies:
+    """Inner product of every stem with its other, over all samples and channels, ``(stems,)``."""
+    flat, other = (signals.reshape(len(signals), -1) for signals in (stems, others))
+    sums: Energies = np.einsum("st,st->s", flat, other)
+    return sums
 
 
 def decibels(power: Energies, other: Energies) -> Energies:

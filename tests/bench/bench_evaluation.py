@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = Path(__file__).with_name("measured.py")
-SCRIPT = Path(__file__).with_name("evaluation_speed.py")
+SPEED = Path(__file__).with_name("evaluation_speed.py")
+MEMORY = Path(__file__).with_name("evaluation_memory.py")
 METRICS = ("SDR", "ISR", "SIR", "SAR")
 # On broadband stems; on band-limited music museval does not agree with itself.
 TOLERANCES_DB = (1e-6, 1e-3, 1e-3, 1e-3)
@@ -39,13 +40,28 @@ FULL = [Size(30, 4, 2, 44100, ours=5, musevals=2), Size(240, 4, 2, 44100, ours=3
 
 
 @pytest.mark.slow
+def test_memory_of_a_track_scored_from_files(full_size, tmp_path, capsys):
+    """Of the whole process, interpreter and packages included; the stems alone are twice 1.7 GB as museval has them."""
+    seconds, stems = (600, 4) if full_size else (10, 2)
+    _run(MEMORY, "make", seconds, stems, 44100, tmp_path)
+    scoring, process = _run(MEMORY, "score", stems, tmp_path)
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\nscoring {seconds} s of {stems} stereo stems from files: {scoring['elapsed_s']:.1f} s, peak memory in "
+            f"all {process['largest_mb']:.0f} MB\n"
+        )
+    assert (tmp_path / "scores" / "test" / "track.json").is_file()
+    assert process["largest_mb"] < 1500
+
+
+@pytest.mark.slow
 def test_evaluation_beside_museval(full_size, tmp_path, capsys):
     for number, size in enumerate(FULL if full_size else SMALL):
         folder = tmp_path / f"noise {number}"
         folder.mkdir()
-        _run("make", size.seconds, size.stems, size.channels, size.rate, folder)
-        ours = _run("score", "fast", size.ours, size.rate, folder)
-        theirs = _run("score", "museval", size.musevals, size.rate, folder)
+        _run(SPEED, "make", size.seconds, size.stems, size.channels, size.rate, folder)
+        ours, _ = _run(SPEED, "score", "fast", size.ours, size.rate, folder)
+        theirs, _ = _run(SPEED, "score", "museval", size.musevals, size.rate, folder)
         scores, expected = np.load(folder / "fast.npy"), np.load(folder / "museval.npy")
         assert np.isfinite(expected).all()
         largest = np.abs(scores - expected).max(axis=(1, 2))
@@ -61,11 +77,11 @@ def test_evaluation_beside_museval(full_size, tmp_path, capsys):
         assert (largest < TOLERANCES_DB).all(), differences
 
 
-def _run(*arguments):
-    """What a process of the script measures; behind one of a few megabytes, whose memory the kernel counts to it."""
-    command = [sys.executable, str(MEASURED), sys.executable, str(SCRIPT), *map(str, arguments)]
+def _run(script, *arguments):
+    """What a process of the script says and what is measured of it; behind one of a few megabytes (see there)."""
+    command = [sys.executable, str(MEASURED), sys.executable, str(script), *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    answer = ran.stdout.splitlines()[0]
-    return json.loads(answer) if answer else None
+    said, measured = ran.stdout.splitlines()
+    return json.loads(said) if said else None, json.loads(measured)

@@ -9,7 +9,7 @@ from flows.download import locate_with_bar
 from flows.inputs import check_ffmpeg
 from flows.test_set import chosen_test_set
 from sepcore import load_config
-from sepcore.evaluation.choices import BaselineName, ScoringEngine
+from sepcore.evaluation.choices import ENGINES, BaselineName, ScoringEngine
 from sepcore.evaluation.scoring_config import first_estimated_track
 from sepcore.output_folder import check_writable
 
@@ -168,7 +168,7 @@ def evaluate(
         instruments=tuple(scored.config.instruments),
         frames=result.frames,
         tracks=result.tracks,
-        engine=engine,
+        engine=ENGINES[engine],
         baselines={name: other.tracks for name, other in others.items() if other.files},
         excerpts=excerpts_to_hear(rows, scored, result, out, listen),
         failed=result.failed,

@@ -86,8 +86,10 @@ def bss_eval_signals(
             ratios = _museval(true, estimated, window, hop)[..., heard]
         else:
             regularisation = _STABLE_REGULARISATION if engine == "stable" else 0.0
+            with one_blas_thread():  # its many small products are shared out among threads of our own
+                correlations = correlate(true, estimated, NUM_TAPS)
+            filters = solve_filters(correlations, true.shape[2], regularisation)
             with one_blas_thread():
-                filters = solve_filters(correlate(true, estimated, NUM_TAPS), true.shape[2], regularisation)
                 ratios = window_ratios(true, estimated, filters, [windows[index] for index in heard])
         scores[1:, present[scored][:, None], heard] = ratios[:, scored]
     return scores

@@ -22,6 +22,10 @@ class DistortionFilters:
     of_all: Filters
     of_own: Filters
 
+    def both(self) -> Filters:
+        """``(reference channels, targets of all and then of own, taps)``."""
+        return np.concatenate([self.of_all, self.of_own], axis=1)
+
 
 def solve_filters(correlations: Correlations, num_channels: int, regularisation: float = 0.0) -> DistortionFilters:
     """Solve BSSEval's normal equations for all estimates at once.

@@ -15,6 +15,7 @@ from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
+from sepcore.evaluation.blas_threads import one_blas_thread
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
 from sepcore.evaluation.file_fingerprint import file_fingerprint
@@ -92,7 +93,7 @@ def evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: Sc
     if path.is_file() and _read(marker) == made_from:
         return path
     config = estimates.config
-    with estimated_track(row, estimates, folder) as track:
+    with estimated_track(row, estimates, folder) as track, one_blas_thread():  # another track is being separated
         signals = track.references, track.estimates, track.mixture
         scores = score_track(row.name, config.instruments, *signals, sample_rate=config.sample_rate, engine=engine)
     save_track_scores(scores, folder)

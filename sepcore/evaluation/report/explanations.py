@@ -29,8 +29,8 @@ def explanations(evaluation: EvaluationReport) -> str:
         "in museval. A stem that is silent throughout a track is NaN throughout and does not spoil the others. Medians "
         f"leave NaN and infinite frames out: here {left_out}, counting each stem's.",
         "Global SDR (MDX)": "10 log₁₀((Σ s² + 10⁻⁷) / (Σ (s − ŝ)² + 10⁻⁷)) of a whole track, summed over all samples "
-        "and channels, as in the Music Demixing Challenge; the median over the tracks.",
-        "SI-SDR": "Scale-invariant SDR of a whole track, its channels taken together; the median over the tracks. "
+        "and channels; the mean over the tracks, as in the Music Demixing Challenge.",
+        "SI-SDR": "Scale-invariant SDR of a whole track, its channels taken together; the mean over the tracks. "
         "J. Le Roux, S. Wisdom, H. Erdogan and J. R. Hershey, “SDR – half-baked or well done?”, ICASSP 2019.",
         "Untouched mixture": "The SDR of the mixture taken for the stem: what doing nothing scores.",
         "Mean": "Of the stems that have a score; beside other models only where every stem has one.",

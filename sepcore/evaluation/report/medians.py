@@ -24,6 +24,11 @@ def stem_median(tracks: "pd.DataFrame", stem: str, metric: str = "SDR") -> float
     return float(np.median(scores)) if len(scores) else float("nan")
 
 
+def stem_mean(tracks: "pd.DataFrame", stem: str, metric: str) -> float:
+    """Mean of a stem over the tracks, in dB; NaN where no track has a score."""
+    return finite_mean(stem_scores(tracks, stem, metric))
+
+
 def finite_mean(scores: Iterable[float]) -> float:
     """Mean of the finite ones; NaN where none is."""
     finite = [score for score in scores if np.isfinite(score)]

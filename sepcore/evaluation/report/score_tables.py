@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from sepcore.evaluation.report.box_plots import label
 from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, EvaluationReport
-from sepcore.evaluation.report.medians import decibels, finite_mean, stem_median, track_scores
+from sepcore.evaluation.report.medians import decibels, finite_mean, stem_mean, stem_median, track_scores
 from sepcore.evaluation.report.published import PUBLISHED
+from sepcore.evaluation.track_scores import GLOBAL_METRICS
 from sepcore.page.table import Cell, Column, build_table
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ _METRICS = {
 def medians_table(evaluation: EvaluationReport) -> str:
     """A row a stem, and the mean of the medians below: every metric, and what the model gains over doing nothing."""
     rows: dict[str, dict[str, float]] = {
-        stem: {metric: stem_median(evaluation.tracks, stem, metric) for metric in _METRICS}
+        stem: {
+            metric: (stem_mean if metric in GLOBAL_METRICS else stem_median)(evaluation.tracks, stem, metric)
+            for metric in _METRICS
+        }
         for stem in evaluation.instruments
     }
     for scores in rows.values():
@@ -42,7 +46,8 @@ def medians_table(evaluation: EvaluationReport) -> str:
     return build_table(
         [Column("stem", is_number=False), *(Column(name) for name in _METRICS.values()), Column("gain")],
         [[Cell(stem), *map(_score, scores.values())] for stem, scores in rows.items()],
-        caption=f"Medians over {_tracks(num_tracks)}, in dB. Gain: SDR above that of the untouched mixture.",
+        caption=f"Medians over {_tracks(num_tracks)}, of global SDR and SI-SDR means, in dB. Gain: SDR above that of "
+        "the untouched mixture.",
         emphasised=[len(evaluation.instruments)],
     )
 

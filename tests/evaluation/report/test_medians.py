@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sepcore.evaluation.report.medians import decibels, finite_mean, stem_median, stem_scores
+from sepcore.evaluation.report.medians import decibels, finite_mean, stem_mean, stem_median, stem_scores
 
 TRACKS = pd.DataFrame(
     {
@@ -18,6 +18,10 @@ TRACKS = pd.DataFrame(
 def test_the_median_leaves_nan_and_infinite_tracks_out():
     assert stem_scores(TRACKS, "vocals").tolist() == [1.0, 5.0]
     assert stem_median(TRACKS, "vocals") == 3.0
+
+
+def test_the_mean_leaves_them_out_too():
+    assert stem_mean(TRACKS.assign(SDR=[1.0, 2.0, 9.0, np.nan, 0.0]), "vocals", "SDR") == 4.0
 
 
 @pytest.mark.parametrize("stem", ["bass", "no such stem"])

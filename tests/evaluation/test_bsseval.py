@@ -26,13 +26,13 @@ def test_scores_are_musevals(window, hop):
 @pytest.mark.parametrize(
     ("shape", "scale"),
     [
-        ((3, 5 * RATE, 2), 1.0),
+        ((3, 4 * RATE, 1), 1.0),
         ((1, 2 * RATE, 2), 1.0),
-        ((2, 5 * RATE, 3), 1.0),
+        ((1, 4 * RATE, 3), 1.0),
         ((2, 40 * RATE, 1), 1.0),
         ((2, 700, 1), 1.0),
-        ((2, 2 * RATE, 2), 1e-5),
-        ((2, 2 * RATE, 2), 1e4),
+        ((2, 2 * RATE, 1), 1e-5),
+        ((2, 2 * RATE, 1), 1e4),
     ],
     ids=["3 stems", "1 stem", "3 channels", "several blocks", "shorter than a window", "quiet", "loud"],
 )
@@ -129,7 +129,7 @@ def test_samples_that_are_no_numbers_are_refused(references, estimates, message)
 
 def band_limited_noise(factor=1.0):
     """Noise of which nothing is left above half the band, as of music from mp3: (stems, samples, channels)."""
-    references, estimates = noise(samples=4 * RATE, channels=2)
+    references, estimates = noise(samples=4 * RATE)
     bins = np.fft.rfftfreq(references.shape[1]) < 0.25
     return tuple(
         factor * np.fft.irfft(np.fft.rfft(stems, axis=1) * bins[:, None], axis=1) for stems in (references, estimates)

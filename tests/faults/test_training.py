@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import sys
 import time
 
@@ -133,7 +134,10 @@ def test_a_second_training_of_the_same_run_is_refused_and_the_first_goes_on(mome
     first = workplace.start(TRAIN)
     begun = {"training": lambda: records(workplace), "loading": lambda: run_folder(workplace).is_dir()}[moment]
     wait_until(begun, first)
+    # Held where it is: its few steps could be over before the second has loaded its packages.
+    first.send_signal(signal.SIGSTOP)
     second = workplace.run(TRAIN)
+    first.send_signal(signal.SIGCONT)
     assert second.returncode == 2
     assert "another process trains here" in second.stderr
     first.communicate(timeout=PATIENCE_S)

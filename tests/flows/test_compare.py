@@ -11,7 +11,7 @@ from sepcore.atomic import write_text
 from sepcore.evaluation.comparison import compare_scores
 from sepcore.evaluation.track_scores import save_track_scores, write_table
 from sepcore.training.run_folder import RunFolder
-from tests.evaluation.score_tables import TRACKS, model
+from tests.evaluation.score_tables import TRACKS, model, scores_of
 from tests.models import small_config
 
 BASE, WORSE = model(1), model(2, vocals=-0.5, drums=0.3)
@@ -54,7 +54,7 @@ def test_a_worse_model_is_refused_and_everything_is_kept_as_json(run, here):
 
 def test_musevals_own_files_compare_with_a_run_and_the_same_scores_pass(run, here):
     for _, track in BASE[BASE["track"] < "Song 07"].groupby("track"):
-        save_track_scores(track, here / "museval")
+        save_track_scores(scores_of(track), here / "museval")
     result = run("compare", "first", "museval/test", "--strict", "--out", "tracks.parquet")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines()[:2] == [

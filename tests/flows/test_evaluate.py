@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 RATE = 22050
 STEMS = ("vocals", "drums", "bass", "other")
-SONGS = 3
+SONGS = 2
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,7 +30,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def musdb(tmp_path_factory):
-    """A set in MUSDB18-HQ's layout with three test songs of 4 s."""
+    """A set in MUSDB18-HQ's layout with two test songs of 4 s."""
     folder = tmp_path_factory.mktemp("musdb")
     songs = {"num_train": 0, "num_validation": 0, "num_test": SONGS, "duration_s": 4, "seed": 1}
     write_dataset(folder, **songs, sample_rate=RATE)
@@ -57,18 +57,19 @@ def song_names(musdb):
 
 def test_another_programs_stems_get_musevals_scores_beside_the_baselines(musdb, estimates, tmp_path):
     out = tmp_path / "scores"
-    summary = evaluate(None, out, mus_dir=musdb, estimates=estimates, baselines=("mixture", "irm"), listen=2)
+    summary = evaluate(None, out, mus_dir=musdb, estimates=estimates, baselines=("mixture", "irm"), listen=1)
     assert tuple(summary.stems) == STEMS
     assert summary.num_tracks == SONGS
-    for name in song_names(musdb):
-        true, estimated = (
-            np.stack([soundfile.read(root / "test" / name / f"{stem}.wav")[0] for stem in STEMS])
-            for root in (musdb, estimates)
-        )
-        sdr, *_ = museval.evaluate(true, estimated, win=RATE, hop=RATE)
-        frames = pd.read_parquet(out / "frames.parquet").query("track == @name")
+    name = song_names(musdb)[-1]
+    true, estimated = (
+        np.stack([soundfile.read(root / "test" / name / f"{stem}.wav")[0] for stem in STEMS])
+        for root in (musdb, estimates)
+    )
+    expected = museval.evaluate(true, estimated, win=RATE, hop=RATE)
+    frames = pd.read_parquet(out / "frames.parquet").query("track == @name")
+    for metric, values in zip(("SDR", "ISR", "SIR", "SAR"), expected, strict=True):
         # museval's files keep five digits; references and estimates are read as float32.
-        np.testing.assert_allclose(frames["SDR"].to_numpy().reshape(sdr.shape), sdr, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(frames[metric].to_numpy().reshape(values.shape), values, rtol=0, atol=1e-3)
     mixture = ScoreSummary.from_tracks(pd.read_parquet(out / "baselines" / "mixture" / "tracks.parquet"), dataset="x")
     ideal = ScoreSummary.from_tracks(pd.read_parquet(out / "baselines" / "irm" / "tracks.parquet"), dataset="x")
     for stem, scores in summary.stems.items():
@@ -77,7 +78,7 @@ def test_another_programs_stems_get_musevals_scores_beside_the_baselines(musdb, 
     assert summary == ScoreSummary.from_json((out / "scores.json").read_text())
     page = (out / "report.html").read_text()
     assert all(text in page for text in ("theirs", "mixture", "irm", *song_names(musdb)))
-    assert len(list((out / "excerpts").iterdir())) == 2
+    assert len(list((out / "excerpts").iterdir())) == 1
     assert {"boxplot.png", "boxplot.svg"} <= {file.name for file in out.iterdir()}
 
 

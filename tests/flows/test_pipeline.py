@@ -134,19 +134,23 @@ def test_the_mlflow_run_holds_config_losses_scores_and_tags(trained):
     for stem in STEMS:
         assert stored.data.metrics[f"test_SDR_{stem}"] == pytest.approx(scores.stems[stem].sdr)
         assert stored.data.metrics[f"test_mixture_SDR_{stem}"] == pytest.approx(scores.stems[stem].mixture_sdr)
+        assert stored.data.metrics[f"test_SI_SDR_{stem}"] == pytest.approx(scores.stems[stem].si_sdr)
         assert f"validation_loss_{stem}" in stored.data.metrics
     assert {"validation_loss", "train_loss"} <= set(stored.data.metrics)
+    assert stored.data.tags["test_set"] == scores.dataset
+    assert [entry.dataset.name for entry in stored.inputs.dataset_inputs if entry.tags[0].value == "test"] == ["test"]
     assert stored.data.tags["run_folder"] == str(trained.folder / trained.run.path)
     assert stored.data.tags["dataset"] == trained.run.finished()["dataset"]
-    assert {"config.json", "model", "evaluation", "scores.json"} <= {
+    assert {"config.json", "model", "evaluation", "scores.json", "report.html", "boxplot.png"} <= {
         file.path for file in trained.store.list_artifacts(stored.info.run_id)
     }
 
 
 def test_the_same_command_again_does_nothing_again(trained):
     folders = [Path("data"), Path("training_cache"), Path("validation_cache"), trained.run.path, Path("models")]
-    # Written anew each time from what is there: the index, the manifests and the medians.
-    rewritten = {"index.parquet", "train.csv", "validation.csv", "test.csv", "scores.json", "frames.parquet"}
+    # Written anew each time from what is there: the index, the manifests, the tables of scores and their report.
+    rewritten = {"index.parquet", "train.csv", "validation.csv", "test.csv", "scores.json"}
+    rewritten |= {"frames.parquet", "tracks.parquet", "report.html", "boxplot.png", "boxplot.svg"}
     before = {file: time for file, time in states(*folders).items() if file.name not in rewritten}
     assert trained.train() == trained.run.path
     assert {file: time for file, time in states(*folders).items() if file.name not in rewritten} == before

@@ -83,7 +83,7 @@ def _main(arguments: argparse.Namespace) -> None:
     judged = f"{comparison.metric}, margin {arguments.margin:g} dB"
     if worse:
         raise GateRefused(f"B is worse than A in {', '.join(worse)} ({judged})")
-    say([f"B is not worse than A in any stem ({judged})"])
+    say([f"B is not worse than A in {', '.join(comparison.stems['target'])} ({judged})"])
 
 
 def _scores(named: str, work_dir: Path) -> ScoreFolder:

@@ -10,7 +10,7 @@ from flows.inputs import check_ffmpeg
 from flows.test_set import chosen_test_set
 from sepcore import load_config
 from sepcore.evaluation.choices import ENGINES, BaselineName, ScoringEngine
-from sepcore.evaluation.scoring_config import first_estimated_track
+from sepcore.evaluation.scoring_config import estimated_tracks
 from sepcore.output_folder import check_writable
 
 _LISTEN = 3
@@ -83,7 +83,7 @@ def _check(arguments: argparse.Namespace) -> None:
     check_ffmpeg()
     songs = chosen_test_set(arguments.mus_dir, arguments.csv, arguments.data)
     if arguments.estimates is not None:
-        first_estimated_track(arguments.estimates)
+        estimated_tracks(arguments.estimates)
     if arguments.params is None:
         config = songs.own_config(arguments.estimates)
     elif arguments.estimates is not None:
@@ -115,8 +115,6 @@ from sepcore.evaluation.report.report import write_report  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
 from sepcore.training.run_folder import RunFolder  # noqa: E402
 from tasks.evaluation import log_scores  # noqa: E402
-
-_SHOWN_FAILURES = 5
 
 
 # Two: while the scores of one song are computed, the next is separated.
@@ -200,13 +198,15 @@ def _estimates(
 
 
 def _failure(parts: dict[str, EvaluatedSongs], num_songs: int) -> SongsFailed:
-    reasons = list(dict.fromkeys(reason for part in parts.values() for reason in part.failed.values()))
+    """A line for each song, and one that counts them."""
     failed = {song for part in parts.values() for song in part.failed}
-    more = f"; and {len(reasons) - _SHOWN_FAILURES} more" if len(reasons) > _SHOWN_FAILURES else ""
-    return SongsFailed(
-        f"{len(failed)} of {num_songs} songs could not be scored: {'; '.join(reasons[:_SHOWN_FAILURES])}{more} "
-        "(the others are kept)"
+    lines = dict.fromkeys(
+        reason if reason.startswith(song) else f"{song}: {reason}"
+        for part in parts.values()
+        for song, reason in part.failed.items()
     )
+    kept = "; the others are kept" if len(failed) < num_songs else ""
+    return SongsFailed("\n".join([*lines, f"{len(failed)} of {num_songs} songs could not be scored{kept}"]))
 
 
 def _main(arguments: argparse.Namespace) -> None:

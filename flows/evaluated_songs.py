@@ -17,6 +17,7 @@ from sepcore.errors import StemworksError
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
 from sepcore.evaluation.report.excerpt import Excerpt
+from sepcore.evaluation.track_evaluation import remove_other_scores
 from sepcore.evaluation.track_excerpt import excerpt_start_s, tracks_to_hear
 from sepcore.evaluation.track_scores import TrackScores, read_track_scores, write_table
 from sepcore.evaluation.track_table import track_table
@@ -70,6 +71,7 @@ def evaluate_songs(rows: Sequence[TrackRow], estimates: Estimates, out: Path, en
             failed[row.name] = str(error)
     evaluated = EvaluatedSongs(tuple(files), failed)
     if files:
+        remove_other_scores(out, files)
         write_table([evaluated.frames], out / "frames.parquet")
         write_table([evaluated.tracks], out / "tracks.parquet")
     return evaluated
@@ -79,6 +81,8 @@ def excerpts_to_hear(
     rows: Sequence[TrackRow], estimates: Estimates, evaluated: EvaluatedSongs, out: Path, number: int
 ) -> list[Excerpt]:
     """Excerpts of so many songs, from the worst to the best."""
+    if not number:
+        return []
     by_name = {row.name: row for row in rows}
     frames = evaluated.frames.groupby("track")
     names = tracks_to_hear(evaluated.tracks, number)

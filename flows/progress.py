@@ -44,8 +44,9 @@ class TrainingProgress:
 
 def print_scores(summary: ScoreSummary) -> None:
     """The medians of a test set beside the untouched mixture's."""
-    table = Table(title=f"SDR on {summary.dataset} ({summary.num_tracks} tracks, median of medians, dB)")
-    for column in ("stem", "untouched mixture", "model", "gain"):
+    tracks = f"{summary.num_tracks} {'track' if summary.num_tracks == 1 else 'tracks'}"
+    table = Table(title=f"SDR on {summary.dataset} ({tracks}, median of medians, dB)")
+    for column in ("stem", "untouched mixture", "scored", "gain"):
         table.add_column(column, justify="left" if column == "stem" else "right")
     for stem, scores in summary.stems.items():
         gain = scores.sdr - scores.mixture_sdr

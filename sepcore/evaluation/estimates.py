@@ -1,5 +1,6 @@
 """Whose estimates are scored: a model's, or those that another program left in files."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from itertools import zip_longest
@@ -15,6 +16,8 @@ from sepcore.evaluation.file_fingerprint import file_fingerprint
 from sepcore.evaluation.signals import Signals, Stems, blocks, filled
 from sepcore.separator import Separator
 from sepcore.signal.audio_reader import open_native
+
+_logger = logging.getLogger(__name__)
 
 
 class Estimates(Protocol):
@@ -90,9 +93,16 @@ class FolderEstimates:
                         f"reference {config.sample_rate} Hz and {_channels(config.num_channels)}; bring it to these."
                     )
                 opened.append(stack.enter_context(closing(audio.blocks)))
+            lengths = np.zeros(len(opened), int)
             for pieces in zip_longest(*opened, fillvalue=zeros):
                 longest = max(map(len, pieces))
+                lengths += [len(piece) for piece in pieces]
                 yield np.concatenate([filled(piece[None], longest) for piece in pieces])
+        for name, length in zip(config.instruments, lengths, strict=True):
+            missing = mixture.shape[1] - int(length)
+            if missing:
+                differs = "shorter than the track; filled with zeros" if missing > 0 else "longer than the track; cut"
+                _logger.warning("%s: the estimate of %s is %d samples %s", row.name, name, abs(missing), differs)
 
     def _files(self, row: TrackRow) -> list[Path]:
         folders = [self._folder / "test" / row.name, self._folder / row.name]

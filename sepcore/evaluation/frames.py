@@ -11,6 +11,7 @@ from sepcore.cores import num_cores
 from sepcore.evaluation.signals import ArraySignals, Signals, Stems, block_slices
 
 _GLANCE = 64
+_MOST_CHANNELS = 64
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,11 @@ def aligned(references: Stems, estimates: Stems) -> tuple[Signals, Signals]:
             raise ValueError(
                 f"{name} has shape {stems.shape}; expected (stems, samples, channels), none of them 0. "
                 "Stack the stems on axis 0; a mono stem is stem[:, None]."
+            )
+        if stems.shape[2] > max(stems.shape[1], _MOST_CHANNELS):
+            raise ValueError(
+                f"{name} has shape {stems.shape}, more channels than samples; expected (stems, samples, channels). "
+                "Move the channels to the end: numpy.moveaxis(stems, 1, 2)."
             )
     if references.shape[::2] != estimates.shape[::2]:
         raise ValueError(

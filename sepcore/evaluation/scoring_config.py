@@ -31,40 +31,39 @@ def scoring_config(stems: Sequence[str], mixture: Path, mix_name: str = "mix") -
     return config_of_stems(stems, mix_name, sample_rate=audio.sample_rate, n_channels=min(audio.num_channels, 2))
 
 
-def first_estimated_track(folder: Path) -> Path:
-    """The first folder of a track among another program's estimates; DatasetError if there is none."""
+def estimated_tracks(folder: Path) -> list[Path]:
+    """The folders of tracks among another program's estimates, at least one; DatasetError if there is none."""
     tracks = folder / "test" if (folder / "test").is_dir() else folder
     if not tracks.is_dir():
         raise DatasetError(f"{folder}: no such folder; give one with test/<track>/<stem>.wav files.")
-    first = next((entry for entry in sorted(tracks.iterdir()) if entry.is_dir()), None)
-    if first is None:
+    found = [entry for entry in sorted(tracks.iterdir()) if entry.is_dir()]
+    if not found:
         raise DatasetError(f"{folder}: has no folders of tracks; expected test/<track>/<stem>.wav.")
-    return first
+    return found
 
 
 def estimated_stems(folder: Path, offered: Iterable[str]) -> list[str]:
-    """Which stems of a test set another program estimated, by the files of its first track.
+    """Which stems of a test set another program estimated, by the files of all its tracks.
 
     Args:
         folder: In museval's layout, ``<folder>/test/<track>/<stem>.wav``; ``test`` may be left out.
         offered: The stems that the test set has.
 
     Returns:
-        Those of them that have a file, in their order; not the accompaniment where its parts are there too, since no
-        sound may be in two of the stems that are scored together.
+        Those of them that have a file in any track, in their order; not the accompaniment where its parts are there
+        too, since no sound may be in two of the stems that are scored together.
 
     Raises:
         DatasetError: no folder of a track, or none of the stems in it.
     """
-    first = first_estimated_track(folder)
-    there = {path.stem for path in first.iterdir() if path.is_file()}
+    there = {path.stem for track in estimated_tracks(folder) for path in track.iterdir() if path.is_file()}
     offered = list(offered)
     stems = [name for name in offered if name in there]
     if _PARTS_OF_IT & set(stems):
         stems = [name for name in stems if name != _ACCOMPANIMENT]
     if not stems:
         raise DatasetError(
-            f"{first}: none of the test set's stems has a file there; expected one or more of "
+            f"{folder}: none of the test set's stems has a file there; expected one or more of "
             f"{', '.join(f'{name}.wav' for name in offered)}."
         )
     return stems

@@ -1,7 +1,6 @@
 """One track of a manifest estimated and scored, unless the scores of the same estimates are there already."""
 
 import json
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -24,8 +23,6 @@ from sepcore.evaluation.spool import Spool, spool
 from sepcore.evaluation.track_scores import save_track_scores, score_track, track_scores_path
 from sepcore.signal.audio_reader import read_blocks
 from sepcore.signal.sndfile import probe_sndfile
-
-_logger = logging.getLogger(__name__)
 
 # Of what a track's scores consist; other numbers than before are not taken for the same.
 _VERSION = 2
@@ -51,7 +48,7 @@ def estimated_track(row: TrackRow, estimates: Estimates, folder: Path) -> Iterat
     """Decode a track and estimate its stems into files on the disk of ``folder``, which are gone afterwards.
 
     References that ffmpeg decodes are rounded to 16 bits, as musdb has them. All is cut to the shortest of mixture and
-    references; estimates are cut, or filled with zeros, to that, with a warning.
+    references; estimates are cut, or filled with zeros, to that.
 
     Raises:
         AudioDecodeError: a recording that cannot be read.
@@ -67,7 +64,7 @@ def estimated_track(row: TrackRow, estimates: Estimates, folder: Path) -> Iterat
         _decode(row, config, mixture, references)
         for piece in estimates.stream(row, mixture, references):
             estimated.append(piece)
-        _fit(row, estimated, references.shape[1])
+        estimated.resize(references.shape[1])
         yield EstimatedTrack(mixture, references, estimated)
 
 
@@ -101,6 +98,21 @@ def evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: Sc
     return path
 
 
+def remove_other_scores(folder: Path, files: Iterable[Path]) -> None:
+    """Remove what earlier evaluations left of other tracks: museval's stores would count it among these.
+
+    Args:
+        folder: Of the evaluation; scores that this project did not make stay.
+        files: The score files of the tracks that belong to it.
+    """
+    kept = set(files)
+    for marker in (folder / "made_from").glob("*.json"):
+        path = track_scores_path(folder, marker.stem)
+        if path not in kept:
+            path.unlink(missing_ok=True)
+            marker.unlink()
+
+
 def track_made_from(row: TrackRow, estimates: Estimates) -> dict[str, object]:
     """What a track's estimates and references depend on; DatasetError for a file that cannot be opened."""
     return {"model": estimates.fingerprint(row), "audio": file_fingerprint(row.files)}
@@ -128,15 +140,6 @@ def _same_lengths(streams: Iterable[Iterator[NDArray[np.float32]]]) -> Iterator[
         yield [block[:shortest] for block in blocks]
         if any(len(block) > shortest for block in blocks):
             return
-
-
-def _fit(row: TrackRow, estimated: Spool, num_samples: int) -> None:
-    missing = num_samples - estimated.shape[1]
-    if missing > 0:
-        _logger.warning("%s: estimates are %d samples shorter than the track; filled with zeros", row.name, missing)
-    elif missing < 0:
-        _logger.warning("%s: estimates are %d samples longer than the track; cut", row.name, -missing)
-    estimated.resize(num_samples)
 
 
 def _sixteen_bits(reference: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -50,6 +50,7 @@ def test_estimates_are_cut_or_filled_to_the_references_length_with_a_warning(cap
         (np.ones((2, 0, 1)), np.ones((2, 0, 1)), "expected .stems, samples, channels."),
         (np.ones((2, 9, 1)), np.ones((1, 9, 1)), "stems and channels must be equal"),
         (np.ones((2, 9, 1)), np.ones((2, 9, 2)), "stems and channels must be equal"),
+        (np.ones((2, 2, 500)), np.ones((2, 2, 500)), "more channels than samples"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(references, estimates, message):

@@ -7,7 +7,7 @@ from sepcore.errors import DatasetError
 from sepcore.evaluation.baselines import UntouchedMixture
 from sepcore.evaluation.estimates import FolderEstimates, ModelEstimates
 from sepcore.evaluation.signals import blocks
-from sepcore.evaluation.track_evaluation import estimated_track, evaluate_track
+from sepcore.evaluation.track_evaluation import estimated_track, evaluate_track, remove_other_scores
 from sepcore.evaluation.track_scores import METRICS, read_track_scores
 from sepcore.signal.audio_writer import write_audio
 from tests.evaluation.songs import RATE, write_song
@@ -123,6 +123,27 @@ def test_estimates_of_another_program_are_scored_and_scored_again_when_they_chan
     write_estimates(tmp_path / "theirs", row, length=RATE)
     evaluate_track(row, estimates, tmp_path / "scores")
     assert path.read_text() != first
+
+
+def test_one_stem_of_another_length_is_named(row, tmp_path, caplog):
+    estimates = write_estimates(tmp_path / "theirs", row)
+    short = tmp_path / "theirs" / "test" / row.name / "accompaniment.wav"
+    write_audio(short, np.full((RATE, 2), 0.1, np.float32), sample_rate=RATE, bits=32)
+    with caplog.at_level(logging.WARNING):
+        evaluate_track(row, estimates, tmp_path / "scores")
+    assert [record.getMessage() for record in caplog.records] == [
+        "a song: the estimate of accompaniment is 8000 samples shorter than the track; filled with zeros"
+    ]
+
+
+def test_scores_of_tracks_that_are_not_of_the_evaluation_go_and_other_programs_stay(row, tmp_path):
+    out = tmp_path / "scores"
+    kept = evaluate_track(row, HalfOfTheMixture(), out)
+    gone = evaluate_track(type(row)("another", row.mixture, row.stems, row.duration_s), HalfOfTheMixture(), out)
+    theirs = out / "test" / "theirs.json"
+    theirs.write_text("{}")
+    remove_other_scores(out, [kept])
+    assert (kept.is_file(), gone.is_file(), theirs.is_file()) == (True, False, True)
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ MISTAKES = {
     "evaluate --csv train.csv -o out --baselines best": r"'best' is no baseline; expected mixture or irm",
     "evaluate --csv train.csv -o out --estimates nowhere": r"nowhere: no such folder; give one with test/<track>/",
     "evaluate -p MODEL --csv train.csv -o out --estimates text": r"text: has no folders of tracks; expected test/<tr",
-    "evaluate --csv train.csv -o out --estimates runs": r"changed-\w+: none of the test set's stems has a file",
+    "evaluate --csv train.csv -o out --estimates runs": r"runs: none of the test set's stems has a file",
     "evaluate --csv train.csv -o out --estimates runs --mwf": r"--mwf is for a model that separates: give -p MODEL",
     "publish nosuch --version 1.0.0": r"nosuch: no such run in runs/ \(there: changed-0123456789ab, config-123456\)",
     "publish config-123456 --version 1.0.0": r"this run is not finished .* run the same training command again",

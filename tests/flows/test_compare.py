@@ -61,7 +61,7 @@ def test_musevals_own_files_compare_with_a_run_and_the_same_scores_pass(run, her
         "A: runs/first-123456789abc/evaluation, scored on MUSDB18",
         "B: museval/test",
     ]
-    assert result.stdout.splitlines()[-1] == "B is not worse than A in any stem (SDR, margin 0 dB)"
+    assert result.stdout.splitlines()[-1] == "B is not worse than A in vocals, drums (SDR, margin 0 dB)"
     assert "left out, 13 tracks that only A has: Song 07" in result.stdout
     tracks = pd.read_parquet(here / "tracks.parquet")
     assert list(tracks.columns) == ["track", "target", "a", "b", "difference"]

@@ -1,6 +1,7 @@
 """museval's scores of a model, or of another program's stems, on MUSDB18's test songs or on the songs of a CSV."""
 
 import argparse
+import time
 from pathlib import Path
 from typing import get_args
 
@@ -210,6 +211,7 @@ def _failure(parts: dict[str, EvaluatedSongs], num_songs: int) -> SongsFailed:
 
 
 def _main(arguments: argparse.Namespace) -> None:
+    started = time.time_ns()
     try:
         evaluate(
             arguments.params,
@@ -225,7 +227,8 @@ def _main(arguments: argparse.Namespace) -> None:
         )
     finally:
         scores = arguments.out / "scores.json"
-        if scores.is_file():
+        # Not those of an earlier evaluation, where this one could score nothing.
+        if scores.is_file() and scores.stat().st_mtime_ns >= started:
             print_scores(ScoreSummary.from_json(scores.read_text("utf-8")))
             say([f"scores: {arguments.out}", f"report: {arguments.out / 'report.html'}"])
 

@@ -4,16 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sepcore.evaluation import track_scores, track_table
 from sepcore.evaluation.report.excerpt import Excerpt
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_FRAME_COLUMNS = ("track", "target", "time_s", "SDR", "ISR", "SIR", "SAR", "mixture_SDR")
-_TRACK_COLUMNS = (
-    *("track", "target", "SDR", "ISR", "SIR", "SAR"),
-    *("mixture_SDR", "global_SDR", "SI_SDR", "num_frames", "num_nan_frames"),
-)
 
 NOT_COMPARABLE = "not MUSDB18's test set: the published numbers are not comparable"
 
@@ -53,7 +48,7 @@ class EvaluationReport:
     def __post_init__(self) -> None:
         if not self.instruments:
             raise ValueError("instruments is empty; expected at least one stem. Name those that were scored.")
-        tables = [("frames", self.frames, _FRAME_COLUMNS), ("tracks", self.tracks, _TRACK_COLUMNS)]
+        tables = [("frames", self.frames, track_scores.COLUMNS), ("tracks", self.tracks, track_table.COLUMNS)]
         tables += [(f"baseline {name}", table, ("track", "target", "SDR")) for name, table in self.baselines.items()]
         for name, table, columns in tables:
             if missing := [column for column in columns if column not in table.columns]:

@@ -4,7 +4,9 @@ import argparse
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +19,7 @@ from sepcore.errors import StemworksError
 
 INTERRUPTED = 130
 _INTERRUPTED_LINE = "interrupted; what is finished is kept, nothing is half-written"
+_CTRL_C_AGAIN_S = 0.05
 _NO_PREFECT_API = "Failed to reach API"
 _VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", re.ASCII)
 
@@ -111,6 +114,7 @@ def set_up_process(verbose: bool) -> None:
     for key, value in quiet.items():
         os.environ.setdefault(key, value)
     sys.excepthook = _excepthook
+    sys.unraisablehook = _unraisablehook
 
 
 def guarded(work: Callable[[], int | None]) -> int:
@@ -137,6 +141,16 @@ def _excepthook(kind: type[BaseException], error: BaseException, traceback: Trac
         _say(_INTERRUPTED_LINE, INTERRUPTED)
     else:
         sys.__excepthook__(kind, error, traceback)
+
+
+def _unraisablehook(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Ctrl-C comes again after a finalizer, or a library's callback of the garbage collector, that swallowed it."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        again = threading.Timer(_CTRL_C_AGAIN_S, os.kill, (os.getpid(), signal.SIGINT))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def run_command(work: Callable[[], int | None]) -> NoReturn:

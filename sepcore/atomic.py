@@ -6,7 +6,7 @@ import socket
 import time
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -107,6 +107,17 @@ def _is_abandoned(leftover: Path) -> bool:
         return False
     if host in ("", _HOST):
         return not psutil.pid_exists(int(pid))
+    return _is_stale(leftover)
+
+
+def remove_stale(files: Iterable[Path]) -> None:
+    """Remove those of some files that nobody has written to for a day."""
+    for file in files:
+        if _is_stale(file):
+            file.unlink(missing_ok=True)
+
+
+def _is_stale(path: Path) -> bool:
     with suppress(FileNotFoundError):  # its process has just finished
-        return time.time() - leftover.stat().st_mtime > _ABANDONED_S
+        return time.time() - path.stat().st_mtime > _ABANDONED_S
     return False

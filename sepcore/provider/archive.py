@@ -5,7 +5,7 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Mapping
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +14,12 @@ from sepcore.errors import ProviderError
 # Spleeter's models hold 80 to 200 MB in four files; a bomb would hold more.
 MAX_BYTES = 4 * 2**30
 MAX_MEMBERS = 1000
+# Names as long as these need a header of a few hundred bytes; tarfile takes a whole header into memory.
+_LARGEST_READ = 1 << 20
 _PICKLES = frozenset({".pkl", ".pickle", ".pt", ".pth", ".joblib", ".dill"})
+# How pickles of protocol 2 to 5 begin and end. Weights in TensorFlow's own files may begin as they like.
+_PICKLE_STARTS, _PICKLE_END = tuple(bytes((0x80, protocol)) for protocol in range(2, 6)), b"."
+_HONEST = "; a model's archive holds its config and checkpoint."
 _COMPRESSION = 6
 
 
@@ -48,33 +53,44 @@ def pack_archive(members: Mapping[str, bytes | Path], archive: Path) -> None:
 _EXTRACTION: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {"set_attrs": False}
 
 
-def unpack_archive(archive: Path, folder: Path) -> None:
+class _BoundedGzipFile(gzip.GzipFile):
+    """Refuses a header that claims to be larger than any honest one; content is read in small blocks."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= _LARGEST_READ:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return super().read(size)
+
+
+def unpack_archive(archive: Path, folder: Path, origin: str | None = None) -> None:
     """Unpack a model's ``.tar.gz`` into ``folder``; a single top-level folder in it is left out.
 
     Args:
         archive: File to read. It is read once; nothing in it is run or loaded.
         folder: Exists and is removed by the caller after an error.
+        origin: What to call the archive in messages; by default its name.
 
     Raises:
         ProviderError: one line, if the archive is damaged, has a member that is no plain file or folder, that would
             land outside ``folder`` or that is a pickle, or if it holds more than `MAX_BYTES` or `MAX_MEMBERS`.
     """
+    origin = origin or archive.name
     scratch = folder / ".unpacking"
     scratch.mkdir()
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with _BoundedGzipFile(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             total_bytes = 0
             # One pass: every member is judged by its header before its content is decompressed.
             for count, member in enumerate(tar, start=1):
                 total_bytes += member.size
                 reason = _refusal(member, count, total_bytes)
                 if reason:
-                    raise ProviderError(
-                        f"{archive.name}: refused, {reason}; a model's archive holds its config and checkpoint."
-                    )
+                    raise ProviderError(f"{origin}: refused, {reason}{_HONEST}")
                 tar.extract(member, scratch, **_EXTRACTION)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ProviderError(f"{archive.name}: not a whole .tar.gz ({error}); fetch or build it again.") from error
+                if _is_pickle(scratch / member.name):
+                    raise ProviderError(f"{origin}: refused, {_pickle(member.name)}{_HONEST}")
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, FileExistsError, NotADirectoryError) as error:
+        raise ProviderError(f"{origin}: not a whole .tar.gz ({error}); fetch or build it again.") from error
     top = list(scratch.iterdir())
     root = top[0] if len(top) == 1 and top[0].is_dir() else scratch
     for child in root.iterdir():
@@ -87,12 +103,27 @@ def _refusal(member: tarfile.TarInfo, count: int, total_bytes: int) -> str | Non
     path = PurePosixPath(member.name)
     if not (member.isreg() or member.isdir()) or member.issparse():
         return f"{member.name!r} is neither a plain file nor a folder"
-    if path.is_absolute() or ".." in path.parts:
+    if path.is_absolute() or ".." in path.parts or "\0" in member.name:
         return f"{member.name!r} leads out of the model's folder"
     if path.suffix.lower() in _PICKLES:
-        return f"{member.name!r} is a pickle, which could run code"
+        return _pickle(member.name)
     if count > MAX_MEMBERS:
         return f"it has more than {MAX_MEMBERS} members"
     if total_bytes > MAX_BYTES:
         return f"it holds more than {MAX_BYTES / 2**30:.0f} GiB"
     return None
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether a file's content is one, whatever it is called."""
+    if path.is_dir() or path.suffix == ".index" or ".data-" in path.name:
+        return False
+    with path.open("rb") as file:
+        if not file.read(2).startswith(_PICKLE_STARTS):
+            return False
+        file.seek(-1, SEEK_END)
+        return file.read() == _PICKLE_END
+
+
+def _pickle(name: str) -> str:
+    return f"{name!r} is a pickle, which could run code"

@@ -3,11 +3,27 @@
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from sepcore.errors import ProviderError
 
 CHECKSUM_FILE = "checksum.json"
+
+
+@dataclass(frozen=True)
+class VerifiedArchive:
+    """A model's tarball that may be unpacked.
+
+    Attributes:
+        path: Where it lies now.
+        sha256: Of its content, 64 hex digits.
+        origin: Where it is from: a URL or a path.
+    """
+
+    path: Path
+    sha256: str
+    origin: str
 
 
 def file_sha256(path: Path) -> str:
@@ -43,18 +59,19 @@ def checksums_beside(archive: Path) -> dict[str, str]:
     return parse_checksums(path.read_bytes(), path) if path.is_file() else {}
 
 
-def verified(archive: Path, name: str) -> Path:
-    """``archive``, if it is what the ``checksum.json`` beside it says of ``name``.
+def verified(archive: Path, name: str) -> VerifiedArchive:
+    """An archive, if it is what the ``checksum.json`` beside it says of ``name``.
 
-    An archive that no list names is taken as it is: it came from the user's own disk.
+    One that no list names is taken as it is: it came from the user's own disk.
 
     Raises:
         ProviderError: if it is another.
     """
-    expected = checksums_beside(archive).get(name)
-    if expected and file_sha256(archive) != expected:
-        raise ProviderError(mismatch(archive, file_sha256(archive), expected))
-    return archive
+    actual = file_sha256(archive)
+    expected = checksums_beside(archive).get(name, actual)
+    if actual != expected:
+        raise ProviderError(mismatch(archive, actual, expected))
+    return VerifiedArchive(archive, actual, str(archive))
 
 
 def mismatch(origin: str | Path, actual: str, expected: str) -> str:

@@ -1,137 +1,117 @@
-"""Models of a GitHub release, or of a mirror with the same layout: fetched and checked, never unpacked unverified."""
+"""A model's tarball from where it is published, never handed on unverified."""
 
-import hashlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
+from sepcore.atomic import remove_stale
 from sepcore.errors import ProviderError
-from sepcore.provider.checksum import CHECKSUM_FILE, mismatch, parse_checksums
+from sepcore.provider.checksum import CHECKSUM_FILE, VerifiedArchive, file_sha256, mismatch, parse_checksums
+from sepcore.provider.host import Address, Release, join
+from sepcore.provider.transfer import NotPublished, OnProgress, download, read_url, size_of_url
 
-GITHUB = "https://github.com"
-SPLEETER_REPOSITORY = "deezer/spleeter"
-# The last of Deezer's releases that carries models, and Spleeter's own default.
-SPLEETER_RELEASE = "v1.4.0"
-# What that release carries.
-PRETRAINED = ("2stems", "4stems", "5stems")
-
-OnProgress = Callable[[int, int | None], None]
-"""Called with the bytes that are there and, where known, the bytes in all."""
-
-_BLOCK = 1 << 20
-_TIMEOUT_S = 30.0
+_PARTIAL = ".part"
 
 
-@dataclass(frozen=True)
-class Release:
-    """Where models are published.
-
-    Attributes:
-        host: ``http(s)://…``, a ``file:`` URL or a folder.
-        repository: ``owner/name`` on the host.
-        tag: The release's tag; None is the latest.
-    """
-
-    host: str
-    repository: str
-    tag: str | None
-
-    @classmethod
-    def from_environment(cls) -> Self:
-        """The release that ``GITHUB_HOST``, ``GITHUB_REPOSITORY`` and ``GITHUB_RELEASE`` name."""
-        repository = os.environ.get("GITHUB_REPOSITORY") or SPLEETER_REPOSITORY
-        unset = SPLEETER_RELEASE if repository == SPLEETER_REPOSITORY else "latest"
-        tag = os.environ.get("GITHUB_RELEASE") or unset
-        host = os.environ.get("GITHUB_HOST") or GITHUB
-        return cls(host.rstrip("/"), repository, None if tag == "latest" else tag)
-
-    def carries(self, name: str) -> bool:
-        """Whether it is worth asking for a model: of Spleeter's own release it is known which there are."""
-        return name in PRETRAINED or (self.host, self.repository) != (GITHUB, SPLEETER_REPOSITORY)
-
-    @property
-    def base(self) -> str | Path:
-        """URL or folder of the release's files."""
-        path = f"releases/download/{self.tag}" if self.tag else "releases/latest/download"
-        scheme = urlsplit(self.host).scheme
-        if scheme in {"http", "https"}:
-            return f"{self.host}/{self.repository}/{path}"
-        folder = Path(url2pathname(urlsplit(self.host).path) if scheme == "file" else self.host)
-        if not folder.is_dir():
-            raise ProviderError(
-                f"GITHUB_HOST is {self.host}; expected an http(s) URL, or a file: URL or path of a folder that exists."
-            )
-        whole = folder / self.repository / path
-        # A plain folder of tarballs beside their checksum.json is a mirror too.
-        return whole if whole.is_dir() else folder
-
-
-def fetch_model(release: Release, name: str, destination: Path, on_progress: OnProgress | None = None) -> None:
-    """Write a model's tarball to ``destination``, checked against the release's ``checksum.json``.
+def published_models(release: Release, wanted: str | None = None) -> tuple[Address, dict[str, str]]:
+    """Where the files of a release lie, and the SHA-256 of every model in it.
 
     Args:
-        release: Where from; redirects are followed.
-        name: The model: ``<name>.tar.gz`` of the release.
-        destination: File to write; after an error it must not be used.
-        on_progress: Told how far it is, about every MiB.
+        release: Where to look.
+        wanted: The model that is looked for, for the message.
 
     Raises:
         ProviderError: one line with the address, the reason and the cure.
-        OSError: if ``destination`` cannot be written.
     """
-    base = release.base
-    checksums_at, archive_at = (_join(base, file) for file in (CHECKSUM_FILE, f"{name}.tar.gz"))
-    with _opened(checksums_at, name) as (blocks, _):
-        checksums = parse_checksums(b"".join(blocks), checksums_at)
-    if name not in checksums:
-        there = ", ".join(sorted(checksums)) or "none"
-        raise ProviderError(f"{checksums_at}: has no model {name!r}; this release has {there}. Check GITHUB_RELEASE.")
-    digest, done = hashlib.sha256(), 0
-    with destination.open("wb") as file, _opened(archive_at, name) as (blocks, total):
-        for block in blocks:
-            file.write(block)
-            digest.update(block)
-            done += len(block)
-            if on_progress:
-                on_progress(done, total)
-    if digest.hexdigest() != checksums[name]:
-        raise ProviderError(mismatch(archive_at, digest.hexdigest(), checksums[name]))
+    missing: ProviderError | None = None
+    for place in release.places:
+        address = join(place, CHECKSUM_FILE)
+        try:
+            return place, parse_checksums(_content(address, wanted), address)
+        except NotPublished as error:
+            missing = missing or error  # the first place is the one that the user named
+    assert missing is not None
+    raise missing
 
 
-def _join(base: str | Path, file: str) -> str | Path:
-    return base / file if isinstance(base, Path) else f"{base}/{file}"
+def published_sizes(place: Address, names: list[str]) -> dict[str, int | None]:
+    """The bytes of some models' tarballs, where the host tells them without sending them."""
+    return {name: _size(join(place, f"{name}.tar.gz"), name) for name in names}
 
 
 @contextmanager
-def _opened(address: str | Path, name: str) -> Iterator[tuple[Iterator[bytes], int | None]]:
-    """The content of a file or URL in blocks, and its size if known."""
-    import httpx
+def fetched_model(
+    release: Release, name: str, folder: Path, on_progress: OnProgress | None = None
+) -> Iterator[VerifiedArchive]:
+    """Hand out a model's tarball, checked against the release's ``checksum.json``; after the block it is gone again.
 
-    cure = (
-        "check GITHUB_HOST, GITHUB_REPOSITORY and GITHUB_RELEASE, or set GITHUB_HOST to a mirror, "
-        f"or MODEL_PATH to a folder that holds {name}/ or {name}.tar.gz."
-    )
+    A mirror that is a folder is read where it is. A download that a killed process left is gone on with.
+
+    Args:
+        release: Where from.
+        name: The model: ``<name>.tar.gz`` of the release.
+        folder: Where a download is kept meanwhile. Only one process may fetch the same model into it at a time.
+        on_progress: Told how far a download is.
+
+    Raises:
+        ProviderError: one line with the address, the reason and the cure.
+        OSError: if ``folder`` cannot be written to.
+    """
+    place, checksums = published_models(release, name)
+    if name not in checksums:
+        there = ", ".join(sorted(checksums)) or "none"
+        raise ProviderError(
+            f"{join(place, CHECKSUM_FILE)}: has no model {name!r}; this release has {there}. Check GITHUB_RELEASE."
+        )
+    address, expected = join(place, f"{name}.tar.gz"), checksums[name]
     if isinstance(address, Path):
         if not address.is_file():
-            raise ProviderError(f"{address}: no such file; {cure}")
-        with address.open("rb") as file:
-            yield iter(lambda: file.read(_BLOCK), b""), address.stat().st_size
+            raise NotPublished(f"{address}: no such file; {_cure(name)}")
+        _check(address, file_sha256(address), expected)
+        yield VerifiedArchive(address, expected, str(address))
         return
+    # Named by its content: the rest of another release's tarball is no rest of this one.
+    partial = folder / f".{name}-{expected[:16]}{_PARTIAL}"
+    remove_stale(folder.glob(f".*{_PARTIAL}"))
     try:
-        # Raw, as it is stored: some servers label a .tar.gz as compressed content to be unpacked on the way.
-        identity = {"Accept-Encoding": "identity"}
-        with httpx.stream("GET", address, follow_redirects=True, timeout=_TIMEOUT_S, headers=identity) as response:
-            response.raise_for_status()
-            size = response.headers.get("Content-Length", "")
-            yield response.iter_raw(_BLOCK), int(size) if size.isdigit() else None
-    except httpx.HTTPStatusError as error:
-        status = f"{error.response.status_code} {error.response.reason_phrase}"
-        raise ProviderError(f"{address}: cannot be downloaded (HTTP {status}); {cure}") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        reason = str(error) or type(error).__name__
-        raise ProviderError(f"{address}: cannot be downloaded ({reason}); {cure}") from error
+        _download(address, partial, name, expected, on_progress)
+        yield VerifiedArchive(partial, expected, address)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _download(address: str, partial: Path, name: str, expected: str, on_progress: OnProgress | None) -> None:
+    left_over = partial.is_file()
+    if left_over and file_sha256(partial) == expected:
+        return
+    download(address, partial, _cure(name), on_progress)
+    actual = file_sha256(partial)
+    if actual != expected and left_over:  # what was left may have been damaged, by a crash of the machine for example
+        partial.unlink()
+        download(address, partial, _cure(name), on_progress)
+        actual = file_sha256(partial)
+    _check(address, actual, expected)
+
+
+def _check(address: Address, actual: str, expected: str) -> None:
+    if actual != expected:
+        raise ProviderError(mismatch(address, actual, expected))
+
+
+def _content(address: Address, name: str | None) -> bytes:
+    if not isinstance(address, Path):
+        return read_url(address, _cure(name))
+    if not address.is_file():
+        raise NotPublished(f"{address}: no such file; {_cure(name)}")
+    return address.read_bytes()
+
+
+def _size(address: Address, name: str) -> int | None:
+    if not isinstance(address, Path):
+        return size_of_url(address, _cure(name))
+    return address.stat().st_size if address.is_file() else None
+
+
+def _cure(name: str | None) -> str:
+    mirror = "check GITHUB_HOST, GITHUB_REPOSITORY and GITHUB_RELEASE, or set GITHUB_HOST to a mirror"
+    return f"{mirror}, or MODEL_PATH to a folder that holds {name}/ or {name}.tar.gz." if name else f"{mirror}."

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from sepcore.config_file import is_archive, load_config, model_name, unknown_mod
 from sepcore.errors import ConfigError, ProviderError
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.checksum import file_sha256, verified
-from sepcore.provider.download import PRETRAINED, OnProgress, Release, fetch_model
+from sepcore.provider.download import fetched_model
+from sepcore.provider.host import PRETRAINED, Release
 from sepcore.provider.store import install_model, model_path
+from sepcore.provider.transfer import OnProgress
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def _of_tarball(path: Path) -> LocalModel:
     if not _is_shipped(name):
         load_config(path)  # a tarball without a config is refused before it is unpacked
     # By content: another release of the same name does not meet this one's weights.
-    folder = install_model(model_path() / f"{name}-{digest[:12]}", lambda _: verified(path, name))
+    folder = install_model(model_path() / f"{name}-{digest[:12]}", lambda: nullcontext(verified(path, name)))
     # Deezer's tarballs hold no config; their names lead to it.
     return LocalModel(name, load_config(folder if _has_config(folder) else name), folder)
 
@@ -126,16 +129,13 @@ def _stored(name: str) -> Path | None:
     """The folder of a model in `MODEL_PATH`, unpacked there from its tarball if need be."""
     folder, archive = model_path() / name, model_path() / f"{name}.tar.gz"
     if archive.is_file():
-        return install_model(folder, lambda _: verified(archive, name))
+        return install_model(folder, lambda: nullcontext(verified(archive, name)))
     return folder if find_checkpoint(folder) else None
 
 
 def _downloaded(name: str, on_progress: OnProgress | None) -> Path:
-    def fetched(destination: Path) -> Path:
-        fetch_model(Release.from_environment(), name, destination, on_progress)
-        return destination
-
-    return install_model(model_path() / name, fetched)
+    here = model_path()
+    return install_model(here / name, lambda: fetched_model(Release.from_environment(), name, here, on_progress))
 
 
 def _whole_among(places: Iterable[Path], descriptor: str | Path) -> Path:

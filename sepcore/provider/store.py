@@ -1,18 +1,24 @@
 """``MODEL_PATH``: the folder that models are unpacked into, each once however many processes ask for it."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-
-from filelock import FileLock
 
 from sepcore.atomic import atomic_folder, remove_leftovers
 from sepcore.errors import ProviderError
+from sepcore.file_lock import locked
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.archive import unpack_archive
+from sepcore.provider.checksum import VerifiedArchive
+from sepcore.provider.origin import write_origin
 
 _DEFAULT = "pretrained_models"
+# Spleeter's mark of a complete model: what is unpacked here it takes without a download of its own.
+_PROBE, _PROBE_TEXT = ".probe", "OK"
+
+Obtain = Callable[[], AbstractContextManager[VerifiedArchive]]
+"""Hands out a verified archive for as long as it is unpacked."""
 
 
 def model_path() -> Path:
@@ -20,29 +26,29 @@ def model_path() -> Path:
     return Path(os.environ.get("MODEL_PATH") or _DEFAULT).absolute()
 
 
-def install_model(folder: Path, obtain: Callable[[Path], Path]) -> Path:
+def install_model(folder: Path, obtain: Obtain, is_there: Callable[[Path], object] = find_checkpoint) -> Path:
     """Make sure that ``folder`` holds a whole checkpoint.
 
     Args:
         folder: The model's. If it lacks a whole checkpoint (an interrupted download of another program) it is replaced.
-        obtain: Gives a verified archive; the path it is handed is free for it to write one to. Called at most once,
-            by one thread of one process at a time.
+        obtain: Called at most once, by one thread of one process at a time.
+        is_there: Tells of the folder whether it holds the model already.
 
     Returns:
         ``folder``.
 
     Raises:
-        ProviderError: one line; nothing is left behind then.
+        ProviderError: one line; nothing is left behind then, and what was there is as it was.
     """
-    if find_checkpoint(folder):
+    if is_there(folder):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_name(f".{folder.name}.lock")):
-            if not find_checkpoint(folder):
+        with locked(folder.with_name(f".{folder.name}.lock"), f"fetching {folder.name}"):
+            if not is_there(folder):
                 remove_leftovers(folder.parent)
-                with atomic_folder(folder) as temporary:
-                    _unpack(obtain, temporary)
+                with obtain() as archive, atomic_folder(folder) as temporary:
+                    _unpack(archive, temporary)
     except OSError as error:
         raise ProviderError(
             f"{folder}: the model cannot be put there ({error}); set MODEL_PATH to a folder that can be written."
@@ -50,26 +56,11 @@ def install_model(folder: Path, obtain: Callable[[Path], Path]) -> Path:
     return folder
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process; its file goes too, after an error as well."""
-    with FileLock(path):
-        try:
-            yield
-        finally:
-            # Whoever waits on the removed file and gets it looks for the finished model first: at worst a failed
-            # download is tried twice at once, each into a temporary folder of its own.
-            path.unlink(missing_ok=True)
-
-
-def _unpack(obtain: Callable[[Path], Path], folder: Path) -> None:
-    download = folder / ".download.tar.gz"
-    archive = obtain(download)
-    unpack_archive(archive, folder)
-    download.unlink(missing_ok=True)
+def _unpack(archive: VerifiedArchive, folder: Path) -> None:
+    unpack_archive(archive.path, folder, archive.origin)
     if not find_checkpoint(folder):
         raise ProviderError(
-            f"{archive.name}: holds no complete checkpoint (*.index and *.data-*); fetch or build it again."
+            f"{archive.origin}: holds no complete checkpoint (*.index and *.data-*); fetch or build it again."
         )
-    # Spleeter's mark of a complete model: what is unpacked here it takes without a download of its own.
-    (folder / ".probe").write_text("OK", "utf-8")
+    write_origin(folder, archive)
+    (folder / _PROBE).write_text(_PROBE_TEXT, "utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 from sepcore.atomic import atomic_folder
 from sepcore.config import ModelConfig
 from sepcore.networks.checkpoint_files import find_checkpoint
-from sepcore.provider.download import PRETRAINED
+from sepcore.provider.host import PRETRAINED
 from sepcore.provider.store import model_path
 from sepcore.training.run_folder import RunFolder
 

@@ -1,5 +1,8 @@
+import gzip
 import io
 import os
+import pickle
+import subprocess
 import tarfile
 import time
 
@@ -75,6 +78,12 @@ def special(kind, name="member", target="elsewhere"):
     return info
 
 
+def nul_in_name():
+    info = tarfile.TarInfo("member")
+    info.pax_headers = {"path": "a\0b"}
+    return info
+
+
 @pytest.mark.parametrize(
     ("member", "reason"),
     [
@@ -87,6 +96,8 @@ def special(kind, name="member", target="elsewhere"):
         (special(tarfile.CHRTYPE), "neither a plain file nor a folder"),
         (("weights.pkl", b"x"), "is a pickle"),
         (("sub/weights.PT", b"x"), "is a pickle"),
+        (("weights.bin", pickle.dumps({"a": 1})), "'weights.bin' is a pickle"),
+        (nul_in_name(), "leads out of the model's folder"),
     ],
 )
 def test_a_member_that_could_do_harm_is_refused(tmp_path, member, reason):
@@ -103,11 +114,39 @@ def test_an_archive_that_would_fill_the_disk_is_refused_by_its_header(tmp_path):
     with tarfile.open(tmp_path / "plain.tar", "w") as tar:
         tar.fileobj.write(huge.tobuf())
     pack = tmp_path / "x.tar.gz"
-    import gzip
-
     pack.write_bytes(gzip.compress((tmp_path / "plain.tar").read_bytes()))
     with pytest.raises(ProviderError, match="more than 4 GiB"):
         unpacked(pack, tmp_path)
+
+
+@pytest.mark.parametrize("claimed", [10 * 2**30, 100 * 2**20])
+def test_a_header_that_claims_to_be_huge_is_refused_before_it_fills_the_memory(tmp_path, claimed):
+    name = tarfile.TarInfo("././@LongLink")
+    name.type, name.size = tarfile.GNUTYPE_LONGNAME, claimed
+    (tmp_path / "x.tar.gz").write_bytes(gzip.compress(name.tobuf(tarfile.GNU_FORMAT) + bytes(1000)))
+    with pytest.raises(ProviderError, match=r"not a whole \.tar\.gz \(a header of \d+ bytes\)"):
+        unpacked(tmp_path / "x.tar.gz", tmp_path)
+
+
+def test_a_sparse_member_is_refused(tmp_path):
+    sparse = tmp_path / "model.data-00000-of-00001"
+    with sparse.open("wb") as file:
+        file.truncate(10 * 2**30)
+    subprocess.run(["tar", "--sparse", "-czf", "x.tar.gz", sparse.name], cwd=tmp_path, check=True)
+    with pytest.raises(ProviderError, match="neither a plain file nor a folder"):
+        unpacked(tmp_path / "x.tar.gz", tmp_path)
+
+
+def test_a_file_where_a_folder_should_be_is_one_line(tmp_path):
+    path = tarball(tmp_path / "x.tar.gz", ("a", b"x"), ("a/b", b"x"))
+    with pytest.raises(ProviderError, match=r"x\.tar\.gz: not a whole \.tar\.gz"):
+        unpacked(path, tmp_path)
+
+
+def test_weights_that_begin_as_a_pickle_does_are_weights(tmp_path):
+    weights = pickle.dumps([])
+    path = tarball(tmp_path / "x.tar.gz", ("model.data-00000-of-00001", weights), ("model.index", weights))
+    assert list(unpacked(path, tmp_path).values()) == [weights, weights]
 
 
 def test_the_sizes_of_all_members_count_together(tmp_path, monkeypatch):

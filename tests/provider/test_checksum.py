@@ -4,7 +4,7 @@ import json
 import pytest
 
 from sepcore.errors import ProviderError
-from sepcore.provider.checksum import checksums_beside, file_sha256, parse_checksums, verified
+from sepcore.provider.checksum import VerifiedArchive, checksums_beside, file_sha256, parse_checksums, verified
 
 
 def test_the_sha256_of_a_file_is_hashlibs(tmp_path):
@@ -30,9 +30,9 @@ def test_a_folder_without_a_list_has_no_checksums(tmp_path):
 def test_an_archive_is_verified_by_the_list_beside_it(tmp_path):
     archive = tmp_path / "x.tar.gz"
     archive.write_bytes(b"content")
-    (tmp_path / "checksum.json").write_text(json.dumps({"x": hashlib.sha256(b"content").hexdigest()}))
-    assert verified(archive, "x") == archive
-    assert verified(archive, "not listed") == archive
+    digest = hashlib.sha256(b"content").hexdigest()
+    (tmp_path / "checksum.json").write_text(json.dumps({"x": digest}))
+    assert verified(archive, "x") == verified(archive, "not listed") == VerifiedArchive(archive, digest, str(archive))
     archive.write_bytes(b"other")
     with pytest.raises(ProviderError, match=r"checksum\.json says .* Fetch it again"):
         verified(archive, "x")

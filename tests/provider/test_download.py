@@ -1,14 +1,18 @@
 import hashlib
 import json
+import os
+import time
 
 import pytest
 
 from sepcore.errors import ProviderError
-from sepcore.provider.download import Release, fetch_model
-from tests.provider.conftest import Response
+from sepcore.provider.download import fetched_model, published_models, published_sizes
+from sepcore.provider.host import Release
+from tests.provider.conftest import Response, names
 
 BODY = b"tarball" * 500_000
 FOLDER = "/deezer/spleeter/releases/download/v1.4.0"
+DIGEST = hashlib.sha256(BODY).hexdigest()
 
 
 def checksums(body=BODY, name="2stems"):
@@ -16,29 +20,14 @@ def checksums(body=BODY, name="2stems"):
 
 
 def fetch(tmp_path, name="2stems", **options):
-    fetch_model(Release.from_environment(), name, tmp_path / "got", **options)
-    return (tmp_path / "got").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, "https://github.com/deezer/spleeter/releases/download/v1.4.0"),
-        ({"GITHUB_RELEASE": "v1.3.0"}, "https://github.com/deezer/spleeter/releases/download/v1.3.0"),
-        ({"GITHUB_RELEASE": "latest"}, "https://github.com/deezer/spleeter/releases/latest/download"),
-        ({"GITHUB_REPOSITORY": "me/mine"}, "https://github.com/me/mine/releases/latest/download"),
-        (
-            {"GITHUB_REPOSITORY": "me/mine", "GITHUB_RELEASE": "1.0.0"},
-            "https://github.com/me/mine/releases/download/1.0.0",
-        ),
-        ({"GITHUB_HOST": "https://mirror/"}, "https://mirror/deezer/spleeter/releases/download/v1.4.0"),
-        ({"GITHUB_HOST": "", "GITHUB_RELEASE": ""}, "https://github.com/deezer/spleeter/releases/download/v1.4.0"),
-    ],
-)
-def test_the_environment_names_the_release(monkeypatch, environment, expected):
-    for key, value in environment.items():
-        monkeypatch.setenv(key, value)
-    assert Release.from_environment().base == expected
+    """What comes; nothing else is left where it was kept."""
+    kept = tmp_path / "kept"
+    kept.mkdir(exist_ok=True)
+    try:
+        with fetched_model(Release.from_environment(), name, kept, **options) as archive:
+            return archive.path.read_bytes()
+    finally:
+        assert names(kept) == []
 
 
 def test_a_model_is_fetched_and_its_progress_told(tmp_path, server):
@@ -72,7 +61,7 @@ def test_a_tarball_that_the_server_calls_compressed_content_is_kept_as_it_is(tmp
         (Response(b"<html>"), Response(BODY), "not a list of checksums"),
         (checksums(name="4stems"), Response(BODY), "has no model '2stems'; this release has 4stems"),
         (checksums(), Response(status=500), r"2stems\.tar\.gz: cannot be downloaded \(HTTP 500"),
-        (checksums(), Response(BODY[:-9], headers={"Content-Length": str(len(BODY))}), "cannot be downloaded"),
+        (checksums(), Response(BODY, cut=-9), r"2stems\.tar\.gz: cannot be downloaded \(peer closed connection"),
         (checksums(), Response(BODY[:-9]), "the archive is damaged"),
         (checksums(b"other"), Response(BODY), "the archive is damaged"),
         (Response(status=302, headers={"Location": "?again"}), Response(BODY), "cannot be downloaded"),
@@ -116,3 +105,80 @@ def test_a_mirror_without_the_file_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_HOST", str(tmp_path))
     with pytest.raises(ProviderError, match=r"2stems\.tar\.gz: no such file"):
         fetch(tmp_path)
+
+
+# What a killed process left
+
+
+def left_over(tmp_path, content):
+    (tmp_path / "kept").mkdir()
+    partial = tmp_path / "kept" / f".2stems-{DIGEST[:16]}.part"
+    partial.write_bytes(content)
+    return partial
+
+
+def test_a_download_that_was_killed_is_gone_on_with(tmp_path, server):
+    server.answers = {f"{FOLDER}/checksum.json": checksums(), f"{FOLDER}/2stems.tar.gz": Response(BODY, ranges=True)}
+    left_over(tmp_path, BODY[:1000])
+    progress = []
+    assert fetch(tmp_path, on_progress=lambda done, total: progress.append((done, total))) == BODY
+    assert server.ranges == ["bytes=1000-"]
+    assert progress[-1] == (len(BODY), len(BODY))
+
+
+def test_a_download_that_was_whole_already_is_not_asked_for_again(tmp_path, server):
+    server.answers = {f"{FOLDER}/checksum.json": checksums()}
+    left_over(tmp_path, BODY)
+    assert fetch(tmp_path) == BODY
+
+
+@pytest.mark.parametrize("content", [b"damaged" * 100, BODY + b"more"])
+def test_what_is_left_but_damaged_is_fetched_anew(tmp_path, server, content):
+    server.answers = {f"{FOLDER}/checksum.json": checksums(), f"{FOLDER}/2stems.tar.gz": Response(BODY, ranges=True)}
+    left_over(tmp_path, content)
+    assert fetch(tmp_path) == BODY
+
+
+def test_what_nobody_has_gone_on_with_for_a_day_goes(tmp_path, server):
+    server.answers = {f"{FOLDER}/checksum.json": checksums(), f"{FOLDER}/2stems.tar.gz": Response(BODY)}
+    stale = left_over(tmp_path, b"x").with_name(".4stems-0123456789abcdef.part")
+    stale.write_bytes(b"of another model")
+    os.utime(stale, (time.time() - 90_000,) * 2)
+    assert fetch(tmp_path) == BODY
+
+
+# Mirrors
+
+
+@pytest.mark.parametrize("folder", ["/v1.4.0", ""])
+def test_a_mirror_may_be_a_plain_server_of_releases_or_of_one(tmp_path, server, folder):
+    server.answers = {f"{folder}/checksum.json": checksums(), f"{folder}/2stems.tar.gz": Response(BODY)}
+    assert fetch(tmp_path) == BODY
+
+
+def test_the_newest_release_of_a_folder_of_releases_is_the_latest(tmp_path, monkeypatch):
+    for version, body in (("1.9.0", b"older"), ("1.10.0", BODY), ("2.0.0-rc.1", b"unfinished"), ("notes", b"none")):
+        folder = tmp_path / "releases" / version
+        folder.mkdir(parents=True)
+        (folder / "mine.tar.gz").write_bytes(body)
+        (folder / "checksum.json").write_bytes(checksums(body, "mine").body)
+    monkeypatch.setenv("GITHUB_HOST", str(tmp_path / "releases"))
+    monkeypatch.setenv("GITHUB_RELEASE", "latest")
+    assert fetch(tmp_path, "mine") == BODY
+    monkeypatch.setenv("GITHUB_RELEASE", "1.9.0")
+    assert fetch(tmp_path, "mine") == b"older"
+
+
+@pytest.mark.parametrize("host", ["server", "folder"])
+def test_what_a_release_offers_is_told_with_its_sizes(tmp_path, server, monkeypatch, host):
+    listed = Response(json.dumps({"2stems": DIGEST, "gone": DIGEST}).encode())
+    if host == "folder":
+        (tmp_path / "checksum.json").write_bytes(listed.body)
+        (tmp_path / "2stems.tar.gz").write_bytes(BODY)
+        monkeypatch.setenv("GITHUB_HOST", str(tmp_path))
+    else:
+        server.answers = {f"{FOLDER}/checksum.json": listed, f"{FOLDER}/2stems.tar.gz": Response(BODY)}
+    place, offered = published_models(Release.from_environment())
+    assert offered == {"2stems": DIGEST, "gone": DIGEST}
+    assert published_sizes(place, ["2stems"]) == {"2stems": len(BODY)}
+    assert server.requests[f"{FOLDER}/2stems.tar.gz"] == 0

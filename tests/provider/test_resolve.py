@@ -216,7 +216,7 @@ def test_a_run_without_weights_yet_says_so(tmp_path, write_run):
 def test_spleeters_real_tarball_is_fetched_from_a_mirror_and_verified(shared, models, monkeypatch):
     monkeypatch.setenv("GITHUB_HOST", (shared / "models").as_uri())
     found = locate_model("2stems")
-    assert names(found.folder) == sorted([*CHECKPOINT, "model.meta", ".probe"])
+    assert names(found.folder) == sorted([*CHECKPOINT, "model.meta", ".origin.json", ".probe"])
 
 
 def test_a_name_that_the_release_lacks_is_answered_with_what_there_is_here(monkeypatch, tmp_path):

@@ -1,21 +1,29 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from sepcore.errors import ProviderError
 from sepcore.provider.archive import pack_archive
+from sepcore.provider.checksum import VerifiedArchive, file_sha256
+from sepcore.provider.origin import ModelOrigin
 from sepcore.provider.store import install_model, model_path
 from tests.provider.conftest import CHECKPOINT, names
 
 
-def never(_):
+def never():
     raise AssertionError("asked for an archive that is not needed")
 
 
-def packed(path, members=CHECKPOINT):
-    pack_archive(members, path)
-    return path
+@contextmanager
+def packed(members=CHECKPOINT):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "x.tar.gz"
+        pack_archive(members, path)
+        yield VerifiedArchive(path, file_sha256(path), "the release")
 
 
 def test_the_folder_of_models_is_the_environments_or_pretrained_models_here(monkeypatch, tmp_path):
@@ -27,7 +35,10 @@ def test_the_folder_of_models_is_the_environments_or_pretrained_models_here(monk
 
 def test_a_model_is_unpacked_with_the_mark_that_spleeter_looks_for_and_nothing_else(models):
     folder = install_model(models / "2stems", packed)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {**CHECKPOINT, ".probe": b"OK"}
+    assert {name: (folder / name).read_bytes() for name in CHECKPOINT} == CHECKPOINT
+    assert (folder / ".probe").read_text() == "OK"
+    assert names(folder) == sorted([*CHECKPOINT, ".probe", ".origin.json"])
+    assert ModelOrigin.of(folder).address == "the release"
     assert names(models) == ["2stems"]
 
 
@@ -53,9 +64,9 @@ def test_what_a_killed_process_left_is_removed(models):
 def test_many_who_ask_at_once_obtain_it_once(models):
     asked, everyone = [], threading.Barrier(8)
 
-    def obtain(path):
-        asked.append(path)
-        return packed(path)
+    def obtain():
+        asked.append(1)
+        return packed()
 
     def ask(_):
         everyone.wait()
@@ -73,7 +84,7 @@ def test_many_who_ask_at_once_obtain_it_once(models):
 )
 def test_a_refused_archive_leaves_nothing_and_the_next_attempt_works(models, members, message):
     with pytest.raises(ProviderError, match=message):
-        install_model(models / "2stems", lambda path: packed(path, members))
+        install_model(models / "2stems", lambda: packed(members))
     assert names(models) == []
     install_model(models / "2stems", packed)
 
@@ -82,3 +93,13 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ProviderError, match=r"cannot be put there .* set MODEL_PATH to a folder that can be written"):
         install_model(tmp_path / "file" / "2stems", packed)
+
+
+def test_a_model_may_be_replaced_by_another_and_stays_as_it_was_if_that_one_is_refused(models, write_checkpoint):
+    folder = write_checkpoint(models / "2stems")
+    (folder / "mine.txt").touch()
+    with pytest.raises(ProviderError, match="is a pickle"):
+        install_model(folder, lambda: packed({"weights.pkl": b""}), is_there=lambda _: False)
+    assert names(folder) == sorted([*CHECKPOINT, "mine.txt"])
+    install_model(folder, packed, is_there=lambda _: False)
+    assert names(folder) == sorted([*CHECKPOINT, ".probe", ".origin.json"])

@@ -1,0 +1,34 @@
+"""One process at a time: a lock that ends with its process, however that ends, and leaves no file behind."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+_logger = logging.getLogger(__name__)
+# Long enough that who waits for a quick job hears nothing of it.
+_QUIET_S = 2.0
+
+
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock ``path``; its folder exists.
+
+    Args:
+        path: The lock's file, which is there only while somebody holds it or waits.
+        what: What is done under it, for the line that tells that somebody else is at it.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=_QUIET_S)
+    except Timeout:
+        _logger.warning("another process is at it: %s; waiting for its end", what)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        # Before the release. Whoever opened the file meanwhile sees that it is gone, and takes a new one.
+        path.unlink(missing_ok=True)
+        lock.release()

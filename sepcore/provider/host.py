@@ -1,0 +1,76 @@
+"""Where models are published: a GitHub release, or a mirror of one as a server or a folder."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from sepcore.errors import ProviderError
+from sepcore.provider.version import latest_version
+
+GITHUB = "https://github.com"
+SPLEETER_REPOSITORY = "deezer/spleeter"
+# The last of Deezer's releases that carries models, and Spleeter's own default.
+SPLEETER_RELEASE = "v1.4.0"
+# What that release carries.
+PRETRAINED = ("2stems", "4stems", "5stems")
+
+Address = str | Path
+"""URL or path of a file of a release, or of the folder that its files lie in."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """Where models are published.
+
+    Attributes:
+        host: ``http(s)://…``, a ``file:`` URL or a folder.
+        repository: ``owner/name`` on the host.
+        tag: The release's tag; None is the latest.
+    """
+
+    host: str
+    repository: str
+    tag: str | None
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The release that ``GITHUB_HOST``, ``GITHUB_REPOSITORY`` and ``GITHUB_RELEASE`` name."""
+        repository = os.environ.get("GITHUB_REPOSITORY") or SPLEETER_REPOSITORY
+        unset = SPLEETER_RELEASE if repository == SPLEETER_REPOSITORY else "latest"
+        tag = os.environ.get("GITHUB_RELEASE") or unset
+        host = os.environ.get("GITHUB_HOST") or GITHUB
+        return cls(host.rstrip("/"), repository, None if tag == "latest" else tag)
+
+    def carries(self, name: str) -> bool:
+        """Whether it is worth asking for a model: of Spleeter's own release it is known which there are."""
+        return name in PRETRAINED or (self.host, self.repository) != (GITHUB, SPLEETER_REPOSITORY)
+
+    @property
+    def places(self) -> list[Address]:
+        """Where the release's files may lie, in the order to look: GitHub's layout, then those of plain mirrors.
+
+        A plain mirror is a folder of releases (``<tag>/<model>.tar.gz``), or holds the tarballs of one itself.
+
+        Raises:
+            ProviderError: if the host is neither an http(s) URL nor a folder that exists.
+        """
+        github = f"{self.repository}/" + (f"releases/download/{self.tag}" if self.tag else "releases/latest/download")
+        scheme = urlsplit(self.host).scheme
+        if scheme in {"http", "https"}:
+            plain = [] if self.host == GITHUB else [*([f"{self.host}/{self.tag}"] if self.tag else []), self.host]
+            return [f"{self.host}/{github}", *plain]
+        folder = Path(url2pathname(urlsplit(self.host).path) if scheme == "file" else self.host)
+        if not folder.is_dir():
+            raise ProviderError(
+                f"GITHUB_HOST is {self.host}; expected an http(s) URL, or a file: URL or path of a folder that exists."
+            )
+        tag = self.tag or latest_version(child.name for child in folder.iterdir() if child.is_dir())
+        return [folder / github, *([folder / tag] if tag else []), folder]
+
+
+def join(place: Address, file: str) -> Address:
+    """The address of a file in a place."""
+    return place / file if isinstance(place, Path) else f"{place}/{file}"

@@ -1,0 +1,185 @@
+"""One file over http(s): resumed where the connection broke, tried again where that may help."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sepcore.errors import ProviderError
+
+if TYPE_CHECKING:
+    import httpx
+    from tenacity import RetryCallState, Retrying
+
+OnProgress = Callable[[int, int | None], None]
+"""Called with the bytes that are there and, where known, the bytes in all."""
+
+_logger = logging.getLogger(__name__)
+_TIMEOUT_S = 30.0
+# Tries in a row that bring nothing new, and the pause after the first; each pause is twice the one before.
+_TRIES = 4
+_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 60.0
+_WORTH_ANOTHER_TRY = frozenset({408, 429, 500, 502, 503, 504})
+_PARTIAL, _NOT_FOUND, _NO_SUCH_RANGE = 206, 404, 416
+# Raw, as it is stored: some servers label a .tar.gz as compressed content to be unpacked on the way.
+_IDENTITY = {"Accept-Encoding": "identity"}
+
+
+class NotPublished(ProviderError):
+    """There is no such file at an address (404)."""
+
+
+def read_url(url: str, cure: str) -> bytes:
+    """The content of a small file; raises as `download` does."""
+    content = b""
+    with _one_line(url, cure):
+        for attempt in _tries(url):
+            with attempt, _response("GET", url) as response:
+                content = b"".join(response.iter_raw())
+    return content
+
+
+def size_of_url(url: str, cure: str) -> int | None:
+    """The bytes of a file as its server tells them without sending it; None if it does not. Raises as `download`."""
+    size = None
+    with _one_line(url, cure):
+        for attempt in _tries(url):
+            with attempt, _response("HEAD", url) as response:
+                size = _length(response)
+    return size
+
+
+def download(url: str, destination: Path, cure: str, on_progress: OnProgress | None = None) -> None:
+    """Write what is at ``url`` to ``destination``; what an earlier attempt left there is gone on with.
+
+    Args:
+        url: ``http(s)://…``; redirects are followed.
+        destination: File to write. After an error it holds what has come so far.
+        cure: What the user may do about a failure; it ends the message.
+        on_progress: Told how far it is, after every block from the network.
+
+    Raises:
+        NotPublished: the server has no such file.
+        ProviderError: one line with the address, the reason and the cure.
+        OSError: if ``destination`` cannot be written.
+    """
+    etag = ""
+    with _one_line(url, cure), destination.open("ab") as file:
+        for attempt in _tries(url, file.tell):
+            with attempt, _rest(url, file.tell(), etag) as (response, start):
+                etag = _strong_etag(response)
+                length = _length(response)
+                file.truncate(start)
+                file.seek(start)
+                for block in response.iter_raw():
+                    file.write(block)
+                    if on_progress:
+                        on_progress(file.tell(), None if length is None else start + length)
+
+
+@contextmanager
+def _rest(url: str, there: int, etag: str) -> "Iterator[tuple[httpx.Response, int]]":
+    """What follows after the bytes that are there, and where it begins: at 0 where the server sends the whole."""
+    headers = {"Range": f"bytes={there}-"} if there else {}
+    if there and etag:
+        headers["If-Range"] = etag  # of a file that has changed since, the whole
+    with _response("GET", url, headers, allowed=_NO_SUCH_RANGE) as response:
+        if response.status_code != _NO_SUCH_RANGE:
+            resumed = response.status_code == _PARTIAL
+            if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {there}-"):
+                raise ProviderError(f"{url}: the server sent another part than it was asked for; use another mirror.")
+            yield response, there if resumed else 0
+            return
+    with _response("GET", url) as response:  # a shorter file than what is there
+        yield response, 0
+
+
+@contextmanager
+def _response(
+    method: str, url: str, headers: dict[str, str] | None = None, *, allowed: int | None = None
+) -> "Iterator[httpx.Response]":
+    import httpx
+
+    headers = {**_IDENTITY, **(headers or {})}
+    with httpx.stream(method, url, follow_redirects=True, timeout=_TIMEOUT_S, headers=headers) as response:
+        if response.status_code != allowed:
+            response.raise_for_status()
+        yield response
+
+
+def _length(response: "httpx.Response") -> int | None:
+    length: str = response.headers.get("Content-Length", "")
+    return int(length) if length.isdigit() else None
+
+
+def _strong_etag(response: "httpx.Response") -> str:
+    etag: str = response.headers.get("ETag", "")
+    return etag if etag.startswith('"') else ""
+
+
+@contextmanager
+def _one_line(url: str, cure: str) -> Iterator[None]:
+    """What goes wrong with an address as an error of ours."""
+    import httpx
+
+    try:
+        yield
+    except httpx.HTTPStatusError as error:
+        kind = NotPublished if error.response.status_code == _NOT_FOUND else ProviderError
+        raise kind(f"{url}: cannot be downloaded ({_reason(error)}); {cure}") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ProviderError(f"{url}: cannot be downloaded ({_reason(error)}); {cure}") from error
+
+
+def _reason(error: BaseException) -> str:
+    import httpx
+
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"HTTP {error.response.status_code} {error.response.reason_phrase}"
+    return str(error) or type(error).__name__
+
+
+def _tries(url: str, progress: Callable[[], int] = lambda: 0) -> "Retrying":
+    """Attempts; one that failed is followed by another where that may help, until some in a row bring nothing new."""
+    from tenacity import Retrying, retry_if_exception
+
+    best, in_vain = 0, 0
+
+    def count(_: "RetryCallState") -> None:
+        nonlocal best, in_vain
+        best, in_vain = (progress(), 1) if progress() > best else (best, in_vain + 1)
+
+    def is_hopeless(state: "RetryCallState") -> bool:
+        return in_vain >= _TRIES or _asked_pause_s(_error(state)) > _LONGEST_PAUSE_S
+
+    def pause_s(state: "RetryCallState") -> float:
+        pause: float = max(_asked_pause_s(_error(state)), _PAUSE_S * 2 ** (in_vain - 1))
+        _logger.info("%s: %s; tried again in %.1f s", url, _reason(_error(state)), pause)
+        return pause
+
+    retry = retry_if_exception(_may_pass)
+    return Retrying(retry=retry, after=count, wait=pause_s, stop=is_hopeless, reraise=True)
+
+
+def _error(state: "RetryCallState") -> BaseException:
+    error = state.outcome.exception() if state.outcome else None
+    assert error is not None  # only failures are asked about
+    return error
+
+
+def _may_pass(error: BaseException) -> bool:
+    import httpx
+
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code in _WORTH_ANOTHER_TRY
+    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
+
+
+def _asked_pause_s(error: BaseException) -> float:
+    """The pause that a busy server asks for, in seconds; 0 if it asks for none or names a date."""
+    import httpx
+
+    asked = error.response.headers.get("Retry-After", "") if isinstance(error, httpx.HTTPStatusError) else ""
+    return float(asked) if asked.isdigit() else 0.0

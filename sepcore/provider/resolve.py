@@ -81,7 +81,7 @@ def _of_json(path: Path, on_progress: OnProgress | None) -> LocalModel:
 def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:
     if descriptor.endswith(".json") or is_archive(Path(descriptor)):
         raise unknown_model(descriptor)  # a file that is not there: no release has it
-    name = descriptor.removeprefix("spleeter:")
+    name = _without_prefix(descriptor)
     shipped = load_config(name) if _is_shipped(name) else None
     model_dir = (shipped and shipped.model_dir) or name
     # A variant such as 2stems-16kHz borrows the weights of another name, unless it has been trained itself.
@@ -90,8 +90,8 @@ def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:
         folder = _stored(slot)
         if folder and (shipped or _has_config(folder)):
             return LocalModel(name, _own_config(folder, name, shipped), folder)
-    published = model_dir if model_dir in PRETRAINED else name
-    if not _PLAIN_NAME.fullmatch(name) or not Release.from_environment().carries(published):
+    published = published_name(name) if _PLAIN_NAME.fullmatch(name) else None
+    if published is None or not Release.from_environment().carries(published):
         if shipped:
             _whole_among([model_path() / slot for slot in slots], name)
         load_config(descriptor)  # says which names there are
@@ -107,6 +107,23 @@ def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:
             f"train it: python -m flows.train -p {name}"
         ) from error
     return LocalModel(name, _own_config(folder, name, shipped), folder)
+
+
+def published_name(name: str) -> str:
+    """Under which name a release has a model: ``2stems`` of ``2stems-16kHz``, which borrows its weights.
+
+    Raises:
+        ConfigError: if it can be no model's name.
+    """
+    name = _without_prefix(name)
+    if not _PLAIN_NAME.fullmatch(name):
+        raise ConfigError(f"{name}: no model's name; give one of a release, such as {', '.join(PRETRAINED)}.")
+    model_dir = load_config(name).model_dir if _is_shipped(name) else None
+    return model_dir if model_dir in PRETRAINED else name
+
+
+def _without_prefix(name: str) -> str:
+    return name.removeprefix("spleeter:")
 
 
 _PLAIN_NAME = re.compile(r"\w[\w.+-]*")

@@ -28,6 +28,7 @@ COMMANDS = {
         *("-p", "--mus_dir", "--csv", "-o", "--mwf", "-d", "--estimates", "--baselines", "--engine", "--listen"),
     ],
     "compare": ["A", "B", "--metric", "--margin", "--strict", "--confidence", "--resamples", "--seed", "--out"],
+    "models": ["pull", "list", "verify"],
     "publish": ["RUN", "--version", "--name", "--releases", "--force", "--work-dir"],
     "separate_batch": [
         *("-o", "--output_path", "-p", "--params_filename", "-f", "--filename_format", "-s", "--offset"),

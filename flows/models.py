@@ -1,0 +1,116 @@
+"""The models in MODEL_PATH: fetch them ahead of time, list them beside those of the release, check their files."""
+
+import argparse
+from collections.abc import Callable
+
+from flows.command import command_parser, run_command, set_up_process
+
+
+def _arguments() -> argparse.Namespace:
+    parser = command_parser(
+        "models",
+        f"{__doc__} The release is GITHUB_HOST/GITHUB_REPOSITORY's GITHUB_RELEASE (default: Spleeter's own, v1.4.0).",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    pull = actions.add_parser("pull", help="fetch models, or bring them to what the release has")
+    pull.add_argument("names", nargs="+", metavar="MODEL", help="names in the release: 2stems, 4stems, …")
+    pull.add_argument("--force", action="store_true", help="replace also a model that another program put there")
+    actions.add_parser("list", help="the models here and in the release")
+    verify = actions.add_parser("verify", help="read every file of models and say whether they are what came")
+    verify.add_argument("names", nargs="*", metavar="MODEL", help="names in MODEL_PATH (default: all)")
+    arguments = parser.parse_args()
+    set_up_process(arguments.verbose)
+    return arguments
+
+
+# Parsed before the imports below, so that --help and a wrong argument are answered at once.
+ARGUMENTS = _arguments() if __name__ == "__main__" else None
+
+from rich.console import Console  # noqa: E402
+from rich.filesize import decimal  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from flows.download import download_bar  # noqa: E402
+from flows.terminal import say  # noqa: E402
+from sepcore.errors import ProviderError, StemworksError  # noqa: E402
+from sepcore.provider.download import published_models, published_sizes  # noqa: E402
+from sepcore.provider.host import Release  # noqa: E402
+from sepcore.provider.installed import InstalledModel, Pulled, installed_models, pull_model  # noqa: E402
+from sepcore.provider.origin import ModelOrigin  # noqa: E402
+from sepcore.provider.resolve import published_name  # noqa: E402
+from sepcore.provider.store import model_path  # noqa: E402
+
+
+def _pull(name: str, force: bool) -> str:
+    published = published_name(name)
+    with download_bar(published) as show:
+        pulled = pull_model(published, Release.from_environment(), force=force, on_progress=show)
+    folder = model_path() / published
+    origin = ModelOrigin.of(folder)
+    if pulled is Pulled.FETCHED and origin:
+        return f"{published}: fetched from {origin.address} into {folder}"
+    return f"{published}: {pulled}" + ("; --force replaces it" if pulled is Pulled.NOT_OURS else "")
+
+
+def _verify(name: str) -> str:
+    return f"{name}: {InstalledModel.of(model_path() / name).check()}"
+
+
+def _each(names: list[str], work: Callable[[str], str]) -> int:
+    """Do it for every name; one that fails does not stop the others."""
+    failed = 0
+    for name in dict.fromkeys(names):
+        try:
+            say([work(name)])
+        except StemworksError as error:
+            failed += 1
+            Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
+    return 1 if failed else 0
+
+
+def _list() -> None:
+    here = {model.name: model for model in installed_models()}
+    try:
+        place, offered = published_models(Release.from_environment())
+        sizes = published_sizes(place, sorted(offered))
+        lines = [f"release: {place}"]
+    except ProviderError as error:
+        offered, sizes = {}, {}
+        lines = [f"release: {error}"]
+    table = Table("model", "stems", "here", "in the release")
+    for name in sorted({*here, *offered}):
+        size = sizes.get(name)
+        in_release = "" if name not in offered else "yes" if size is None else decimal(size)
+        table.add_row(name, _stems(here.get(name)), _state(here.get(name), offered.get(name)), in_release)
+    if table.row_count:
+        Console().print(table, markup=False, highlight=False)
+    say([f"here: {model_path()}" + ("" if here else " (no models yet)"), *lines])
+
+
+def _stems(model: InstalledModel | None) -> str:
+    return ", ".join(model.config.instruments) if model and model.config else ""
+
+
+def _state(model: InstalledModel | None, offered: str | None) -> str:
+    if model is None:
+        return ""
+    if model.origin is None:
+        return "yes, not fetched by this program"
+    return "yes" if offered in (None, model.origin.sha256) else "yes, of another release"
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    if arguments.action == "pull":
+        return _each(arguments.names, lambda name: _pull(name, arguments.force))
+    if arguments.action == "verify":
+        names = arguments.names or [model.name for model in installed_models()]
+        if not names:
+            say([f"no models in {model_path()}"])
+        return _each(names, _verify)
+    _list()
+    return 0
+
+
+if __name__ == "__main__":
+    assert ARGUMENTS is not None
+    run_command(lambda: _main(ARGUMENTS))

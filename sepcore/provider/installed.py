@@ -1,0 +1,133 @@
+"""The models in `MODEL_PATH`: which there are, whether they are sound, and how one is brought up to its release."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from sepcore.config import ModelConfig
+from sepcore.config_file import load_config
+from sepcore.errors import CheckpointError, ConfigError, ProviderError
+from sepcore.networks.checkpoint_files import find_checkpoint
+from sepcore.provider.checksum import VerifiedArchive
+from sepcore.provider.download import fetched_model, published_models
+from sepcore.provider.host import Release
+from sepcore.provider.origin import ModelOrigin
+from sepcore.provider.store import install_model, model_path
+from sepcore.provider.transfer import OnProgress
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A model that can be loaded by its name.
+
+    Attributes:
+        name: Its folder's.
+        folder: Holds a whole checkpoint.
+        config: Its own, or that of the shipped model of its name; None if there is neither.
+        origin: Where it was fetched from; None if another program, a training or the user has put it there.
+    """
+
+    name: str
+    folder: Path
+    config: ModelConfig | None
+    origin: ModelOrigin | None
+
+    @classmethod
+    def of(cls, folder: Path) -> "InstalledModel":
+        """The model in a folder.
+
+        Raises:
+            ProviderError: if it holds no whole checkpoint.
+        """
+        if not find_checkpoint(folder):
+            what = "no complete checkpoint (*.index and *.data-*)" if folder.is_dir() else "no such model"
+            raise ProviderError(f"{folder}: {what}; python -m flows.models pull {folder.name} fetches it.")
+        return cls(folder.name, folder, _config(folder), ModelOrigin.of(folder))
+
+    def check(self) -> str:
+        """Read all of the model's files and say how it is known that they are sound.
+
+        Raises:
+            ProviderError: one line, if something is missing or not what it was.
+        """
+        if self.origin is not None:
+            changed = self.origin.changed_files(self.folder)
+            if changed:
+                raise ProviderError(
+                    f"{self.name}: {', '.join(changed)} changed or missing since it came from {self.origin.address}; "
+                    f"python -m flows.models pull {self.name} fetches it anew."
+                )
+            return f"{len(self.origin.files)} files as they came from {self.origin.address}"
+        if self.config is None:
+            raise ProviderError(
+                f"{self.name}: has no config.json and is no shipped name, so that nothing can be said of its weights; "
+                "put its config beside them."
+            )
+        self._read()
+        return "every tensor of its network is there; where it is from is not known"
+
+    def _read(self) -> None:
+        from sepcore.networks.registry import build_network
+        from sepcore.networks.spleeter_checkpoint import read_checkpoint
+
+        assert self.config is not None
+        try:
+            read_checkpoint(build_network(self.config), self.folder)
+        except CheckpointError as error:
+            raise ProviderError(f"{self.name}: {error}") from error
+
+
+def _config(folder: Path) -> ModelConfig | None:
+    try:
+        return load_config(folder if (folder / "config.json").is_file() else folder.name)
+    except ConfigError:
+        return None
+
+
+def installed_models() -> list[InstalledModel]:
+    """The whole models in `MODEL_PATH`, by name."""
+    folders = [path for path in model_path().glob("*") if path.is_dir() and not path.name.startswith(".")]
+    return [InstalledModel.of(folder) for folder in sorted(folders) if find_checkpoint(folder)]
+
+
+class Pulled(StrEnum):
+    """What became of a model that was asked for."""
+
+    FETCHED = "fetched"
+    UP_TO_DATE = "is there, as the release has it"
+    NOT_OURS = "is there, but was not fetched by this program: left as it is"
+
+
+def pull_model(name: str, release: Release, *, force: bool = False, on_progress: OnProgress | None = None) -> Pulled:
+    """Bring a model in `MODEL_PATH` to what a release has: fetch it, or replace a damaged one or another release's.
+
+    Args:
+        name: Of the model in the release.
+        release: Where from.
+        force: Replace also a model of which nothing is known, such as one that was trained here.
+        on_progress: Told how far a download is.
+
+    Raises:
+        ProviderError: one line; what was there is as it was.
+    """
+    folder, fetched = model_path() / name, False
+    _, checksums = published_models(release, name)
+
+    def is_there(folder: Path) -> bool:
+        if not find_checkpoint(folder):
+            return False
+        origin = ModelOrigin.of(folder)
+        if origin is None:
+            return not force
+        return origin.sha256 == checksums.get(name) and not origin.changed_files(folder)
+
+    def obtain() -> AbstractContextManager[VerifiedArchive]:
+        nonlocal fetched
+        fetched = True
+        return fetched_model(release, name, folder.parent, on_progress)
+
+    install_model(folder, obtain, is_there)
+    if fetched:
+        return Pulled.FETCHED
+    return Pulled.NOT_OURS if ModelOrigin.of(folder) is None else Pulled.UP_TO_DATE

@@ -1,0 +1,62 @@
+"""The command ``models`` as the process that a user starts, with a folder as the host of releases."""
+
+import json
+import shutil
+
+import pytest
+
+from sepcore.networks.checkpoint_files import find_checkpoint
+from sepcore.provider.archive import pack_archive
+from sepcore.provider.checksum import file_sha256
+
+
+@pytest.fixture
+def mirror(model, tmp_path):
+    """A folder of one release with the model `mine`."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    files = {file.name: file for file in (model / "model").iterdir()}
+    pack_archive({**files, "config.json": model / "config.json"}, folder / "mine.tar.gz")
+    (folder / "checksum.json").write_text(json.dumps({"mine": file_sha256(folder / "mine.tar.gz")}))
+    return folder
+
+
+@pytest.fixture
+def models(run, mirror):
+    return lambda *arguments: run("models", *arguments, GITHUB_HOST=str(mirror), MODEL_PATH="here")
+
+
+def test_a_model_is_pulled_listed_and_verified(models, tmp_path):
+    before = models("list")
+    assert "│ mine" in before.stdout
+    assert f"here: {tmp_path}/here (no models yet)" in before.stdout
+    pulled = models("pull", "mine", "mine")
+    assert pulled.stdout == f"mine: fetched from {tmp_path}/mirror/mine.tar.gz into {tmp_path}/here/mine\n"
+    assert models("pull", "mine").stdout == "mine: is there, as the release has it\n"
+    assert "vocals, accompaniment │ yes" in models("list").stdout
+    assert models("verify").stdout.startswith("mine: 5 files as they came from ")
+    assert find_checkpoint(tmp_path / "here" / "mine")
+
+
+def test_one_that_fails_does_not_stop_the_others(models, tmp_path):
+    result = models("pull", "nosuch", "../evil", "mine")
+    assert result.returncode == 1
+    assert result.stdout.startswith("mine: fetched")
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2
+    assert "has no model 'nosuch'; this release has mine" in lines[0]
+    assert lines[1].startswith("../evil: no model's name")
+    (tmp_path / "here" / "mine" / "model.index").unlink()
+    verified = models("verify", "mine")
+    assert verified.returncode == 1
+    assert "no complete checkpoint" in verified.stderr
+
+
+def test_without_the_release_the_models_here_are_listed(models, mirror):
+    models("pull", "mine")
+    shutil.rmtree(mirror)
+    result = models("list")
+    assert result.returncode == 0
+    assert "vocals, accompaniment │ yes" in result.stdout
+    assert "release: GITHUB_HOST is" in result.stdout
+    assert models("verify").returncode == 0

@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import re
 import signal
 import sys
 import threading
@@ -16,12 +15,12 @@ from flows.native_log import filter_native_log
 from flows.prefect_api import prefect_api_configured
 from flows.prefect_server import keep_from_ctrl_c
 from sepcore.errors import StemworksError
+from sepcore.provider.version import parse_version
 
 INTERRUPTED = 130
 _INTERRUPTED_LINE = "interrupted; what is finished is kept, nothing is half-written"
 _CTRL_C_AGAIN_S = 0.05
 _NO_PREFECT_API = "Failed to reach API"
-_VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", re.ASCII)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,7 +78,7 @@ def add_releases_option(parser: argparse.ArgumentParser) -> None:
 
 def release_version(text: str) -> str:
     """Type of ``--version``: refused at once, not by the publishing after hours of training."""
-    if not _VERSION.fullmatch(text):
+    if parse_version(text) is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a semantic version such as 1.2.0 or 1.2.0-rc.1")
     return text
 

@@ -9,7 +9,7 @@ from sepcore.config import ModelConfig
 from sepcore.dataset.ingest.musdb import list_musdb_songs
 from sepcore.dataset.ingest.recording import SourceSong
 from sepcore.dataset.ingest.targets import MIXTURE, check_instruments
-from sepcore.dataset.manifest import TrackRow, manifest_signals
+from sepcore.dataset.manifest import TrackRow, manifest_name, manifest_signals
 from sepcore.errors import ConfigError, DatasetError
 from sepcore.evaluation.scoring_config import config_of_stems, estimated_stems, scoring_config
 
@@ -35,8 +35,11 @@ class TestSet:
 
     @property
     def name(self) -> str:
-        """As the scores name it."""
-        return str(self.csv or self.musdb)
+        """As the scores name it: the same set has the same name wherever it lies."""
+        if self.csv is not None:
+            return manifest_name(self.csv)
+        assert self.musdb is not None
+        return self.musdb.resolve().name
 
     def check(self, config: ModelConfig) -> None:
         """Refuse what can be seen without opening a song."""

@@ -164,7 +164,7 @@ def train(
 
     shards = cache.with_options(**on_runner)(params, train_csv, validation_csv, data_dir)
     parts = parts_to_cache(config, train_csv=train_csv, validation_csv=validation_csv)
-    data = TrainingSet(*(part.csv for part in parts), shards["training"], shards["validation"], data_dir)
+    data = TrainingSet(*(part.csv for part in parts), shards["training"], shards["validation"], data_dir, test_csv)
     dataset = read_index(data.training_shards, config).fingerprint()
     run = choose_run(work_dir, name, config, dataset, fresh=fresh, force=force)
     if not run.is_done(config):
@@ -176,7 +176,7 @@ def train(
     if test_csv is not None and test_songs:
         evaluate(str(run.path), run.evaluation, csv=test_csv, data_dir=data_dir)
     if version is not None:
-        publish(str(run.path), version, releases=releases, work_dir=work_dir)
+        publish([str(run.path)], version, releases=releases, work_dir=work_dir)
     return run.path
 
 

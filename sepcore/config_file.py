@@ -2,17 +2,16 @@
 
 import difflib
 import json
-import tarfile
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from sepcore.archive_member import read_member
 from sepcore.config import ModelConfig, config_folder
 from sepcore.errors import ConfigError
 
 _ARCHIVES = (".tar.gz", ".tgz")
-_LARGEST_JSON = 1_000_000
 
 
 def is_archive(path: Path) -> bool:
@@ -78,15 +77,12 @@ def unknown_model(descriptor: str | Path) -> ConfigError:
 
 def _text_in_archive(path: Path) -> str:
     try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                if member.isfile() and Path(member.name).name == "config.json" and member.size < _LARGEST_JSON:
-                    file = archive.extractfile(member)
-                    assert file is not None
-                    return file.read().decode("utf-8")
-    except (tarfile.TarError, EOFError, OSError) as error:
+        text = read_member(path, "config.json")
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not a readable tarball ({error}); download or build it again.") from error
-    raise ConfigError(f"{path}: has no config.json; a release tarball made by this project has one. Use -p NAME.")
+    if text is None:
+        raise ConfigError(f"{path}: has no config.json; a release tarball made by this project has one. Use -p NAME.")
+    return text
 
 
 def parse_config(text: str, origin: str) -> ModelConfig:

@@ -57,7 +57,7 @@ def register_model(run: RunFolder, name: str, config: ModelConfig, *, run_id: st
         # warns of types in chat agents of its own.
         warnings.simplefilter("ignore", UserWarning)
         logged = _log(run, config, run_id, step)
-    client, registered = store_client(), re.sub(r"[/:]", "-", name)
+    client, registered = store_client(), registered_name(name)
     try:
         client.create_registered_model(registered)
     except mlflow.exceptions.MlflowException as error:
@@ -68,6 +68,11 @@ def register_model(run: RunFolder, name: str, config: ModelConfig, *, run_id: st
     )
     client.set_registered_model_alias(registered, CANDIDATE, str(made.version))
     return str(made.version)
+
+
+def registered_name(name: str) -> str:
+    """A model's name in the registry: what MLflow does not take in one becomes ``-``."""
+    return re.sub(r"[/:]", "-", name)
 
 
 def _log(run: RunFolder, config: ModelConfig, run_id: str, step: int) -> ModelInfo:

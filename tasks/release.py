@@ -1,23 +1,66 @@
 """The publishing task."""
 
+import re
 from pathlib import Path
 
 from prefect import get_run_logger, task
+from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
-from sepcore.release.publish import publish_release
+from sepcore.release.finished_run import FinishedRun
+from sepcore.release.github import upload_release
+from sepcore.release.github_repository import GithubRepository
+from sepcore.release.notes import release_notes
+from sepcore.release.publish import Published, publish_release
 from sepcore.training.run_folder import RunFolder
+from tasks.champion import champion_before, make_champion
 from tasks.tracking import tracked
 
 
 @task(task_run_name="publish-{version}", cache_policy=NO_CACHE)
-def publish_run(run: RunFolder, version: str, releases: Path, name: str | None, force: bool) -> Path:
-    """Run `sepcore.release.publish.publish_release` and say in the run's MLflow run where the release is."""
-    tarball = publish_release(run.path, version=version, releases=releases, name=name, force=force)
-    finished = run.finished()
-    assert finished is not None  # an unfinished run is refused
-    with tracked(run, finished["name"]) as tracking:
-        tracking.tag("release", version)
-        tracking.tag("release_tarball", str(tarball))
-    get_run_logger().info("%s published as %s", run.path.name, tarball)
-    return tarball
+def publish_run(
+    run: RunFolder, version: str, releases: Path, name: str | None, margin_db: float, force: bool
+) -> Published:
+    """Run `sepcore.release.publish.publish_release` beside the champion of the registry."""
+    finished = FinishedRun.load(run.path)
+    published = publish_release(
+        run.path,
+        version=version,
+        releases=releases,
+        name=name,
+        champion=champion_before(finished.name, version),
+        margin_db=margin_db,
+        force=force,
+    )
+    if published.forced is not None:
+        get_run_logger().warning("%s", published.forced)
+    get_run_logger().info("%s published as %s", run.path.name, published.tarball)
+    return published
+
+
+@task(task_run_name="upload-{folder.name}", cache_policy=NO_CACHE)
+def upload_to_github(folder: Path, published: list[Published]) -> str:
+    """Run `sepcore.release.github.upload_release` for a version's folder; the address of the release's page."""
+    repository = GithubRepository.from_environment()
+    notes = release_notes(published, repository.repository)
+    return upload_release(folder, tag=folder.name, repository=repository, notes=notes)
+
+
+@task(task_run_name="announce-{published.name}-{published.version}", cache_policy=NO_CACHE)
+def announce(run: RunFolder, published: Published, page: str | None) -> None:
+    """Say where a release is: champion and tags in MLflow, a link in Prefect.
+
+    Args:
+        run: What was released.
+        published: What it was released as.
+        page: Of the release on GitHub; None if it lies in a folder only.
+    """
+    tarball = published.tarball.absolute()
+    with tracked(run, published.run.name) as tracking:
+        make_champion(tracking, published, page or str(tarball))
+    # Prefect takes lower case, digits and dashes in a key.
+    key = re.sub(r"[^a-z0-9]+", "-", f"release-{published.name}".lower()).strip("-")
+    title = f"{published.name} {published.version}"
+    create_link_artifact(
+        page or tarball.as_uri(), title, key=key, description=f"SHA-256 {published.sha256}", _sync=True
+    )

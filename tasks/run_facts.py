@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,16 @@ def git_tags(project: Path = PROJECT) -> dict[str, str]:
     if not commit or changes is None:
         return {}
     return {"mlflow.source.git.commit": commit, "git_dirty": str(bool(changes)).lower()}
+
+
+def code_facts(project: Path = PROJECT) -> dict[str, str]:
+    """The version and the commit that run, for a model card and to train again."""
+    tags = git_tags(project)
+    facts = {"version": version("stemworks")}
+    if tags:
+        changed = " and changes that are not in it" if tags["git_dirty"] == "true" else ""
+        facts["commit"] = tags["mlflow.source.git.commit"] + changed
+    return facts
 
 
 def _git(project: Path, *arguments: str) -> str | None:

@@ -109,7 +109,8 @@ class TrackedRun:
             raise
         return stored if stored.info.lifecycle_stage == LifecycleStage.ACTIVE else None
 
-    def _attempt(self, what: str, call: Callable[[], Result]) -> Result | None:
+    def attempt(self, what: str, call: Callable[[], Result]) -> Result | None:
+        """Do something with the store; None, and a warning at the run's end that names ``what``, if it is not there."""
         if not self.run_id:  # the store was gone when the run should have been made
             self._guard.missed.append(what)
             return None
@@ -125,7 +126,7 @@ class TrackedRun:
             for first in range(0, len(new), _PARAMS):
                 self._client.log_batch(self.run_id, params=new[first : first + _PARAMS])
 
-        self._attempt("parameters", write)
+        self.attempt("parameters", write)
         for key, value in tags.items():
             self.tag(key, value)
 
@@ -143,25 +144,25 @@ class TrackedRun:
         def write() -> None:
             self._client.log_inputs(self.run_id, datasets=[dataset_input(csv, digest=digest, context=context)])
 
-        self._attempt(f"dataset {csv.name}", write)
+        self.attempt(f"dataset {csv.name}", write)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Measures that stand in no `metrics.jsonl`, written at once."""
         now = int(time.time() * 1000)
         batch = [Metric(name, value, now, step) for name, value in metrics.items()]
-        self._attempt("metrics", lambda: self._client.log_batch(self.run_id, metrics=batch))
+        self.attempt("metrics", lambda: self._client.log_batch(self.run_id, metrics=batch))
 
     def log_folder(self, folder: Path, name: str) -> None:
         """Copy a folder to the run's artifacts."""
-        self._attempt(name, lambda: self._client.log_artifacts(self.run_id, str(folder), name))
+        self.attempt(name, lambda: self._client.log_artifacts(self.run_id, str(folder), name))
 
     def log_file(self, file: Path, folder: str | None = None) -> None:
         """Copy a file to the run's artifacts."""
-        self._attempt(file.name, lambda: self._client.log_artifact(self.run_id, str(file), folder))
+        self.attempt(file.name, lambda: self._client.log_artifact(self.run_id, str(file), folder))
 
     def tag(self, key: str, value: str) -> None:
         """Set a tag of the run."""
-        self._attempt(f"tag {key}", lambda: self._client.set_tag(self.run_id, key, value))
+        self.attempt(f"tag {key}", lambda: self._client.set_tag(self.run_id, key, value))
 
     def register(self, name: str, config: ModelConfig, step: int) -> str | None:
         """The run's model into the registry as the candidate; its version, or None if the store is gone.
@@ -171,7 +172,7 @@ class TrackedRun:
             config: Of the model.
             step: Training step of the weights.
         """
-        return self._attempt(
+        return self.attempt(
             "registered model", lambda: register_model(self.run, name, config, run_id=self.run_id, step=step)
         )
 
@@ -185,7 +186,7 @@ class TrackedRun:
         if self._system is not None:
             self._system.stop()
         if self._status_is_ours or self.run.finished() is not None:
-            self._attempt(f"status {status}", lambda: self._client.set_terminated(self.run_id, status))
+            self.attempt(f"status {status}", lambda: self._client.set_terminated(self.run_id, status))
         missed = list(dict.fromkeys(self._guard.missed))
         if num_unsent:
             missed.insert(0, f"{num_unsent} records of {self.run.metrics} (the next command on this run sends them)")

@@ -8,10 +8,11 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from sepcore.config import ModelConfig
+from sepcore.config_file import model_name
 from sepcore.dataset.batch_places import batch_places
 from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
 from sepcore.dataset.cache.index import ChunkIndex, read_index
-from sepcore.dataset.manifest import load_manifest
+from sepcore.dataset.manifest import load_manifest, manifest_name
 from sepcore.evaluation.validation_songs import ValidationSongs
 from sepcore.training.metrics_log import Record
 from sepcore.training.model_dir import put_into_model_dir
@@ -20,18 +21,30 @@ from sepcore.training.trainer import fit
 from sepcore.training.work import TrainingWork
 from tasks.examples import ValidationExamples
 from tasks.progress import TrainingArtifact
+from tasks.run_facts import code_facts, hardware
 from tasks.tracking import TrackedRun, run_url, tracked
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a training reads: the songs' manifests, and the folders of their shards."""
+    """What a training reads: the songs' manifests, and the folders of their shards; and what it is scored on later."""
 
     training_csv: Path
     validation_csv: Path
     training_shards: Path
     validation_shards: Path
     data_dir: Path | None = None
+    test_csv: Path | None = None
+
+    def paths(self) -> dict[str, str]:
+        """The manifests, to train on them again."""
+        named = {
+            "train_csv": self.training_csv,
+            "validation_csv": self.validation_csv,
+            "test_csv": self.test_csv,
+            "data_dir": self.data_dir,
+        }
+        return {key: str(path.absolute()) for key, path in named.items() if path is not None}
 
 
 @task(task_run_name="train-{name}", cache_policy=NO_CACHE)
@@ -74,8 +87,23 @@ def train_model(
                 dataset=training.fingerprint(),
                 mlflow_run_id=tracking.run_id,
                 ended_early=result.ended_early,
+                facts=_facts(config, data, training, result.model_step),
+                data=data.paths(),
             )
     return where
+
+
+def _facts(config: ModelConfig, data: TrainingSet, training: ChunkIndex, model_step: int) -> dict[str, str]:
+    """What the model card says of the training. Of paths no more than what a reader may recognise."""
+    facts = {
+        "songs": str(training.num_songs),
+        "manifest": manifest_name(data.training_csv),
+        "weights": str(model_step),
+        "hardware": hardware(),
+    }
+    if config.init_from is not None:
+        facts["init_from"] = model_name(config.init_from)
+    return facts | code_facts()
 
 
 def _log_what_is_trained(

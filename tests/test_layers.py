@@ -15,6 +15,7 @@ STAGES = [
     {"training"},
     {"dataset"},
     {"separator", "separate_file", "batch", "output_names"},
+    {"export"},
     {"engines"},
     {"provider"},
     {"networks"},
@@ -32,6 +33,8 @@ STAGES = [
         "output_folder",
         "errors",
         "atomic",
+        "file_lock",
+        "archive_member",
     },
 ]
 STAGE_OF = {room: number for number, rooms in enumerate(STAGES) for room in rooms}

@@ -128,6 +128,11 @@ def save_manifest(csv_path: Path, rows: Iterable[TrackRow], config: ModelConfig)
     write_text(csv_path, text.getvalue())
 
 
+def manifest_name(csv_path: Path) -> str:
+    """A manifest by its folder and file, ``musdb/test.csv``: what another machine's reader should know of its path."""
+    return f"{csv_path.absolute().parent.name}/{csv_path.name}"
+
+
 def manifest_template(config: ModelConfig) -> str:
     """The text of an example CSV for a config: its columns, and two songs that are not there."""
     lines = [",".join(_columns(config))]

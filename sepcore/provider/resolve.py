@@ -94,7 +94,7 @@ def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:
     if published is None or not Release.from_environment().carries(published):
         if shipped:
             _whole_among([model_path() / slot for slot in slots], name)
-        load_config(descriptor)  # says which names there are
+        raise unknown_model(descriptor)
     try:
         folder = _downloaded(published, on_progress)
     except ProviderError as error:

@@ -155,12 +155,20 @@ def _tries(url: str, progress: Callable[[], int] = lambda: 0) -> "Retrying":
         return in_vain >= _TRIES or _asked_pause_s(_error(state)) > _LONGEST_PAUSE_S
 
     def pause_s(state: "RetryCallState") -> float:
-        pause: float = max(_asked_pause_s(_error(state)), _PAUSE_S * 2 ** (in_vain - 1))
-        _logger.info("%s: %s; tried again in %.1f s", url, _reason(_error(state)), pause)
-        return pause
+        doubled: float = _PAUSE_S * 2 ** (in_vain - 1)
+        return max(_asked_pause_s(_error(state)), doubled)
 
-    retry = retry_if_exception(_may_pass)
-    return Retrying(retry=retry, after=count, wait=pause_s, stop=is_hopeless, reraise=True)
+    def tell(state: "RetryCallState") -> None:
+        _logger.info("%s: %s; tried again in %.1f s", url, _reason(_error(state)), state.upcoming_sleep)
+
+    return Retrying(
+        retry=retry_if_exception(_may_pass),
+        after=count,
+        wait=pause_s,
+        stop=is_hopeless,
+        before_sleep=tell,
+        reraise=True,
+    )
 
 
 def _error(state: "RetryCallState") -> BaseException:

@@ -5,6 +5,17 @@ import math
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.release.finished_run import FinishedRun
 
+# Facts of the run that the card tells, and how it calls them.
+_FACTS = {
+    "songs": "songs",
+    "manifest": "training manifest",
+    "weights": "weights of step",
+    "init_from": "started from",
+    "hardware": "hardware",
+    "commit": "code (git commit)",
+    "version": "code (stemworks)",
+}
+
 
 def model_card(run: FinishedRun, *, name: str, version: str, forced: str | None = None) -> str:
     """The card of a release as Markdown; the same run gives the same text.
@@ -42,8 +53,10 @@ def model_card(run: FinishedRun, *, name: str, version: str, forced: str | None 
                 ("optimizer", f"{config.optimizer}, learning rate {config.learning_rate:g}"),
                 ("loss", config.loss_type),
                 ("seed", str(config.random_seed)),
+                *((label, run.facts[key]) for key, label in _FACTS.items() if key in run.facts),
                 ("dataset fingerprint", f"`{run.dataset}`"),
                 ("config fingerprint", f"`{config.fingerprint()}`"),
+                ("MLflow run", f"`{run.mlflow_run_id or 'none'}`"),
             ],
         ),
         "## Scores",
@@ -51,6 +64,9 @@ def model_card(run: FinishedRun, *, name: str, version: str, forced: str | None 
         *([f"Released against the gate (forced): {forced}"] if forced else []),
         "## Use",
         f"With this project:\n\n    python -m flows.separate_batch SONGS -o stems -p {name}.tar.gz",
+        f"Or by name, from where the release lies (a GitHub host, a mirror of it, a folder):\n\n"
+        f"    GITHUB_HOST=HOST GITHUB_REPOSITORY=OWNER/NAME GITHUB_RELEASE={version} \\\n"
+        f"        python -m flows.separate_batch SONGS -o stems -p {name}",
         "With Spleeter:\n\n"
         f"    mkdir -p pretrained_models/{name}\n"
         f"    tar xzf {name}.tar.gz -C pretrained_models/{name}\n"

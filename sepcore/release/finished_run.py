@@ -1,7 +1,8 @@
 """What a release takes from a run folder: its config, checkpoint, scores and the marker that it is finished."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -26,6 +27,9 @@ class FinishedRun:
         config: The config it was trained with.
         checkpoint: Prefix of the checkpoint (``…/model`` of ``…/model.index``).
         scores: On its test set; None if it was never scored.
+        mlflow_run_id: Of the run's page.
+        facts: What is known of how it came about, for people and for `reproduce`: ``commit``, ``hardware``, …
+        data: Paths of the manifests on the machine that trained; in no release.
     """
 
     name: str
@@ -34,6 +38,9 @@ class FinishedRun:
     config: ModelConfig
     checkpoint: Path
     scores: ScoreSummary | None
+    mlflow_run_id: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -55,10 +62,14 @@ class FinishedRun:
         try:
             done = json.loads((folder / DONE_FILE).read_text("utf-8"))
             name, steps, dataset = str(done["name"]), int(done["steps"]), str(done["dataset"])
+            mlflow_run_id = done.get("mlflow_run_id")
+            facts, data = (
+                {str(key): str(value) for key, value in done.get(which, {}).items()} for which in ("facts", "data")
+            )
             scores_path = folder / SCORES_FILE
             text = scores_path.read_text("utf-8") if scores_path.is_file() else None
             scores = ScoreSummary.from_json(text, str(scores_path)) if text is not None else None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = error if isinstance(error, DatasetError) else f"{DONE_FILE} cannot be read ({error!r})"
             raise ReleaseError(f"{folder}: {reason}; run the training's command again.") from error
-        return cls(name, steps, dataset, load_config(folder), checkpoint, scores)
+        return cls(name, steps, dataset, load_config(folder), checkpoint, scores, mlflow_run_id, facts, data)

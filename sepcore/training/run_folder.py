@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,10 +116,31 @@ class RunFolder:
         return content
 
     def finish(
-        self, *, name: str, steps: int, dataset: str, mlflow_run_id: str | None, ended_early: bool = False
+        self,
+        *,
+        name: str,
+        steps: int,
+        dataset: str,
+        mlflow_run_id: str | None,
+        ended_early: bool = False,
+        facts: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
     ) -> None:
-        """Mark the run as finished; the last thing that is written."""
+        """Mark the run as finished; the last thing that is written.
+
+        Args:
+            name: Of the model.
+            steps: Training steps that were done.
+            dataset: Fingerprint of the training chunks.
+            mlflow_run_id: Of its MLflow run; None if there is none.
+            ended_early: ``patience`` ended it.
+            facts: How it came about: what a model card says of it.
+            data: Paths of the manifests on this machine: ``train_csv``, ``data_dir``, …
+        """
         content: dict[str, Any] = {"name": name, "steps": steps, "dataset": dataset, "mlflow_run_id": mlflow_run_id}
+        for key, value in (("facts", facts), ("data", data)):
+            if value:
+                content[key] = dict(value)
         if ended_early:
             content["ended_early"] = True
         write_text(self._done, json.dumps(content, indent=2) + "\n")

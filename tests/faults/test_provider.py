@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -134,11 +135,10 @@ def test_killed_at_any_moment_the_next_run_has_it_whole(ask, tmp_path, number):
     for _ in range(3):
         process = ask()
         wait_until(lambda process=process: models.exists() or process.poll() is not None)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(rng.uniform(0, 0.8))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(PATIENCE_S)
+        process.kill()
+        process.wait(PATIENCE_S)
         if (models / "2stems").exists():
             assert (models / "2stems" / "model.data-00000-of-00001").read_bytes() == WEIGHTS
             shutil.rmtree(models / "2stems")

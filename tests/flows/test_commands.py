@@ -29,7 +29,10 @@ COMMANDS = {
     ],
     "compare": ["A", "B", "--metric", "--margin", "--strict", "--confidence", "--resamples", "--seed", "--out"],
     "models": ["pull", "list", "verify"],
-    "publish": ["RUN", "--version", "--name", "--releases", "--force", "--work-dir"],
+    "publish": [
+        *("RUN", "--version", "--models", "--releases", "--margin", "--force", "--github", "--work-dir"),
+    ],
+    "reproduce": ["RELEASE|RUN", "--musdb-root", "--train-csv", "--validation-csv", "--test-csv", "-d", "--work-dir"],
     "separate_batch": [
         *("-o", "--output_path", "-p", "--params_filename", "-f", "--filename_format", "-s", "--offset"),
         *("-d", "--duration", "-c", "--codec", "-b", "--bitrate", "--mwf", "--bits"),

@@ -11,20 +11,25 @@ import mlflow
 import numpy as np
 import pytest
 import soundfile
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import Artifact
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.publish import publish
+from flows.reproduce import reproduce
 from flows.separate_batch_flow import separate_batch
 from flows.train import train
 from sepcore import Separator
 from sepcore.dataset.synthetic import write_dataset
-from sepcore.errors import GateRefused
+from sepcore.errors import GateRefused, TrainingError
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.provider.resolve import locate_model
+from sepcore.release.training_record import TrainingRecord
 from sepcore.training.checkpoints import kept_steps
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.work import TrainingResult
 from tests.models import SMALL_UNET
+from tests.release.github_server import GithubServer
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +47,7 @@ CONFIG = {
     "save_summary_steps": 1,
     "train_max_steps": 3,
     "model_dir": "tiny",
+    "deterministic": True,
     "model": SMALL_UNET,
 }
 
@@ -157,6 +163,11 @@ def test_the_same_command_again_does_nothing_again(trained):
     assert len(trained.store.search_runs([trained.mlflow_run().info.experiment_id])) == 1
 
 
+def artifacts() -> list[Artifact]:
+    with get_client(sync_client=True) as client:
+        return client.read_artifacts()
+
+
 def publish_with_scores(trained, version, mixture_sdr, **options):
     """Publish the run as if the untouched mixture had scored so much."""
     scores = json.loads(trained.run.scores.read_text())
@@ -165,7 +176,7 @@ def publish_with_scores(trained, version, mixture_sdr, **options):
     kept = trained.run.scores.read_text()
     trained.run.scores.write_text(json.dumps(scores))
     try:
-        return publish(str(trained.run.path), version, **options)
+        return publish([str(trained.run.path)], version, **options)
     finally:
         trained.run.scores.write_text(kept)
 
@@ -180,11 +191,17 @@ def test_a_model_that_does_not_beat_the_untouched_mixture_is_refused_and_the_run
 
 
 def test_a_release_separates_and_the_mlflow_run_knows_of_it(trained):
-    tarball = publish_with_scores(trained, "0.2.0", mixture_sdr=-100.0)
-    assert tarball == Path("releases/0.2.0/tiny.tar.gz")
+    assert publish_with_scores(trained, "0.2.0", mixture_sdr=-100.0) == ["releases/0.2.0/tiny.tar.gz"]
+    tarball = Path("releases/0.2.0/tiny.tar.gz")
     digest = hashlib.sha256(tarball.read_bytes()).hexdigest()
     assert json.loads(tarball.with_name("checksum.json").read_text()) == {"tiny": digest}
     assert trained.mlflow_run().data.tags["release"] == "0.2.0"
+    champion = trained.store.get_model_version_by_alias("tiny", "champion")
+    assert champion.run_id == trained.mlflow_run().info.run_id
+    says = {"release": "0.2.0", "release_checksum": digest, "release_tarball": str(tarball.absolute())}
+    assert says.items() <= champion.tags.items()
+    (link,) = [found for found in artifacts() if found.key == "release-tiny"]
+    assert f"[tiny 0.2.0]({tarball.absolute().as_uri()})" == link.data
 
     (mixture,) = Path("dataset/test").glob("*/mixture.wav")
     (outcome,) = separate_batch([mixture], Path("out"), str(tarball), codec="flac")
@@ -195,9 +212,86 @@ def test_a_release_separates_and_the_mlflow_run_knows_of_it(trained):
 
 
 def test_force_publishes_against_the_gate(trained):
-    tarball = publish_with_scores(trained, "0.3.0", mixture_sdr=100.0, force=True, releases=Path("elsewhere"))
-    assert tarball == Path("elsewhere/0.3.0/tiny.tar.gz")
-    assert tarball.is_file()
+    (tarball,) = publish_with_scores(trained, "0.3.0", mixture_sdr=100.0, force=True, releases=Path("elsewhere"))
+    assert tarball == "elsewhere/0.3.0/tiny.tar.gz"
+    assert Path(tarball).is_file()
+    champion = trained.store.get_model_version_by_alias("tiny", "champion")
+    assert champion.tags["release"] == "0.3.0"
+    assert "does not beat the untouched mixture" in champion.tags["release_forced"]
+
+
+def test_a_model_worse_than_the_champion_of_the_registry_is_refused_though_the_folder_does_not_know_it(trained):
+    kept = trained.run.scores.read_text()
+    worse = json.loads(kept)
+    for stem in worse["stems"].values():
+        stem |= {"SDR": stem["SDR"] - 1, "mixture_SDR": -100.0}
+    trained.run.scores.write_text(json.dumps(worse))
+    try:
+        with pytest.raises(GateRefused, match=r"more than 0\.1 dB below that of the champion 0\.3\.0 for vocals"):
+            publish([str(trained.run.path)], "0.4.0", releases=Path("another"))
+        publish([str(trained.run.path)], "0.1.5", releases=Path("another"))  # which came before it
+    finally:
+        trained.run.scores.write_text(kept)
+    assert trained.store.get_model_version_by_alias("tiny", "champion").tags["release"] == "0.3.0"
+
+
+def test_two_models_go_to_github_in_one_release_and_come_from_there_by_name(trained, monkeypatch):
+    with GithubServer("me/models") as github:
+        for key, value in github.environment.items():
+            monkeypatch.setenv(key, value)
+        run, version = str(trained.run.path), "1.0.0"
+        *tarballs, page = publish([run, run], version, models=["tiny", "again"], force=True, github=True)
+        assert [Path(tarball).name for tarball in tarballs] == ["tiny.tar.gz", "again.tar.gz"]
+        assert page == f"{github.url}/me/models/releases/tag/1.0.0"
+        assert trained.store.get_model_version_by_alias("tiny", "champion").tags["release_tarball"] == page
+        for tag in ("1.0.0", "latest"):
+            monkeypatch.setenv("GITHUB_RELEASE", tag)
+            monkeypatch.setenv("MODEL_PATH", str(trained.folder / f"from {tag}"))
+            found = locate_model("again")
+            assert found.config.model_dir == "again"
+            for file in trained.run.model.glob("model.*"):
+                assert (found.folder / file.name).read_bytes() == file.read_bytes()
+
+
+def test_a_run_says_what_a_model_card_and_a_reproduction_need(trained):
+    finished = trained.run.finished()
+    assert {"songs": "3", "weights": "3", "manifest": "dataset-tiny/train.csv"}.items() <= finished["facts"].items()
+    assert {"hardware", "version"} <= finished["facts"].keys()
+    assert finished["data"] == {
+        f"{part}_csv": str(trained.folder / "data" / "dataset-tiny" / f"{part}.csv")
+        for part in ("train", "validation", "test")
+    }
+
+
+def test_a_run_is_reproduced_bit_for_bit_and_again_without_doing_anything(trained):
+    model_dir = states(Path("models"))
+    again = reproduce(str(trained.run.path))
+    assert again == Path("runs/reproduced") / again.name
+    then, now = TrainingRecord.of_run(trained.run.path), TrainingRecord.of_run(again)
+    assert now.weights == then.weights
+    assert now.scores == then.scores
+    assert states(Path("models")) == model_dir
+    before = states(again / "checkpoints", again / "model")
+    assert reproduce(str(trained.run.path)) == again
+    assert states(again / "checkpoints", again / "model") == before
+
+
+def test_a_release_is_reproduced_from_a_set_in_musdbs_layout(trained):
+    publish_with_scores(trained, "3.0.0", mixture_sdr=-100.0)
+    again = reproduce("releases/3.0.0/tiny.tar.gz", musdb_root=Path("dataset"))
+    assert TrainingRecord.of_run(again).weights == TrainingRecord.of_run(trained.run.path).weights
+
+
+def test_other_songs_than_those_of_then_are_refused_before_the_training(trained):
+    data = trained.run.finished()["data"]
+    header, *songs = Path(data["train_csv"]).read_text().splitlines()
+    fewer = Path(data["train_csv"]).with_name("fewer.csv")
+    fewer.write_text("\n".join([header, *songs[:-1]]) + "\n")
+    before = states(Path("runs"))
+    with pytest.raises(TrainingError, match=r"was trained on other songs \(3 of dataset-tiny/train\.csv, fingerprint"):
+        reproduce(str(trained.run.path), train_csv=fewer, work_dir=Path("other-runs"))
+    assert states(Path("runs")) == before
+    assert [path.name for path in Path("other-runs/reproduced").iterdir()] == ["tiny.json"]
 
 
 def test_going_on_to_more_steps_reopens_the_run_and_drops_the_scores_of_fewer(trained, monkeypatch):

@@ -3,18 +3,25 @@ import math
 import pytest
 
 from sepcore.errors import GateRefused
+from sepcore.release.champion import Champion
 from sepcore.release.gate import check_gate
 from tests.release.conftest import summary
 
+BEFORE = Champion("1.0.0", summary(vocals=(5.0, 0.0), drums=(4.0, 0.0)))
+
+
+def check(champion=None, instruments=None, margin_db=0.1, **scores):
+    check_gate(summary(**scores), instruments or [*scores], champion, margin_db=margin_db)
+
 
 def test_a_model_that_beats_the_mixture_in_every_stem_passes():
-    check_gate(summary(vocals=(0.1, 0.0), drums=(-3.0, -5.0)))
+    check(vocals=(0.1, 0.0), drums=(-3.0, -5.0))
 
 
 @pytest.mark.parametrize("sdr", [0.0, -1.0, math.nan])
 def test_a_stem_that_is_not_better_than_the_mixture_is_named_and_the_others_are_not(sdr):
     with pytest.raises(GateRefused, match=r"does not beat the untouched mixture for drums \(.*--force") as error:
-        check_gate(summary(vocals=(5.0, 0.0), drums=(sdr, 0.0)))
+        check(vocals=(5.0, 0.0), drums=(sdr, 0.0))
     assert "vocals" not in str(error.value)
     assert "\n" not in str(error.value)
     assert error.value.exit_code == 1
@@ -22,4 +29,43 @@ def test_a_stem_that_is_not_better_than_the_mixture_is_named_and_the_others_are_
 
 def test_a_model_without_a_scored_stem_is_refused():
     with pytest.raises(GateRefused, match="for any stem"):
-        check_gate(summary())
+        check_gate(summary(), [])
+
+
+def test_a_stem_of_the_model_that_was_never_scored_is_refused():
+    with pytest.raises(GateRefused, match=r"for bass \(never scored\)"):
+        check(instruments=["vocals", "bass"], vocals=(5.0, 0.0))
+
+
+def test_a_model_as_good_as_the_champion_within_the_margin_passes():
+    check(BEFORE, vocals=(4.91, 0.0), drums=(9.0, 0.0))
+    check(BEFORE, margin_db=1, vocals=(4.1, 0.0), drums=(3.1, 0.0), bass=(0.1, 0.0))
+
+
+def test_a_stem_below_the_champions_by_more_is_named():
+    with pytest.raises(GateRefused, match=r"more than 0\.1 dB below that of the champion 1\.0\.0 for drums") as error:
+        check(BEFORE, vocals=(4.91, 0.0), drums=(3.89, 0.0))
+    assert "vocals" not in str(error.value)
+    assert "(3.89 dB, 1.0.0 has 4.00 dB)" in str(error.value)
+
+
+def test_a_stem_that_the_champion_has_alone_is_named():
+    with pytest.raises(GateRefused, match=r"for drums \(there is none any more\)"):
+        check(BEFORE, vocals=(6.0, 0.0))
+
+
+def test_a_stem_that_the_champion_could_not_score_says_nothing():
+    check(Champion("1.0.0", summary(vocals=(math.nan, 0.0))), vocals=(0.1, 0.0))
+
+
+def test_another_test_set_is_refused():
+    other = summary(vocals=(5.0, 0.0))
+    other = type(other)("MUSDB18 test", 50, 0, other.stems)
+    with pytest.raises(
+        GateRefused, match=r"scored on SynthMUS test \(6 songs\), but the champion 1\.0\.0 on MUSDB18 test \(50 songs\)"
+    ):
+        check(Champion("1.0.0", other), vocals=(9.0, 0.0))
+
+
+def test_a_champion_without_scores_is_beaten():
+    check(Champion("1.0.0", None), vocals=(0.1, 0.0))

@@ -10,6 +10,7 @@ import pytest
 from sepcore.config_file import load_config
 from sepcore.errors import GateRefused, ReleaseError
 from sepcore.provider.resolve import locate_model
+from sepcore.release.champion import Champion
 from sepcore.release.publish import publish_release
 from tests.release.conftest import summary
 
@@ -21,7 +22,9 @@ def releases(tmp_path):
 
 @pytest.fixture
 def publish(run_folder, releases):
-    return lambda **options: publish_release(run_folder, **{"version": "1.0.0", "releases": releases, **options})
+    """Publish the run; the tarball."""
+    defaults = {"version": "1.0.0", "releases": releases}
+    return lambda **options: publish_release(run_folder, **{**defaults, **options}).tarball
 
 
 def contents(tarball):
@@ -49,7 +52,9 @@ def test_the_tarball_holds_all_that_a_user_needs_at_its_root(publish, run_folder
     ]
     for name in ("model.index", "model.data-00000-of-00001"):
         assert members[name] == (run_folder / "model" / name).read_bytes()
-    assert members["metrics.json"] == (run_folder / "scores.json").read_bytes()
+    metrics = json.loads(members["metrics.json"])
+    assert metrics.pop("training") == json.loads((run_folder / "done.json").read_text())
+    assert metrics == json.loads((run_folder / "scores.json").read_text())
     assert members["LICENSE"].startswith(b"MIT License")
     assert members["model_card.md"].startswith(b"# mine 1.0.0\n")
 
@@ -83,7 +88,7 @@ def test_the_same_run_gives_the_same_bytes_anywhere_and_at_any_time(publish, run
     elsewhere = tmp_path / "elsewhere" / run_folder.name
     shutil.copytree(run_folder, elsewhere)
     os.utime(elsewhere / "model" / "model.index", (1, 1))
-    again = publish_release(elsewhere, version="1.0.0", releases=tmp_path / "other")
+    again = publish_release(elsewhere, version="1.0.0", releases=tmp_path / "other").tarball
     assert again.read_bytes() == publish().read_bytes()
 
 
@@ -190,15 +195,69 @@ def test_a_model_that_was_never_scored_is_refused(publish, run_folder):
         publish()
 
 
+def score(run_folder, **scores):
+    (run_folder / "scores.json").write_text(summary(**scores).to_json())
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "passes"),
+    [
+        ("1.0.0", (4.95, 8.0), True),
+        ("1.0.0", (4.85, 9.0), False),
+        ("1.0.0-rc.1", (4.85, 9.0), False),
+        ("2.0.0", (4.0, 9.0), True),
+    ],
+)
+def test_a_model_worse_than_the_release_below_it_is_refused(publish, run_folder, releases, before, now, passes):
+    publish(version=before)
+    score(run_folder, vocals=(now[0], -3.0), accompaniment=(now[1], 3.0))
+    if passes:
+        assert publish(version="1.1.0").is_file()
+        return
+    with pytest.raises(GateRefused, match=rf"champion {before} for vocals \(4\.85 dB, {before} has 5\.00 dB\)"):
+        publish(version="1.1.0")
+    assert not (releases / "1.1.0").exists()
+    assert publish(version="1.1.0", margin_db=0.2).is_file()
+
+
+def test_a_version_published_again_does_not_meet_those_that_came_after(publish, run_folder):
+    first = publish().read_bytes()
+    scores = (run_folder / "scores.json").read_bytes()
+    score(run_folder, vocals=(6.0, -3.0), accompaniment=(9.0, 3.0))
+    publish(version="1.1.0")
+    (run_folder / "scores.json").write_bytes(scores)
+    assert publish().read_bytes() == first
+
+
+def test_a_champion_that_is_named_counts_instead_of_the_folders(publish):
+    publish()
+    champion = Champion("0.9.0", summary(vocals=(7.0, -3.0), accompaniment=(8.0, 3.0)))
+    with pytest.raises(GateRefused, match=r"champion 0\.9\.0 for vocals"):
+        publish(version="1.1.0", champion=champion)
+
+
+def test_a_release_before_it_that_cannot_be_read_is_one_line(publish, releases):
+    publish().write_bytes(b"damaged")
+    with pytest.raises(ReleaseError, match=r"1\.0\.0/mine\.tar\.gz: cannot be read .* remove or mend it"):
+        publish(version="1.1.0")
+
+
+def test_what_a_killed_publishing_left_goes_with_the_next(publish, releases):
+    (releases / "1.0.0").mkdir(parents=True)
+    (releases / "1.0.0" / ".tmp-999999999-0123abcd.gz").touch()
+    publish()
+    assert sorted(path.name for path in releases.rglob("*")) == ["1.0.0", "checksum.json", "mine.tar.gz"]
+
+
 def test_force_publishes_against_the_gate_and_the_card_says_so(publish, run_folder):
     (run_folder / "scores.json").write_text(summary(vocals=(-4.0, -3.0)).to_json())
     assert b"against the gate (forced): release refused: SDR" in contents(publish(force=True))["model_card.md"]
 
 
-def test_force_publishes_a_model_without_scores_and_without_metrics(publish, run_folder):
+def test_force_publishes_a_model_without_scores(publish, run_folder):
     (run_folder / "scores.json").unlink()
     members = contents(publish(force=True))
-    assert "metrics.json" not in members
+    assert list(json.loads(members["metrics.json"])) == ["training"]
     assert b"Never scored." in members["model_card.md"]
 
 

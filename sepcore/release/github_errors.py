@@ -1,0 +1,181 @@
+"""What GitHub answers when it fails or refuses: whether to ask again, when, and the line that says so."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sepcore.errors import ReleaseError
+from sepcore.release.github_repository import GithubRepository
+
+T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
+# What GitHub asks for where it limits the rate of requests without saying for how long.
+_UNSAID_PAUSE_S = 60.0
+
+
+class Outdated(Exception):
+    """GitHub has something else than was last read, or than was sent: look again."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a failing GitHub is asked again.
+
+    Attributes:
+        tries: Attempts in a row that bring nothing new.
+        pause_s: Seconds after the first failure; each further pause is twice the one before.
+        longest_pause_s: The longest wait in seconds that GitHub may ask for.
+        timeout_s: Seconds without a byte after which a connection counts as broken.
+        sleep: Waits the given seconds.
+    """
+
+    tries: int = 5
+    pause_s: float = 1.0
+    longest_pause_s: float = 60.0
+    timeout_s: int = 60
+    sleep: Callable[[float], None] = time.sleep
+
+
+def patiently(
+    step: Callable[[], T], repository: GithubRepository, patience: Patience, progress: Callable[[], int]
+) -> T:
+    """Do a step again where it failed and that may help.
+
+    Args:
+        step: Looks at what is there before it does something, so that it can be done again.
+        repository: Where to.
+        patience: For how long.
+        progress: Counts what has been brought there; an attempt that brought something was not in vain.
+
+    Returns:
+        What the step returns.
+    """
+    best, in_vain = progress(), 0
+    while True:
+        try:
+            return step()
+        except Exception as error:
+            best, in_vain = (progress(), 1) if progress() > best else (best, in_vain + 1)
+            asked_s = _asked_pause_s(error) or 0
+            if not _may_pass(error) or in_vain >= patience.tries or asked_s > patience.longest_pause_s:
+                raise
+            pause_s = max(asked_s, patience.pause_s * 2 ** (in_vain - 1))
+            _logger.info("%s: %s; tried again in %.1f s", repository.page, _reason(error), pause_s)
+        patience.sleep(pause_s)
+
+
+@contextmanager
+def one_line(repository: GithubRepository) -> Iterator[None]:
+    """Turn what the libraries raise into a `ReleaseError`; the token is in none of them."""
+    import httpx
+    import requests
+    from github import BadAttributeException, GithubException
+
+    try:
+        yield
+    except (GithubException, requests.RequestException, httpx.HTTPError, Outdated) as error:
+        line = f"{repository.page}: {_complaint(error, repository)}"
+    # PyGithub asserts that all addresses in an answer are the API's, and raises RuntimeError at a redirect elsewhere.
+    except (AssertionError, RuntimeError, BadAttributeException, json.JSONDecodeError, httpx.InvalidURL) as error:
+        line = no_github(repository, _reason(error))
+    else:
+        return
+    # Outside of the handlers: what the libraries raise may hold the request, with the token in it.
+    raise ReleaseError(line.replace(repository.token, "…"))
+
+
+def no_github(repository: GithubRepository, reason: str) -> str:
+    """The message for a host whose answers are not those of GitHub's API."""
+    return (
+        f"{repository.api_url}: does not answer as GitHub's API does ({reason}); check GITHUB_HOST, and GITHUB_API_URL "
+        "if it is set."
+    )
+
+
+def _complaint(error: Exception, repository: GithubRepository) -> str:
+    """What happened, and how to mend it."""
+    from github import GithubException
+
+    reason = _reason(error)
+    status = error.status if isinstance(error, GithubException) else None
+    asked_s = _asked_pause_s(error)
+    if asked_s is not None:
+        at = datetime.fromtimestamp(time.time() + asked_s).astimezone()
+        return f"GitHub limits the rate of requests ({reason}); run the same command again after {at:%H:%M:%S %Z}."
+    if _may_pass(error):
+        return (
+            f"GitHub cannot be reached or fails ({reason}), several times in a row; what is uploaded stays there. "
+            "Run the same command again."
+        )
+    right = f"a GITHUB_TOKEN that may write the contents of {repository.repository}"
+    if status == 401:
+        return f"GITHUB_TOKEN is refused ({reason}); give {right}."
+    if status == 403:
+        return f"GITHUB_TOKEN may not publish releases there ({reason}); give {right}."
+    if status == 404:
+        return (
+            f"no such repository, or none that GITHUB_TOKEN may write ({reason}); check GITHUB_HOST and "
+            f"GITHUB_REPOSITORY, and give {right}."
+        )
+    return f"GitHub refuses the release ({reason}); mend that on the repository's page, or give another version."
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same request may succeed later, or one that is made after another look."""
+    import httpx
+    import requests
+    from github import GithubException
+
+    if isinstance(error, GithubException):
+        return error.status >= 500 or error.status == 408 or _asked_pause_s(error) is not None or _is_taken(error)
+    return isinstance(error, Outdated | requests.RequestException | httpx.TransportError)
+
+
+def _is_taken(error: Any) -> bool:
+    """Whether somebody else was faster: the tag or the asset's name has been given away since it was looked for."""
+    return error.status == 422 and any(detail.get("code") == "already_exists" for detail in _details(error))
+
+
+def _asked_pause_s(error: BaseException) -> float | None:
+    """The pause that GitHub asks for, in seconds; None if it asks for none."""
+    from github import GithubException
+
+    if not isinstance(error, GithubException) or error.status not in {403, 429, 503}:
+        return None
+    headers = error.headers or {}
+    after, reset = headers.get("retry-after", ""), headers.get("x-ratelimit-reset", "")
+    if after.isdigit():
+        return float(after)
+    if headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
+        return max(0.0, int(reset) - time.time()) + 1  # the reset is somewhere within that second
+    return _UNSAID_PAUSE_S if error.status == 429 or "rate limit" in _reason(error).lower() else None
+
+
+def _reason(error: BaseException) -> str:
+    """The failure in a few words, on one line."""
+    from github import GithubException
+
+    if isinstance(error, GithubException):
+        answer = error.data if isinstance(error.data, dict) else {}
+        details = [detail.get("message") or detail.get("code") for detail in _details(error)]
+        text = ": ".join(str(part) for part in (answer.get("message"), *details) if part)
+        text = f"HTTP {error.status} {text}"
+    elif isinstance(error, Outdated):
+        text = str(error)
+    else:
+        # The libraries wrap the reason several times over, each with the whole address in it.
+        while error.__cause__ or error.__context__:
+            error = error.__cause__ or error.__context__ or error
+        text = str(error) or type(error).__name__
+    return " ".join(text.split())[:200]
+
+
+def _details(error: Any) -> list[dict[str, Any]]:
+    details = error.data.get("errors") if isinstance(error.data, dict) else None
+    return [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []

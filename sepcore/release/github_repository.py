@@ -1,0 +1,82 @@
+"""Which repository on which GitHub releases go to, as the environment names it."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit
+
+from sepcore.errors import ReleaseError
+from sepcore.provider.host import GITHUB
+
+
+@dataclass(frozen=True)
+class GithubRepository:
+    """Where releases are uploaded to.
+
+    Attributes:
+        host: ``https://github.com``, or a GitHub Enterprise's ``http(s)://…``; no slash at its end.
+        repository: ``owner/name`` on the host.
+        token: Lets write the repository's contents. It is in no message and no ``repr``.
+        api: The host's REST API, no slash at its end; None: where GitHub has it for such a host.
+    """
+
+    host: str
+    repository: str
+    token: str = field(repr=False)
+    api: str | None = None
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The repository that ``GITHUB_HOST``, ``GITHUB_REPOSITORY``, ``GITHUB_TOKEN`` and ``GITHUB_API_URL`` name.
+
+        Raises:
+            ReleaseError: one line, if one of them is missing or unusable.
+        """
+        # GitHub Actions sets the server and its API, on every run; they go together.
+        server = (os.environ.get("GITHUB_SERVER_URL") or "").rstrip("/")
+        host = (os.environ.get("GITHUB_HOST") or server or GITHUB).rstrip("/")
+        api = (os.environ.get("GITHUB_API_URL") or "").rstrip("/") if server in {"", host} else ""
+        for variable, url in (("GITHUB_HOST", host), ("GITHUB_API_URL", api or host)):
+            _refuse_unless_http(variable, url)
+        repository = os.environ.get("GITHUB_REPOSITORY") or ""
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository, re.ASCII):
+            raise ReleaseError(
+                f"GITHUB_REPOSITORY is {repository or 'not set'}; expected owner/name of the repository that the "
+                "release goes to. Set GITHUB_REPOSITORY."
+            )
+        token = (os.environ.get("GITHUB_TOKEN") or "").strip()
+        if not re.fullmatch(r"[!-~]+", token):
+            raise ReleaseError(
+                f"GITHUB_TOKEN is {'not a token' if token else 'not set'}; a release is uploaded with a token that may "
+                f"write the contents of {repository}. Set GITHUB_TOKEN."
+            )
+        return cls(host, repository, token, api or None)
+
+    @property
+    def page(self) -> str:
+        """Address of the repository."""
+        return f"{self.host}/{self.repository}"
+
+    @property
+    def api_url(self) -> str:
+        """Address of the host's REST API, no slash at its end."""
+        if self.api:
+            return self.api
+        address = urlsplit(self.host)
+        name = address.hostname or ""
+        # GitHub's own hosts have the API on a host of its own, an Enterprise Server below its own address.
+        if name in {"github.com", "www.github.com"} or name.endswith(".ghe.com"):
+            return f"{address.scheme}://api.{name.removeprefix('www.')}"
+        return f"{self.host}/api/v3"
+
+
+def _refuse_unless_http(variable: str, url: str) -> None:
+    address = urlsplit(url)
+    if "@" in address.netloc:
+        raise ReleaseError(f"{variable} has a user or password in it; give the address alone, and set GITHUB_TOKEN.")
+    if address.scheme not in {"http", "https"} or not address.netloc:
+        raise ReleaseError(
+            f"{variable} is {url}; a release is uploaded to a GitHub: expected {GITHUB} or the https address of a "
+            "GitHub Enterprise, not a file: URL or folder."
+        )

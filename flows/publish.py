@@ -80,6 +80,7 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 from prefect import flow  # noqa: E402
 
+from flows.download import upload_bar  # noqa: E402
 from flows.terminal import say  # noqa: E402
 from tasks.release import announce, publish_run, upload_to_github  # noqa: E402
 
@@ -116,7 +117,10 @@ def publish(
         publish_run(folder, version, releases, name, margin_db, force)
         for folder, name in zip(folders, names, strict=True)
     ]
-    page = upload_to_github(releases / version, published) if github else None
+    page = None
+    if github:
+        with upload_bar() as report:
+            page = upload_to_github(releases / version, published, report)
     for folder, one in zip(folders, published, strict=True):
         announce(folder, one, page)
     return [*(str(one.tarball) for one in published), *([page] if page else [])]

@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from sepcore.release.finished_run import FinishedRun
 from sepcore.release.github import upload_release
+from sepcore.release.github_assets import OnUpload
 from sepcore.release.github_repository import GithubRepository
 from sepcore.release.notes import release_notes
 from sepcore.release.publish import Published, publish_release
@@ -39,11 +40,11 @@ def publish_run(
 
 
 @task(task_run_name="upload-{folder.name}", cache_policy=NO_CACHE)
-def upload_to_github(folder: Path, published: list[Published]) -> str:
+def upload_to_github(folder: Path, published: list[Published], report: OnUpload) -> str:
     """Run `sepcore.release.github.upload_release` for a version's folder; the address of the release's page."""
     repository = GithubRepository.from_environment()
     notes = release_notes(published, repository.repository)
-    return upload_release(folder, tag=folder.name, repository=repository, notes=notes)
+    return upload_release(folder, tag=folder.name, repository=repository, notes=notes, on_progress=report)
 
 
 @task(task_run_name="announce-{published.name}-{published.version}", cache_policy=NO_CACHE)

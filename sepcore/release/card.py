@@ -82,13 +82,15 @@ def _scores(scores: ScoreSummary | None) -> str:
     if scores is None:
         return "Never scored."
     rows = [
-        (name, *(_db(value) for value in (stem.sdr, stem.mixture_sdr, stem.isr, stem.sir, stem.sar)))
+        (name, *map(_db, (stem.sdr, stem.mixture_sdr, stem.isr, stem.sir, stem.sar, stem.global_sdr, stem.si_sdr)))
         for name, stem in scores.stems.items()
     ]
+    columns = ("stem", "SDR", "SDR of the untouched mixture", "ISR", "SIR", "SAR", "global SDR", "SI-SDR")
     return (
         f"BSSEval v4 (museval) in dB on {scores.dataset}: median over the 1 s frames of each of {scores.num_tracks} "
         f"tracks, then over the tracks; {scores.num_nan_frames} frames of a stem had no score (silence) and are left "
-        "out.\n\n" + _table(("stem", "SDR", "SDR of the untouched mixture", "ISR", "SIR", "SAR"), rows)
+        "out. Global SDR (that of the Music Demixing Challenge) and SI-SDR are of whole tracks, the mean over them.\n\n"
+        + _table(columns, rows)
     )
 
 

@@ -32,5 +32,6 @@ def _use(published: Published, repository: str) -> str:
     variables = f"GITHUB_REPOSITORY={repository} GITHUB_RELEASE={published.version}"
     return (
         f"## Use\n\n    {variables} python -m flows.separate_batch SONGS -o OUT -p {published.name}\n\n"
-        f"or with Spleeter, beside a config of the model: `{variables} spleeter separate …`"
+        f"or with Spleeter and the `config.json` of the tarball:\n\n"
+        f"    {variables} spleeter separate -p config.json -o OUT SONG"
     )

@@ -22,13 +22,14 @@ _TRIES = 4
 _PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0
 _WORTH_ANOTHER_TRY = frozenset({408, 429, 500, 502, 503, 504})
-_PARTIAL, _NOT_FOUND, _NO_SUCH_RANGE = 206, 404, 416
+_PARTIAL, _NO_SUCH_RANGE = 206, 416
+_NOT_PUBLISHED = frozenset({403, 404, 410})
 # Raw, as it is stored: some servers label a .tar.gz as compressed content to be unpacked on the way.
 _IDENTITY = {"Accept-Encoding": "identity"}
 
 
 class NotPublished(ProviderError):
-    """There is no such file at an address (404)."""
+    """There is no such file at an address, or none that anybody may read: buckets answer 403 for what they lack."""
 
 
 def read_url(url: str, cure: str) -> bytes:
@@ -127,7 +128,7 @@ def _one_line(url: str, cure: str) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPStatusError as error:
-        kind = NotPublished if error.response.status_code == _NOT_FOUND else ProviderError
+        kind = NotPublished if error.response.status_code in _NOT_PUBLISHED else ProviderError
         raise kind(f"{url}: cannot be downloaded ({_reason(error)}); {cure}") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ProviderError(f"{url}: cannot be downloaded ({_reason(error)}); {cure}") from error

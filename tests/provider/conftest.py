@@ -45,6 +45,7 @@ class ReleaseServer:
 
     def __init__(self) -> None:
         self.answers: dict[str, Response | list[Response]] = {}
+        self.missing = Response(b"no such page", 404)
         self.requests: Counter[str] = Counter()
         self.ranges: list[str] = []
         server = self
@@ -59,7 +60,7 @@ class ReleaseServer:
                 self._answer(send_body=False)
 
             def _answer(self, send_body: bool) -> None:
-                answer = server.answers.get(self.path, Response(b"no such page", 404))
+                answer = server.answers.get(self.path, server.missing)
                 if isinstance(answer, list):
                     answer = answer.pop(0) if len(answer) > 1 else answer[0]
                 body, status, headers = answer.body, answer.status, dict(answer.headers)

@@ -150,8 +150,10 @@ def test_what_nobody_has_gone_on_with_for_a_day_goes(tmp_path, server):
 # Mirrors
 
 
+@pytest.mark.parametrize("missing", [403, 404])
 @pytest.mark.parametrize("folder", ["/v1.4.0", ""])
-def test_a_mirror_may_be_a_plain_server_of_releases_or_of_one(tmp_path, server, folder):
+def test_a_mirror_may_be_a_plain_server_of_releases_or_of_one(tmp_path, server, folder, missing):
+    server.missing = Response(status=missing)  # buckets answer 403
     server.answers = {f"{folder}/checksum.json": checksums(), f"{folder}/2stems.tar.gz": Response(BODY)}
     assert fetch(tmp_path) == BODY
 

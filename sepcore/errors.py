@@ -47,6 +47,10 @@ class ReleaseError(StemworksError):
     """A release could not be made from what was given."""
 
 
+class ExportError(StemworksError):
+    """A model cannot be written in another form, or what was written does not give its stems; nothing is left of it."""
+
+
 class GateRefused(StemworksError):
     """A release whose scores are not good enough; the run stays as it is."""
 

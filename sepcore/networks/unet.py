@@ -1,5 +1,6 @@
 """Spleeter's U-Nets: one per instrument, with a sigmoid each or a softmax over all."""
 
+import re
 from typing import Any
 
 import keras
@@ -115,8 +116,8 @@ def _logits(inputs: Any, config: ModelConfig) -> Any:
 
 
 def instrument_layer_name(index: int, instrument: str) -> str:
-    """A layer name Keras takes, whatever characters the instrument's name has."""
-    return f"{index}_" + "".join(character if character.isalnum() else "_" for character in instrument)
+    """A layer name that Keras and TensorFlow take, whatever characters the instrument's name has."""
+    return f"{index}_" + re.sub(r"[^0-9A-Za-z]", "_", instrument)
 
 
 def build_unet(inputs: Any, config: ModelConfig) -> Any:

@@ -29,6 +29,7 @@ COMMANDS = {
     ],
     "compare": ["A", "B", "--metric", "--margin", "--strict", "--confidence", "--resamples", "--seed", "--out"],
     "models": ["pull", "list", "verify"],
+    "export": ["MODEL", "--format", "-o", "--overwrite"],
     "publish": [
         *("RUN", "--version", "--models", "--releases", "--margin", "--force", "--github", "--work-dir"),
     ],
@@ -172,6 +173,19 @@ MISTAKES = {
     "ingest --stems-root stems --out out --split fraction --test-fraction 1": r"for test cannot be; give 0 or more",
     "ingest --musdb-root musdb --out out --test-fraction 0.2": r"--test-fraction is for --split fraction or artist",
     "ingest --musdb-root musdb --out out -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
+    # What is exported
+    "export MODEL -o out": r"the following arguments are required: --format",
+    "export MODEL --format tflite -o out": r"argument --format: invalid choice: 'tflite'",
+    "export MODEL --format onnx": r"the following arguments are required: -o/--output",
+    "export 6stems --format onnx -o out": r"6stems: no such model or file; .*give one of .*2stems",
+    "export typo.json --format onnx -o out": r"frame_stpe is not a known key; did you mean frame_step\?",
+    "export config.json --format onnx -o out": r"config\.json: no complete checkpoint .* train the model first",
+    "export MODEL --format onnx -o file": r"file: is a file; name a folder",
+    "export MODEL --format onnx -o file/out": r"file/out: cannot be written to .*choose another folder",
+    "export MODEL --format onnx -o text --overwrite": r"text: holds notes\.txt, which is not of an export; choose ano",
+    "export MODEL --format onnx -o .": r"\.: is the working folder or holds it, and would be replaced",
+    "export MODEL --format sherpa-onnx -o out": r"sample_rate is 8000; sherpa-onnx separates only with 44100",
+    "export 4stems --format sherpa-onnx -o out": r"instrument_list is vocals, drums, bass, other; sherpa-onnx separ",
     # What is scored and published
     "evaluate -p MODEL --csv missing.csv -o out": r"missing\.csv: cannot be read as a manifest",
     "evaluate -p MODEL --csv no_songs.csv -o out": r"no_songs\.csv: lists no songs; give a manifest with at least one",

@@ -24,7 +24,10 @@ DONE = {
 
 
 def summary(**sdr_and_mixture):
-    stems = {name: StemScores(sdr, 9.0, math.nan, 4.0, mixture, global_sdr=sdr + 0.5) for name, (sdr, mixture) in sdr_and_mixture.items()}
+    stems = {
+        name: StemScores(sdr, 9.0, math.nan, 4.0, mixture, global_sdr=sdr + 0.5)
+        for name, (sdr, mixture) in sdr_and_mixture.items()
+    }
     return ScoreSummary("SynthMUS test", 6, 12, stems)
 
 

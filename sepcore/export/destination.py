@@ -1,0 +1,115 @@
+"""The folder that an export goes to: what may be replaced there, and what is there already."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sepcore.config_network import StrictModel
+from sepcore.errors import ExportError
+from sepcore.export.formats import Format
+from sepcore.provider.checksum import file_sha256
+
+_RECORD_FILE = "export.json"
+
+
+class ExportRecord(StrictModel):
+    """``export.json``, which lies in every export and tells it from a folder of the user's."""
+
+    format: Format
+    """What it was exported to."""
+    model: str
+    """By which name the model is known."""
+    fingerprint: str
+    """Of the model and of what decides the files; see `exporter.export_fingerprint`."""
+    difference: float
+    """Largest difference from the Keras model when it was made, as a part of the peak."""
+    files: dict[str, str]
+    """SHA-256 of every other file, by its path in the folder."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A folder that an export may be put into; see `open_destination`.
+
+    Attributes:
+        folder: Absolute, links followed.
+        record: Of the export that lies there now, if one does.
+    """
+
+    folder: Path
+    record: ExportRecord | None
+
+    def holds(self, fingerprint: str) -> bool:
+        """Whether this very export is there, whole and unchanged."""
+        if self.record is None or self.record.fingerprint != fingerprint:
+            return False
+        return self.record.files == _digests(self.folder)
+
+    def check_replaceable(self, *, overwrite: bool) -> None:
+        """Raise ExportError if an export is there that is not to be overwritten."""
+        if self.record and not overwrite:
+            raise ExportError(
+                f"{self.folder}: holds another export or a changed one ({self.record.format} of {self.record.model}); "
+                "choose another folder, or replace it with --overwrite."
+            )
+
+
+def open_destination(path: Path) -> Destination:
+    """Look at the folder of an export before any work; nothing is written.
+
+    Raises:
+        ExportError: if it holds anything that no export made, or is no folder: that is never replaced. If it cannot be
+            made.
+    """
+    folder = path.resolve()
+    if Path.cwd().is_relative_to(folder):
+        raise ExportError(
+            f"{path}: is the working folder or holds it, and would be replaced; name a folder of its own."
+        )
+    if not folder.exists():
+        _check_writable(path, next(parent for parent in folder.parents if parent.exists()))
+        return Destination(folder, None)
+    if not folder.is_dir():
+        raise ExportError(f"{path}: is a file; name a folder.")
+    _check_writable(path, folder.parent)
+    record = _read_record(folder)
+    known = {_RECORD_FILE, *record.files} if record else set()
+    foreign = sorted(_files(folder) - known)
+    if foreign:
+        raise ExportError(f"{path}: holds {foreign[0]}, which is not of an export; choose another folder.")
+    return Destination(folder, record)
+
+
+def _check_writable(path: Path, parent: Path) -> None:
+    """Whether a folder can be made in ``parent``, which exists."""
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        reason = "read-only" if parent.is_dir() else "a file"
+        raise ExportError(f"{path}: cannot be written to ({parent} is {reason}); choose another folder.")
+
+
+def write_record(folder: Path, *, form: Format, model: str, fingerprint: str, difference: float) -> None:
+    """Write ``export.json`` for the files that lie in a folder."""
+    record = ExportRecord(
+        format=form, model=model, fingerprint=fingerprint, difference=difference, files=_digests(folder)
+    )
+    (folder / _RECORD_FILE).write_text(json.dumps(record.model_dump(), indent=2) + "\n", "utf-8")
+
+
+def _read_record(folder: Path) -> ExportRecord | None:
+    path = folder / _RECORD_FILE
+    try:
+        return ExportRecord.model_validate_json(path.read_bytes()) if path.is_file() else None
+    except ValidationError:
+        return None  # somebody else's export.json
+
+
+def _files(folder: Path) -> set[str]:
+    """Paths of all that lies below a folder but folders."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {name: file_sha256(folder / name) for name in sorted(_files(folder) - {_RECORD_FILE})}

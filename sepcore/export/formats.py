@@ -1,0 +1,46 @@
+"""Which forms there are, and which models each of them can hold."""
+
+from typing import Literal, get_args
+
+from sepcore.config import ModelConfig
+from sepcore.errors import ExportError
+
+Format = Literal["savedmodel", "onnx", "sherpa-onnx"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+SHERPA_INSTRUMENTS = ("vocals", "accompaniment")
+# What sherpa-onnx has built in, by the keys of the JSON.
+_SHERPA_KEYS = {
+    "sample_rate": 44100,
+    "frame_length": 4096,
+    "frame_step": 1024,
+    "T": 512,
+    "F": 1024,
+    "n_channels": 2,
+    "separation_exponent": 2.0,
+    "mask_extension": "zeros",
+}
+_SHERPA_NETWORKS = ("unet.unet", "unet.softmax_unet")
+
+
+def check_exportable(config: ModelConfig, form: Format) -> None:
+    """Whether a form can hold a model: every model fits a SavedModel and ONNX, few fit sherpa-onnx.
+
+    Raises:
+        ExportError: one line that says what the model has and what is allowed.
+    """
+    if form != "sherpa-onnx":
+        return
+    instruments = config.instruments
+    if sorted(instruments) != sorted(SHERPA_INSTRUMENTS):
+        raise _refusal(f"instrument_list is {', '.join(instruments)}", " and ".join(SHERPA_INSTRUMENTS))
+    if config.model.type not in _SHERPA_NETWORKS:
+        raise _refusal(f"model.type is {config.model.type}", " or ".join(_SHERPA_NETWORKS))
+    values = config.model_dump(by_alias=True)
+    for key, allowed in _SHERPA_KEYS.items():
+        if values[key] != allowed:
+            raise _refusal(f"{key} is {values[key]}", str(allowed))
+
+
+def _refusal(given: str, allowed: str) -> ExportError:
+    return ExportError(f"{given}; sherpa-onnx separates only with {allowed}. Take --format onnx or savedmodel.")

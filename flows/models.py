@@ -34,7 +34,7 @@ from flows.download import download_bar  # noqa: E402
 from flows.terminal import say  # noqa: E402
 from sepcore.errors import ProviderError, StemworksError  # noqa: E402
 from sepcore.provider.download import published_models, published_sizes  # noqa: E402
-from sepcore.provider.host import Release  # noqa: E402
+from sepcore.provider.host import Release, shown  # noqa: E402
 from sepcore.provider.installed import InstalledModel, Pulled, installed_models, pull_model  # noqa: E402
 from sepcore.provider.origin import ModelOrigin  # noqa: E402
 from sepcore.provider.resolve import published_name  # noqa: E402
@@ -73,7 +73,7 @@ def _list() -> None:
     try:
         place, offered = published_models(Release.from_environment())
         sizes = published_sizes(place, sorted(offered))
-        lines = [f"release: {place}"]
+        lines = [f"release: {shown(place)}"]
     except ProviderError as error:
         offered, sizes = {}, {}
         lines = [f"release: {error}"]

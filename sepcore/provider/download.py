@@ -7,7 +7,7 @@ from pathlib import Path
 from sepcore.atomic import remove_stale
 from sepcore.errors import ProviderError
 from sepcore.provider.checksum import CHECKSUM_FILE, VerifiedArchive, file_sha256, mismatch, parse_checksums
-from sepcore.provider.host import Address, Release, join
+from sepcore.provider.host import Address, Release, join, shown
 from sepcore.provider.transfer import NotPublished, OnProgress, download, read_url, size_of_url
 
 _PARTIAL = ".part"
@@ -27,7 +27,7 @@ def published_models(release: Release, wanted: str | None = None) -> tuple[Addre
     for place in release.places:
         address = join(place, CHECKSUM_FILE)
         try:
-            return place, parse_checksums(_content(address, wanted), address)
+            return place, parse_checksums(_content(address, wanted), shown(address))
         except NotPublished as error:
             missing = missing or error  # the first place is the one that the user named
     assert missing is not None
@@ -59,10 +59,8 @@ def fetched_model(
     """
     place, checksums = published_models(release, name)
     if name not in checksums:
-        there = ", ".join(sorted(checksums)) or "none"
-        raise ProviderError(
-            f"{join(place, CHECKSUM_FILE)}: has no model {name!r}; this release has {there}. Check GITHUB_RELEASE."
-        )
+        there, at = ", ".join(sorted(checksums)) or "none", shown(join(place, CHECKSUM_FILE))
+        raise ProviderError(f"{at}: has no model {name!r}; this release has {there}. Check GITHUB_RELEASE.")
     address, expected = join(place, f"{name}.tar.gz"), checksums[name]
     if isinstance(address, Path):
         if not address.is_file():
@@ -75,7 +73,7 @@ def fetched_model(
     remove_stale(folder.glob(f".*{_PARTIAL}"))
     try:
         _download(address, partial, name, expected, on_progress)
-        yield VerifiedArchive(partial, expected, address)
+        yield VerifiedArchive(partial, expected, shown(address))
     finally:
         partial.unlink(missing_ok=True)
 
@@ -95,7 +93,7 @@ def _download(address: str, partial: Path, name: str, expected: str, on_progress
 
 def _check(address: Address, actual: str, expected: str) -> None:
     if actual != expected:
-        raise ProviderError(mismatch(address, actual, expected))
+        raise ProviderError(mismatch(shown(address), actual, expected))
 
 
 def _content(address: Address, name: str | None) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sepcore.errors import ProviderError
+from sepcore.provider.host import shown
 
 if TYPE_CHECKING:
     import httpx
@@ -90,7 +91,9 @@ def _rest(url: str, there: int, etag: str) -> "Iterator[tuple[httpx.Response, in
         if response.status_code != _NO_SUCH_RANGE:
             resumed = response.status_code == _PARTIAL
             if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {there}-"):
-                raise ProviderError(f"{url}: the server sent another part than it was asked for; use another mirror.")
+                raise ProviderError(
+                    f"{shown(url)}: the server sent another part than it was asked for; use another mirror."
+                )
             yield response, there if resumed else 0
             return
     with _response("GET", url) as response:  # a shorter file than what is there
@@ -129,9 +132,9 @@ def _one_line(url: str, cure: str) -> Iterator[None]:
         yield
     except httpx.HTTPStatusError as error:
         kind = NotPublished if error.response.status_code in _NOT_PUBLISHED else ProviderError
-        raise kind(f"{url}: cannot be downloaded ({_reason(error)}); {cure}") from error
+        raise kind(f"{shown(url)}: cannot be downloaded ({_reason(error)}); {cure}") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ProviderError(f"{url}: cannot be downloaded ({_reason(error)}); {cure}") from error
+        raise ProviderError(f"{shown(url)}: cannot be downloaded ({_reason(error)}); {cure}") from error
 
 
 def _reason(error: BaseException) -> str:
@@ -160,7 +163,7 @@ def _tries(url: str, progress: Callable[[], int] = lambda: 0) -> "Retrying":
         return max(_asked_pause_s(_error(state)), doubled)
 
     def tell(state: "RetryCallState") -> None:
-        _logger.info("%s: %s; tried again in %.1f s", url, _reason(_error(state)), state.upcoming_sleep)
+        _logger.info("%s: %s; tried again in %.1f s", shown(url), _reason(_error(state)), state.upcoming_sleep)
 
     return Retrying(
         retry=retry_if_exception(_may_pass),

@@ -184,3 +184,19 @@ def test_what_a_release_offers_is_told_with_its_sizes(tmp_path, server, monkeypa
     assert offered == {"2stems": DIGEST, "gone": DIGEST}
     assert published_sizes(place, ["2stems"]) == {"2stems": len(BODY)}
     assert server.requests[f"{FOLDER}/2stems.tar.gz"] == 0
+
+
+def test_a_password_in_the_address_is_in_no_message_and_no_record(tmp_path, server, monkeypatch):
+    monkeypatch.setenv("GITHUB_HOST", server.url.replace("://", "://me:secret@"))
+    server.answers = {f"{FOLDER}/checksum.json": checksums(), f"{FOLDER}/2stems.tar.gz": Response(BODY)}
+    with fetched_model(Release.from_environment(), "2stems", tmp_path) as archive:
+        assert archive.origin == f"{server.url}{FOLDER}/2stems.tar.gz"
+    server.answers[f"{FOLDER}/2stems.tar.gz"] = [Response(status=404), Response(b"other")]
+    for reason in ("HTTP 404", "the archive is damaged"):
+        with pytest.raises(ProviderError, match=reason) as error:
+            fetch(tmp_path)
+        assert "secret" not in str(error.value)
+    server.answers[f"{FOLDER}/checksum.json"] = Response(b"<html>")
+    with pytest.raises(ProviderError, match="not a list of checksums") as error:
+        fetch(tmp_path)
+    assert "secret" not in str(error.value)

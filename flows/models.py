@@ -1,6 +1,7 @@
 """The models in MODEL_PATH: fetch them ahead of time, list them beside those of the release, check their files."""
 
 import argparse
+import sys
 from collections.abc import Callable
 
 from flows.command import command_parser, run_command, set_up_process
@@ -33,7 +34,7 @@ from rich.table import Table  # noqa: E402
 from flows.download import download_bar  # noqa: E402
 from flows.terminal import say  # noqa: E402
 from sepcore.errors import ProviderError, StemworksError  # noqa: E402
-from sepcore.provider.download import published_models, published_sizes  # noqa: E402
+from sepcore.provider.download import published_models  # noqa: E402
 from sepcore.provider.host import Release, shown  # noqa: E402
 from sepcore.provider.installed import InstalledModel, Pulled, installed_models, pull_model  # noqa: E402
 from sepcore.provider.origin import ModelOrigin  # noqa: E402
@@ -64,16 +65,16 @@ def _each(names: list[str], work: Callable[[str], str]) -> int:
             say([work(name)])
         except StemworksError as error:
             failed += 1
-            Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
+            sys.stderr.write(f"{error}\n")
     return 1 if failed else 0
 
 
 def _list() -> None:
     here = {model.name: model for model in installed_models()}
     try:
-        place, offered = published_models(Release.from_environment())
-        sizes = published_sizes(place, sorted(offered))
-        lines = [f"release: {shown(place)}"]
+        listing = published_models(Release.from_environment())
+        offered, sizes = listing.sha256, listing.sizes()
+        lines = [f"release: {shown(listing.place)}"]
     except ProviderError as error:
         offered, sizes = {}, {}
         lines = [f"release: {error}"]

@@ -181,11 +181,11 @@ def _main(arguments: argparse.Namespace) -> None:
     )
     again = TrainingRecord.of_run(run)
     _print_scores(record, again)
-    same = "the same as then, bit for bit" if again.weights == record.weights else "not the bits of then"
-    hint = (
-        "" if record.config.deterministic or again.weights == record.weights else " (the config is not deterministic)"
-    )
-    say([f"weights: {same}{hint}", f"run: {run}"])
+    if again.weights() == record.weights():
+        weights = "the same as then, bit for bit"
+    else:
+        weights = "not the bits of then" + ("" if record.config.deterministic else " (the config is not deterministic)")
+    say([f"weights: {weights}", f"run: {run}"])
 
 
 if __name__ == "__main__":

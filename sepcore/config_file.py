@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sepcore.archive_member import read_member
+from sepcore.archive_reader import read_member
 from sepcore.config import ModelConfig, config_folder
 from sepcore.errors import ConfigError
 

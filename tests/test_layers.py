@@ -34,7 +34,8 @@ STAGES = [
         "errors",
         "atomic",
         "file_lock",
-        "archive_member",
+        "retries",
+        "archive_reader",
     },
 ]
 STAGE_OF = {room: number for number, rooms in enumerate(STAGES) for room in rooms}

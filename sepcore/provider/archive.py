@@ -3,19 +3,17 @@
 import gzip
 import shutil
 import tarfile
-import zlib
 from collections.abc import Mapping
 from io import SEEK_END, BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sepcore.archive_reader import open_archive
 from sepcore.errors import ProviderError
 
 # Spleeter's models hold 80 to 200 MB in four files; a bomb would hold more.
 MAX_BYTES = 4 * 2**30
 MAX_MEMBERS = 1000
-# Names as long as these need a header of a few hundred bytes; tarfile takes a whole header into memory.
-_LARGEST_READ = 1 << 20
 _PICKLES = frozenset({".pkl", ".pickle", ".pt", ".pth", ".joblib", ".dill"})
 # How pickles of protocol 2 to 5 begin and end. Weights in TensorFlow's own files may begin as they like.
 _PICKLE_STARTS, _PICKLE_END = tuple(bytes((0x80, protocol)) for protocol in range(2, 6)), b"."
@@ -53,15 +51,6 @@ def pack_archive(members: Mapping[str, bytes | Path], archive: Path) -> None:
 _EXTRACTION: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {"set_attrs": False}
 
 
-class _BoundedGzipFile(gzip.GzipFile):
-    """Refuses a header that claims to be larger than any honest one; content is read in small blocks."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        if size is None or not 0 <= size <= _LARGEST_READ:
-            raise tarfile.ReadError(f"a header of {size} bytes")
-        return super().read(size)
-
-
 def unpack_archive(archive: Path, folder: Path, origin: str | None = None) -> None:
     """Unpack a model's ``.tar.gz`` into ``folder``; a single top-level folder in it is left out.
 
@@ -78,7 +67,7 @@ def unpack_archive(archive: Path, folder: Path, origin: str | None = None) -> No
     scratch = folder / ".unpacking"
     scratch.mkdir()
     try:
-        with _BoundedGzipFile(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+        with open_archive(archive) as tar:
             total_bytes = 0
             # One pass: every member is judged by its header before its content is decompressed.
             for count, member in enumerate(tar, start=1):
@@ -89,7 +78,7 @@ def unpack_archive(archive: Path, folder: Path, origin: str | None = None) -> No
                 tar.extract(member, scratch, **_EXTRACTION)
                 if _is_pickle(scratch / member.name):
                     raise ProviderError(f"{origin}: refused, {_pickle(member.name)}{_HONEST}")
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, FileExistsError, NotADirectoryError) as error:
+    except (tarfile.TarError, FileExistsError, NotADirectoryError) as error:
         raise ProviderError(f"{origin}: not a whole .tar.gz ({error}); fetch or build it again.") from error
     top = list(scratch.iterdir())
     root = top[0] if len(top) == 1 and top[0].is_dir() else scratch

@@ -1,7 +1,8 @@
 """A model's tarball from where it is published, never handed on unverified."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sepcore.atomic import remove_stale
@@ -13,8 +14,25 @@ from sepcore.provider.transfer import NotPublished, OnProgress, download, read_u
 _PARTIAL = ".part"
 
 
-def published_models(release: Release, wanted: str | None = None) -> tuple[Address, dict[str, str]]:
-    """Where the files of a release lie, and the SHA-256 of every model in it.
+@dataclass(frozen=True)
+class Listing:
+    """What a release has.
+
+    Attributes:
+        place: URL or folder of its files.
+        sha256: Of every model's tarball, 64 hex digits, by the model's name.
+    """
+
+    place: Address
+    sha256: Mapping[str, str]
+
+    def sizes(self) -> dict[str, int | None]:
+        """The bytes of every model's tarball; None where the host does not tell them without sending it."""
+        return {name: _size(join(self.place, f"{name}.tar.gz"), name) for name in sorted(self.sha256)}
+
+
+def published_models(release: Release, wanted: str | None = None) -> Listing:
+    """Read which models a release has, from its ``checksum.json``.
 
     Args:
         release: Where to look.
@@ -27,28 +45,23 @@ def published_models(release: Release, wanted: str | None = None) -> tuple[Addre
     for place in release.places:
         address = join(place, CHECKSUM_FILE)
         try:
-            return place, parse_checksums(_content(address, wanted), shown(address))
+            return Listing(place, parse_checksums(_content(address, wanted), shown(address)))
         except NotPublished as error:
             missing = missing or error  # the first place is the one that the user named
     assert missing is not None
     raise missing
 
 
-def published_sizes(place: Address, names: list[str]) -> dict[str, int | None]:
-    """The bytes of some models' tarballs, where the host tells them without sending them."""
-    return {name: _size(join(place, f"{name}.tar.gz"), name) for name in names}
-
-
 @contextmanager
 def fetched_model(
-    release: Release, name: str, folder: Path, on_progress: OnProgress | None = None
+    listing: Listing, name: str, folder: Path, on_progress: OnProgress | None = None
 ) -> Iterator[VerifiedArchive]:
-    """Hand out a model's tarball, checked against the release's ``checksum.json``; after the block it is gone again.
+    """Hand out a model's tarball, checked against its release's ``checksum.json``; after the block it is gone again.
 
     A mirror that is a folder is read where it is. A download that a killed process left is gone on with.
 
     Args:
-        release: Where from.
+        listing: What the release has.
         name: The model: ``<name>.tar.gz`` of the release.
         folder: Where a download is kept meanwhile. Only one process may fetch the same model into it at a time.
         on_progress: Told how far a download is.
@@ -57,11 +70,10 @@ def fetched_model(
         ProviderError: one line with the address, the reason and the cure.
         OSError: if ``folder`` cannot be written to.
     """
-    place, checksums = published_models(release, name)
-    if name not in checksums:
-        there, at = ", ".join(sorted(checksums)) or "none", shown(join(place, CHECKSUM_FILE))
+    if name not in listing.sha256:
+        there, at = ", ".join(sorted(listing.sha256)) or "none", shown(join(listing.place, CHECKSUM_FILE))
         raise ProviderError(f"{at}: has no model {name!r}; this release has {there}. Check GITHUB_RELEASE.")
-    address, expected = join(place, f"{name}.tar.gz"), checksums[name]
+    address, expected = join(listing.place, f"{name}.tar.gz"), listing.sha256[name]
     if isinstance(address, Path):
         if not address.is_file():
             raise NotPublished(f"{address}: no such file; {_cure(name)}")
@@ -106,7 +118,10 @@ def _content(address: Address, name: str | None) -> bytes:
 
 def _size(address: Address, name: str) -> int | None:
     if not isinstance(address, Path):
-        return size_of_url(address, _cure(name))
+        try:
+            return size_of_url(address, _cure(name))
+        except ProviderError:  # an address that is signed for downloads only answers 403
+            return None
     return address.stat().st_size if address.is_file() else None
 
 

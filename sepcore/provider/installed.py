@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 from sepcore.config import ModelConfig
 from sepcore.config_file import load_config
@@ -34,7 +35,7 @@ class InstalledModel:
     origin: ModelOrigin | None
 
     @classmethod
-    def of(cls, folder: Path) -> "InstalledModel":
+    def of(cls, folder: Path) -> Self:
         """The model in a folder.
 
         Raises:
@@ -112,7 +113,7 @@ def pull_model(name: str, release: Release, *, force: bool = False, on_progress:
         ProviderError: one line; what was there is as it was.
     """
     folder, fetched = model_path() / name, False
-    _, checksums = published_models(release, name)
+    listing = published_models(release, name)
 
     def is_there(folder: Path) -> bool:
         if not find_checkpoint(folder):
@@ -120,12 +121,12 @@ def pull_model(name: str, release: Release, *, force: bool = False, on_progress:
         origin = ModelOrigin.of(folder)
         if origin is None:
             return not force
-        return origin.sha256 == checksums.get(name) and not origin.changed_files(folder)
+        return origin.sha256 == listing.sha256.get(name) and not origin.changed_files(folder)
 
     def obtain() -> AbstractContextManager[VerifiedArchive]:
         nonlocal fetched
         fetched = True
-        return fetched_model(release, name, folder.parent, on_progress)
+        return fetched_model(listing, name, folder.parent, on_progress)
 
     install_model(folder, obtain, is_there)
     if fetched:

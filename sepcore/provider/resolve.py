@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from sepcore.config import ModelConfig, config_folder
 from sepcore.config_file import is_archive, load_config, model_name, unknown_model
 from sepcore.errors import ConfigError, ProviderError
 from sepcore.networks.checkpoint_files import find_checkpoint
-from sepcore.provider.checksum import file_sha256, verified
-from sepcore.provider.download import fetched_model
+from sepcore.provider.checksum import VerifiedArchive, file_sha256, verified
+from sepcore.provider.download import fetched_model, published_models
 from sepcore.provider.host import PRETRAINED, Release
 from sepcore.provider.store import install_model, model_path
 from sepcore.provider.transfer import OnProgress
@@ -152,7 +152,11 @@ def _stored(name: str) -> Path | None:
 
 def _downloaded(name: str, on_progress: OnProgress | None) -> Path:
     here = model_path()
-    return install_model(here / name, lambda: fetched_model(Release.from_environment(), name, here, on_progress))
+
+    def fetched() -> AbstractContextManager[VerifiedArchive]:
+        return fetched_model(published_models(Release.from_environment(), name), name, here, on_progress)
+
+    return install_model(here / name, fetched)
 
 
 def _whole_among(places: Iterable[Path], descriptor: str | Path) -> Path:

@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING
 
 from sepcore.errors import ProviderError
 from sepcore.provider.host import shown
+from sepcore.retries import Patience, retrying
 
 if TYPE_CHECKING:
     import httpx
-    from tenacity import RetryCallState, Retrying
+    from tenacity import Retrying
 
 OnProgress = Callable[[int, int | None], None]
 """Called with the bytes that are there and, where known, the bytes in all."""
 
 _logger = logging.getLogger(__name__)
-_TIMEOUT_S = 30.0
-# Tries in a row that bring nothing new, and the pause after the first; each pause is twice the one before.
-_TRIES = 4
-_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 60.0
+PATIENCE = Patience(tries=4, pause_s=0.5, timeout_s=30)
 _WORTH_ANOTHER_TRY = frozenset({408, 429, 500, 502, 503, 504})
 _PARTIAL, _NO_SUCH_RANGE = 206, 416
 _NOT_PUBLISHED = frozenset({403, 404, 410})
@@ -107,7 +104,7 @@ def _response(
     import httpx
 
     headers = {**_IDENTITY, **(headers or {})}
-    with httpx.stream(method, url, follow_redirects=True, timeout=_TIMEOUT_S, headers=headers) as response:
+    with httpx.stream(method, url, follow_redirects=True, timeout=PATIENCE.timeout_s, headers=headers) as response:
         if response.status_code != allowed:
             response.raise_for_status()
         yield response
@@ -146,39 +143,10 @@ def _reason(error: BaseException) -> str:
 
 
 def _tries(url: str, progress: Callable[[], int] = lambda: 0) -> "Retrying":
-    """Attempts; one that failed is followed by another where that may help, until some in a row bring nothing new."""
-    from tenacity import Retrying, retry_if_exception
+    def tell(error: BaseException, pause_s: float) -> None:
+        _logger.info("%s: %s; tried again in %.1f s", shown(url), _reason(error), pause_s)
 
-    best, in_vain = 0, 0
-
-    def count(_: "RetryCallState") -> None:
-        nonlocal best, in_vain
-        best, in_vain = (progress(), 1) if progress() > best else (best, in_vain + 1)
-
-    def is_hopeless(state: "RetryCallState") -> bool:
-        return in_vain >= _TRIES or _asked_pause_s(_error(state)) > _LONGEST_PAUSE_S
-
-    def pause_s(state: "RetryCallState") -> float:
-        doubled: float = _PAUSE_S * 2 ** (in_vain - 1)
-        return max(_asked_pause_s(_error(state)), doubled)
-
-    def tell(state: "RetryCallState") -> None:
-        _logger.info("%s: %s; tried again in %.1f s", shown(url), _reason(_error(state)), state.upcoming_sleep)
-
-    return Retrying(
-        retry=retry_if_exception(_may_pass),
-        after=count,
-        wait=pause_s,
-        stop=is_hopeless,
-        before_sleep=tell,
-        reraise=True,
-    )
-
-
-def _error(state: "RetryCallState") -> BaseException:
-    error = state.outcome.exception() if state.outcome else None
-    assert error is not None  # only failures are asked about
-    return error
+    return retrying(PATIENCE, may_pass=_may_pass, asked_pause_s=_asked_pause_s, progress=progress, tell=tell)
 
 
 def _may_pass(error: BaseException) -> bool:

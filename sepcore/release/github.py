@@ -10,16 +10,17 @@ from sepcore.errors import ReleaseError
 from sepcore.provider.checksum import CHECKSUM_FILE
 from sepcore.provider.version import parse_version
 from sepcore.release.github_assets import AssetTransfer, Content, OnUpload, delete
-from sepcore.release.github_errors import Patience, no_github, one_line, patiently
+from sepcore.release.github_errors import no_github, one_line, patiently
 from sepcore.release.github_repository import GithubRepository
 from sepcore.release.release_folder import TARBALL_SUFFIX, checked_checksums
+from sepcore.retries import Patience
 
 if TYPE_CHECKING:
     from github import Github
     from github.GitRelease import GitRelease
     from github.Repository import Repository
 
-PATIENCE = Patience()
+PATIENCE = Patience(tries=5, pause_s=1.0)
 # The most that GitHub gives at a time.
 _PER_PAGE = 100
 _API_VERSION = "2022-11-28"

@@ -5,12 +5,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 from sepcore.errors import ReleaseError
 from sepcore.release.github_repository import GithubRepository
+from sepcore.retries import Patience, retrying
 
 T = TypeVar("T")
 
@@ -21,25 +21,6 @@ _UNSAID_PAUSE_S = 60.0
 
 class Outdated(Exception):
     """GitHub has something else than was last read, or than was sent: look again."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a failing GitHub is asked again.
-
-    Attributes:
-        tries: Attempts in a row that bring nothing new.
-        pause_s: Seconds after the first failure; each further pause is twice the one before.
-        longest_pause_s: The longest wait in seconds that GitHub may ask for.
-        timeout_s: Seconds without a byte after which a connection counts as broken.
-        sleep: Waits the given seconds.
-    """
-
-    tries: int = 5
-    pause_s: float = 1.0
-    longest_pause_s: float = 60.0
-    timeout_s: int = 60
-    sleep: Callable[[float], None] = time.sleep
 
 
 def patiently(
@@ -56,18 +37,11 @@ def patiently(
     Returns:
         What the step returns.
     """
-    best, in_vain = progress(), 0
-    while True:
-        try:
-            return step()
-        except Exception as error:
-            best, in_vain = (progress(), 1) if progress() > best else (best, in_vain + 1)
-            asked_s = _asked_pause_s(error) or 0
-            if not _may_pass(error) or in_vain >= patience.tries or asked_s > patience.longest_pause_s:
-                raise
-            pause_s = max(asked_s, patience.pause_s * 2 ** (in_vain - 1))
-            _logger.info("%s: %s; tried again in %.1f s", repository.page, _reason(error), pause_s)
-        patience.sleep(pause_s)
+
+    def tell(error: BaseException, pause_s: float) -> None:
+        _logger.info("%s: %s; tried again in %.1f s", repository.page, _reason(error), pause_s)
+
+    return retrying(patience, may_pass=_may_pass, asked_pause_s=_asked_pause_s, progress=progress, tell=tell)(step)
 
 
 @contextmanager

@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from sepcore.archive_member import read_member
+from sepcore.archive_reader import open_archive, read_member
 from sepcore.config import ModelConfig
 from sepcore.config_file import load_config
 from sepcore.errors import DatasetError, ReleaseError
@@ -19,6 +18,7 @@ from sepcore.release.finished_run import FinishedRun
 METRICS_FILE = "metrics.json"
 _TRAINING = "training"
 _WEIGHTS = ".data-"
+_BLOCK = 1 << 20
 
 
 def metrics_text(run: FinishedRun) -> str:
@@ -45,7 +45,7 @@ class TrainingRecord:
         scores: On its test set; None if it was never scored.
         facts: See `FinishedRun.facts`.
         data: See `FinishedRun.data`; empty of a release.
-        weights: SHA-256 of the files of its weights, by name.
+        source: The run's folder, or the release's tarball.
     """
 
     name: str
@@ -54,14 +54,13 @@ class TrainingRecord:
     scores: ScoreSummary | None
     facts: Mapping[str, str]
     data: Mapping[str, str]
-    weights: Mapping[str, str]
+    source: Path
 
     @classmethod
     def of_run(cls, folder: Path) -> Self:
         """Of a finished run; raises as `FinishedRun.load` does."""
         run = FinishedRun.load(folder)
-        weights = {file.name: file_sha256(file) for file in run.checkpoint.parent.glob(f"*{_WEIGHTS}*")}
-        return cls(run.name, run.config, run.dataset, run.scores, run.facts, run.data, weights)
+        return cls(run.name, run.config, run.dataset, run.scores, run.facts, run.data, folder)
 
     @classmethod
     def of_release(cls, tarball: Path) -> Self:
@@ -76,13 +75,29 @@ class TrainingRecord:
             training = content[_TRAINING]
             facts = {str(key): str(value) for key, value in training["facts"].items()}
             name, dataset = str(training["name"]), str(training["dataset"])
-            return cls(name, load_config(tarball), dataset, _scores(content), facts, {}, _weights_in(tarball))
+            return cls(name, load_config(tarball), dataset, _scores(content), facts, {}, tarball)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, DatasetError):
                 raise ReleaseError(f"{tarball}: {error}") from error
             raise ReleaseError(
                 f"{tarball}: does not say how it was trained ({error!r}); give a tarball that flows.publish made."
             ) from error
+
+    def weights(self) -> dict[str, str]:
+        """SHA-256 of the files of its weights, by name; they are read for it."""
+        if self.source.is_dir():
+            files = sorted((self.source / "model").glob(f"*{_WEIGHTS}*"))
+            return {file.name: file_sha256(file) for file in files}
+        digests = {}
+        with open_archive(self.source) as tar:
+            for member in tar:
+                file = tar.extractfile(member) if _WEIGHTS in member.name else None
+                if file is not None:
+                    digest = hashlib.sha256()
+                    while block := file.read(_BLOCK):
+                        digest.update(block)
+                    digests[Path(member.name).name] = digest.hexdigest()
+        return digests
 
 
 def released_scores(tarball: Path) -> ScoreSummary | None:
@@ -101,13 +116,3 @@ def _metrics(tarball: Path) -> dict[str, Any]:
 
 def _scores(content: dict[str, Any]) -> ScoreSummary | None:
     return ScoreSummary.from_json(json.dumps(content), METRICS_FILE) if "stems" in content else None
-
-
-def _weights_in(tarball: Path) -> dict[str, str]:
-    digests = {}
-    with tarfile.open(tarball, "r:gz") as tar:
-        for member in tar:
-            file = tar.extractfile(member) if _WEIGHTS in member.name else None
-            if file is not None:
-                digests[Path(member.name).name] = hashlib.sha256(file.read()).hexdigest()
-    return digests

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from sepcore.errors import ProviderError
-from sepcore.provider.download import fetched_model, published_models, published_sizes
+from sepcore.provider.download import fetched_model, published_models
 from sepcore.provider.host import Release
 from tests.provider.conftest import Response, names
 
@@ -24,7 +24,7 @@ def fetch(tmp_path, name="2stems", **options):
     kept = tmp_path / "kept"
     kept.mkdir(exist_ok=True)
     try:
-        with fetched_model(Release.from_environment(), name, kept, **options) as archive:
+        with fetched_model(published_models(Release.from_environment(), name), name, kept, **options) as archive:
             return archive.path.read_bytes()
     finally:
         assert names(kept) == []
@@ -180,16 +180,16 @@ def test_what_a_release_offers_is_told_with_its_sizes(tmp_path, server, monkeypa
         monkeypatch.setenv("GITHUB_HOST", str(tmp_path))
     else:
         server.answers = {f"{FOLDER}/checksum.json": listed, f"{FOLDER}/2stems.tar.gz": Response(BODY)}
-    place, offered = published_models(Release.from_environment())
-    assert offered == {"2stems": DIGEST, "gone": DIGEST}
-    assert published_sizes(place, ["2stems"]) == {"2stems": len(BODY)}
+    listing = published_models(Release.from_environment())
+    assert listing.sha256 == {"2stems": DIGEST, "gone": DIGEST}
+    assert listing.sizes() == {"2stems": len(BODY), "gone": None}
     assert server.requests[f"{FOLDER}/2stems.tar.gz"] == 0
 
 
 def test_a_password_in_the_address_is_in_no_message_and_no_record(tmp_path, server, monkeypatch):
     monkeypatch.setenv("GITHUB_HOST", server.url.replace("://", "://me:secret@"))
     server.answers = {f"{FOLDER}/checksum.json": checksums(), f"{FOLDER}/2stems.tar.gz": Response(BODY)}
-    with fetched_model(Release.from_environment(), "2stems", tmp_path) as archive:
+    with fetched_model(published_models(Release.from_environment()), "2stems", tmp_path) as archive:
         assert archive.origin == f"{server.url}{FOLDER}/2stems.tar.gz"
     server.answers[f"{FOLDER}/2stems.tar.gz"] = [Response(status=404), Response(b"other")]
     for reason in ("HTTP 404", "the archive is damaged"):

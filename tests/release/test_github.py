@@ -9,13 +9,13 @@ import sys
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from sepcore.errors import ReleaseError
-from sepcore.release.github import upload_release
-from sepcore.release.github_errors import Patience
+from sepcore.release.github import PATIENCE, upload_release
 from sepcore.release.github_repository import GithubRepository
 from tests.release.github_server import TOKEN, GithubServer
 
@@ -74,7 +74,7 @@ def upload(github, waits):
 
 
 def patience(waits):
-    return Patience(sleep=waits.append, timeout_s=5)
+    return replace(PATIENCE, sleep=waits.append, timeout_s=5)
 
 
 def changes(github):
@@ -183,7 +183,7 @@ def test_models_that_are_uploaded_at_the_same_time_come_together_in_one_release(
     folders = [write_folder(name, **{name: name.encode()}) for name in ("a", "b", "c", "d")]
 
     def upload(folder):
-        quick = Patience(tries=20, pause_s=0.01, longest_pause_s=1, timeout_s=10)
+        quick = replace(PATIENCE, tries=20, pause_s=0.01, longest_pause_s=1, timeout_s=10)
         return upload_release(folder, tag="1.0.0", repository=github.repository, notes="", patience=quick)
 
     with ThreadPoolExecutor(len(folders)) as pool:
@@ -467,7 +467,11 @@ def test_a_host_that_falls_silent_is_not_waited_for(github, folder):
     begin = time.monotonic()
     with pytest.raises(ReleaseError, match=r"cannot be reached or fails \(.*timed out\)"):
         upload_release(
-            folder, tag="1.0.0", repository=github.repository, notes="", patience=Patience(tries=1, timeout_s=1)
+            folder,
+            tag="1.0.0",
+            repository=github.repository,
+            notes="",
+            patience=replace(PATIENCE, tries=1, timeout_s=1),
         )
     assert time.monotonic() - begin < 10
 

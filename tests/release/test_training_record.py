@@ -18,8 +18,8 @@ def test_a_release_says_how_its_model_was_trained(tarball, run_folder):
     assert (released.name, released.dataset, released.scores) == (run.name, run.dataset, run.scores)
     assert released.facts == run.facts
     assert released.config.fingerprint() == run.config.fingerprint()
-    assert released.weights == TrainingRecord.of_run(run_folder).weights
-    assert list(released.weights) == ["model.data-00000-of-00001"]
+    assert released.weights() == TrainingRecord.of_run(run_folder).weights()
+    assert list(released.weights()) == ["model.data-00000-of-00001"]
     assert released.data == {}
 
 

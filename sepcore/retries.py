@@ -1,0 +1,80 @@
+"""Attempts at something on a network: one that failed is followed by another where that may help."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState, Retrying
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long something that fails is tried again.
+
+    Attributes:
+        tries: Attempts in a row that bring nothing new.
+        pause_s: Seconds after the first failure; each further pause is twice the one before.
+        longest_pause_s: The longest wait in seconds that a server may ask for.
+        timeout_s: Seconds without a byte after which a connection counts as broken.
+        sleep: Waits the given seconds.
+    """
+
+    tries: int
+    pause_s: float
+    longest_pause_s: float = 60.0
+    timeout_s: int = 60
+    sleep: Callable[[float], None] = time.sleep
+
+
+def retrying(
+    patience: Patience,
+    *,
+    may_pass: Callable[[BaseException], bool],
+    asked_pause_s: Callable[[BaseException], float | None],
+    progress: Callable[[], int],
+    tell: Callable[[BaseException, float], None],
+) -> "Retrying":
+    """Attempts until one succeeds; the last failure is raised as it is.
+
+    Args:
+        patience: For how long.
+        may_pass: Whether another attempt may succeed after this failure.
+        asked_pause_s: The pause in seconds that a server asks for with it; None if for none.
+        progress: Counts what has been brought so far: an attempt that brought something was not in vain.
+        tell: Told of a failure that is followed by another attempt, and after how many seconds.
+
+    Returns:
+        To be called with a function, or to be gone through, each attempt a context (see tenacity).
+    """
+    from tenacity import Retrying, retry_if_exception
+
+    best, in_vain = progress(), 0
+
+    def count(_: "RetryCallState") -> None:
+        nonlocal best, in_vain
+        best, in_vain = (progress(), 1) if progress() > best else (best, in_vain + 1)
+
+    def pause_s(state: "RetryCallState") -> float:
+        doubled: float = patience.pause_s * 2 ** (in_vain - 1)
+        return max(asked_pause_s(_error(state)) or 0.0, doubled)
+
+    def is_hopeless(state: "RetryCallState") -> bool:
+        return in_vain >= patience.tries or (asked_pause_s(_error(state)) or 0.0) > patience.longest_pause_s
+
+    return Retrying(
+        retry=retry_if_exception(may_pass),
+        after=count,
+        wait=pause_s,
+        stop=is_hopeless,
+        before_sleep=lambda state: tell(_error(state), state.upcoming_sleep),
+        sleep=patience.sleep,
+        reraise=True,
+    )
+
+
+def _error(state: "RetryCallState") -> BaseException:
+    error = state.outcome.exception() if state.outcome else None
+    assert error is not None  # only failures are asked about
+    return error

@@ -56,8 +56,10 @@ from rich.table import Table  # noqa: E402
 
 from flows.download import locate_with_bar  # noqa: E402
 from flows.inputs import check_ffmpeg  # noqa: E402
-from sepcore.batch import Outcome, Song, find_songs, plan_batch, separate_song  # noqa: E402
-from sepcore.separate_file import AudioOptions  # noqa: E402
+from sepcore.batch.find import find_songs  # noqa: E402
+from sepcore.batch.plan import Song, plan_batch  # noqa: E402
+from sepcore.batch.run import Outcome, separate_song  # noqa: E402
+from sepcore.stem_files.options import StemFileOptions  # noqa: E402
 
 
 def __getattr__(name: str) -> Any:
@@ -77,7 +79,7 @@ def plan(paths: Sequence[Path], out: Path, params: str, *, filename_format: str,
     return plan_batch(songs, out, instruments, filename_format=filename_format, codec=codec)
 
 
-def _separate_here(songs: Sequence[Song], params: str, mwf: bool | None, options: AudioOptions) -> list[Outcome]:
+def _separate_here(songs: Sequence[Song], params: str, mwf: bool | None, options: StemFileOptions) -> list[Outcome]:
     """Song after song in this process, with a bar on stderr."""
     from sepcore.separator import Separator
 
@@ -116,7 +118,7 @@ def _main(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     formats = {"filename_format": arguments.filename_format, "codec": arguments.codec}
     songs = plan(arguments.paths, arguments.out, arguments.params, **formats)
-    options = AudioOptions(
+    options = StemFileOptions(
         offset_s=arguments.offset,
         duration_s=arguments.duration,
         codec=arguments.codec,

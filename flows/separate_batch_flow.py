@@ -9,9 +9,9 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.progress import results
 from flows.separate_batch import plan
 from sepcore import Separator
-from sepcore.batch import Outcome
-from sepcore.output_names import DEFAULT_FORMAT
-from sepcore.separate_file import AudioOptions
+from sepcore.batch.run import Outcome
+from sepcore.stem_files.names import DEFAULT_FORMAT
+from sepcore.stem_files.options import StemFileOptions
 from tasks.separation import separate_one
 
 
@@ -24,7 +24,7 @@ def separate_batch(
     filename_format: str = DEFAULT_FORMAT,
     codec: str = "wav",
     mwf: bool | None = None,
-    options: AudioOptions | None = None,
+    options: StemFileOptions | None = None,
 ) -> list[Outcome]:
     """Separate folders and files; a file that fails does not stop the others.
 
@@ -39,5 +39,5 @@ def separate_batch(
     """
     songs = plan(paths, out, params, filename_format=filename_format, codec=codec)
     separator = Separator(params, mwf=mwf)
-    chosen = replace(options or AudioOptions(), codec=codec)
+    chosen = replace(options or StemFileOptions(), codec=codec)
     return results(separate_one.map(unmapped(separator), songs, unmapped(chosen)), "separate")

@@ -3,21 +3,25 @@
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.engines.base import join_segments
-from sepcore.engines.select import EngineName, load_engine
-from sepcore.output_names import DEFAULT_FORMAT, stem_paths
+from sepcore.engines.base import Engine, join_segments
+from sepcore.engines.select import EngineName, check_engine, load_engine
 from sepcore.provider.resolve import locate_model
-from sepcore.separate_file import AudioOptions, separate_file
 from sepcore.signal.audio_writer import Bits
 from sepcore.signal.blocks import overlap_add_blocks
 from sepcore.signal.channels import to_channels
 from sepcore.signal.spectrogram import inverse_stft, num_frames, stft
 from sepcore.signal.wiener import wiener_filter
+from sepcore.stem_files.names import DEFAULT_FORMAT, stem_paths
+from sepcore.stem_files.options import StemFileOptions
+from sepcore.stem_files.song import separate_file
 
 _logger = logging.getLogger(__name__)
 
@@ -26,28 +30,67 @@ _logger = logging.getLogger(__name__)
 MWF_WINDOW_S = 300.0
 
 
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class SeparatorSettings:
+    """All that decides a separation beside the audio; small, so that it can be sent to another process.
+
+    Attributes:
+        model: What ``-p`` takes: a name (``2stems``), a JSON file, a release tarball, a run folder. A named model that
+            is not in `MODEL_PATH` is downloaded.
+        mwf: Multichannel Wiener filtering instead of ratio masks; None: as the config says.
+        engine: What runs the network; ``"auto"``: the best one here.
+    """
+
+    model: str
+    mwf: bool | None = None
+    engine: EngineName = "auto"
+
+
 class Separator:
     """A model, ready to separate.
 
     Args:
-        model: What ``-p`` takes: a name (``2stems``), a JSON file, a release tarball, a run folder. A named model that
-            is not in `MODEL_PATH` is downloaded.
+        model: See `SeparatorSettings`; so are all others.
         mwf: Multichannel Wiener filtering instead of ratio masks; None: as the config says.
         engine: ``"auto"`` or ``"tensorflow"``.
+        load: Load the network now; False: when it is first needed.
 
     Raises:
-        ConfigError: the config cannot be used.
+        ConfigError: the config cannot be used, or there is no such engine.
         ProviderError: the model is not there and cannot be fetched.
         CheckpointError: its weights do not fit the network.
     """
 
-    def __init__(self, model: str | Path, *, mwf: bool | None = None, engine: EngineName = "auto") -> None:
+    def __init__(
+        self, model: str | Path, *, mwf: bool | None = None, engine: EngineName = "auto", load: bool = True
+    ) -> None:
+        check_engine(engine)
         located = locate_model(model)
         self.name = located.name
         self.folder = located.folder
         self.config = located.config
         self.mwf = self.config.mwf if mwf is None else mwf
-        self.engine = load_engine(engine, located.config, located.folder)
+        self._engine_name = engine
+        self._loading = Lock()
+        self._engine: Engine | None = None
+        if load:
+            self._engine = self.engine
+
+    @classmethod
+    def of(cls, settings: SeparatorSettings) -> Self:
+        """The separator of some settings, whose network is loaded when it is first needed."""
+        return cls(settings.model, mwf=settings.mwf, engine=settings.engine, load=False)
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the network; CheckpointError if it is not loaded yet and the weights do not fit."""
+        with self._loading:
+            if self._engine is None:
+                self._engine = load_engine(self._engine_name, self.config, self.folder)
+            return self._engine
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -55,7 +98,7 @@ class Separator:
         return self.config.instruments
 
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change with the weights and with what else decides the stems."""
+        """Sixteen hex digits that change with the weights and with what else decides the stems; loads no network."""
         config = self.config
         deciding = f"{config.fingerprint()} {config.separation_exponent} {config.mask_extension} {self.mwf}"
         digest = hashlib.sha256(deciding.encode())
@@ -136,7 +179,7 @@ class Separator:
         """
         song = Path(path)
         stems = stem_paths(song, Path(out_dir), self.instruments, filename_format=filename_format, codec=codec)
-        options = AudioOptions(offset_s=offset, duration_s=duration, codec=codec, bitrate=bitrate, bits=bits)
+        options = StemFileOptions(offset_s=offset, duration_s=duration, codec=codec, bitrate=bitrate, bits=bits)
         separate_file(self, song, stems, options)
         return stems
 

@@ -10,6 +10,12 @@ from sepcore.errors import ConfigError
 EngineName = Literal["auto", "tensorflow"]
 
 
+def check_engine(name: str) -> None:
+    """Raise ConfigError if there is no engine of that name."""
+    if name not in get_args(EngineName):
+        raise ConfigError(f"engine is {name!r}; expected one of {', '.join(get_args(EngineName))}.")
+
+
 def load_engine(name: EngineName, config: ModelConfig, folder: Path) -> Engine:
     """Load the network of ``config``, with the checkpoint in ``folder``, on the named engine.
 
@@ -22,8 +28,7 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path) -> Engine:
         ConfigError: if there is no such engine.
         CheckpointError: if the weights do not fit.
     """
-    if name not in get_args(EngineName):
-        raise ConfigError(f"engine is {name!r}; expected one of {', '.join(get_args(EngineName))}.")
+    check_engine(name)
     from sepcore.engines.tensorflow import TensorFlowEngine
 
     return TensorFlowEngine.load(config, folder)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from sepcore.batch import AUDIO_SUFFIXES
+from sepcore.batch.find import AUDIO_SUFFIXES
 from sepcore.dataset.ingest.recording import Recording, SourceSong, Split, printable, recording_name
 from sepcore.errors import DatasetError
 

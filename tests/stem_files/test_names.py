@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sepcore.errors import ConfigError
-from sepcore.output_names import check_no_clash, stem_paths
+from sepcore.stem_files.names import check_no_clash, stem_paths
 
 SONG, OUT = Path("albums/First/My Song.mp3"), Path("out")
 STEMS = ("vocals", "drums")

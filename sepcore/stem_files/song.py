@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sepcore.errors import AudioDecodeError
 from sepcore.signal.audio_reader import probe_audio, read_blocks
-from sepcore.signal.audio_writer import AudioWriter, Bits
+from sepcore.signal.audio_writer import AudioWriter
+from sepcore.stem_files.options import StemFileOptions
 
 if TYPE_CHECKING:
     from sepcore.separator import Separator
@@ -17,30 +17,11 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class AudioOptions:
-    """What is read of a file and how its stems are written.
-
-    Attributes:
-        offset_s: Where to start, in seconds.
-        duration_s: How much to separate, in seconds; None: to the end.
-        codec: One of `sepcore.signal.audio_writer.CODECS`.
-        bitrate: Of the lossy codecs, e.g. ``"128k"``.
-        bits: Of wav and flac.
-    """
-
-    offset_s: float = 0.0
-    duration_s: float | None = None
-    codec: str = "wav"
-    bitrate: str | None = "128k"
-    bits: Bits = 16
-
-
 def separate_file(
     separator: "Separator",
     song: Path,
     stems: Mapping[str, Path],
-    options: AudioOptions,
+    options: StemFileOptions,
     *,
     on_samples: Callable[[int], None] = lambda samples: None,
 ) -> float:
@@ -98,7 +79,7 @@ def separate_file(
     return seconds
 
 
-def _warn_if_cut(song: Path, options: AudioOptions, seconds: float) -> None:
+def _warn_if_cut(song: Path, options: StemFileOptions, seconds: float) -> None:
     if options.duration_s is None or seconds < options.duration_s - 0.5:
         return
     total = probe_audio(song).duration_s

@@ -5,14 +5,16 @@ import numpy as np
 import pytest
 
 from sepcore import Separator
-from sepcore.batch import AUDIO_SUFFIXES, Song, find_songs, plan_batch, separate_song
+from sepcore.batch.find import AUDIO_SUFFIXES, find_songs
+from sepcore.batch.plan import Song, plan_batch
+from sepcore.batch.run import separate_song
 from sepcore.errors import ConfigError
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
-from sepcore.output_names import DEFAULT_FORMAT
-from sepcore.separate_file import AudioOptions
 from sepcore.signal.audio_reader import probe_audio
 from sepcore.signal.audio_writer import write_audio
+from sepcore.stem_files.names import DEFAULT_FORMAT
+from sepcore.stem_files.options import StemFileOptions
 from tests.models import randomise, small_config
 
 STEMS = ("vocals", "accompaniment")
@@ -123,7 +125,7 @@ def test_an_output_folder_that_cannot_be_written_is_refused_with_the_option_that
 def test_a_song_becomes_its_stems(separator, tmp_path):
     write_audio(tmp_path / "a.wav", np.zeros((12_000, 2), np.float32), sample_rate=8000)
     (song,) = plan(find_songs([tmp_path / "a.wav"]), tmp_path / "out")
-    outcome = separate_song(separator, song, AudioOptions())
+    outcome = separate_song(separator, song, StemFileOptions())
     assert (outcome.song, outcome.status, outcome.reason) == (tmp_path / "a.wav", "done", "")
     assert outcome.audio_s == pytest.approx(1.5)
     assert {probe_audio(path).duration_s for _, path in song.stems} == {1.5}
@@ -139,7 +141,7 @@ def test_a_song_becomes_its_stems(separator, tmp_path):
 def test_a_bad_file_is_an_outcome_and_leaves_nothing(separator, tmp_path, name, content, reason):
     (tmp_path / name).write_bytes(content)
     (song,) = plan(find_songs([tmp_path / name]), tmp_path / "out")
-    outcome = separate_song(separator, song, AudioOptions())
+    outcome = separate_song(separator, song, StemFileOptions())
     assert (outcome.song, outcome.status, outcome.audio_s) == (tmp_path / name, "failed", 0)
     assert re.search(rf"{name}: {reason}", outcome.reason)
     assert not list((tmp_path / "out").rglob("*"))
@@ -149,7 +151,7 @@ def test_a_stem_that_cannot_be_written_is_an_outcome_that_names_it(separator, tm
     write_audio(tmp_path / "a.wav", np.zeros((4000, 2), np.float32), sample_rate=8000)
     (song,) = plan(find_songs([tmp_path / "a.wav"]), tmp_path / "out")
     touch(tmp_path / "out", "a")  # a file where the stems' folder would be
-    outcome = separate_song(separator, song, AudioOptions())
+    outcome = separate_song(separator, song, StemFileOptions())
     assert outcome.status == "failed"
     assert "a/vocals.wav: cannot be written" in outcome.reason
 
@@ -157,6 +159,6 @@ def test_a_stem_that_cannot_be_written_is_an_outcome_that_names_it(separator, tm
 def test_an_offset_behind_the_end_is_an_outcome(separator, tmp_path):
     write_audio(tmp_path / "a.wav", np.zeros((4000, 2), np.float32), sample_rate=8000)
     (song,) = plan(find_songs([tmp_path / "a.wav"]), tmp_path / "out")
-    outcome = separate_song(separator, song, AudioOptions(offset_s=60))
+    outcome = separate_song(separator, song, StemFileOptions(offset_s=60))
     assert (outcome.status, list((tmp_path / "out").rglob("*"))) == ("failed", [])
     assert "holds no audio after the offset" in outcome.reason

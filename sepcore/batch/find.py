@@ -1,0 +1,52 @@
+"""The songs of a batch: all audio that is named or lies in named folders."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sepcore.errors import ConfigError
+
+# What is taken from a folder. A file named itself is taken whatever its suffix.
+_SUFFIXES = """
+    aac ac3 aif aiff alac amr ape au caf dts flac m4a m4b mka mp2 mp3 oga ogg opus w64 wav wma wv
+    3gp avi flv m4v mkv mov mp4 mpeg mpg ogv ts webm wmv
+"""
+AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+
+
+def find_songs(paths: Iterable[Path], *, out: Path | None = None) -> dict[Path, Path]:
+    """All audio files that are named or lie in named folders, at any depth, hidden ones left out.
+
+    Args:
+        paths: Files and folders.
+        out: The output folder; where it lies inside a named folder, what is in it are stems of an earlier run and no
+            songs.
+
+    Returns:
+        Each song, sorted within its folder, with the folder of its stems relative to the output: the tree below a
+        named folder is kept.
+
+    Raises:
+        ConfigError: if a path does not exist, or a folder holds no audio file.
+    """
+    songs: dict[Path, Path] = {}
+    output = out.absolute() if out else None
+    for path in paths:
+        if path.is_dir():
+            stems_inside = output is not None and path.absolute() in output.parents
+            inside = [
+                file
+                for file in sorted(path.rglob("*"))
+                if file.suffix.lower() in AUDIO_SUFFIXES
+                and file.is_file()
+                and not any(part.startswith(".") for part in file.relative_to(path).parts)
+                and not (stems_inside and output in file.absolute().parents)
+            ]
+            if not inside:
+                raise ConfigError(f"{path}: no audio files in this folder; give one that has some, or name the files.")
+            for file in inside:
+                songs.setdefault(file, file.parent.relative_to(path))
+        elif path.exists():
+            songs.setdefault(path, Path())
+        else:
+            raise ConfigError(f"{path}: no such file or folder; check the name.")
+    return songs

@@ -2,12 +2,12 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 _ASSETS = Path(__file__).parent / "assets"
-_STYLES = ("page.css", "table.css", "player.css")
+_STYLES = ("page.css", "table.css", "player.css", "songs.css")
 
 
 def text(value: object) -> str:
@@ -15,7 +15,9 @@ def text(value: object) -> str:
     return escape(str(value), quote=True)
 
 
-def build_document(title: str, body: str, *, scripts: Sequence[str] = ()) -> str:
+def build_document(
+    title: str, body: str, *, scripts: Sequence[str] = (), facts: Mapping[str, object] | None = None
+) -> str:
     """An HTML document that needs no other file.
 
     Its content security policy lets the browser fetch nothing and run the given scripts only: markup that came in with
@@ -26,6 +28,7 @@ def build_document(title: str, body: str, *, scripts: Sequence[str] = ()) -> str
         body: What the page shows, as HTML.
         scripts: Files of ``sepcore/page/assets`` that the page needs, e.g. `player.PLAYER_SCRIPTS`; together they are
             one module, which runs after the page is read.
+        facts: What the page tells to programs that read it, as ``<meta name=… content=…>`` near its start.
 
     Returns:
         The document; the same arguments give the same text.
@@ -50,6 +53,7 @@ def build_document(title: str, body: str, *, scripts: Sequence[str] = ()) -> str
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
+            *(f'<meta name="{text(name)}" content="{text(value)}">' for name, value in (facts or {}).items()),
             f"<title>{text(title)}</title>",
             # Without an icon of its own a page lets the browser ask for one.
             '<link rel="icon" href="data:,">',

@@ -1,9 +1,10 @@
 """The player of a song: its mixture and its stems, heard in sync, each muted, soloed and turned down by itself."""
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from sepcore.errors import ConfigError
 from sepcore.page.document import text
@@ -53,6 +54,8 @@ class PlayerSong:
         mixture: Its audio (mp3, flac or wav).
         stems: In the order in which they are shown.
         note: A line below the name, any text.
+        peaks: The waveforms of its files where they are known: the greatest absolute samples of parts of equal length,
+            255 for full scale. They are shown at once, all others when the file is decoded.
     """
 
     name: str
@@ -60,9 +63,22 @@ class PlayerSong:
     mixture: Path
     stems: Sequence[PlayerStem]
     note: str = ""
+    peaks: Mapping[Path, bytes] = field(default_factory=dict)
 
 
-def build_player(song: PlayerSong, *, anchor: str) -> str:
+def file_as_base64(path: Path) -> str:
+    """The content of a file as text for a page."""
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def build_player(
+    song: PlayerSong,
+    *,
+    anchor: str,
+    heading: Literal["h1", "h3"] = "h3",
+    keys: Literal["player", "page"] = "player",
+    embed: Callable[[Path], str] = file_as_base64,
+) -> str:
     """The player as HTML, with all audio and pictures in it; a page that shows it needs `PLAYER_SCRIPTS`.
 
     Mixture, estimates and references start at one moment of one audio clock, and only their loudness changes when
@@ -71,27 +87,34 @@ def build_player(song: PlayerSong, *, anchor: str) -> str:
     Args:
         song: What to play.
         anchor: The ``id`` of the player in its page; links lead there.
+        heading: What the song's name is in its page.
+        keys: Where the space bar plays and pauses: in the player, or anywhere in a page that has no other.
+        embed: What stands for a file of audio in the page, e.g. `EmbeddedFiles.place`.
 
     Raises:
         ConfigError: if a file is neither mp3 nor flac nor wav.
         OSError: if a file cannot be read.
     """
     versions = list(dict.fromkeys(version for stem in song.stems for version in stem.versions))
+
+    def audio(path: Path, version: str) -> str:
+        return _audio(path, version, embed(path), song.peaks.get(path, b""))
+
     return "\n".join(
         (
-            f'<section class="player" id="{text(anchor)}" data-duration="{song.duration_s:g}"'
+            f'<section class="player" id="{text(anchor)}" data-duration="{song.duration_s:g}" data-keys="{keys}"'
             f' aria-label="{text(song.name)}">',
-            f"<h3>{text(song.name)}</h3>",
+            f"<{heading}>{text(song.name)}</{heading}>",
             *([f'<p class="note">{text(song.note)}</p>'] if song.note else []),
             _transport(song, versions),
             '<div class="row">',
             '<span class="name">mixture</span>',
-            _timeline(None, song.name),
+            _timeline(None, song.name, is_drawn=song.mixture in song.peaks),
             "</div>",
             '<ul class="stems">',
-            *(_stem(stem) for stem in song.stems),
+            *(_stem(stem, audio, song.peaks) for stem in song.stems),
             "</ul>",
-            _audio(song.mixture, "mixture"),
+            audio(song.mixture, "mixture"),
             "</section>",
         )
     )
@@ -120,8 +143,9 @@ def _transport(song: PlayerSong, versions: Sequence[str]) -> str:
     )
 
 
-def _stem(stem: PlayerStem) -> str:
+def _stem(stem: PlayerStem, audio: Callable[[Path, str], str], peaks: Mapping[Path, bytes]) -> str:
     name = text(stem.name)
+    is_drawn = any(path in peaks for path in stem.versions.values())
     return "\n".join(
         (
             '<li class="row stem">',
@@ -131,18 +155,18 @@ def _stem(stem: PlayerStem) -> str:
             f'<button type="button" class="solo" aria-pressed="false" aria-label="Solo {name}">Solo</button>',
             f'<input type="range" class="volume" min="0" max="1" step="0.05" value="1" aria-label="Volume of {name}">',
             "</div>",
-            _timeline(stem.picture, stem.name),
-            *(_audio(path, version) for version, path in stem.versions.items()),
+            _timeline(stem.picture, stem.name, is_drawn=is_drawn),
+            *(audio(path, version) for version, path in stem.versions.items()),
             "</li>",
         )
     )
 
 
-def _timeline(picture: Picture | None, name: str) -> str:
+def _timeline(picture: Picture | None, name: str, *, is_drawn: bool) -> str:
     """What shows the whole song from left to right; a click on it seeks."""
     if picture is None:
         shown = f'<canvas class="waveform" role="img" aria-label="Waveform of {text(name)}"></canvas>'
-        return f'<div class="timeline">{shown}<i class="playhead"></i></div>'
+        return f'<div class="timeline{" drawn" if is_drawn else ""}">{shown}<i class="playhead"></i></div>'
     what = f"Spectrogram of {name}: {', '.join(picture.rows)}; 0 to {picture.top_hz / 1000:g} kHz"
     image = f'<img src="{_data_url(picture.path, "image/png")}" alt="{text(what)}">'
     captions = "".join(f"<span><b>{text(row)}</b>{_ticks(picture.top_hz)}</span>" for row in picture.rows)
@@ -159,16 +183,16 @@ def _ticks(top_hz: float) -> str:
     )
 
 
-def _audio(path: Path, version: str) -> str:
+def _audio(path: Path, version: str, content: str, peaks: bytes) -> str:
     """A file that waits in the page to be decoded: a script of a type that no browser runs."""
     mime = _MIME_TYPES.get(path.suffix.lower())
     if mime is None:
         raise ConfigError(
             f"{path}: a page plays {', '.join(s[1:] for s in _MIME_TYPES)}; write the audio as one of them."
         )
-    content = base64.b64encode(path.read_bytes()).decode()
-    return f'<script type="{mime};base64" data-version="{text(version)}">{content}</script>'
+    waveform = f' data-peaks="{base64.b64encode(peaks).decode()}"' if peaks else ""
+    return f'<script type="{mime};base64" data-version="{text(version)}"{waveform}>{content}</script>'
 
 
 def _data_url(path: Path, mime: str) -> str:
-    return f"data:{mime};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return f"data:{mime};base64,{file_as_base64(path)}"

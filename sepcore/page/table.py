@@ -16,11 +16,13 @@ class Cell:
         shown: Plain text.
         value: What it is sorted by; None: nothing, so that it stands last.
         link: The ``id`` of what it leads to in the same page; empty for none.
+        address: Of another page that it leads to, as of `links.relative_address`; empty for none.
     """
 
     shown: str
     value: float | str | None = None
     link: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def _row(cells: Sequence[Cell], columns: Sequence[Column], is_emphasised: bool) 
 
 
 def _cell(cell: Cell, column: Column, is_heading: bool) -> str:
-    shown = f'<a href="#{text(cell.link)}">{text(cell.shown)}</a>' if cell.link else text(cell.shown)
+    address = f"#{cell.link}" if cell.link else cell.address
+    shown = f'<a href="{text(address)}">{text(cell.shown)}</a>' if address else text(cell.shown)
     tag, attributes = ("th", ' scope="row"') if is_heading else ("td", ' class="number"' if column.is_number else "")
     value = "" if cell.value is None else text(cell.value)
     return f'<{tag}{attributes} data-value="{value}">{shown}</{tag}>'

@@ -45,9 +45,9 @@ def tone_song(folder, *, name="A song", seconds=4.0, stems=("vocals", "bass"), v
     )
 
 
-def write_page(folder, *songs):
-    """A page of players: ``#player-0``, ``#player-1``, …"""
-    players = "\n".join(build_player(song, anchor=f"player-{number}") for number, song in enumerate(songs))
+def write_page(folder, *songs, **options):
+    """A page of players: ``#player-0``, ``#player-1``, …; options as of `build_player`."""
+    players = "\n".join(build_player(song, anchor=f"player-{number}", **options) for number, song in enumerate(songs))
     path = folder / "page.html"
     path.write_text(build_document("Songs", players, scripts=PLAYER_SCRIPTS), "utf-8")
     return path

@@ -1,77 +1,13 @@
 """The player as a listener has it: in a real browser, judged by the sound that comes out of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sepcore.page.player import PlayerSong, PlayerStem
+from tests.page.listener import Listener
 from tests.page.songs import MIXTURE_HZ, RATE, TONES_HZ, tone, tone_song, write_page, write_wav
-
-# What a player lets out, by Goertzel's algorithm: the tones above a tenth of their full level (0.2), in Hz.
-LISTEN = """
-(hz) => {
-  window.tonesOf = (player) => {
-    if (!player.output) return "";
-    player.tap ??= new AnalyserNode(player.output.context, { fftSize: 4096 });
-    player.output.connect(player.tap);
-    const samples = new Float32Array(player.tap.fftSize);
-    player.tap.getFloatTimeDomainData(samples);
-    const rate = player.output.context.sampleRate;
-    return hz.filter((tone) => {
-      let [real, imaginary] = [0, 0];
-      samples.forEach((sample, number) => {
-        real += sample * Math.cos((2 * Math.PI * tone * number) / rate);
-        imaginary += sample * Math.sin((2 * Math.PI * tone * number) / rate);
-      });
-      return (2 * Math.hypot(real, imaginary)) / samples.length > 0.02;
-    }).join(" ");
-  };
-  window.loudnessOf = (player) => {
-    tonesOf(player);
-    const samples = new Float32Array(player.tap.fftSize);
-    player.tap.getFloatTimeDomainData(samples);
-    return Math.hypot(...samples) / Math.sqrt(samples.length);
-  };
-}
-"""
-
-
-class Listener:
-    """One player of an open page, used by its labels and heard through its output."""
-
-    def __init__(self, page, number=0):
-        self.page, self.selector = page, f"#player-{number}"
-        self.at = page.locator(self.selector)
-        page.evaluate(LISTEN, [MIXTURE_HZ, *TONES_HZ.values()])
-
-    def press(self, label):
-        self.at.get_by_role("button", name=label, exact=True).click()
-
-    def pressed(self, label):
-        return self.at.get_by_role("button", name=label, exact=True).get_attribute("aria-pressed") == "true"
-
-    def state(self, expression):
-        return self.page.evaluate(f"document.querySelector('{self.selector}').player.{expression}")
-
-    def wait(self, condition):
-        """Wait until an expression of ``player`` holds. Playwright's own waiting needs ``eval``, which pages forbid."""
-        self.page.evaluate(
-            f"""(selector) => new Promise((resolve, reject) => {{
-                const {{ player }} = document.querySelector(selector);
-                const end = performance.now() + 10_000;
-                const poll = () => {{
-                    if ({condition}) resolve();
-                    else if (performance.now() > end) reject(new Error(`never so; it hears ${{tonesOf(player)}}`));
-                    else setTimeout(poll, 10);
-                }};
-                poll();
-            }})""",
-            self.selector,
-        )
-
-    def hears(self, *tones_hz):
-        """Wait until exactly these tones come out."""
-        expected = " ".join(str(hz) for hz in sorted(tones_hz))
-        self.wait(f"tonesOf(player) === '{expected}'")
 
 
 @pytest.fixture
@@ -215,6 +151,51 @@ def test_the_waveform_is_drawn_when_the_song_is_decoded(listener):
     listener.press("Play")
     listener.hears(MIXTURE_HZ)
     assert len(listener.state(picture)) > len(blank) + 100
+
+
+def test_a_waveform_that_is_known_is_drawn_at_once(open_page, tmp_path):
+    song = tone_song(tmp_path, seconds=1.0)
+    known = song.stems[0].versions["estimate"]
+    song = replace(song, peaks={known: bytes([0, 255] * 20)})
+    listener = Listener(open_page(write_page(tmp_path, song)))
+    listener.wait("player.voices.filter((voice) => voice.peaks).length === 1")
+    assert listener.state("voices.every((voice) => voice.buffer === null)")
+    heights = """(number) => {
+        const canvas = document.querySelectorAll(".waveform")[number];
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        const at = (x) => data.filter((_, n) => n % 4 === 3 && (n >> 2) % canvas.width === x && data[n]).length;
+        const part = canvas.width / 40;
+        return [0.5, 1.5].map((number) => at(Math.round(number * part)) / canvas.height);
+    }"""
+    assert listener.page.evaluate(heights, 1) == pytest.approx([0, 1], abs=0.05)
+    assert listener.page.evaluate(heights, 2) == [0, 0]
+    labels = listener.page.evaluate(
+        "[...document.querySelectorAll('.timeline')].map((line) => getComputedStyle(line, '::before').content)"
+    )
+    assert ["drawn" in label for label in labels] == [True, False, True]
+
+
+def test_in_a_page_of_one_song_its_keys_work_wherever_the_focus_is(open_page, tmp_path):
+    path = write_page(tmp_path, tone_song(tmp_path, seconds=90.0), keys="page")
+    listener = Listener(open_page(path))
+    keyboard = listener.page.keyboard
+    keyboard.press("Space")
+    listener.hears(MIXTURE_HZ)
+    keyboard.press("Space")
+    listener.hears()
+    listener.state("seek(10)")
+    keyboard.press("ArrowRight")
+    assert listener.state("position") == 15
+    keyboard.press("ArrowDown")  # scrolls
+    assert listener.state("position") == 15
+    listener.at.get_by_role("button", name="Loop").press("Space")
+    assert listener.pressed("Loop")
+    assert listener.state("state") == "paused"
+
+
+def test_the_space_bar_scrolls_a_page_of_several_songs(listener):
+    listener.page.keyboard.press("Space")
+    assert listener.state("state") == "paused"
 
 
 def test_a_player_pauses_the_one_that_plays(open_page, tmp_path):

@@ -37,7 +37,8 @@ class Player {
     this.playButton.addEventListener("click", () => this.toggle());
     this.loopButton.addEventListener("click", () => this.setLoop(!this.isLooping));
     this.seekBar.addEventListener("input", () => this.seek(Number(this.seekBar.value)));
-    this.element.addEventListener("keydown", (event) => this.onKey(event));
+    const keys = this.element.dataset.keys === "page" ? document : this.element;
+    keys.addEventListener("keydown", (event) => this.onKey(event));
     for (const button of this.heardButtons) {
       button.addEventListener("click", () => this.hear(button.dataset.heard));
     }
@@ -174,16 +175,19 @@ class Player {
 
   onKey(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const step = this.stepOf(event);
     if (event.key === " " && event.target.tagName !== "BUTTON") this.toggle();
-    else if (event.target === this.seekBar && event.key in this.steps) this.seek(this.position + this.steps[event.key]);
+    else if (step) this.seek(this.position + step);
     else return;
     event.preventDefault();
   }
 
   /** Seconds that a key on the seek bar moves; the browser does the others, such as Home and End. */
-  get steps() {
+  stepOf({ key, target }) {
     const step = this.duration > 60 ? 5 : 1;
-    return { ArrowLeft: -step, ArrowDown: -step, ArrowRight: step, ArrowUp: step };
+    const across = { ArrowLeft: -step, ArrowRight: step }[key] ?? 0;
+    if (target === document.body) return across; // up and down scroll the page
+    return target === this.seekBar ? across || ({ ArrowDown: -step, ArrowUp: step }[key] ?? 0) : 0;
   }
 
   onPoint(event, timeline) {
@@ -225,10 +229,10 @@ class Player {
   }
 
   drawWaveforms() {
-    if (!this.output) return;
     for (const canvas of this.element.querySelectorAll(".waveform")) {
       const owner = canvas.closest(".stem");
-      drawWaveform(canvas, this.voices.find((voice) => (voice.stem?.element ?? null) === owner));
+      const voice = this.voices.find(({ stem }) => (stem?.element ?? null) === owner);
+      if (voice.peaks || voice.buffer) drawWaveform(canvas, voice);
     }
   }
 }

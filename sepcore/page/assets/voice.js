@@ -33,6 +33,7 @@ class Voice {
     this.stem = stem;
     this.version = script.dataset.version;
     this.buffer = null;
+    this.peaks = script.dataset.peaks ? Float32Array.from(bytesOf(script.dataset.peaks), (peak) => peak / 255) : null;
   }
 
   get name() {

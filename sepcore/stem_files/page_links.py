@@ -1,0 +1,73 @@
+"""What leads from one song's page to those before and after it: one line near the page's start."""
+
+import re
+import shutil
+from pathlib import Path
+
+from sepcore.atomic import atomic_path
+from sepcore.page.document import text
+from sepcore.page.links import relative_address, shown_name
+
+NO_LINKS = '<nav class="songs" aria-label="Songs"></nav>'
+
+# A page's head has styles of 15 kB; what comes after the line is audio.
+_HEAD_BYTES = 1 << 17
+_LINE = re.compile(rb'^<nav class="songs" aria-label="Songs">.*</nav>$', re.MULTILINE)
+_DURATION = re.compile(rb'<meta name="song-duration-s" content="([0-9.]+)">')
+
+
+def song_duration_s(page: Path) -> float | None:
+    """The length of a song in seconds, as its page has it; None if there is no such page."""
+    found = _DURATION.search(_head(page))
+    return float(found[1]) if found else None
+
+
+def link_page(page: Path, *, songs: Path, before: tuple[str, Path] | None, after: tuple[str, Path] | None) -> None:
+    """Let a song's page lead to others, whole or not at all; one that leads there already is left alone.
+
+    Args:
+        page: As `write_song_page` writes it; another file is left alone.
+        songs: The page that lists all songs.
+        before: Name and page of the song before it; None: it is the first.
+        after: Name and page of the song after it; None: it is the last.
+
+    Raises:
+        OSError: if it cannot be read or written.
+    """
+    line = _line(page, songs, before, after).encode()
+    found = _LINE.search(_head(page))
+    if found is None or found[0] == line:
+        return
+    with page.open("rb") as old, atomic_path(page) as temporary, temporary.open("wb") as new:
+        new.write(old.read(found.start()))
+        new.write(line)
+        old.seek(found.end())
+        shutil.copyfileobj(old, new, 1 << 20)
+
+
+def _line(page: Path, songs: Path, before: tuple[str, Path] | None, after: tuple[str, Path] | None) -> str:
+    links = [f'<a href="{_address(songs, page)}">All songs</a>']
+    if before:
+        label = f'<span aria-hidden="true">← </span>{_label("Previous", before[0])}'
+        links.insert(0, f'<a rel="prev" href="{_address(before[1], page)}">{label}</a>')
+    if after:
+        label = f'{_label("Next", after[0])}<span aria-hidden="true"> →</span>'
+        links.append(f'<a rel="next" href="{_address(after[1], page)}">{label}</a>')
+    return NO_LINKS.replace("></nav>", f">{''.join(links)}</nav>")
+
+
+def _address(target: Path, page: Path) -> str:
+    return text(relative_address(target, page))
+
+
+def _label(which: str, name: str) -> str:
+    # In one line, whatever characters the name has.
+    return text(f"{which}: {' '.join(shown_name(name).split())}")
+
+
+def _head(page: Path) -> bytes:
+    try:
+        with page.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except FileNotFoundError:
+        return b""

@@ -1,0 +1,121 @@
+import os
+import re
+
+import pytest
+
+from sepcore.errors import AudioEncodeError
+from sepcore.stem_files.folder_page import write_folder_page
+from sepcore.stem_files.page_links import link_page
+from tests.stem_files.pages import write_pages
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def linked(path, pattern=r'<a (?:rel="(?P<rel>\w+)" )?href="(?P<to>[^"]*)">'):
+    return [(match["rel"], match["to"]) for match in re.finditer(pattern, path.read_text("utf-8"))]
+
+
+def test_the_list_leads_to_every_song_by_folder_and_by_name_with_numbers_by_size(out):
+    pages = write_pages(out, ["Track 10", "b/First", "track 2", "a/Second"])
+    path = write_folder_page(out, pages)
+    assert path == out / "index.html"
+    assert [to for _, to in linked(path)] == [
+        "track%202/index.html",
+        "Track%2010/index.html",
+        "a/Second/index.html",
+        "b/First/index.html",
+    ]
+    assert "4 songs, 0:04 in all" in path.read_text("utf-8")
+
+
+def test_accents_do_not_put_a_song_behind_the_others(out):
+    path = write_folder_page(out, write_pages(out, ["Zoo", "École", "Ende"]))
+    assert re.findall(r'data-value="(\w+)"><a', path.read_text("utf-8")) == ["École", "Ende", "Zoo"]
+
+
+def test_songs_in_one_folder_need_no_column_for_it(out):
+    assert ">folder<" not in write_folder_page(out, write_pages(out, ["One", "Two"])).read_text("utf-8")
+
+
+def test_each_song_leads_to_the_list_and_to_its_neighbours(out):
+    write_folder_page(out, write_pages(out, ["a/One", "b/Two", "b/Three"]))
+    one, three, two = (out / name / "index.html" for name in ("a/One", "b/Three", "b/Two"))
+    assert linked(one)[:2] == [(None, "../../index.html"), ("next", "../../b/Three/index.html")]
+    assert linked(three)[:3] == [
+        ("prev", "../../a/One/index.html"),
+        (None, "../../index.html"),
+        ("next", "../Two/index.html"),
+    ]
+    assert linked(two)[:2] == [("prev", "../Three/index.html"), (None, "../../index.html")]
+
+
+def test_links_change_nothing_else_in_a_page(out):
+    pages = write_pages(out, ["One", "Two"])
+    page = out / "One" / "index.html"
+    before = page.read_bytes().splitlines()
+    write_folder_page(out, pages)
+    after = page.read_bytes().splitlines()
+    changed = [number for number, lines in enumerate(zip(before, after, strict=True)) if lines[0] != lines[1]]
+    assert len(changed) == 1
+    assert after[changed[0]].startswith(b'<nav class="songs"')
+
+
+def test_a_page_whose_neighbours_stay_is_not_written_again(out):
+    pages = write_pages(out, ["One", "Two"])
+    write_folder_page(out, pages)
+    page = out / "One" / "index.html"
+    os.utime(page, (1, 1))
+    write_folder_page(out, pages)
+    assert page.stat().st_mtime == 1
+
+
+def test_a_song_without_a_page_is_left_out(out):
+    pages = write_pages(out, ["One", "Two", "Three"])
+    (out / "Three" / "index.html").unlink()
+    path = write_folder_page(out, pages)
+    assert [to for _, to in linked(path)] == ["One/index.html", "Two/index.html"]
+    assert "Three" not in (out / "One" / "index.html").read_text("utf-8")
+
+
+def test_without_any_page_there_is_no_list(out):
+    assert write_folder_page(out, [("One", "One/index.html")]) is None
+    assert not out.exists()
+
+
+def test_a_lone_song_that_is_the_folders_index_needs_no_list(out):
+    (_, page), *_ = write_pages(out, ["One"])
+    (out / page).rename(out / "index.html")
+    before = (out / "index.html").read_bytes()
+    assert write_folder_page(out, [("One", "index.html")]) is None
+    assert (out / "index.html").read_bytes() == before
+
+
+def test_a_list_makes_way_for_a_song_that_is_the_folders_index(out):
+    pages = write_pages(out, ["One", "Two"])
+    (out / pages[0][1]).rename(out / "index.html")
+    assert write_folder_page(out, [("One", "index.html"), pages[1]]) == out / "songs.html"
+    assert (None, "songs.html") in linked(out / "index.html")
+
+
+def test_another_page_is_not_touched(tmp_path):
+    (tmp_path / "page.html").write_text("<p>mine</p>")
+    link_page(tmp_path / "page.html", songs=tmp_path / "index.html", before=None, after=None)
+    assert (tmp_path / "page.html").read_text() == "<p>mine</p>"
+
+
+def test_a_list_that_cannot_be_written_is_told_in_one_line(out):
+    pages = write_pages(out, ["One"])
+    (out / "index.html").mkdir()
+    with pytest.raises(AudioEncodeError, match=r"out: the songs' pages cannot be written: [^\n]+$"):
+        write_folder_page(out, pages)
+
+
+def test_names_are_text(out):
+    name = "<b>'\"&amp;"
+    page = write_folder_page(out, write_pages(out, [name, "Two"])).read_text("utf-8")
+    assert "<b>" not in page
+    assert "&lt;b&gt;&#x27;&quot;&amp;amp;</a>" in page
+    assert "<b>" not in (out / "Two" / "index.html").read_text("utf-8")

@@ -189,7 +189,7 @@ def _estimates(
     """What is scored; what the report is about comes first."""
     chosen: list[Estimates] = []
     if params is not None and estimates is None:
-        chosen.append(ModelEstimates(Separator(params, mwf=mwf)))
+        chosen.append(ModelEstimates(Separator(params, mwf=mwf, engine="tensorflow")))
         config = chosen[0].config
     else:
         config = songs.own_config(estimates) if params is None else load_config(params)

@@ -33,12 +33,13 @@ from rich.table import Table  # noqa: E402
 
 from flows.download import download_bar  # noqa: E402
 from flows.terminal import say  # noqa: E402
+from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network  # noqa: E402
 from sepcore.errors import ProviderError, StemworksError  # noqa: E402
 from sepcore.provider.download import published_models  # noqa: E402
 from sepcore.provider.host import Release, shown  # noqa: E402
 from sepcore.provider.installed import InstalledModel, Pulled, installed_models, pull_model  # noqa: E402
 from sepcore.provider.origin import ModelOrigin  # noqa: E402
-from sepcore.provider.resolve import published_name  # noqa: E402
+from sepcore.provider.resolve import locate_model, published_name  # noqa: E402
 from sepcore.provider.store import model_path  # noqa: E402
 
 
@@ -49,8 +50,25 @@ def _pull(name: str, force: bool) -> str:
     folder = model_path() / published
     origin = ModelOrigin.of(folder)
     if pulled is Pulled.FETCHED and origin:
-        return f"{published}: fetched from {origin.address} into {folder}"
-    return f"{published}: {pulled}" + ("; --force replaces it" if pulled is Pulled.NOT_OURS else "")
+        became = f"fetched from {origin.address} into {folder}"
+    else:
+        became = str(pulled) + ("; --force replaces it" if pulled is Pulled.NOT_OURS else "")
+    return f"{published}: {became}{_converted(name)}"
+
+
+def _converted(name: str) -> str:
+    """Have the network ready for CPUs, for which the first separation would wait; what there is to say of it."""
+    if InstalledModel.of(model_path() / published_name(name)).config is None:
+        return ""
+    model = locate_model(name)
+    if converted_network(model.config, model.folder):
+        return ""
+    try:
+        with Console(stderr=True).status(f"converting {name} for CPUs"):
+            convert_network_once(model.config, model.folder)
+    except ConversionFailed as error:
+        return f"; separates with TensorFlow ({error})"
+    return "; its network is ready for CPUs"
 
 
 def _verify(name: str) -> str:

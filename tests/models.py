@@ -1,6 +1,7 @@
 """Small models for tests: every kind of network, on spectrograms small enough for milliseconds."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,11 @@ import numpy as np
 from sepcore.config import ModelConfig
 from sepcore.config_file import parse_config
 from sepcore.config_network import StrictModel
-from sepcore.networks.registry import register_network
+from sepcore.engines.converted import network_places
+from sepcore.export.convert import convert
+from sepcore.networks.registry import build_network, register_network
+from sepcore.networks.spleeter_checkpoint import write_checkpoint
+from sepcore.provider.resolve import locate_model
 
 SMALL_UNET = {"type": "unet.unet", "params": {"conv_n_filters": [2, 3, 4, 5, 6, 7]}}
 SMALL_SOFTMAX = {
@@ -59,3 +64,21 @@ def randomise(network: Any, seed: int = 0) -> None:
     for variable in network.weights:
         spread = 0.1 * rng.standard_normal(variable.shape)
         variable.assign(np.abs(1 + spread) if "variance" in variable.path or "gamma" in variable.path else spread)
+
+
+def convert_here(model: str | Path) -> Path:
+    """Convert a model's network for the lean engine in this process: seconds less than in a child."""
+    located = locate_model(model)
+    file = network_places(located.config, located.folder)[0]
+    convert(located.folder, file, located.config.to_json())
+    return file
+
+
+def write_model(folder: Path, seed: int = 0, **keys: Any) -> Path:
+    """Put a small model into a folder: config.json and model/, with weights by chance."""
+    config = small_config(**keys)
+    network = build_network(config)
+    randomise(network, seed)
+    write_checkpoint(network, folder / "model", step=1)
+    (folder / "config.json").write_text(config.to_json())
+    return folder

@@ -1,27 +1,20 @@
+import shutil
+
 import numpy as np
 import pytest
 
-import sepcore.separator
-from sepcore import Separator
+from sepcore import Separator, load_config
 from sepcore.errors import AudioDecodeError, CheckpointError, ConfigError, ProviderError
-from sepcore.networks.registry import build_network
-from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.signal.audio_reader import read_waveform
 from sepcore.signal.audio_writer import write_audio
 from tests import golden
-from tests.models import randomise, small_config
+from tests.models import convert_here, small_config, write_model
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A folder with a small two-stem model: config.json and model/."""
-    folder = tmp_path_factory.mktemp("small")
-    config = small_config()
-    network = build_network(config)
-    randomise(network)
-    write_checkpoint(network, folder / "model", step=1)
-    (folder / "config.json").write_text(config.to_json())
-    return folder
+    return write_model(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +26,17 @@ def song(samples=30_000, channels=2, seed=0):
     return np.random.default_rng(seed).uniform(-0.5, 0.5, (samples, channels)).astype(np.float32)
 
 
-def check_case(folder, waveform, expected, monkeypatch, tolerance):
+ENGINES = ["tensorflow", "openvino"]
+
+
+def check_case(case, engine, waveform, expected, monkeypatch, tmp_path, tolerance):
+    folder = tmp_path / case.name
+    shutil.copytree(case, folder, copy_function=shutil.copyfile)
+    (folder / "model").chmod(0o755)
     monkeypatch.setenv("MODEL_PATH", str(folder))
-    stems = Separator(folder / "config.json").separate(waveform)
+    if engine == "openvino":
+        convert_here(folder / "config.json")
+    stems = Separator(folder / "config.json", engine=engine).separate(waveform)
     assert list(stems) == list(expected)
     for instrument, windows in expected.items():
         for start, window in windows.items():
@@ -43,16 +44,18 @@ def check_case(folder, waveform, expected, monkeypatch, tolerance):
             assert difference <= tolerance * np.abs(window).max(), (instrument, start)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("case", golden.cases(), ids=lambda case: case.name)
-def test_stems_are_spleeters(case, monkeypatch):
+def test_stems_are_spleeters_on_every_engine(case, engine, monkeypatch, tmp_path):
     _, waveform, expected = golden.load_case(case)
     # Tight enough to notice any one weight that is 20 % off; 4e-6 is what was seen.
-    check_case(case, waveform, expected, monkeypatch, tolerance=2e-5)
+    check_case(case, engine, waveform, expected, monkeypatch, tmp_path, tolerance=2e-5)
 
 
 @pytest.mark.shared
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ["softmax_5stems", "unet_2stems_average_exp1", "unet_4stems_elu", "unet_4stems_mwf"])
-def test_stems_of_full_sized_spectrograms_are_spleeters(name, shared, monkeypatch):
+def test_stems_of_full_sized_spectrograms_are_spleeters_on_every_engine(name, engine, shared, monkeypatch, tmp_path):
     case = shared / "golden" / name
     with np.load(case / "expected.npz") as stored:
         expected = {}
@@ -60,8 +63,8 @@ def test_stems_of_full_sized_spectrograms_are_spleeters(name, shared, monkeypatc
             for key in (key for key in stored.files if key.endswith(f"_{index}")):
                 expected.setdefault(key.removesuffix(f"_{index}"), {})[int(start)] = stored[key]
     waveform = read_waveform(case / "input.wav", sample_rate=44100, num_channels=2)
-    order = Separator(case).instruments
-    check_case(case, waveform, {name: expected[name] for name in order}, monkeypatch, tolerance=1e-4)
+    ordered = {name: expected[name] for name in load_config(case).instruments}
+    check_case(case, engine, waveform, ordered, monkeypatch, tmp_path, tolerance=1e-4)
 
 
 @pytest.mark.parametrize("mwf", [False, True])
@@ -76,15 +79,47 @@ def test_a_stream_gives_the_samples_of_the_whole(model, mwf, samples):
         np.testing.assert_array_equal(np.concatenate([piece[instrument] for piece in pieces]), stem)
 
 
-def test_wiener_filtering_of_a_long_stream_works_in_windows_and_says_so(model, monkeypatch, caplog):
-    separator = Separator(model, mwf=True)
-    monkeypatch.setattr(sepcore.separator, "MWF_WINDOW_S", 1.5)  # one segment of 64 frames
-    waveform = song(40_000)
-    streamed = np.concatenate([piece["vocals"] for piece in separator.stream([waveform])])
-    assert "Wiener filtering works in windows" in caplog.text
-    whole = separator.separate(waveform)["vocals"]
-    assert streamed.shape == whole.shape
-    assert np.abs(streamed - whole).max() < 0.2 * np.abs(whole).max()
+@pytest.mark.parametrize("mwf", [False, True])
+@pytest.mark.parametrize(
+    "quality", [{"overlap": 0.25}, {"overlap": 0.75}, {"shifts": 3}, {"overlap": 0.5, "shifts": 2}]
+)
+def test_overlap_and_shifts_keep_the_length_stream_as_the_whole_and_change_little(model, quality, mwf):
+    waveform = song(30_000)
+    separator = Separator(model, mwf=mwf, **quality)
+    whole, plain = separator.separate(waveform), Separator(model, mwf=mwf).separate(waveform)
+    pieces = list(separator.stream(np.array_split(waveform, 5)))
+    for instrument, stem in whole.items():
+        np.testing.assert_array_equal(np.concatenate([piece[instrument] for piece in pieces]), stem)
+        assert stem.shape == waveform.shape
+        assert 0 < np.abs(stem - plain[instrument]).max() < 0.5 * np.abs(waveform).max()
+    if not mwf and "shifts" not in quality:  # masks add up to 1 below F, however they are faded
+        np.testing.assert_allclose(sum(whole.values()), sum(plain.values()), atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"overlap": 0.95}, "overlap is 0.95; expected 0 to 0.9"),
+        ({"overlap": -0.1}, "overlap is -0.1"),
+        ({"shifts": 0}, "shifts is 0; expected at least 1"),
+        ({"precision": "int8"}, "precision is 'int8'; expected one of float32, bfloat16"),
+        ({"engine": "gpu"}, "engine is 'gpu'; expected one of auto, openvino, tensorflow"),
+    ],
+)
+def test_settings_out_of_range_are_refused(model, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Separator(model, **settings)
+
+
+def test_a_fingerprint_tells_separations_apart_and_loads_no_network(model, tmp_path):
+    other = write_model(tmp_path, seed=1)
+    prints = [
+        Separator(model, load=False, **settings).fingerprint()
+        for settings in ({}, {"mwf": True}, {"overlap": 0.5}, {"shifts": 2}, {"precision": "bfloat16"})
+    ]
+    prints.append(Separator(other, load=False).fingerprint())
+    assert len(set(prints)) == len(prints)
+    assert prints[0] == Separator(model, engine="tensorflow", load=False).fingerprint()
 
 
 def test_an_instance_separates_song_after_song_without_a_trace_of_the_last(separator):
@@ -150,7 +185,7 @@ def test_a_file_that_breaks_leaves_no_stem(separator, tmp_path):
     assert not list((tmp_path / "out").rglob("*"))
 
 
-def test_wrong_weights_an_unknown_model_and_an_unknown_engine_are_refused(model, tmp_path, monkeypatch):
+def test_wrong_weights_and_an_unknown_model_are_refused(model, tmp_path, monkeypatch):
     monkeypatch.setenv("MODEL_PATH", str(tmp_path))
     (tmp_path / "config.json").write_text(small_config(instrument_list=["a", "b", "c"], model_dir=str(model)).to_json())
     (tmp_path / "other.json").write_text(small_config(model_dir=str(model / "model"), n_channels=1).to_json())
@@ -160,5 +195,3 @@ def test_wrong_weights_an_unknown_model_and_an_unknown_engine_are_refused(model,
         Separator(tmp_path / "config.json")
     with pytest.raises(ConfigError, match="6stems: no such model or file"):
         Separator("6stems")
-    with pytest.raises(ConfigError, match="engine is 'gpu'"):
-        Separator(model, engine="gpu")

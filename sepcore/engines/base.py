@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config import ModelConfig
-from sepcore.signal.blocks import overlap_add_blocks
+from sepcore.signal.blocks import Framing, overlap_add_blocks
+from sepcore.signal.cross_fade import cross_fade, overlapping_advance
 from sepcore.signal.masks import extend_masks, ratio_masks
-from sepcore.signal.spectrogram import inverse_stft, stft
+from sepcore.signal.spectrogram import frame_parts, inverse_stft, stft
 
 
 class Engine(ABC):
@@ -19,7 +20,10 @@ class Engine(ABC):
     """
 
     block_segments = 1
-    """Segments handed over at once; on CPUs more only cost memory (47, 46, 43 times real time for 1, 2, 4)."""
+    """Segments handed over at once; on CPUs more only cost memory (OpenVINO: 157 times real time for 1, 161 for 2)."""
+
+    parallel_blocks = 1
+    """Blocks that are best separated at once, each by a thread of its own."""
 
     def __init__(self, config: ModelConfig) -> None:
         self.config = config
@@ -35,41 +39,64 @@ class Engine(ABC):
             Estimated magnitudes of the stems, float32 ``(segments, stems, T, F, channels)``.
         """
 
-    def separate(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    def separate(self, blocks: Iterable[NDArray[np.float32]], *, overlap: float = 0.0) -> Iterator[NDArray[np.float32]]:
         """Separate a waveform of any length by ratio masks, in bounded memory, however it is cut into pieces.
 
         Args:
             blocks: Its consecutive pieces, of any length: float32 ``(samples, config.num_channels)``.
+            overlap: By which part of a segment neighbours overlap, 0 to below 1; their masks are cross-faded.
 
         Yields:
             Consecutive pieces of the stems, float32 ``(stems, samples, channels)``; in all as many samples as came in.
         """
-        config = self.config
-        return overlap_add_blocks(
-            blocks,
-            self.separate_block,
-            frame_length=config.frame_length,
-            hop_length=config.hop_length,
-            block_frames=config.segment_frames * self.block_segments,
-            last_multiple=config.segment_frames,
+        frames = self.config.segment_frames
+        framing = Framing(
+            block_frames=frames * (1 if overlap else self.block_segments),
+            last_multiple=frames,
+            advance_frames=overlapping_advance(frames, overlap) if overlap else None,
+            **self._geometry,
         )
+        weights = cross_fade(frames, framing.advance) if overlap else None
 
-    def separate_block(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        def separated(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+            return self.separate_block(samples, weights)
+
+        return overlap_add_blocks(blocks, separated, framing, threads=self.parallel_blocks)
+
+    def separate_block(
+        self, samples: NDArray[np.float32], frame_weights: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Separate the samples under a whole number of segments by ratio masks.
 
         Args:
             samples: float32 ``((segments * T - 1) * hop_length + frame_length, channels)``.
+            frame_weights: What the masks of each frame are multiplied by, float32 ``(segments * T,)``; None: 1.
 
         Returns:
             float32 ``(stems, samples, channels)``; the first and last ``frame_length - hop_length`` samples lack what
             the neighbouring blocks' frames add to them.
         """
-        config = self.config
-        spectrum = stft(samples, frame_length=config.frame_length, hop_length=config.hop_length)
-        masks = ratio_masks(self.estimate(self.segments(spectrum)), exponent=config.separation_exponent)
-        masks = extend_masks(masks, num_bins=spectrum.shape[1], extension=config.mask_extension)
-        stems = join_segments(masks) * spectrum
-        return inverse_stft(stems, frame_length=config.frame_length, hop_length=config.hop_length)
+        config, geometry = self.config, self._geometry
+        # Where the mask above F is zero, nothing above F is looked at.
+        num_bins = config.num_bins if config.mask_extension == "zeros" else config.frame_length // 2 + 1
+        spectrum = stft(samples, num_bins=num_bins, **geometry)
+        estimates = join_segments(self.estimate(self.segments(spectrum)))
+        stems = np.zeros((len(estimates), config.num_channels, len(samples)), np.float32)
+        stems = np.moveaxis(stems, 1, 2)
+        # All steps on a few frames at a time, which stay in the cache: twice as fast as one step after the other.
+        for part in frame_parts(len(spectrum)):
+            masks = ratio_masks(estimates[:, part], exponent=config.separation_exponent)
+            masks = extend_masks(masks, num_bins=num_bins, extension=config.mask_extension)
+            if frame_weights is not None:
+                masks *= frame_weights[part, None, None]
+            separated = inverse_stft(masks * spectrum[part], **geometry)
+            start = part.start * config.hop_length
+            stems[:, start : start + separated.shape[1]] += separated
+        return stems
+
+    @property
+    def _geometry(self) -> dict[str, int]:
+        return {"frame_length": self.config.frame_length, "hop_length": self.config.hop_length}
 
     def segments(self, spectrum: NDArray[np.complex64]) -> NDArray[np.float32]:
         """Magnitudes that the network sees, ``(segments, T, F, channels)``, of a whole number of segments."""

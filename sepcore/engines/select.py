@@ -1,13 +1,21 @@
 """Which engine runs a model."""
 
+import logging
+import os
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
 from sepcore.config import ModelConfig
 from sepcore.engines.base import Engine
+from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network
+from sepcore.engines.openvino import OpenVinoEngine
+from sepcore.engines.precision import Precision
 from sepcore.errors import ConfigError
 
-EngineName = Literal["auto", "tensorflow"]
+EngineName = Literal["auto", "openvino", "tensorflow"]
+_logger = logging.getLogger(__name__)
 
 
 def check_engine(name: str) -> None:
@@ -16,19 +24,49 @@ def check_engine(name: str) -> None:
         raise ConfigError(f"engine is {name!r}; expected one of {', '.join(get_args(EngineName))}.")
 
 
-def load_engine(name: EngineName, config: ModelConfig, folder: Path) -> Engine:
+def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precision: Precision = "float32") -> Engine:
     """Load the network of ``config``, with the checkpoint in ``folder``, on the named engine.
 
     Args:
-        name: ``"tensorflow"``, or ``"auto"`` for the best one here.
+        name: ``"tensorflow"``, the reference; ``"openvino"``, the lean one of CPUs; or ``"auto"`` for the best one
+            here: TensorFlow where there is a GPU, else OpenVINO. In a process that runs TensorFlow already, a network
+            that has not been converted for OpenVINO yet stays with TensorFlow.
         config: The model's config.
         folder: Holds the model's checkpoint.
+        precision: What the network computes in; STFT, masks and inverse STFT are float32 all the same.
 
     Raises:
-        ConfigError: if there is no such engine.
+        ConfigError: if there is no such engine, or it cannot run this network.
         CheckpointError: if the weights do not fit.
     """
     check_engine(name)
+    if name == "auto":
+        file = None if _has_gpu() or not find_spec("openvino") else _file_or_none(config, folder)
+    elif name == "openvino":
+        try:
+            file = convert_network_once(config, folder)
+        except ConversionFailed as error:
+            raise ConfigError(f"{folder.name}: OpenVINO cannot run this network ({error}); use tensorflow.") from error
+    else:
+        file = None
+    if file:
+        return OpenVinoEngine(config, file, precision=precision)
     from sepcore.engines.tensorflow import TensorFlowEngine
 
-    return TensorFlowEngine.load(config, folder)
+    return TensorFlowEngine.load(config, folder, precision=precision)
+
+
+def _file_or_none(config: ModelConfig, folder: Path) -> Path | None:
+    """The network's file, made if need be; None where TensorFlow is the better choice."""
+    if "tensorflow" in sys.modules:
+        return converted_network(config, folder)
+    try:
+        return convert_network_once(config, folder)
+    except ConversionFailed as error:
+        _logger.warning("%s: stays with TensorFlow, OpenVINO cannot run its network: %s", folder.name, error)
+        return None
+
+
+def _has_gpu() -> bool:
+    """Whether TensorFlow would find a GPU, told without loading it."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and any(Path("/dev").glob("nvidia[0-9]*"))

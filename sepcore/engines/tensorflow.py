@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sepcore.config import ModelConfig
 from sepcore.engines.base import Engine
+from sepcore.engines.precision import Precision
 
 
 class TensorFlowEngine(Engine):
@@ -34,12 +35,14 @@ class TensorFlowEngine(Engine):
         self._block, self._estimates = block, estimates
 
     @classmethod
-    def load(cls, config: ModelConfig, folder: Path) -> "TensorFlowEngine":
+    def load(cls, config: ModelConfig, folder: Path, *, precision: Precision = "float32") -> "TensorFlowEngine":
         """Build the network of ``config`` with the weights of the checkpoint in ``folder`` (CheckpointError)."""
+        from sepcore.networks.precision import dtype_policy
         from sepcore.networks.registry import build_network
         from sepcore.networks.spleeter_checkpoint import read_checkpoint
 
-        network = build_network(config)
+        with dtype_policy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]):
+            network = build_network(config)
         read_checkpoint(network, folder)
         return cls(config, network)
 
@@ -47,6 +50,10 @@ class TensorFlowEngine(Engine):
         """See `Engine.estimate`."""
         return np.asarray(self._estimates(magnitudes))
 
-    def separate_block(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `Engine.separate_block`; here all of it runs in one graph."""
+    def separate_block(
+        self, samples: NDArray[np.float32], frame_weights: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """See `Engine.separate_block`; here all of it runs in one graph, unless frames are weighed."""
+        if frame_weights is not None:
+            return super().separate_block(samples, frame_weights)
         return np.asarray(self._block(samples))

@@ -9,7 +9,7 @@ from sepcore.config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
 from sepcore.evaluation.choices import BaselineName
 from sepcore.evaluation.signals import Signals, Stems, blocks
-from sepcore.signal.blocks import overlap_add_blocks
+from sepcore.signal.blocks import Framing, overlap_add_blocks
 from sepcore.signal.masks import ratio_masks
 from sepcore.signal.spectrogram import inverse_stft, stft
 
@@ -55,20 +55,21 @@ class IdealRatioMask:
     def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
         """See `Estimates`."""
         config, num_channels = self.config, mixture.shape[2]
-        framing = {"frame_length": config.frame_length, "hop_length": config.hop_length}
+        geometry = {"frame_length": config.frame_length, "hop_length": config.hop_length}
 
         def masked(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-            spectra = stft(samples, **framing)
+            spectra = stft(samples, **geometry)
             signals = np.stack(np.split(spectra, spectra.shape[2] // num_channels, axis=2))
             masks = ratio_masks(np.abs(signals[1:]), exponent=config.separation_exponent)
-            return inverse_stft(masks * signals[0], **framing)
+            return inverse_stft(masks * signals[0], **geometry)
 
         # The mixture's channels and then each stem's, as if they were one signal's.
         pieces = (
             np.concatenate([*first, *true], axis=1, dtype=np.float32)
             for first, true in zip(blocks(mixture), blocks(references), strict=True)
         )
-        return overlap_add_blocks(pieces, masked, **framing, block_frames=config.segment_frames, last_multiple=1)
+        framing = Framing(**geometry, block_frames=config.segment_frames, last_multiple=1)
+        return overlap_add_blocks(pieces, masked, framing)
 
 
 BASELINES: Mapping[BaselineName, type[UntouchedMixture] | type[IdealRatioMask]] = {

@@ -8,11 +8,12 @@ def wiener_filter(estimates: NDArray[np.float32], mixture_stft: NDArray[np.compl
     """Stems' STFTs from magnitude estimates by one iteration of expectation-maximisation, as Spleeter asks norbert for.
 
     Args:
-        estimates: Magnitudes of the lowest bins, linear amplitude; float32 ``(stems, frames, F, channels)``.
-        mixture_stft: complex64 ``(frames, bins, channels)`` with ``bins >= F``; above ``F`` estimates count as silent.
+        estimates: Magnitudes, linear amplitude; float32 ``(stems, frames, bins, channels)``.
+        mixture_stft: complex64 ``(frames, bins, channels)``.
 
     Returns:
-        complex64 ``(stems, frames, bins, channels)``.
+        complex64 ``(stems, frames, bins, channels)``. A bin's filter depends on no other bin: where all estimates are
+        zero, as Spleeter has them above ``F``, stems are zero, and such bins may be left out.
 
     References:
         A. A. Nugraha, A. Liutkus and E. Vincent, "Multichannel audio source separation with deep neural networks",
@@ -21,7 +22,6 @@ def wiener_filter(estimates: NDArray[np.float32], mixture_stft: NDArray[np.compl
     """
     import norbert  # here: it imports SciPy's signal module, which ratio masks do not need
 
-    missing = mixture_stft.shape[1] - estimates.shape[2]
-    padded = np.pad(estimates, [(0, 0), (0, 0), (0, missing), (0, 0)])
-    filtered = norbert.wiener(np.ascontiguousarray(padded.transpose(1, 2, 3, 0)), mixture_stft)
+    # A copy: norbert scales the mixture that it is given.
+    filtered = norbert.wiener(np.ascontiguousarray(estimates.transpose(1, 2, 3, 0)), mixture_stft.copy())
     return np.ascontiguousarray(np.moveaxis(filtered, -1, 0), np.complex64)

@@ -1,7 +1,6 @@
 """The devices that a training runs on: how many, with how much memory, and in which arithmetic."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sepcore.config import ModelConfig
@@ -47,23 +46,6 @@ def parallel_devices(config: ModelConfig) -> Parallel | None:
     """
     parallel: Parallel | None = _backend().parallel(config)
     return parallel
-
-
-@contextmanager
-def precision(config: ModelConfig) -> Iterator[None]:
-    """Within it, networks are built and compiled in a config's `precision`; other networks of the process are not.
-
-    Keras wraps the optimizer of a ``mixed_float16`` network in a `keras.optimizers.LossScaleOptimizer` when it is
-    compiled; its scale and its counter come first in ``optimizer.variables``.
-    """
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.precision)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _backend() -> Any:

@@ -15,6 +15,7 @@ import keras
 from sepcore.atomic import atomic_folder
 from sepcore.config import ModelConfig
 from sepcore.errors import TrainingError
+from sepcore.networks.precision import dtype_policy
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.training.checkpoints import (
@@ -24,7 +25,7 @@ from sepcore.training.checkpoints import (
     save_selection,
     save_training_state,
 )
-from sepcore.training.devices import Parallel, parallel_devices, precision, set_up_devices
+from sepcore.training.devices import Parallel, parallel_devices, set_up_devices
 from sepcore.training.initial_weights import take_over_weights
 from sepcore.training.losses import build_loss, build_stem_metrics
 from sepcore.training.metrics_log import Kind, Record, append_record, cut_records
@@ -41,7 +42,7 @@ def build_trainable_network(config: ModelConfig, parallel: Parallel | None = Non
     Weights of ``init_from`` are not taken over yet. ``parallel`` are the devices that share a batch, if several do.
     """
     keras.utils.set_random_seed(config.random_seed)
-    with precision(config), parallel.scope() if parallel else nullcontext():
+    with dtype_policy(config.precision), parallel.scope() if parallel else nullcontext():
         network = build_network(config)
         network.compile(
             optimizer=build_optimizer(config),

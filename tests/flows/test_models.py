@@ -31,7 +31,9 @@ def test_a_model_is_pulled_listed_and_verified(models, tmp_path):
     assert "│ mine" in before.stdout
     assert f"here: {tmp_path}/here (no models yet)" in before.stdout
     pulled = models("pull", "mine", "mine")
-    assert pulled.stdout == f"mine: fetched from {tmp_path}/mirror/mine.tar.gz into {tmp_path}/here/mine\n"
+    came = f"mine: fetched from {tmp_path}/mirror/mine.tar.gz into {tmp_path}/here/mine"
+    assert pulled.stdout == f"{came}; its network is ready for CPUs\n"
+    assert len(list((tmp_path / "here" / "mine").glob(".network-*.onnx"))) == 1
     assert models("pull", "mine").stdout == "mine: is there, as the release has it\n"
     assert "vocals, accompaniment │ yes" in models("list").stdout
     assert models("verify").stdout.startswith("mine: 5 files as they came from ")

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from sepcore.errors import TrainingError
+from sepcore.networks.precision import dtype_policy
 from sepcore.training.device_count import device_count
-from sepcore.training.devices import parallel_devices, precision, set_up_devices
+from sepcore.training.devices import parallel_devices, set_up_devices
 from sepcore.training.trainer import build_trainable_network
 from tests.models import small_config
 from tests.training.apart import train_apart
@@ -49,7 +50,7 @@ def test_a_precision_is_the_networks_own_with_float32_weights_and_estimates(name
 
 def test_a_failure_while_a_network_is_built_leaves_the_precision_as_it_was():
     before = keras.config.dtype_policy()
-    with pytest.raises(ZeroDivisionError), precision(small_config(precision="mixed_float16")):
+    with pytest.raises(ZeroDivisionError), dtype_policy("mixed_float16"):
         1 // 0  # noqa: B018
     assert keras.config.dtype_policy() is before
 

@@ -1,0 +1,43 @@
+"""Convert the network of a checkpoint for the lean engine; run as a process of its own.
+
+python -m sepcore.export.convert FOLDER FILE < config.json
+"""
+
+import sys
+from pathlib import Path
+
+from sepcore.atomic import atomic_path
+from sepcore.config_file import parse_config
+from sepcore.errors import StemworksError
+
+
+def convert(folder: Path, file: Path, config_json: str) -> None:
+    """Write the network of the checkpoint in ``folder``, of the model of a config's JSON, to ``file`` whole or not.
+
+    Raises:
+        CheckpointError: the weights do not fit the network.
+        ConfigError: the config cannot be used.
+        ExportError: ONNX has no operator for a part of the network.
+    """
+    config = parse_config(config_json, "the model's config")
+    from sepcore.export.onnx_network import convert_network
+    from sepcore.networks.registry import build_network
+    from sepcore.networks.spleeter_checkpoint import read_checkpoint
+
+    network = build_network(config)
+    read_checkpoint(network, folder)
+    with atomic_path(file) as temporary:
+        convert_network(folder.name, config, network, temporary)
+
+
+def _main() -> int:
+    try:
+        convert(Path(sys.argv[1]), Path(sys.argv[2]), sys.stdin.read())
+    except (StemworksError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

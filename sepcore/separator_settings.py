@@ -1,0 +1,45 @@
+"""All that decides a separation beside the audio."""
+
+from dataclasses import dataclass
+from typing import get_args
+
+from sepcore.engines.precision import Precision
+from sepcore.engines.select import EngineName, check_engine
+from sepcore.errors import ConfigError
+
+MAX_OVERLAP = 0.9
+
+
+@dataclass(frozen=True)
+class SeparatorSettings:
+    """All that decides a separation beside the audio; small, so that it can be sent to another process.
+
+    Attributes:
+        model: What ``-p`` takes: a name (``2stems``), a JSON file, a release tarball, a run folder. A named model that
+            is not in `MODEL_PATH` is downloaded.
+        mwf: Multichannel Wiener filtering instead of ratio masks; None: as the config says.
+        engine: What runs the network: ``"openvino"`` on CPUs, ``"tensorflow"``; ``"auto"``: the best one here.
+        overlap: By which part of a segment neighbours overlap, 0 to 0.9; they are cross-faded. As Spleeter: 0.
+        shifts: How often the song is separated, each time at another place on the grid of segments; the stems are the
+            mean. As Spleeter: 1.
+        precision: What the network computes in; ``"bfloat16"`` is faster on processors and GPUs that have it.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    model: str
+    mwf: bool | None = None
+    engine: EngineName = "auto"
+    overlap: float = 0.0
+    shifts: int = 1
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        check_engine(self.engine)
+        if self.precision not in get_args(Precision):
+            raise ConfigError(f"precision is {self.precision!r}; expected one of {', '.join(get_args(Precision))}.")
+        if not 0 <= self.overlap <= MAX_OVERLAP:
+            raise ConfigError(f"overlap is {self.overlap:g}; expected 0 to {MAX_OVERLAP}, e.g. 0.5.")
+        if self.shifts < 1:
+            raise ConfigError(f"shifts is {self.shifts}; expected at least 1, which is a single separation.")

@@ -1,0 +1,49 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from sepcore import load_config
+from sepcore.engines.openvino import OpenVinoEngine
+from sepcore.engines.tensorflow import TensorFlowEngine
+from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, convert_here, write_model
+
+
+def engines(folder, **keys):
+    write_model(folder, **keys)
+    config = load_config(folder)
+    return OpenVinoEngine(config, convert_here(folder)), TensorFlowEngine.load(config, folder / "model")
+
+
+def magnitudes(config, segments, seed=0):
+    shape = (segments, config.segment_frames, config.num_bins, config.num_channels)
+    return np.abs(np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("model", [SMALL_UNET, SMALL_SOFTMAX, SMALL_BLSTM], ids=lambda model: model["type"])
+@pytest.mark.parametrize("keys", [{}, {"mask_extension": "average", "separation_exponent": 1, "n_channels": 1}])
+def test_estimates_and_stems_are_tensorflows(model, keys, tmp_path):
+    lean, reference = engines(tmp_path, model=model, **keys)
+    several = magnitudes(lean.config, 3)
+    expected = reference.estimate(several)
+    np.testing.assert_allclose(lean.estimate(several), expected, atol=5e-6 * np.abs(expected).max())
+    waveform = np.random.default_rng(1).uniform(-0.5, 0.5, (40_000, lean.config.num_channels)).astype(np.float32)
+    ours, theirs = (np.concatenate(list(engine.separate([waveform])), axis=1) for engine in (lean, reference))
+    np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
+
+
+def test_threads_that_estimate_at_once_get_their_own_estimates(tmp_path):
+    lean, _ = engines(tmp_path)
+    inputs = [magnitudes(lean.config, 1, seed) for seed in range(12)]
+    alone = [lean.estimate(each) for each in inputs]
+    with ThreadPoolExecutor(6) as pool:
+        for one, other in zip(alone, pool.map(lean.estimate, inputs), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_bfloat16_stays_near(tmp_path):
+    lean, reference = engines(tmp_path)
+    near = OpenVinoEngine(lean.config, convert_here(tmp_path), precision="bfloat16")
+    segment = magnitudes(lean.config, 1)
+    expected = reference.estimate(segment)
+    assert np.abs(near.estimate(segment) - expected).max() < 0.05 * expected.max()

@@ -174,8 +174,9 @@ class Separator:
 
         if shifts == 1:
             return separate(pieces)
-        segment = self.config.segment_frames * self.config.hop_length
-        return average_over_shifts(separate, pieces, [round(index * segment / shifts) for index in range(shifts)])
+        # Evenly over a segment, and over a hop too: neither grid is met twice.
+        period = (self.config.segment_frames + 1) * self.config.hop_length
+        return average_over_shifts(separate, pieces, [round(index * period / shifts) for index in range(shifts)])
 
 
 def _checked(waveform: NDArray[np.float32]) -> NDArray[np.float32]:

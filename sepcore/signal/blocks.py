@@ -116,7 +116,7 @@ def add_up(parts: Iterable[Samples], waveform: Waveform, *, front: int, overlap:
     """Add up consecutive parts, each of which overlaps the next.
 
     Args:
-        parts: ``(stems, samples, channels)``, made of what ``waveform`` gave.
+        parts: ``(stems, samples, channels)``, made of what ``waveform`` gave; handed over for good.
         waveform: How much has come in, and so how much goes out.
         front: Samples to drop at the start.
         overlap: Samples at a part's end that the next one begins with.
@@ -127,9 +127,9 @@ def add_up(parts: Iterable[Samples], waveform: Waveform, *, front: int, overlap:
     carry: Samples | None = None
     sent = 0
     for part in parts:
-        stems = part
+        stems = part if part.flags.writeable else part.copy()
         if carry is not None:
-            stems = np.concatenate([part[:, : carry.shape[1]] + carry, part[:, carry.shape[1] :]], axis=1)
+            stems[:, : carry.shape[1]] += carry
         done = stems.shape[1] - overlap
         carry = stems[:, done:].copy()
         skip = min(max(front - sent, 0), done)

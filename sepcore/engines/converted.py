@@ -16,7 +16,7 @@ from sepcore.networks.checkpoint_files import find_checkpoint
 
 _logger = logging.getLogger(__name__)
 # Counted up when files that older versions wrote are no longer good.
-_FORMAT = 1
+_FORMAT = 2
 _PREFIX = ".network-"
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 

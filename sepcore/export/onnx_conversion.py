@@ -29,6 +29,7 @@ def convert_graph(
     inputs: Mapping[str, Dimensions],
     outputs: Mapping[str, Dimensions],
     metadata: Mapping[str, str],
+    rearrange: Callable[[Any], object] = lambda model: None,
 ) -> None:
     """Convert a graph around a network and write it to ``path``, in float32.
 
@@ -39,6 +40,7 @@ def convert_graph(
         inputs: The one input's name and dimensions.
         outputs: Name and dimensions of every output, in the order in which the file shall list them.
         metadata: Properties to put into the file.
+        rearrange: May change the model before it is written.
 
     Raises:
         ExportError: if ONNX has no operator for a part of the graph.
@@ -68,6 +70,7 @@ def convert_graph(
     model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=_OPSET)
 
     embed_weights(model, {_kernel_name(index): weights[index] for index in kernels})
+    rearrange(model)
     _describe(model, inputs, outputs, metadata)
     try:
         onnx.checker.check_model(model)

@@ -6,6 +6,7 @@ from typing import Any
 from sepcore.config import ModelConfig
 from sepcore.export.metadata import model_metadata
 from sepcore.export.onnx_conversion import convert_graph
+from sepcore.export.onnx_upsampling import rearrange_upsampling
 
 
 def convert_network(name: str, config: ModelConfig, network: Any, path: Path) -> None:
@@ -33,4 +34,5 @@ def convert_network(name: str, config: ModelConfig, network: Any, path: Path) ->
         inputs={"magnitudes": ["segments", *segment]},
         outputs={"estimates": ["segments", len(config.instruments), *segment]},
         metadata=model_metadata(name, config),
+        rearrange=rearrange_upsampling,
     )

@@ -17,7 +17,7 @@ from sepcore.networks.checkpoint_files import find_checkpoint
 _logger = logging.getLogger(__name__)
 # Counted up when files that older versions wrote are no longer good.
 _FORMAT = 2
-_PREFIX = ".network-"
+_PREFIX = f".network-{_FORMAT}-"
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -83,7 +83,7 @@ def network_places(config: ModelConfig, folder: Path) -> list[Path]:
     # Everything that decides the network's graph and weights. Masks are the engine's, so -16kHz's only other F counts.
     network = config.model.model_dump_json()
     shape = (config.segment_frames, config.num_bins, config.num_channels, *config.instruments)
-    text = f"{_FORMAT} {network} {shape} {weights_sha256(folder)}"
+    text = f"{network} {shape} {weights_sha256(folder)}"
     name = f"{_PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:16]}.onnx"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stemworks" / "networks"
     # Folders that are marked read-only stay as they are, even where root could write.
@@ -104,11 +104,13 @@ def _convert(config: ModelConfig, folder: Path, file: Path) -> None:
 
 
 def _remove_others(file: Path) -> None:
-    """Remove the files of weights that a model's folder holds no more; those in the cache are other models'."""
-    if find_checkpoint(file.parent):
-        for other in file.parent.glob(f"{_PREFIX}*.onnx"):
-            if other != file and other.stat().st_mtime < _weights_time(file.parent):
-                other.unlink(missing_ok=True)
+    """Remove the files of weights that a model's folder holds no more, and those that older versions wrote."""
+    for other in file.parent.glob(".network-*.onnx"):
+        outdated = not other.name.startswith(_PREFIX)
+        # Files in the cache are other models', and those beside the weights may be of another F.
+        replaced = find_checkpoint(file.parent) is not None and other.stat().st_mtime < _weights_time(file.parent)
+        if other != file and (outdated or replaced):
+            other.unlink(missing_ok=True)
 
 
 def _weights_time(folder: Path) -> float:

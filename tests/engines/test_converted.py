@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,20 @@ def test_many_who_ask_at_once_convert_once(model):
     with ThreadPoolExecutor(4) as pool:
         files = set(pool.map(lambda _: convert_network_once(config, model / "model"), range(4)))
     assert files == set(networks(model / "model"))
+
+
+@pytest.mark.slow
+def test_a_conversion_removes_the_files_of_older_versions_and_of_weights_that_are_gone(model):
+    folder = model / "model"
+    (folder / ".network-0123456789abcdef.onnx").touch()
+    gone = network_places(load_config(model), folder)[0]
+    gone.touch()
+    os.utime(gone, (0, 0))
+    write_model(model, seed=1)
+    other_shape = network_places(load_config(model), folder)[0].with_stem(".network-2-of-another-F")
+    other_shape.touch()
+    file = convert_network_once(load_config(model), folder)
+    assert networks(folder) == sorted([file, other_shape])
 
 
 @pytest.mark.slow

@@ -88,6 +88,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(replaced, ignore_errors=True)
 
 
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder in the folder of ``path``, which is made; it is removed when the block ends.
+
+    After an error the folder of ``path`` is as it was, and gone if it was made.
+    """
+    temporary = _temporary_name(path)
+    with _made_folder(path.parent):
+        temporary.mkdir()
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files and folders that dead processes left in ``folder`` (not below it).
 

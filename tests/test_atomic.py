@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sepcore.atomic import atomic_folder, atomic_path, remove_leftovers, write_bytes, write_text
+from sepcore.atomic import atomic_folder, atomic_path, remove_leftovers, temporary_folder, write_bytes, write_text
 
 
 def names(folder):
@@ -104,6 +104,22 @@ def test_after_an_error_the_old_folder_stands_and_nothing_else(tmp_path, error):
         write_and_raise(temporary / "half", error)
     assert names(path) == ["old"]
     assert names(tmp_path) == ["model"]
+
+
+def test_a_temporary_folder_goes_when_the_block_ends_and_the_folder_made_for_it_stays(tmp_path):
+    path = tmp_path / "made" / "song"
+    with temporary_folder(path) as folder:
+        (folder / "part").touch()
+        assert folder.parent == path.parent
+    assert names(tmp_path) == ["made"]
+    assert names(path.parent) == []
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_after_an_error_neither_the_temporary_folder_nor_the_one_made_for_it_is_left(tmp_path, error):
+    with pytest.raises(error), temporary_folder(tmp_path / "made" / "song") as folder:
+        write_and_raise(folder / "half", error)
+    assert names(tmp_path) == []
 
 
 def test_a_killed_process_leaves_the_old_file_and_the_next_one_clears_up(tmp_path):

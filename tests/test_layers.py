@@ -33,6 +33,7 @@ STAGES = [
         "config_table",
         "cores",
         "ordered_map",
+        "prefetch",
         "output_folder",
         "errors",
         "atomic",

@@ -1,4 +1,4 @@
-"""Audio out: float32 blocks to wav, mp3, ogg, m4a, wma or flac, whole or not at all."""
+"""Audio out: float32 blocks to wav, mp3, ogg, m4a, wma, flac or opus, whole or not at all."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from sepcore.atomic import atomic_path
 from sepcore.errors import AudioEncodeError
-from sepcore.signal.ffmpeg import FfmpegProcess, file_url
+from sepcore.signal.ffmpeg import FfmpegProcess
+from sepcore.signal.tag_writing import tagged_output
+from sepcore.signal.tags import SongTags
 from sepcore.signal.wav import wav_file
 
 
@@ -30,6 +32,7 @@ _ENCODERS = {
     "m4a": _Encoder("aac", "ipod"),
     "wma": _Encoder("wmav2", "asf"),
     "flac": _Encoder("flac", "flac"),
+    "opus": _Encoder("libopus", "opus"),
 }
 CODECS = ("wav", *_ENCODERS)
 
@@ -50,6 +53,7 @@ class AudioWriter:
         codec: One of `CODECS`, whatever the suffix of ``path``.
         bits: 16 or 24 (integers, rounded to the nearest) or 32 (float, wav only); the lossy codecs take no notice.
         bitrate: Of the lossy codecs, e.g. ``"128k"``; None: the encoder's own choice. The others take no notice.
+        tags: Of the song, to be written beside the audio; not into wav, and without the cover into wma.
 
     Raises:
         AudioEncodeError: if codec and bits do not go together, or the file cannot be written: no right, no space, or
@@ -66,6 +70,7 @@ class AudioWriter:
         codec: str,
         bits: Bits = 16,
         bitrate: str | None = None,
+        tags: SongTags | None = None,
     ) -> None:
         if codec not in CODECS:
             raise AudioEncodeError(f"{path}: cannot be written as {codec!r}; the codecs are {', '.join(CODECS)}")
@@ -75,7 +80,7 @@ class AudioWriter:
             raise AudioEncodeError(f"{path}: is a folder; give the name of a file")
         self._path, self._num_channels = path, num_channels
         self._bits = bits if codec in ("wav", "flac") else 32
-        self._file = _open(path, sample_rate, num_channels, codec, self._bits, bitrate)
+        self._file = _open(path, sample_rate, num_channels, codec, self._bits, bitrate, tags)
 
     def write(self, block: NDArray[np.float32]) -> None:
         """Append samples: float32 ``(samples, num_channels)``, any number of them."""
@@ -108,6 +113,7 @@ def write_audio(
     codec: str | None = None,
     bits: Bits = 16,
     bitrate: str | None = None,
+    tags: SongTags | None = None,
 ) -> None:
     """Write a whole waveform, float32 ``(samples, channels)``; arguments and errors as of `AudioWriter`.
 
@@ -118,6 +124,7 @@ def write_audio(
         codec: None: as the suffix of ``path`` says.
         bits: As of `AudioWriter`.
         bitrate: As of `AudioWriter`.
+        tags: As of `AudioWriter`.
     """
     writer = AudioWriter(
         path,
@@ -126,6 +133,7 @@ def write_audio(
         codec=codec or path.suffix.lower().removeprefix("."),
         bits=bits,
         bitrate=bitrate,
+        tags=tags,
     )
     with writer:
         writer.write(waveform)
@@ -133,7 +141,13 @@ def write_audio(
 
 @contextmanager
 def _open(
-    path: Path, sample_rate: int, num_channels: int, codec: str, bits: int, bitrate: str | None
+    path: Path,
+    sample_rate: int,
+    num_channels: int,
+    codec: str,
+    bits: int,
+    bitrate: str | None,
+    tags: SongTags | None,
 ) -> Iterator[_Append]:
     """Yield what appends `_quantise`-d samples to a temporary file, which becomes ``path`` at the end."""
     with atomic_path(path) as temporary:
@@ -143,15 +157,19 @@ def _open(
         else:
             sample_format = {16: "s16le", 24: "s24le", 32: "f32le"}[bits]
             samples = ffmpeg.input("pipe:", format=sample_format, ar=sample_rate, ac=num_channels)
-            with _encoded_file(temporary, path, samples, codec, bitrate) as append:
+            encoder = _ENCODERS[codec]
+            options = {"acodec": encoder.name}
+            if bitrate and codec != "flac":
+                options["audio_bitrate"] = bitrate
+            with (
+                tagged_output([samples], temporary, tags, container=encoder.container, options=options) as graph,
+                _encoded_file(temporary, path, graph) as append,
+            ):
                 yield append
 
 
 @contextmanager
-def _encoded_file(temporary: Path, path: Path, samples: Any, codec: str, bitrate: str | None) -> Iterator[_Append]:
-    encoder = _ENCODERS[codec]
-    options = {"audio_bitrate": bitrate} if bitrate and codec != "flac" else {}
-    graph = samples.output(file_url(temporary), format=encoder.container, acodec=encoder.name, **options)
+def _encoded_file(temporary: Path, path: Path, graph: Any) -> Iterator[_Append]:
     # Without -xerror a disk that is full for the last bytes is exit code 0.
     with FfmpegProcess(graph.global_args("-xerror"), feed=True) as process:
 

@@ -5,9 +5,44 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sepcore.errors import ConfigError
+from sepcore.stem_files.options import STEM_MP4, StemFileOptions
 
 DEFAULT_FORMAT = "{filename}/{instrument}.{codec}"
+RESIDUAL = "residual"
+"""What the chosen stems leave of the song."""
+ALL_STEMS = "stems"
+"""Stands for all stems where they share a file."""
+_SHARED_FORMAT = "{filename}.{codec}"
 _FIELDS = ("filename", "instrument", "foldername", "codec")
+
+
+def chosen_stems(instruments: Sequence[str], options: StemFileOptions) -> tuple[str, ...]:
+    """Names of the files that a song gets, for `stem_paths`.
+
+    Args:
+        instruments: The model's.
+        options: Which of them are wanted, and whether the residual is.
+
+    Returns:
+        The chosen instruments in the model's order, `RESIDUAL` behind them; or `ALL_STEMS` alone for a ``stem.mp4``.
+
+    Raises:
+        ConfigError: an instrument that the model does not have; a residual where nothing is left, or where the model
+            has an instrument of that name.
+    """
+    unknown = [name for name in options.stems if name not in instruments]
+    if unknown:
+        raise ConfigError(f"stems: the model has no {', '.join(unknown)}; it has {', '.join(instruments)}.")
+    stems = tuple(name for name in instruments if name in options.stems or not options.stems)
+    if options.residual:
+        if RESIDUAL in instruments:
+            raise ConfigError(f"residual: the model has an instrument of that name; choose it with stems {RESIDUAL}.")
+        if len(stems) == len(instruments):
+            raise ConfigError(
+                f"residual: all stems are written, which leave nothing; choose some of {', '.join(instruments)}."
+            )
+        stems = (*stems, RESIDUAL)
+    return (ALL_STEMS,) if options.codec == STEM_MP4 else stems
 
 
 def stem_paths(
@@ -20,12 +55,14 @@ def stem_paths(
         out: Folder that the format is relative to.
         instruments: Each becomes ``{instrument}``.
         filename_format: Spleeter's ``-f``.
-        codec: Becomes ``{codec}``.
+        codec: Becomes ``{codec}``. A ``stem.mp4`` holds all stems: by default it has the song's name.
 
     Raises:
         ConfigError: if the format has other fields, leads out of ``out``, or gives two stems one file.
     """
     folder = song.absolute().parent.name
+    if codec == STEM_MP4 and filename_format == DEFAULT_FORMAT:
+        filename_format = _SHARED_FORMAT
     try:
         names = {
             instrument: filename_format.format(

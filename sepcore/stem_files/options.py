@@ -1,11 +1,19 @@
 """What is read of a song and how its stems are written."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from sepcore.signal.audio_writer import Bits
+from sepcore.errors import ConfigError
+from sepcore.signal.audio_writer import CODECS, Bits
 
 Clipping = Literal["clamp", "rescale", "none"]
+
+STEM_MP4 = "stem.mp4"
+"""The codec of one file with the mixture and all stems as streams."""
+STEM_CODECS = (*CODECS, STEM_MP4)
+
+_LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 8000, 192_000
+_WITH_BITS = {"wav": (16, 24, 32), "flac": (16, 24)}
 
 
 @dataclass(frozen=True)
@@ -15,7 +23,7 @@ class StemFileOptions:
     Attributes:
         offset_s: Where to start, in seconds.
         duration_s: How much to separate, in seconds; None: to the end.
-        codec: One of `sepcore.signal.audio_writer.CODECS`.
+        codec: One of `STEM_CODECS`.
         bitrate: Of the lossy codecs, e.g. ``"128k"``.
         bits: Of wav and flac.
         stems: The instruments to write; empty: all of the model's.
@@ -38,3 +46,37 @@ class StemFileOptions:
     keep_mono: bool = False
     clipping: Clipping | None = None
     page: bool = False
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the files hold integers, which end at full scale."""
+        return self.codec in _WITH_BITS and self.bits != 32
+
+
+def check_options(options: StemFileOptions) -> None:
+    """Refuse what cannot be written, before any work starts.
+
+    Raises:
+        ConfigError: one line: what was given, what is allowed, how to mend it.
+    """
+    codec, bits, rate = options.codec, options.bits, options.sample_rate
+    if codec not in STEM_CODECS:
+        raise ConfigError(f"codec is {codec!r}; expected one of {', '.join(STEM_CODECS)}.")
+    if codec not in _WITH_BITS and bits != 16:
+        raise ConfigError(f"bits is {bits}, but {codec} has none; leave it out, and give a bitrate instead.")
+    if codec in _WITH_BITS and bits not in _WITH_BITS[codec]:
+        allowed = ", ".join(map(str, _WITH_BITS[codec]))
+        raise ConfigError(f"bits is {bits}; {codec} holds {allowed}. Take wav for 32 (float).")
+    if options.clipping not in (None, *get_args(Clipping)):
+        raise ConfigError(f"clipping is {options.clipping!r}; expected one of {', '.join(get_args(Clipping))}.")
+    if options.clipping == "none" and options.is_integer:
+        raise ConfigError(
+            f"clipping is none, but {codec} of {bits} bits cannot hold samples beyond full scale; take rescale, or wav "
+            "with 32 bits (float)."
+        )
+    if isinstance(rate, int) and not _LOWEST_RATE_HZ <= rate <= _HIGHEST_RATE_HZ:
+        raise ConfigError(
+            f"sample_rate is {rate}; expected source, or {_LOWEST_RATE_HZ} to {_HIGHEST_RATE_HZ} Hz, e.g. 48000."
+        )
+    if options.page and codec == STEM_MP4:
+        raise ConfigError("a page plays one file a stem, stem.mp4 is one for all; take another codec, e.g. m4a.")

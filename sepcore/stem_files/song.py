@@ -1,20 +1,33 @@
-"""One audio file to its stems' files, as a stream."""
+"""One audio file to its stems' files, as a stream: decoding, separating and encoding go on at once."""
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sepcore.errors import AudioDecodeError
+from sepcore.prefetch import prefetched
 from sepcore.signal.audio_reader import probe_audio, read_blocks
-from sepcore.signal.audio_writer import AudioWriter
-from sepcore.stem_files.options import StemFileOptions
+from sepcore.signal.sndfile import probe_sndfile
+from sepcore.signal.tags import read_tags
+from sepcore.stem_files.names import ALL_STEMS, RESIDUAL, chosen_stems
+from sepcore.stem_files.options import STEM_MP4, StemFileOptions
+from sepcore.stem_files.rescale import write_rescaled
+from sepcore.stem_files.sinks import Blocks
+from sepcore.stem_files.stem_mp4 import MIXTURE
+from sepcore.stem_files.writers import StemFormat, write_files
 
 if TYPE_CHECKING:
     from sepcore.separator import Separator
 
 _logger = logging.getLogger(__name__)
+# Blocks of 10 s that are decoded before they are needed.
+_DECODED_AHEAD = 2
 
 
 def separate_file(
@@ -28,12 +41,12 @@ def separate_file(
     """Separate one file in memory that does not depend on its length.
 
     Args:
-        separator: The model.
+        separator: The model; if its network is not loaded yet, the song is decoded meanwhile.
         song: Anything that ffmpeg reads.
-        stems: The file of each instrument to write; instruments that are not named are not written. All of them get
+        stems: The file of each stem to write, by its name, see `chosen_stems`; others are not written. All of them get
             their names at the end: after an error there is none.
         options: What to read and how to write.
-        on_samples: Called with the number of samples that have just been written.
+        on_samples: Called with the number of samples that have just been separated.
 
     Returns:
         Seconds separated.
@@ -50,33 +63,89 @@ def separate_file(
         offset_s=options.offset_s,
         duration_s=options.duration_s,
     )
-    written = 0
-    with ExitStack() as files:
-        files.callback(blocks.close)
-        writers = {
-            instrument: files.enter_context(
-                AudioWriter(
-                    path,
-                    sample_rate=config.sample_rate,
-                    num_channels=config.num_channels,
-                    codec=options.codec,
-                    bits=options.bits,
-                    bitrate=options.bitrate,
-                )
-            )
-            for instrument, path in stems.items()
-        }
-        for block in separator.stream(blocks):
-            for instrument, writer in writers.items():
-                writer.write(block[instrument])
+    form = _format(separator, song, options)
+    files = _streams_of_files(separator, stems, options)
+    separated = 0
+
+    def counted(results: Iterator[Blocks]) -> Iterator[Blocks]:
+        nonlocal separated
+        for block in results:
             samples = len(next(iter(block.values())))
-            written += samples
+            separated += samples
+            yield block
             on_samples(samples)
-        if not written:
+        if not separated:
             raise AudioDecodeError(f"{song}: no audio after {options.offset_s:g} s; choose a smaller offset.")
-    seconds = written / config.sample_rate
+
+    with prefetched(blocks, depth=_DECODED_AHEAD) as decoded:
+        results = counted(_with_mixture(separator, decoded, {name for names in files for name in names}))
+        write = write_rescaled if options.clipping == "rescale" else write_files
+        write(files, form, results)
+    seconds = separated / config.sample_rate
     _warn_if_cut(song, options, seconds)
     return seconds
+
+
+def _streams_of_files(
+    separator: "Separator", stems: Mapping[str, Path], options: StemFileOptions
+) -> dict[tuple[str, ...], Path]:
+    """The files, each with what it holds."""
+    if options.codec != STEM_MP4:
+        return {(name,): path for name, path in stems.items()}
+    names = chosen_stems(separator.instruments, replace(options, codec="m4a", bits=16))
+    return {(MIXTURE, *names): stems[ALL_STEMS]}
+
+
+def _with_mixture(
+    separator: "Separator", decoded: Iterator[NDArray[np.float32]], wanted: set[str]
+) -> Generator[Blocks, None, None]:
+    """What the separator streams, with the mixture and the residual where they are wanted."""
+    if not wanted & {MIXTURE, RESIDUAL} - set(separator.instruments):
+        yield from separator.stream(decoded)
+        return
+    waiting: deque[NDArray[np.float32]] = deque()
+
+    def kept() -> Iterator[NDArray[np.float32]]:
+        for block in decoded:
+            waiting.append(block)
+            yield block
+
+    chosen = [name for name in separator.instruments if name in wanted]
+    for stems in separator.stream(kept()):
+        mixture = _take(waiting, len(next(iter(stems.values()))))
+        residual = mixture - sum((stems[name] for name in chosen), np.zeros_like(mixture))
+        yield {**stems, MIXTURE: mixture, RESIDUAL: residual}
+
+
+def _take(waiting: deque[NDArray[np.float32]], samples: int) -> NDArray[np.float32]:
+    """The first so many of the samples that wait."""
+    parts = []
+    while samples:
+        block = waiting.popleft()
+        if len(block) > samples:
+            waiting.appendleft(block[samples:])
+            block = block[:samples]
+        parts.append(block)
+        samples -= len(block)
+    return np.concatenate(parts)
+
+
+def _format(separator: "Separator", song: Path, options: StemFileOptions) -> StemFormat:
+    config = separator.config
+    rate, channels, total = config.sample_rate, config.num_channels, None
+    if options.sample_rate == "source" or options.keep_mono:
+        direct = probe_sndfile(song)
+        source = direct or probe_audio(song)
+        if options.keep_mono and source.num_channels == 1:
+            channels = 1
+        if options.sample_rate == "source":
+            rate = source.sample_rate
+            if direct and not options.offset_s and options.duration_s is None:
+                total = direct.num_samples
+    if isinstance(options.sample_rate, int):
+        rate = options.sample_rate
+    tags = read_tags(song) if options.codec != "wav" else None
+    return StemFormat(str(song), options, config.sample_rate, rate, config.num_channels, channels, total, tags)
 
 
 def _warn_if_cut(song: Path, options: StemFileOptions, seconds: float) -> None:

@@ -95,7 +95,7 @@ def test_float_keeps_what_lies_beyond_full_scale(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "loud.wav"), np.float32([[1.5, -1.5]]))
 
 
-@pytest.mark.parametrize(("codec", "lost"), [("mp3", 0), ("ogg", 0), ("m4a", 0), ("wma", 2048)])
+@pytest.mark.parametrize(("codec", "lost"), [("mp3", 0), ("ogg", 0), ("m4a", 0), ("opus", 0), ("wma", 2048)])
 def test_lossy_files_hold_about_the_same_music_in_the_same_place(tmp_path, codec, lost):
     # ffmpeg drops the first 2048 samples of every wma file that it reads.
     path = tmp_path / f"stem.{codec}"
@@ -217,7 +217,7 @@ def test_a_folder_in_the_place_of_the_file_is_refused_before_any_work(tmp_path):
 
 @pytest.mark.parametrize("path", ["stem", "stem.xyz"])
 def test_an_unknown_codec_is_refused_with_the_known_ones(tmp_path, path):
-    with pytest.raises(AudioEncodeError, match="the codecs are wav, mp3, ogg, m4a, wma, flac"):
+    with pytest.raises(AudioEncodeError, match="the codecs are wav, mp3, ogg, m4a, wma, flac, opus"):
         write_audio(tmp_path / path, music(), sample_rate=RATE)
 
 

@@ -1,0 +1,75 @@
+"""Where the stems of a song go while it is separated: each file is encoded by a thread of its own."""
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from queue import Queue
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Blocks = Mapping[str, NDArray[np.float32]]
+Write = Callable[[Blocks], None]
+
+# A block is a segment of some 12 s: one is encoded while the next is waiting.
+_WAITING = 1
+
+
+class _Abandoned(Exception):
+    """Ends a file that is not to be kept."""
+
+
+class Sink:
+    """One file in the making, as a context manager: what is written is encoded by a thread, a block behind.
+
+    Args:
+        open_file: Opens the file; yields what appends blocks to it. Its context ends well if the sink's does, and with
+            an error, so that nothing stays of the file, if the sink's ends with one.
+        names: The stems that the file holds.
+    """
+
+    def __init__(self, open_file: Callable[[], AbstractContextManager[Write]], names: tuple[str, ...]) -> None:
+        self._open_file, self._names = open_file, names
+        self._waiting: Queue[Blocks | None] = Queue(_WAITING)
+        self._abandoned = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"write {', '.join(names)}", daemon=True)
+
+    def write(self, blocks: Blocks) -> None:
+        """Append the file's stems, float32 ``(samples, channels)`` each; an error of an earlier block comes out."""
+        self._waiting.put({name: blocks[name] for name in self._names})
+        if self._error:
+            raise self._error
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._abandoned.set()
+        self._waiting.put(None)
+        self._thread.join()
+        if self._error and error is None:
+            raise self._error
+
+    def _run(self) -> None:
+        blocks: Blocks | None = {}
+        try:
+            with self._open_file() as write:
+                while (blocks := self._waiting.get()) is not None:
+                    if not self._abandoned.is_set():
+                        write(blocks)
+                if self._abandoned.is_set():
+                    raise _Abandoned
+        except _Abandoned:
+            return
+        except BaseException as error:
+            self._error = error
+            # Whoever writes is not held up, and sees the error.
+            while blocks is not None:
+                blocks = self._waiting.get()

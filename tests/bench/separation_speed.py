@@ -1,40 +1,86 @@
-"""Time one separator in a process of its own; run by our Python or by the one that has the real Spleeter.
+"""Separate noise with a loaded model, in a process of its own, under whatever Python runs this.
 
-    python separation_speed.py ours|spleeter MODEL_PATH SECONDS RUNS
+    python separation_speed.py ours|spleeter|openunmix SECONDS RUNS
 
-Prints a JSON line: seconds of each warm run on the same noise, and the peak memory of the process in MB. The model is
-``2stems`` in ``MODEL_PATH``, loaded and run once before.
+Prints a JSON line: ``elapsed_s``, a list, of separations after a first one; ours also ``network_s``, what its network
+alone takes for as many segments. The model is ``2stems`` in MODEL_PATH; Open-Unmix has two targets of random weights.
 """
 
 import json
-import os
-import resource
 import sys
 import time
 
 import numpy as np
 
+RATE = 44100
+_BLOCK_S = 10
+
+
+def ours(waveform):
+    from sepcore import Separator
+
+    separator = Separator("2stems")
+    blocks = np.split(waveform, range(_BLOCK_S * RATE, len(waveform), _BLOCK_S * RATE))
+
+    def separate():
+        for _ in separator.stream(blocks):
+            pass
+
+    return separate, lambda: network_s(separator.engine, len(waveform))
+
+
+def network_s(engine, samples):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from sepcore.signal.spectrogram import num_frames
+
+    config = engine.config
+    segments = -(-num_frames(samples, config.frame_length, config.hop_length) // config.segment_frames)
+    shape = (1, config.segment_frames, config.num_bins, config.num_channels)
+    magnitudes = np.abs(np.random.default_rng(0).standard_normal(shape)).astype(np.float32)
+    with ThreadPoolExecutor(engine.parallel_blocks) as pool:
+        started = time.perf_counter()
+        list(pool.map(engine.estimate, [magnitudes] * segments))
+        return time.perf_counter() - started
+
+
+def spleeter(waveform):
+    from spleeter.separator import Separator
+
+    separator = Separator("spleeter:2stems", multiprocess=False)
+    return lambda: separator.separate(waveform), None
+
+
+def openunmix(waveform):
+    import torch
+    from openunmix.model import OpenUnmix, Separator
+
+    targets = {
+        name: OpenUnmix(nb_bins=2049, nb_channels=2, hidden_size=512, max_bin=1487).eval()
+        for name in ("vocals", "drums")
+    }
+    separator = Separator(target_models=targets, niter=0, n_fft=4096, n_hop=1024, nb_channels=2, sample_rate=RATE)
+    audio = torch.from_numpy(waveform.T[None].copy())
+
+    def separate():
+        with torch.no_grad():
+            for minute in torch.split(audio, 60 * RATE, dim=2):
+                separator(minute)
+
+    return separate, None
+
 
 def main():
-    who, model_path, seconds, runs = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
-    os.environ["MODEL_PATH"] = model_path  # read when Spleeter is imported
-    waveform = np.random.default_rng(0).uniform(-0.5, 0.5, (int(seconds * 44100), 2)).astype(np.float32)
-    if who == "ours":
-        from sepcore import Separator
-
-        separator = Separator("2stems")
-    else:
-        from spleeter.separator import Separator
-
-        separator = Separator("spleeter:2stems", multiprocess=False)
-    separator.separate(waveform)
+    who, seconds, runs = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+    waveform = np.random.default_rng(0).uniform(-0.5, 0.5, (int(seconds * RATE), 2)).astype(np.float32)
+    separate, network = {"ours": ours, "spleeter": spleeter, "openunmix": openunmix}[who](waveform)
+    separate()
     elapsed = []
     for _ in range(runs):
         started = time.perf_counter()
-        separator.separate(waveform)
+        separate()
         elapsed.append(time.perf_counter() - started)
-    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    sys.stdout.write(json.dumps({"elapsed_s": elapsed, "memory_mb": memory_mb}) + "\n")
+    sys.stdout.write(json.dumps({"elapsed_s": elapsed, "network_s": network() if network else None}) + "\n")
 
 
 if __name__ == "__main__":

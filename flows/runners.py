@@ -16,8 +16,8 @@ _CONNECT_TIMEOUT_S = 5
 RunnerName = Literal["local", "dask"]
 
 
-def add_runner_options(parser: argparse.ArgumentParser) -> None:
-    """``--runner``, ``--scheduler`` and ``--workers``."""
+def add_runner_options(parser: argparse.ArgumentParser, *, workers: str = "as many as it has cores") -> None:
+    """``--runner``, ``--scheduler`` and ``--workers``; ``workers`` says how many there are by default."""
     parser.add_argument(
         "--runner",
         choices=get_args(RunnerName),
@@ -26,7 +26,7 @@ def add_runner_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--scheduler", metavar="URL", help="of the Dask cluster, e.g. tcp://10.0.0.1:8786")
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="songs at a time on this machine (default: as many as it has cores)"
+        "--workers", type=int, metavar="N", help=f"songs at a time on this machine (default: {workers})"
     )
 
 

@@ -1,44 +1,36 @@
 """Separate folders and files of audio or video into stems."""
 
 import argparse
-import math
+import time
 from pathlib import Path
 
-from flows.command import add_params_option, command_parser, run_command, set_up_process
+from flows.command import command_parser, run_command, set_up_process
 from flows.prefect_api import prefect_api_configured
+from flows.runners import add_runner_options, check_runner, check_scheduler, task_runner
+from flows.separation_options import (
+    add_separation_options,
+    check_separation_options,
+    separator_settings,
+    stem_file_options,
+)
+
+# Before the imports that the user waits for.
+_STARTED = time.monotonic()
 
 
 def _arguments() -> argparse.Namespace:
-    parser = command_parser("separate_batch", __doc__)
+    description = f"{__doc__} What is done already is left as it is: run the same command again after whatever."
+    parser = command_parser("separate_batch", description)
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files, and folders at any depth")
+    add_separation_options(parser)
+    add_runner_options(parser, workers="1, since a song keeps all cores busy")
+    parser.add_argument("--overwrite", action="store_true", help="separate again what is done already")
     parser.add_argument(
-        "-o", "--output_path", dest="out", type=Path, required=True, metavar="DIR", help="stems go here"
+        "--dry-run", action="store_true", help="only say what would be separated, and how long that would take"
     )
-    add_params_option(parser, default="2stems")
-    parser.add_argument(
-        "-f",
-        "--filename_format",
-        default="{filename}/{instrument}.{codec}",
-        metavar="FORMAT",
-        help="fields {filename} {instrument} {foldername} {codec} (default: %(default)s)",
-    )
-    parser.add_argument("-s", "--offset", type=float, default=0.0, metavar="SECONDS", help="start here (default: 0)")
-    parser.add_argument("-d", "--duration", type=float, metavar="SECONDS", help="this much (default: to the end)")
-    parser.add_argument(
-        "-c", "--codec", default="wav", choices=("wav", "mp3", "ogg", "m4a", "wma", "flac"), help="default: wav"
-    )
-    parser.add_argument("-b", "--bitrate", default="128k", help="of lossy codecs (default: 128k)")
-    parser.add_argument("--bits", type=int, default=16, choices=(16, 24, 32), help="of wav (32: float) and flac")
-    parser.add_argument("--mwf", action="store_true", default=None, help="multichannel Wiener filtering")
     arguments = parser.parse_args()
-    if not 0 <= arguments.offset < math.inf:
-        parser.error(f"--offset is {arguments.offset:g}; give 0 or more seconds")
-    if arguments.duration is not None and not 0 < arguments.duration < math.inf:
-        parser.error(f"--duration is {arguments.duration:g}; give more than 0 seconds")
-    if arguments.bits != 16 and arguments.codec not in ("wav", "flac"):
-        parser.error(f"--bits is for wav and flac; {arguments.codec} takes --bitrate")
-    if arguments.codec == "flac" and arguments.bits == 32:
-        parser.error("flac holds 16 or 24 bits; give --bits 24, or -c wav for float")
+    check_separation_options(parser, arguments)
+    check_runner(parser, arguments)
     set_up_process(arguments.verbose)
     return arguments
 
@@ -46,20 +38,15 @@ def _arguments() -> argparse.Namespace:
 # Parsed before the imports below, so that --help and a wrong argument are answered at once.
 ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
-import time  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 from typing import Any  # noqa: E402
 
-from rich.console import Console  # noqa: E402
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from flows.download import locate_with_bar  # noqa: E402
-from flows.inputs import check_ffmpeg  # noqa: E402
-from sepcore.batch.find import find_songs  # noqa: E402
-from sepcore.batch.plan import Song, plan_batch  # noqa: E402
-from sepcore.batch.run import Outcome, separate_song  # noqa: E402
-from sepcore.stem_files.options import StemFileOptions  # noqa: E402
+from flows.batch import Batch, conclude, look_for_done, plan  # noqa: E402
+from flows.batch_here import separate_here  # noqa: E402
+from flows.batch_table import print_dry_run, print_outcomes  # noqa: E402
+from sepcore.batch.estimate import dry_run, expected_rate  # noqa: E402
+from sepcore.batch.outcome import Outcome  # noqa: E402
+from sepcore.batch.plan import prepare_output  # noqa: E402
 
 
 def __getattr__(name: str) -> Any:
@@ -71,70 +58,53 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def plan(paths: Sequence[Path], out: Path, params: str, *, filename_format: str, codec: str) -> list[Song]:
-    """Everything that can be refused before a model is loaded: paths, ffmpeg, model name, format, clashes, rights."""
-    songs = find_songs(paths, out=out)
-    check_ffmpeg()
-    instruments = locate_with_bar(params).config.instruments
-    return plan_batch(songs, out, instruments, filename_format=filename_format, codec=codec)
-
-
-def _separate_here(songs: Sequence[Song], params: str, mwf: bool | None, options: StemFileOptions) -> list[Outcome]:
-    """Song after song in this process, with a bar on stderr."""
-    from sepcore.separator import Separator
-
-    separator = Separator(params, mwf=mwf)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    outcomes = []
-    with Progress(*columns, TextColumn("{task.fields[note]}", markup=False), console=Console(stderr=True)) as bar:
-        line = bar.add_task("separate", total=len(songs), note="")
-        for song in songs:
-            bar.update(line, note=song.path.name)
-            outcomes.append(separate_song(separator, song, options))
-            bar.advance(line)
-        bar.update(line, note="")
-    return outcomes
-
-
-def _print_outcomes(outcomes: Sequence[Outcome], out: Path, elapsed_s: float) -> None:
-    console = Console()
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if failed:
-        table = Table("song", "why it failed", title=f"{len(failed)} of {len(outcomes)} failed")
-        for outcome in failed:
-            table.add_row(str(outcome.song), outcome.reason.removeprefix(f"{outcome.song}: "))
-        console.print(table, markup=False)
-    audio_s = sum(outcome.audio_s for outcome in outcomes)
-    console.print(
-        f"{len(outcomes) - len(failed)} of {len(outcomes)} songs separated into {out}: {audio_s:.0f} s of audio in "
-        f"{elapsed_s:.0f} s, {audio_s / max(elapsed_s, 1e-9):.1f} times real time with start-up",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
 def _main(arguments: argparse.Namespace) -> int:
-    started = time.monotonic()
-    formats = {"filename_format": arguments.filename_format, "codec": arguments.codec}
-    songs = plan(arguments.paths, arguments.out, arguments.params, **formats)
-    options = StemFileOptions(
-        offset_s=arguments.offset,
-        duration_s=arguments.duration,
-        codec=arguments.codec,
-        bitrate=arguments.bitrate,
-        bits=arguments.bits,
-    )
-    if prefect_api_configured():
-        from flows.separate_batch_flow import separate_batch
-
-        outcomes = separate_batch(
-            arguments.paths, arguments.out, arguments.params, mwf=arguments.mwf, options=options, **formats
-        )
-    else:
-        outcomes = _separate_here(songs, arguments.params, arguments.mwf, options)
-    _print_outcomes(outcomes, arguments.out, time.monotonic() - started)
+    check_scheduler(arguments.scheduler)
+    settings, options = separator_settings(arguments), stem_file_options(arguments)
+    batch = plan(arguments.paths, arguments.out, settings, options, filename_format=arguments.filename_format)
+    if arguments.dry_run:
+        return _say_what_it_takes(batch, overwrite=arguments.overwrite)
+    prepare_output(batch.songs, batch.out)
+    by_prefect = prefect_api_configured() or arguments.runner == "dask"
+    outcomes = (_separate_as_flow if by_prefect else _separate_here)(batch, arguments)
+    print_outcomes(outcomes, batch.out, time.monotonic() - _STARTED)
     return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
+
+
+def _separate_here(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outcome]:
+    skipped = {} if arguments.overwrite else look_for_done(batch)
+    pending = [song for song in batch.songs if song.path not in skipped]
+    return conclude(batch, skipped | separate_here(batch, pending, workers=arguments.workers or 1))
+
+
+def _separate_as_flow(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outcome]:
+    from flows.separate_batch_flow import separate_batch
+
+    runner = task_runner(arguments.runner, arguments.scheduler, arguments.workers or 1)
+    settings = batch.separator.settings
+    return separate_batch.with_options(task_runner=runner)(
+        arguments.paths,
+        arguments.out,
+        settings.model,
+        filename_format=arguments.filename_format,
+        options=batch.options,
+        mwf=settings.mwf,
+        engine=settings.engine,
+        overlap=settings.overlap,
+        shifts=settings.shifts,
+        precision=settings.precision,
+        overwrite=arguments.overwrite,
+    )
+
+
+def _say_what_it_takes(batch: Batch, *, overwrite: bool) -> int:
+    from sepcore.batch.summary import earlier_rate
+
+    found = dry_run(batch.songs, {} if overwrite else look_for_done(batch, dry_run=True), batch.options)
+    measured = earlier_rate(batch.out)
+    guess = expected_rate(len(batch.separator.instruments))
+    print_dry_run(found, batch.out, rate=measured or guess, is_measured=measured is not None)
+    return 1 if found.unreadable else 0
 
 
 if __name__ == "__main__":

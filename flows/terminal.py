@@ -10,7 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 def progress_bar() -> Progress:
     """A bar on stderr: what, how many of how many, time gone and left."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    return Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True))
+    # A song's name may look like rich's markup.
+    note = TextColumn("{task.fields[note]}", markup=False)
+    return Progress(*columns, TimeRemainingColumn(), note, console=Console(stderr=True))
 
 
 def say(lines: Iterable[str]) -> None:

@@ -27,6 +27,10 @@ class AudioEncodeError(StemworksError):
     """ffmpeg or the disk refused to write a file; nothing half-written is left."""
 
 
+class OutputNotWritable(StemworksError):
+    """The output folder takes no more, whatever the song: the disk is full or read-only."""
+
+
 class CheckpointError(StemworksError):
     """A checkpoint does not hold every tensor that the network needs, in the shape that it needs."""
 

@@ -1,17 +1,38 @@
 """The task that separates one song of a batch."""
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from typing import Any
 
+from prefect import State, Task, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import TaskRun
+
+from sepcore.batch.outcome import Outcome
 from sepcore.batch.plan import Song
-from sepcore.batch.run import Outcome, separate_song
-from sepcore.separator import Separator
+from sepcore.batch.run import separate_song
+from sepcore.batch.separators import shared_separator
+from sepcore.separator_settings import SeparatorSettings
 from sepcore.stem_files.options import StemFileOptions
 
+# What no second try mends.
+_LASTING = FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError
 
-@task(task_run_name="separate-{song.path.name}", cache_policy=NO_CACHE)
-def separate_one(separator: Separator, song: Song, options: StemFileOptions) -> Outcome:
-    """Run `sepcore.batch.run.separate_song`; a song that fails is an outcome, the others go on."""
-    outcome = separate_song(separator, song, options)
+
+def is_passing(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether a task failed for what a shared disk has now and then, and a second try may not meet."""
+    return isinstance(state.data, OSError) and not isinstance(state.data, _LASTING)
+
+
+# No Prefect cache: what is done is found out from the output folder's records. A cached result would still say so
+# after a stem was deleted.
+@task(
+    task_run_name="separate-{song.path.name}",
+    retries=2,
+    retry_delay_seconds=10,
+    retry_condition_fn=is_passing,
+    cache_policy=NO_CACHE,
+)
+def separate_one(song: Song, settings: SeparatorSettings, options: StemFileOptions) -> Outcome:
+    """Run `sepcore.batch.run.separate_song`; what is wrong with a song is an outcome, and the others go on."""
+    outcome = separate_song(shared_separator(settings), song, options)
     get_run_logger().info("%s: %s %s", song.path, outcome.status, outcome.reason)
     return outcome

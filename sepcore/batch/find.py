@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from sepcore.batch.records import recorded_stems
 from sepcore.errors import ConfigError
 
 # What is taken from a folder. A file named itself is taken whatever its suffix.
@@ -13,13 +14,14 @@ _SUFFIXES = """
 AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 
-def find_songs(paths: Iterable[Path], *, out: Path | None = None) -> dict[Path, Path]:
+def find_songs(paths: Iterable[Path], *, out: Path | None = None, may_be_empty: bool = False) -> dict[Path, Path]:
     """All audio files that are named or lie in named folders, at any depth, hidden ones left out.
 
     Args:
         paths: Files and folders.
-        out: The output folder; where it lies inside a named folder, what is in it are stems of an earlier run and no
-            songs.
+        out: The output folder. What is in it are stems of an earlier run and no songs, where it lies inside a named
+            folder; where it is a named folder or holds one, those files in it that earlier runs recorded.
+        may_be_empty: Whether a folder may hold no audio file, or none yet.
 
     Returns:
         Each song, sorted within its folder, with the folder of its stems relative to the output: the tree below a
@@ -32,16 +34,15 @@ def find_songs(paths: Iterable[Path], *, out: Path | None = None) -> dict[Path, 
     output = out.absolute() if out else None
     for path in paths:
         if path.is_dir():
-            stems_inside = output is not None and path.absolute() in output.parents
             inside = [
                 file
                 for file in sorted(path.rglob("*"))
                 if file.suffix.lower() in AUDIO_SUFFIXES
                 and file.is_file()
                 and not any(part.startswith(".") for part in file.relative_to(path).parts)
-                and not (stems_inside and output in file.absolute().parents)
             ]
-            if not inside:
+            inside = _without_stems(inside, path.absolute(), output) if output else inside
+            if not inside and not may_be_empty:
                 raise ConfigError(f"{path}: no audio files in this folder; give one that has some, or name the files.")
             for file in inside:
                 songs.setdefault(file, file.parent.relative_to(path))
@@ -50,3 +51,12 @@ def find_songs(paths: Iterable[Path], *, out: Path | None = None) -> dict[Path, 
         else:
             raise ConfigError(f"{path}: no such file or folder; check the name.")
     return songs
+
+
+def _without_stems(files: list[Path], folder: Path, output: Path) -> list[Path]:
+    if folder in output.parents:
+        return [file for file in files if output not in file.absolute().parents]
+    if output == folder or output in folder.parents:
+        stems = set(recorded_stems(output))
+        return [file for file in files if file.absolute() not in stems]
+    return files

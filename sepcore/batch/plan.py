@@ -1,41 +1,114 @@
 """Where the stems of each song of a batch go, decided before any work starts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sepcore.atomic import remove_leftovers
+from sepcore.batch.records import RECORDS
 from sepcore.output_folder import check_writable
-from sepcore.stem_files.names import check_no_clash, stem_paths
+from sepcore.stem_files.names import check_no_clash, chosen_stems, stem_paths
+from sepcore.stem_files.options import StemFileOptions, check_options
+from sepcore.stem_files.page import song_page_path
+
+# Stands for every instrument at once. No file's name can hold it, no format yields it.
+_ANY_STEM = "\N{NULL}"
 
 
 @dataclass(frozen=True)
 class Song:
-    """One song of a batch: its file and the files of its stems."""
+    """One song of a batch: its file and the files of its stems; small, so that it can be sent to another process.
+
+    Attributes:
+        path: The song's file.
+        out: The output folder of the batch.
+        stems: Each stem's name and file, relative to ``out``.
+        slot: The stems' files relative to ``out`` with no stem's name in them: what is written for this song with any
+            model has this slot, and nothing else has.
+        name: By which a list names it: its place below the folder it was found in, without suffix.
+        page: The page to listen to it, relative to ``out``, if one is wanted.
+    """
 
     path: Path
+    out: Path
     stems: tuple[tuple[str, Path], ...]
+    slot: str
+    name: str = ""
+    page: Path | None = None
+
+    @property
+    def stem_files(self) -> dict[str, Path]:
+        """The file of each stem."""
+        return {stem: self.out / file for stem, file in self.stems}
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where the stems are, mostly one folder."""
+        return tuple(dict.fromkeys(file.parent for file in self.stem_files.values()))
+
+    def absolute(self) -> "Song":
+        """The same song for a process that has another working directory."""
+        return replace(self, path=self.path.absolute(), out=self.out.absolute())
 
 
 def plan_batch(
-    songs: Mapping[Path, Path], out: Path, instruments: Sequence[str], *, filename_format: str, codec: str
+    songs: Mapping[Path, Path],
+    out: Path,
+    instruments: Sequence[str],
+    options: StemFileOptions,
+    *,
+    filename_format: str,
 ) -> list[Song]:
-    """Decide, before any work starts, where each stem goes.
+    """Decide, before any work starts, where each stem goes; nothing is written.
 
     Args:
         songs: As `find_songs` returns them.
-        out: The output folder; made, and found to be writable.
+        out: The output folder.
         instruments: The model's stems.
+        options: Which stems are written, and as what.
         filename_format: See `stem_paths`.
-        codec: See `stem_paths`.
 
     Raises:
-        ConfigError: a format that cannot be used; two songs that would write the same file; an output folder that
-            cannot be written.
+        ConfigError: options or a format that cannot be used; two songs that would write the same file.
     """
-    planned = {
-        song: stem_paths(song, out / below, instruments, filename_format=filename_format, codec=codec)
-        for song, below in songs.items()
-    }
-    check_no_clash(planned)
+    check_options(options)
+    stems = chosen_stems(instruments, options)
+
+    def files(song: Path, names: Sequence[str]) -> dict[str, Path]:
+        return stem_paths(song, out / songs[song], names, filename_format=filename_format, codec=options.codec)
+
+    def page(song: Path) -> Path | None:
+        if not options.page:
+            return None
+        return song_page_path(song, out / songs[song], filename_format=filename_format, codec=options.codec)
+
+    planned = {song: files(song, stems) for song in songs}
+    pages = {song: page(song) for song in songs}
+    check_no_clash({song: stem_files | _as_file("page", pages[song]) for song, stem_files in planned.items()})
+    return [
+        Song(
+            song,
+            out,
+            tuple((stem, file.relative_to(out)) for stem, file in stem_files.items()),
+            files(song, [_ANY_STEM])[_ANY_STEM].relative_to(out).as_posix(),
+            str(songs[song] / song.stem),
+            found.relative_to(out) if (found := pages[song]) else None,
+        )
+        for song, stem_files in planned.items()
+    ]
+
+
+def _as_file(name: str, path: Path | None) -> dict[str, Path]:
+    return {name: path} if path else {}
+
+
+def prepare_output(songs: Sequence[Song], out: Path) -> None:
+    """Make the output folder, see that it can be written to, and remove what killed runs left half-written in it.
+
+    Raises:
+        ConfigError: if it cannot be written to.
+    """
     check_writable(out, "-o")
-    return [Song(song, tuple(stems.items())) for song, stems in planned.items()]
+    for folder in dict.fromkeys([out, out / RECORDS, *(folder for song in songs for folder in song.folders)]):
+        if folder.is_dir():
+            remove_leftovers(folder)

@@ -1,41 +1,16 @@
-"""The cache stage on a real Dask cluster of two worker processes on this machine."""
+"""Songs worked on by a real Dask cluster of two worker processes on this machine."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import distributed
+import numpy as np
 import pytest
+import soundfile
+
+from tests.models import convert_here, write_model
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def scheduler(tmp_path_factory, environment) -> Iterator[str]:
-    """Address of a Dask scheduler with two worker processes, none of them a child of the command's."""
-    folder = tmp_path_factory.mktemp("dask")
-    file = folder / "scheduler.json"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
-    variables = environment | {"DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
-    local = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
-    worker = ["worker", "--host", "127.0.0.1", "--no-dashboard", "--nthreads", "1", "--no-nanny"]
-    started = [
-        subprocess.Popen([sys.executable, "-m", "dask", "scheduler", "--port", "0", *local], env=variables, **quiet)
-    ]
-    started += [
-        subprocess.Popen([sys.executable, "-m", "dask", *worker, "--scheduler-file", str(file)], env=variables, **quiet)
-        for _ in range(2)
-    ]
-    try:
-        with distributed.Client(scheduler_file=str(file), timeout=60) as client:
-            client.wait_for_workers(2, timeout=60)
-        yield json.loads(file.read_text())["address"]
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
 
 
 def shards(folder: Path) -> dict[str, bytes]:
@@ -62,3 +37,34 @@ def test_a_cluster_makes_the_same_shards_and_every_worker_takes_part(small_datas
         done = client.run(lambda dask_worker: len(dask_worker.state.log))
     assert len(done) == 2
     assert min(done.values()) > 0
+
+
+def test_a_cluster_separates_songs_and_every_worker_loads_the_model_once_and_takes_part(scheduler, run, tmp_path):
+    convert_here(write_model(tmp_path / "model"))
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (8000, 2))
+    (tmp_path / "songs").mkdir()
+    for number in range(8):
+        soundfile.write(tmp_path / "songs" / f"{number}.wav", noise, 8000)
+    (tmp_path / "songs" / "text.mp3").write_text("not music")
+    command = ["separate_batch", "songs", "-p", "model"]
+    assert run(*command, "-o", "here").returncode == 1
+    result = run(*command, "-o", "out", "--runner", "dask", "--scheduler", scheduler)
+    assert result.returncode == 1, result.stderr
+    assert "9 songs in out: 8 done, 0 skipped, 1 failed" in result.stdout
+    stems = {path.relative_to(tmp_path / "out"): path.read_bytes() for path in (tmp_path / "out").rglob("*.wav")}
+    assert stems == {
+        path.relative_to(tmp_path / "here"): path.read_bytes() for path in (tmp_path / "here").rglob("*.wav")
+    }
+    with distributed.Client(scheduler) as client:
+        loaded = client.run(loaded_separators)
+    assert list(loaded.values()) == [1, 1]
+
+
+def stems(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.wav")}
+
+
+def loaded_separators():
+    from sepcore.batch import separators
+
+    return separators._separator.cache_info().misses

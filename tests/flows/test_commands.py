@@ -36,8 +36,11 @@ COMMANDS = {
     "reproduce": ["RELEASE|RUN", "--musdb-root", "--train-csv", "--validation-csv", "--test-csv", "-d", "--work-dir"],
     "separate_batch": [
         *("-o", "--output_path", "-p", "--params_filename", "-f", "--filename_format", "-s", "--offset"),
-        *("-d", "--duration", "-c", "--codec", "-b", "--bitrate", "--mwf", "--bits"),
+        *("-d", "--duration", "-c", "--codec", "-b", "--bitrate", "--mwf", "--bits", "--overwrite", "--dry-run"),
+        *("--stems", "--residual", "--sample-rate", "--mono", "--clipping", "--page", "--engine", "--overlap"),
+        *("--shifts", "--precision", "--workers", "--runner", "--scheduler"),
     ],
+    "watch": ["FOLDER", "-o", "-p", "--every", "-c", "--stems", "--engine"],
 }
 SLOW_PACKAGES = {"tensorflow", "keras", "prefect", "mlflow", "pandas", "musdb", "museval"}
 CONFIG = {
@@ -132,6 +135,19 @@ MISTAKES = {
     "separate_batch song.wav -o out -s -1": r"--offset is -1; give 0 or more seconds",
     "separate_batch song.wav -o out -d 0": r"--duration is 0; give more than 0 seconds",
     "separate_batch song.wav -o out -c mp4": r"argument -c/--codec: invalid choice: 'mp4'",
+    "separate_batch song.wav -o out -c mp3 --bits 24": r"--bits is for wav and flac; mp3 takes --bitrate",
+    "separate_batch song.wav -o out --stems ,": r"argument --stems: ',' names no stem; give e\.g\. vocals,drums",
+    "separate_batch song.wav -o out --sample-rate 48k": r"'48k' is neither source nor a rate in Hz such as 48000",
+    "separate_batch song.wav -o out --clipping hard": r"argument --clipping: invalid choice: 'hard'",
+    "separate_batch song.wav -o out --engine gpu": r"argument --engine: invalid choice: 'gpu'",
+    "separate_batch song.wav -o out --overlap 1": r"--overlap is 1; give 0 to 0\.9, e\.g\. 0\.5",
+    "separate_batch song.wav -o out --shifts 0": r"--shifts is 0; give at least 1",
+    "separate_batch song.wav -o out --precision int8": r"argument --precision: invalid choice: 'int8'",
+    "separate_batch song.wav -o out --workers 0": r"--workers is 0; give at least 1",
+    "separate_batch song.wav -o out --runner dask": r"--runner dask needs --scheduler URL",
+    "separate_batch song.wav -o out --runner dask --scheduler tcp://127.0.0.1:9": r"127\.0\.0\.1:9: nothing answers",
+    "watch text -o out --every 0": r"--every is 0; give 1 to 86400 seconds",
+    "watch nowhere -o out": r"nowhere: no such folder; make it, or check the name",
     "separate_batch song.wav": r"the following arguments are required: -o/--output_path",
     # What is trained on
     "cache -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
@@ -252,11 +268,12 @@ def test_bad_files_in_a_folder_do_not_stop_the_others_and_a_table_says_why(run, 
     assert "2 of 3 failed" in table
     assert re.search(r"songs/empty\.wav the file is empty \(0 bytes\)", table)
     assert re.search(r"songs/text\.mp3 is not audio or video that ffmpeg can read", table)
-    assert "1 of 3 songs separated into out: 3 s of audio" in table
-    files = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert "3 songs in out: 1 done, 0 skipped, 2 failed" in table
+    assert "3 s of audio separated in" in table
+    files = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "out").rglob("*.wav"))
     assert files == ["out/deep/good/accompaniment.wav", "out/deep/good/vocals.wav"]
     assert [soundfile.info(tmp_path / file).duration for file in files] == [3, 3]
-    assert not half_written(tmp_path / "out")
+    assert {path.name for path in half_written(tmp_path / "out")} == {".separated"}
     assert not (tmp_path / "out" / "text").exists()
 
 

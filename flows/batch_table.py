@@ -1,0 +1,113 @@
+"""What a batch has become, or would become, on the terminal."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from flows.terminal import say
+from sepcore.batch.estimate import DryRun
+from sepcore.batch.outcome import Outcome, Totals
+
+
+def print_outcomes(outcomes: Sequence[Outcome], out: Path, elapsed_s: float) -> None:
+    """Songs that failed with their reasons, and the batch in figures.
+
+    Args:
+        outcomes: Of all songs.
+        out: The output folder.
+        elapsed_s: Seconds since the command started.
+    """
+    totals = Totals.of(outcomes)
+    if totals.failed:
+        reasons = {outcome.song: outcome.reason for outcome in outcomes if outcome.status == "failed"}
+        _print_reasons(f"{totals.failed} of {len(outcomes)} failed", "why it failed", reasons)
+    lines = [
+        f"{_songs(len(outcomes))} in {_shown(out)}: {totals.done} done, {totals.skipped} skipped, "
+        f"{totals.failed} failed"
+    ]
+    if totals.done:
+        lines.append(
+            f"{_hours(totals.audio_s)} of audio separated in {elapsed_s:.1f} s: "
+            f"{totals.audio_s / elapsed_s:.1f} times real time with start-up, "
+            f"{totals.audio_s / totals.busy_s:.1f} without; peak memory {_peak_memory_mb():.0f} MB"
+        )
+    say(lines)
+
+
+def print_dry_run(dry_run: DryRun, out: Path, *, rate: float, is_measured: bool) -> None:
+    """What would become of the songs, how long it would take, and where the stems would go.
+
+    Args:
+        dry_run: What was found out.
+        out: The output folder.
+        rate: Seconds of audio separated in one second.
+        is_measured: Whether that is what earlier runs did.
+    """
+    if dry_run.unreadable:
+        title = f"{len(dry_run.unreadable)} of {dry_run.num_songs} cannot be read"
+        _print_reasons(title, "why it would fail", dry_run.unreadable)
+    if dry_run.to_separate:
+        table = Table("song", "length", "stems in", title=f"{len(dry_run.to_separate)} would be separated")
+        for song, (seconds, folder) in dry_run.to_separate.items():
+            table.add_row(_shown(song), "unknown" if seconds is None else _minutes(seconds), _shown(folder))
+        _print(table)
+    where = "as in the last run here" if is_measured else "an estimate for this machine"
+    lines = [
+        f"{_songs(dry_run.num_songs)}, nothing written to {_shown(out)}: {len(dry_run.to_separate)} to separate, "
+        f"{len(dry_run.done)} done already, {len(dry_run.unreadable)} cannot be read"
+    ]
+    if dry_run.to_separate:
+        lines.append(
+            f"{_hours(dry_run.audio_s)} of audio to separate, about {_minutes(dry_run.audio_s / rate)} min at "
+            f"{rate:.0f} times real time ({where})"
+        )
+    say(lines)
+
+
+def _print_reasons(title: str, column: str, reasons: Mapping[Path, str]) -> None:
+    table = Table("song", column, title=title)
+    for song, reason in reasons.items():
+        table.add_row(_shown(song), _text(reason.removeprefix(f"{song}: ")))
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    # Names and reasons as they are: brackets are no markup, colons no emoji.
+    Console(markup=False, emoji=False, highlight=False).print(table)
+
+
+def _songs(number: int) -> str:
+    return f"{number} {'song' if number == 1 else 'songs'}"
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.2f} h" if seconds >= 360 else f"{seconds:.0f} s"
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return _text(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def _text(text: str) -> str:
+    """Bytes of a name that are no text are shown as they are escaped."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _peak_memory_mb() -> float:
+    """The most memory that this process has had at once."""
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset / 1e6)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

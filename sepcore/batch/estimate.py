@@ -1,0 +1,85 @@
+"""What a batch would take, told without a network and without writing anything."""
+
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sepcore.batch.outcome import failed
+from sepcore.batch.plan import Song
+from sepcore.cores import num_cores
+from sepcore.errors import AudioDecodeError
+from sepcore.signal.audio_reader import probe_audio
+from sepcore.signal.sndfile import probe_sndfile
+from sepcore.stem_files.options import StemFileOptions
+
+# Seconds of audio that a core separates in one second: two cores separate 136 with 2stems. Each further stem is a
+# network more.
+_RATE_OF_A_CORE = 68.0
+_STEMS_OF_THAT = 2
+
+
+def audio_seconds(song: Path, options: StemFileOptions) -> float | None:
+    """How many seconds of a song would be separated, as its file states them; None if it does not.
+
+    Raises:
+        AudioDecodeError: the file cannot be read, or ends before the offset.
+    """
+    direct = probe_sndfile(song)
+    total = direct.num_samples / direct.sample_rate if direct else probe_audio(song).duration_s
+    if total is None:
+        return options.duration_s
+    rest = total - options.offset_s
+    if rest <= 0:
+        raise AudioDecodeError(f"{song}: holds no audio after {options.offset_s:g} s; choose a smaller offset.")
+    return rest if options.duration_s is None else min(rest, options.duration_s)
+
+
+def expected_rate(num_instruments: int) -> float:
+    """A rough guess at the seconds of audio that this machine's cores separate in one."""
+    return _RATE_OF_A_CORE * num_cores() * _STEMS_OF_THAT / num_instruments
+
+
+@dataclass
+class DryRun:
+    """What would become of the songs of a batch.
+
+    Attributes:
+        to_separate: Songs, each with its seconds of audio (None where the file does not state them) and its stems'
+            folder.
+        done: Songs whose stems are there.
+        unreadable: Songs that would fail, with the reason.
+    """
+
+    to_separate: dict[Path, tuple[float | None, Path]] = field(default_factory=dict)
+    done: list[Path] = field(default_factory=list)
+    unreadable: dict[Path, str] = field(default_factory=dict)
+
+    @property
+    def num_songs(self) -> int:
+        """How many songs there are in all."""
+        return len(self.to_separate) + len(self.done) + len(self.unreadable)
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of audio to separate, as far as the files state them."""
+        return sum(seconds or 0.0 for seconds, _ in self.to_separate.values())
+
+
+def dry_run(songs: Iterable[Song], done: Container[Path], options: StemFileOptions) -> DryRun:
+    """Find out what would become of songs.
+
+    Args:
+        songs: Of the batch.
+        done: Those of their files whose stems are there.
+        options: What would be read of them.
+    """
+    found = DryRun()
+    for song in songs:
+        if song.path in done:
+            found.done.append(song.path)
+            continue
+        try:
+            found.to_separate[song.path] = audio_seconds(song.path, options), song.folders[0]
+        except (AudioDecodeError, OSError) as error:
+            found.unreadable[song.path] = failed(song.path, error).reason
+    return found

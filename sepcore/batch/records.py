@@ -1,0 +1,155 @@
+"""What is done: a small record for each song below the output folder, written when all its stems are there."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sepcore.atomic import write_text
+from sepcore.provider.checksum import file_sha256
+from sepcore.stem_files.options import STEM_MP4, StemFileOptions
+
+if TYPE_CHECKING:
+    from sepcore.batch.plan import Song
+
+RECORDS = ".separated"
+# Counted up when stems that older versions wrote are no longer those of today.
+_FORMAT = 1
+# The files themselves say which stems there are, but for a stem.mp4, which holds them all. A page is made of stems that
+# are done.
+_CHOICE = {"stems", "residual"}
+_LOSSLESS = ("wav", "flac")
+
+
+@dataclass(frozen=True)
+class Record:
+    """From what a song's stems were made, and which files they are; holds no path of the machine that made them.
+
+    Attributes:
+        song_sha256: Of the song's file, in hex.
+        song_size: Of the song's file, in bytes.
+        song_mtime_ns: When it was changed last.
+        separator: `Separator.fingerprint` of the model and its settings.
+        options: What else decides the stems, where it is not as by default.
+        stems: Each stem's file relative to the output folder, with ``/``, and its size in bytes.
+        audio_s: Seconds of audio in each stem.
+        elapsed_s: Seconds that the separation took.
+        format: Of records and stems.
+    """
+
+    song_sha256: str
+    song_size: int
+    song_mtime_ns: int
+    separator: str
+    options: Mapping[str, Any]
+    stems: Mapping[str, int]
+    audio_s: float
+    elapsed_s: float
+    format: int = _FORMAT
+
+
+def find_done(song: "Song", separator: str, options: StemFileOptions, *, by_time: bool = False) -> Record | None:
+    """The record of a song that is done: the same audio, model and options, and every stem there in full.
+
+    Args:
+        song: Where it was planned to go; the record counts wherever the output folder has been moved or copied to.
+        separator: `Separator.fingerprint`.
+        options: How stems are written.
+        by_time: Take a song whose size and time of change are the recorded ones for the same without reading it, as
+            befits a folder that is looked at every few seconds.
+
+    Raises:
+        OSError: the song's file cannot be read.
+    """
+    record = _read(_path(song))
+    if (
+        record is None
+        or record.format != _FORMAT
+        or record.separator != separator
+        or record.options != _deciding(options)
+        or set(record.stems) != {file.as_posix() for _, file in song.stems}
+        or not all(_size(song.out / file) == size for file, size in record.stems.items())
+    ):
+        return None
+    if by_time and file_times(song.path) == (record.song_size, record.song_mtime_ns):
+        return record
+    # Last, since it reads the whole song.
+    return record if record.song_sha256 == file_sha256(song.path) else None
+
+
+def write_record(
+    song: "Song", separator: str, options: StemFileOptions, *, song_sha256: str, audio_s: float, elapsed_s: float
+) -> None:
+    """Say that a song is done; all its stems are there."""
+    size, mtime_ns = file_times(song.path)
+    record = Record(
+        song_sha256=song_sha256,
+        song_size=size,
+        song_mtime_ns=mtime_ns,
+        separator=separator,
+        options=_deciding(options),
+        stems={file.as_posix(): (song.out / file).stat().st_size for _, file in song.stems},
+        audio_s=audio_s,
+        elapsed_s=elapsed_s,
+    )
+    write_text(_path(song), json.dumps(asdict(record), indent=1) + "\n")
+
+
+def remove_record(song: "Song") -> None:
+    """Say that a song is not done, before the first of its stems is replaced.
+
+    Otherwise a process killed among them would leave stems of two models, of the sizes that the old record names.
+    """
+    _path(song).unlink(missing_ok=True)
+
+
+def recorded_stems(out: Path) -> Iterator[Path]:
+    """All files below ``out`` that records name as stems."""
+    for path in (out / RECORDS).glob("*.json"):
+        if record := _read(path):
+            yield from (out / file for file in record.stems)
+
+
+def _path(song: "Song") -> Path:
+    # By the slot, not by the stems: two models with some stems of one name replace each other's.
+    return song.out / RECORDS / f"{hashlib.sha256(song.slot.encode(errors='surrogateescape')).hexdigest()[:24]}.json"
+
+
+def _read(path: Path) -> Record | None:
+    """None if there is none, or none that this version can read: the song counts as not done."""
+    try:
+        record = Record(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return record if isinstance(record.stems, dict) else None
+
+
+def file_times(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of change in ns: of a file that is being written they change."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _deciding(options: StemFileOptions) -> dict[str, Any]:
+    """The options that decide what is in the stems, where they are not as by default.
+
+    An option that comes with a later version thus leaves what is done done.
+    """
+    irrelevant = {"page", "bitrate" if options.codec in _LOSSLESS else "bits"}
+    if options.codec != STEM_MP4:
+        irrelevant |= _CHOICE
+    # As JSON gives it back. In which order stems are named does not matter.
+    return {
+        field.name: sorted(value) if isinstance(value, tuple) else value
+        for field in fields(options)
+        if field.name not in irrelevant and (value := getattr(options, field.name)) != field.default
+    }

@@ -1,0 +1,200 @@
+"""The folder command without a Prefect API, as the process that a user starts."""
+
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from flows.separation_options import CODECS, MAX_OVERLAP
+from sepcore.separator_settings import MAX_OVERLAP as SETTINGS_MAX_OVERLAP
+from sepcore.stem_files.options import STEM_CODECS
+from tests.models import convert_here, write_model
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory):
+    """A small model that is ready for CPUs."""
+    folder = write_model(tmp_path_factory.mktemp("ready"))
+    convert_here(folder)
+    return folder
+
+
+@pytest.fixture
+def songs(tmp_path):
+    """A folder of twenty songs."""
+    for number in range(20):
+        write_song(tmp_path / "songs" / f"album {number % 3}" / f"song {number:02}.wav", seed=number)
+    return tmp_path / "songs"
+
+
+def write_song(path, *, seconds=1.0, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.random.default_rng(seed).uniform(-0.3, 0.3, (round(8000 * seconds), 2)), 8000)
+
+
+def files_below(folder):
+    return {path.relative_to(folder): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def plain(table):
+    return " ".join(re.sub(r"[│┃]", " ", table).split())
+
+
+def test_the_options_allow_what_the_library_allows():
+    assert set(CODECS) == set(STEM_CODECS)
+    assert MAX_OVERLAP == SETTINGS_MAX_OVERLAP
+
+
+def test_what_is_done_is_skipped_fast_without_network_and_tensorflow(run, ready, songs, tmp_path):
+    first = run("separate_batch", songs, "-o", "out", "-p", ready)
+    assert (first.returncode, first.stderr.count("Traceback")) == (0, 0), first.stderr
+    assert "20 songs in out: 20 done, 0 skipped, 0 failed" in first.stdout
+    assert re.search(r"20 s of audio separated in [\d.]+ s: [\d.]+ times real time with start-up", first.stdout)
+    before = files_below(tmp_path / "out")
+    assert len(before) == 20 * 3 + 1
+    started = time.monotonic()
+    # Verbose: otherwise a thread filters stderr, and cannot while the interpreter writes such lines.
+    again = run("separate_batch", songs, "-o", "out", "-p", ready, "--verbose", PYTHONPROFILEIMPORTTIME="1")
+    seconds = time.monotonic() - started
+    assert again.stdout == "20 songs in out: 0 done, 20 skipped, 0 failed\n"
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in again.stderr.splitlines()}
+    assert "sepcore" in imported
+    assert not imported & {"tensorflow", "keras", "openvino", "prefect", "mlflow", "pandas"}
+    after = files_below(tmp_path / "out")
+    summary = {path for path in before if path.name == "summary.parquet"}
+    assert {path for path in before if before[path] != after[path]} == summary
+    assert seconds < 5  # 1.2 s on an idle laptop
+
+    before = files_below(tmp_path / "out")
+    overwritten = run("separate_batch", songs, "-o", "out", "-p", ready, "--overwrite", "--workers", "3")
+    assert "20 songs in out: 20 done, 0 skipped, 0 failed" in overwritten.stdout, overwritten.stderr
+    after = files_below(tmp_path / "out")
+    assert before.keys() == after.keys()
+    assert not [path for path in before if before[path] == after[path]]
+
+
+def test_a_summary_tells_of_the_latest_run_with_what_was_skipped(run, ready, tmp_path):
+    write_song(tmp_path / "songs" / "a.wav", seconds=2)
+    run("separate_batch", "songs", "-o", "out", "-p", ready)
+    write_song(tmp_path / "songs" / "b [live] :smile: [/red].wav", seed=1)
+    (tmp_path / "songs" / "c[bold].mp3").write_text("not music")
+    result = run("separate_batch", "songs", "-o", "out", "-p", ready, LANG="C.UTF-8")
+    assert result.returncode == 1
+    assert "3 songs in out: 1 done, 1 skipped, 1 failed" in result.stdout
+    assert "songs/c[bold].mp3 is not audio or video" in plain(result.stdout)
+    table = pd.read_parquet(tmp_path / "out" / "summary.parquet").set_index("status")
+    assert list(table.index) == ["skipped", "done", "failed"]
+    assert table.song["done"] == str(tmp_path / "songs" / "b [live] :smile: [/red].wav")
+    assert (table.audio_s["skipped"], table.audio_s["done"]) == (2, 1)
+    assert "is not audio or video" in table.reason["failed"]
+    assert table.stems_folder["skipped"] == "a"
+
+
+def test_a_dry_run_writes_nothing_and_tells_what_would_be(run, ready, tmp_path):
+    write_song(tmp_path / "songs" / "a.wav", seconds=90)
+    (tmp_path / "songs" / "text.mp3").write_text("not music")
+    result = run("separate_batch", "songs", "-o", "out", "-p", ready, "--dry-run")
+    assert result.returncode == 1
+    shown = plain(result.stdout)
+    assert "1 would be separated" in shown
+    assert "songs/a.wav 1:30 out/a" in shown
+    assert "songs/text.mp3 is not audio or video" in shown
+    assert "2 songs, nothing written to out: 1 to separate, 0 done already, 1 cannot be read" in shown
+    assert "90 s of audio to separate" in shown
+    assert "(an estimate for this machine)" in shown
+    assert not (tmp_path / "out").exists()
+
+    (tmp_path / "songs" / "text.mp3").unlink()
+    assert run("separate_batch", "songs", "-o", "out", "-p", ready).returncode == 0
+    write_song(tmp_path / "songs" / "b.wav")
+    before = files_below(tmp_path / "out")
+    result = run("separate_batch", "songs", "-o", "out", "-p", ready, "--dry-run", "--page")
+    assert result.returncode == 0
+    assert "1 to separate, 1 done already, 0 cannot be read" in result.stdout
+    assert "(as in the last run here)" in result.stdout
+    assert files_below(tmp_path / "out") == before
+
+
+def test_killed_at_any_moment_the_same_command_goes_on_and_leaves_nothing_half_written(
+    songs, ready, tmp_path, environment, run
+):
+    command = [sys.executable, "-m", "flows.separate_batch", "songs", "-o", "out", "-p", str(ready)]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    records = tmp_path / "out" / ".separated"
+    while process.poll() is None and not (records.is_dir() and len(list(records.glob("*.json"))) >= 5):
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    num_done = len(list(records.glob("*.json")))
+    stems = {path for path in (tmp_path / "out").rglob("*.wav") if not path.name.startswith(".")}
+    result = run("separate_batch", "songs", "-o", "out", "-p", ready)
+    assert result.returncode == 0, result.stderr
+    assert f"20 songs in out: {20 - num_done} done, {num_done} skipped, 0 failed" in result.stdout
+    assert len(stems) <= 2 * num_done + 2, "more than one song is redone"
+    assert not list((tmp_path / "out").rglob(".tmp-*"))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a file system is for root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_ends_the_run_with_one_line_and_is_no_fault_of_the_songs(run, ready, songs, small_disk):
+    for codec in ("wav", "flac"):
+        write_song(songs / "album 0" / "long.wav", seconds=60)
+        result = run("separate_batch", songs / "album 0", "-o", small_disk, "-p", ready, "-c", codec)
+        assert result.returncode == 2, result.stdout
+        last_line = result.stderr.splitlines()[-1]
+        assert f"{small_disk}: takes no more ({os.strerror(errno.ENOSPC)}) at long.wav; make room" in last_line
+        assert "Traceback" not in result.stderr
+        assert result.stdout == ""
+        assert not list(small_disk.rglob(".tmp-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_ctrl_c_in_the_middle_of_songs_ends_at_once(ready, tmp_path, environment, workers):
+    for number in range(4):
+        soundfile.write(tmp_path / f"long{number}.flac", np.zeros((8000 * 7200, 2), np.int16), 8000)
+    command = [sys.executable, "-m", "flows.separate_batch", *(f"long{number}.flac" for number in range(4))]
+    command += ["-o", "out", "-p", str(ready), "--workers", workers]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, stderr=subprocess.PIPE)
+    while len(list(tmp_path.rglob(".tmp-*"))) < 2 * int(workers) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert time.monotonic() - started < 5
+    assert stderr.splitlines()[-1] == "interrupted; what is finished is kept, nothing is half-written"
+    assert "Traceback" not in stderr
+    assert not list((tmp_path / "out").rglob("*.wav"))
+    assert not list(tmp_path.rglob(".tmp-*"))
+
+
+def test_a_record_is_small_and_readable(run, ready, tmp_path):
+    write_song(tmp_path / "a.wav")
+    run("separate_batch", "a.wav", "-o", "out", "-p", ready, "-c", "flac", "--bits", "24")
+    (record,) = (tmp_path / "out" / ".separated").iterdir()
+    content = json.loads(record.read_text())
+    assert content["options"] == {"codec": "flac", "bits": 24}
+    assert content["stems"] == {
+        f"a/{stem}.flac": (tmp_path / "out" / "a" / f"{stem}.flac").stat().st_size
+        for stem in ("vocals", "accompaniment")
+    }

@@ -34,7 +34,7 @@ lint: install ## ruff: rules and format
 types: install ## mypy
 	$(BIN)/mypy
 
-bench: install ## measure speed and memory (tests/bench; with `make peers`, beside Spleeter)
+bench: install ## measure speed and memory (tests/bench; beside Spleeter after `make peers`, Open-Unmix with STEMWORKS_UMX=its/python)
 	STEMWORKS_BENCH=full $(BIN)/python -m pytest tests/bench -s
 
 faults: install ## kill data stage and training, fill the disk, damage files: they must mend (tests/faults)

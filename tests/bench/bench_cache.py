@@ -3,17 +3,17 @@
 import json
 import os
 import statistics
-import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.bench.measured import run_measured
 from tests.bench.songs import RATE, write_songs
 
 ROOT = Path(__file__).resolve().parents[2]
-MEASURED = Path(__file__).with_name("measured.py")
 CACHE_SPEED = Path(__file__).with_name("cache_speed.py")
 FOUR_STEMS = ("vocals", "drums", "bass", "other")
 TWO_STEMS = ("vocals", "accompaniment")
@@ -41,36 +41,12 @@ def write_dataset(folder, instruments, *, num_songs, duration_s, **keys):
     (folder / "config.json").write_text(json.dumps(config))
 
 
-@dataclass(frozen=True)
-class Measures:
-    """What a process and all that it started took."""
-
-    answer: str
-    elapsed_s: float
-    largest_mb: float
-    sum_mb: float
-
-
 @pytest.fixture
 def measured(tmp_path):
     """``measured(command)`` runs a command in the test's folder and measures it."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
     environment = kept | {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path / "prefect")}
-
-    def measure(*command):
-        ran = subprocess.run(
-            [sys.executable, str(MEASURED), *map(str, command)],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ran.returncode == 0, ran.stderr
-        answer, measures = ran.stdout.splitlines()
-        return Measures(answer, **json.loads(measures))
-
-    return measure
+    return partial(run_measured, env=environment, cwd=tmp_path)
 
 
 @dataclass(frozen=True)
@@ -97,7 +73,7 @@ def cache_songs(full_size, tmp_path, measured):
         folder = tmp_path / f"{who} {len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         took = measured(python, CACHE_SPEED, who, tmp_path / "config.json", folder)
-        answer = json.loads(took.answer)
+        answer = json.loads(took.said)
         num_bytes = sum(path.stat().st_size for path in folder.iterdir())
         chunks = answer["chunks"]
         return Cached(chunks, answer["elapsed_s"], num_bytes / chunks, took.largest_mb, took.elapsed_s)

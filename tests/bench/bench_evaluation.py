@@ -3,7 +3,6 @@
 import json
 import os
 import statistics
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.bench.measured import run_measured
+
 ROOT = Path(__file__).resolve().parents[2]
-MEASURED = Path(__file__).with_name("measured.py")
 SPEED = Path(__file__).with_name("evaluation_speed.py")
 MEMORY = Path(__file__).with_name("evaluation_memory.py")
 METRICS = ("SDR", "ISR", "SIR", "SAR")
@@ -48,10 +48,10 @@ def test_memory_of_a_track_scored_from_files(full_size, tmp_path, capsys):
     with capsys.disabled():
         sys.stdout.write(
             f"\nscoring {seconds} s of {stems} stereo stems from files: {scoring['elapsed_s']:.1f} s, peak memory in "
-            f"all {process['largest_mb']:.0f} MB\n"
+            f"all {process.largest_mb:.0f} MB\n"
         )
     assert (tmp_path / "scores" / "test" / "track.json").is_file()
-    assert process["largest_mb"] < 1500
+    assert process.largest_mb < 1500
 
 
 @pytest.mark.slow
@@ -78,10 +78,6 @@ def test_evaluation_beside_museval(full_size, tmp_path, capsys):
 
 
 def _run(script, *arguments):
-    """What a process of the script says and what is measured of it; behind one of a few megabytes (see there)."""
-    command = [sys.executable, str(MEASURED), sys.executable, str(script), *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    said, measured = ran.stdout.splitlines()
-    return json.loads(said) if said else None, json.loads(measured)
+    """What a process of the script says, and what is measured of it."""
+    measures = run_measured(sys.executable, script, *arguments, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    return json.loads(measures.said) if measures.said else None, measures

@@ -10,6 +10,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,12 @@ import soundfile
 from sepcore import load_config
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
+from tests.bench.measured import run_measured
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
-MEASURED = Path(__file__).with_name("measured.py")
 SPEED = Path(__file__).with_name("separation_speed.py")
 RATE = 44100
 
@@ -49,12 +50,7 @@ def environment(models):
 
 
 def measured(models, *command):
-    """What a command says last and what is measured of it and all that it starts; see measured.py."""
-    behind = [sys.executable, str(MEASURED), *map(str, command)]
-    ran = subprocess.run(behind, env=environment(models), capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr[-2000:]
-    said, measures = ran.stdout.splitlines()[-2:]
-    return said, json.loads(measures)
+    return run_measured(*command, env=environment(models))
 
 
 def write_noise(path, seconds, seed=0):
@@ -80,31 +76,40 @@ def say(capsys):
     return write
 
 
-def warm(models, python, who, seconds, runs):
-    said, measures = measured(models, python, SPEED, who, seconds, runs)
-    return json.loads(said) | {"memory_mb": measures["largest_mb"]}
+@dataclass(frozen=True)
+class Warm:
+    """Separations with a loaded model: medians of their times in seconds, and peak memory."""
+
+    elapsed_s: float
+    network_s: float
+    memory_mb: float
 
 
-def in_turn(models, rival, python, seconds, runs, rounds):
-    """Results of both, one after the other, and the medians of their times."""
-    results = {"ours": [], rival: []}
+def warm(models, size, **pythons):
+    """Separations of everyone named, in turn, in processes of their own."""
+    seconds, runs, rounds = size
+    times = {who: {"elapsed_s": [], "network_s": [], "memory_mb": []} for who in pythons}
     for _ in range(rounds):
-        results["ours"].append(warm(models, sys.executable, "ours", seconds, runs))
-        results[rival].append(warm(models, python, rival, seconds, runs))
-    medians = [statistics.median(time for result in each for time in result["elapsed_s"]) for each in results.values()]
-    return *results.values(), *medians
+        for who, python in pythons.items():
+            measures = measured(models, python, SPEED, who, seconds, runs)
+            for key, values in json.loads(measures.said).items():
+                times[who][key] += values
+            times[who]["memory_mb"].append(measures.largest_mb)
+    return [
+        Warm(statistics.median(of["elapsed_s"]), statistics.median(of["network_s"] or [0]), max(of["memory_mb"]))
+        for of in times.values()
+    ]
 
 
 @pytest.mark.peers
 def test_a_loaded_model_beside_spleeter(spleeter_python, models, full_size, say):
-    seconds, runs, rounds = (180, 3, 3) if full_size else (12, 1, 1)
-    ours, theirs, ours_s, theirs_s = in_turn(models, "spleeter", spleeter_python, seconds, runs, rounds)
-    network_s = min(result["network_s"] for result in ours)
-    memory = [max(result["memory_mb"] for result in each) for each in (ours, theirs)]
+    size = seconds, _, _ = (180, 3, 3) if full_size else (12, 1, 1)
+    ours, theirs = warm(models, size, ours=sys.executable, spleeter=spleeter_python)
     say(
-        f"separation of {seconds} s, warm: ours {seconds / ours_s:.1f}, Spleeter {seconds / theirs_s:.1f} times real "
-        f"time, ratio {theirs_s / ours_s:.2f}; our network alone {network_s / ours_s:.0%} of that; peak memory "
-        f"{memory[0]:.0f} and {memory[1]:.0f} MB"
+        f"separation of {seconds} s, warm: ours {seconds / ours.elapsed_s:.1f}, Spleeter "
+        f"{seconds / theirs.elapsed_s:.1f} times real time, ratio {theirs.elapsed_s / ours.elapsed_s:.2f}; our network "
+        f"alone {ours.network_s / ours.elapsed_s:.0%} of our time; peak memory {ours.memory_mb:.0f} and "
+        f"{theirs.memory_mb:.0f} MB"
     )
 
 
@@ -112,11 +117,12 @@ def test_a_loaded_model_beside_open_unmix(models, full_size, say):
     python = os.environ.get("STEMWORKS_UMX")
     if not python:
         pytest.skip("STEMWORKS_UMX names no Python that has openunmix")
-    seconds, runs, rounds = (180, 2, 2) if full_size else (12, 1, 1)
-    _, _, ours_s, theirs_s = in_turn(models, "openunmix", python, seconds, runs, rounds)
+    size = seconds, _, _ = (180, 2, 2) if full_size else (12, 1, 1)
+    ours, theirs = warm(models, size, ours=sys.executable, openunmix=python)
     say(
-        f"separation of {seconds} s, warm: ours {seconds / ours_s:.1f}, Open-Unmix with two targets of random weights "
-        f"{seconds / theirs_s:.1f} times real time, ratio {theirs_s / ours_s:.2f}"
+        f"separation of {seconds} s, warm: ours {seconds / ours.elapsed_s:.1f}, Open-Unmix with two targets of random "
+        f"weights {seconds / theirs.elapsed_s:.1f} times real time, ratio {theirs.elapsed_s / ours.elapsed_s:.2f}; "
+        f"peak memory {ours.memory_mb:.0f} and {theirs.memory_mb:.0f} MB"
     )
 
 
@@ -127,28 +133,28 @@ def test_a_cold_process_beside_spleeters(num_songs, spleeter_python, models, ful
     num_songs = num_songs if full_size else min(num_songs, 2)
     songs = [write_noise(tmp_path / f"songs/{number}.wav", seconds, number) for number in range(num_songs)]
     command = spleeter_python.with_name("spleeter")
-    times = {"ours": [], "spleeter": []}
+    took = {"ours": [], "spleeter": []}
     for number in range(rounds):
-        for who in times:
+        for who in took:
             out = tmp_path / f"{who} {number}"
             theirs = [command, "separate", "-o", out, *songs]
-            times[who].append(measured(models, *(folder_command(out, *songs) if who == "ours" else theirs))[1])
+            took[who].append(measured(models, *(folder_command(out, *songs) if who == "ours" else theirs)))
             assert len(list(out.rglob("*.wav"))) == 2 * num_songs
             shutil.rmtree(out)
-    ours, theirs = (statistics.median(measure["elapsed_s"] for measure in each) for each in times.values())
-    memory = [max(measure["sum_mb"] for measure in each) for each in times.values()]
+    ours, theirs = (statistics.median(measures.elapsed_s for measures in each) for each in took.values())
+    memory = [max(measures.sum_mb for measures in each) for each in took.values()]
     say(
-        f"one cold process, {num_songs} wav files of {seconds} s: ours {ours:.2f} s, Spleeter {theirs:.2f} s, ratio "
+        f"one cold process, {num_songs} x {seconds} s of wav: ours {ours:.2f} s, Spleeter {theirs:.2f} s, ratio "
         f"{theirs / ours:.2f}; peak memory of all processes {memory[0]:.0f} and {memory[1]:.0f} MB"
     )
 
 
 def test_memory_does_not_grow_with_the_length_of_a_song(models, full_size, tmp_path, say):
-    lengths = (180, 3600) if full_size else (10, 60)
+    lengths = (180, 3600) if full_size else (40, 120)
     peaks = []
     for seconds in lengths:
         song = write_noise(tmp_path / f"{seconds}.wav", seconds)
-        peaks.append(measured(models, *folder_command(tmp_path / "out", song))[1]["sum_mb"])
+        peaks.append(measured(models, *folder_command(tmp_path / "out", song)).sum_mb)
         shutil.rmtree(tmp_path / "out")
         song.unlink()
     short, long = peaks
@@ -160,17 +166,22 @@ def test_memory_does_not_grow_with_the_length_of_a_song(models, full_size, tmp_p
 
 
 def test_memory_does_not_grow_with_the_number_of_songs(models, full_size, tmp_path, say):
-    few, many, seconds = (10, 100, 30) if full_size else (2, 6, 10)
-    for number in range(many):
-        write_noise(tmp_path / f"many/{number}.wav", seconds, number)
-        if number < few:
-            shutil.copyfile(tmp_path / f"many/{number}.wav", write_noise(tmp_path / f"few/{number}.wav", 10))
-    peaks = {}
-    for name in ("few", "many"):
-        peaks[name] = measured(models, *folder_command(tmp_path / "out", tmp_path / name))[1]["sum_mb"]
-        shutil.rmtree(tmp_path / "out")
+    num_songs, seconds = (100, 30) if full_size else (5, 20)
+    for number in range(num_songs):
+        write_noise(tmp_path / f"songs/{number}.wav", seconds, number)
+    measures = measured(models, *folder_command(tmp_path / "out", tmp_path / "songs"))
+    done = sorted(max(stem.stat().st_mtime for stem in song.iterdir()) for song in (tmp_path / "out").iterdir())
+    assert len(done) == num_songs
+    fifth = num_songs // 5
+    # The first song is start-up, too.
+    first, last = (median_mb(measures, done[0], done[fifth]), median_mb(measures, done[-1 - fifth], done[-1]))
     say(
-        f"folder command, peak memory of all processes: {peaks['few']:.0f} MB for {few} songs of {seconds} s, "
-        f"{peaks['many']:.0f} MB for {many} ({peaks['many'] / peaks['few'] - 1:+.1%})"
+        f"folder command on {num_songs} songs of {seconds} s, median memory of all processes: {first:.0f} MB over the "
+        f"first fifth, {last:.0f} MB over the last ({last / first - 1:+.1%}); peak {measures.sum_mb:.0f} MB"
     )
-    assert peaks["many"] < 1500
+    assert measures.sum_mb < 1500
+
+
+def median_mb(measures, start, end):
+    """Of the memory of all processes between two times of day."""
+    return statistics.median(megabytes for time, megabytes in measures.looks if start <= time <= end)

@@ -24,7 +24,7 @@ def _temporary_name(path: Path) -> Path:
 
 
 @contextmanager
-def _made_folder(folder: Path) -> Iterator[None]:
+def made_folder(folder: Path) -> Iterator[None]:
     """Make a folder; after an error what was made goes again, unless somebody else has put something there."""
     made = [missing for missing in (folder, *folder.parents) if not missing.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         there is removed and ``path`` and its folder are as they were.
     """
     temporary = _temporary_name(path)
-    with _made_folder(path.parent):
+    with made_folder(path.parent):
         try:
             yield temporary
             temporary.replace(path)
@@ -76,7 +76,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     folder, never a mixture of two.
     """
     temporary, replaced = _temporary_name(path), _temporary_name(path)
-    with _made_folder(path.parent):
+    with made_folder(path.parent):
         temporary.mkdir()
         try:
             yield temporary
@@ -95,7 +95,7 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     After an error the folder of ``path`` is as it was, and gone if it was made.
     """
     temporary = _temporary_name(path)
-    with _made_folder(path.parent):
+    with made_folder(path.parent):
         temporary.mkdir()
         try:
             yield temporary

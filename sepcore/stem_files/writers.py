@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sepcore.atomic import made_folder
 from sepcore.signal.audio_writer import AudioWriter
 from sepcore.signal.resampler import Resampler
 from sepcore.signal.tags import SongTags
@@ -150,6 +151,9 @@ def write_files(files: Mapping[tuple[str, ...], Path], form: StemFormat, blocks:
         blocks: All stems, block by block; see `stem_file`.
     """
     with ExitStack() as stack:
+        # Made here, not by the threads: after an error the folder goes when the last of them has cleared away its file.
+        for folder in dict.fromkeys(path.parent for path in files.values()):
+            stack.enter_context(made_folder(folder))
         sinks = [
             stack.enter_context(Sink(partial(stem_file, path, names, form), names)) for names, path in files.items()
         ]

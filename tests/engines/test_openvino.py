@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -47,3 +49,16 @@ def test_bfloat16_stays_near(tmp_path):
     segment = magnitudes(lean.config, 1)
     expected = reference.estimate(segment)
     assert np.abs(near.estimate(segment) - expected).max() < 0.05 * expected.max()
+
+
+@pytest.mark.slow
+def test_threads_that_come_first_at_once_do_not_wait_for_each_other_for_ever(tmp_path):
+    write_model(tmp_path)
+    convert_here(tmp_path)
+    code = (
+        "import sys, numpy; from concurrent.futures import ThreadPoolExecutor; from sepcore import Separator;"
+        "engine = Separator(sys.argv[1]).engine; one = numpy.ones((1, 64, 64, 2), 'f4');"
+        "list(ThreadPoolExecutor(4).map(engine.estimate, [one] * 8))"
+    )
+    for _ in range(6):  # without the cure one start in six hung
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)

@@ -34,8 +34,8 @@ class OpenVinoEngine(Engine):
         openvino = _import_openvino()
         cores = num_cores()
         self.parallel_blocks = min(cores, _MOST_STREAMS)
-        # OpenVINO 2026.4 makes a table of types on the first use, under a lock of its own: two threads that come first at
-        # once wait for each other for ever.
+        # OpenVINO 2026.4 makes a table of types on the first use, under a lock of its own: two threads that come first
+        # at once wait for each other for ever.
         openvino.Type.f32.to_dtype()
         core = openvino.Core()
         model = core.read_model(file)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.atomic import made_folder
+from sepcore.errors import AudioEncodeError
 from sepcore.signal.audio_writer import AudioWriter
 from sepcore.signal.resampler import Resampler
 from sepcore.signal.tags import SongTags
@@ -152,8 +153,11 @@ def write_files(files: Mapping[tuple[str, ...], Path], form: StemFormat, blocks:
     """
     with ExitStack() as stack:
         # Made here, not by the threads: after an error the folder goes when the last of them has cleared away its file.
-        for folder in dict.fromkeys(path.parent for path in files.values()):
-            stack.enter_context(made_folder(folder))
+        for folder, path in {path.parent: path for path in reversed(list(files.values()))}.items():
+            try:
+                stack.enter_context(made_folder(folder))
+            except OSError as error:
+                raise AudioEncodeError(f"{path}: cannot be written: {error.strerror or error}") from error
         sinks = [
             stack.enter_context(Sink(partial(stem_file, path, names, form), names)) for names, path in files.items()
         ]

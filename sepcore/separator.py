@@ -1,6 +1,7 @@
 """Waveform in, stems out: whole waveforms, streams and files, with the model loaded once."""
 
 import hashlib
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
@@ -60,6 +61,8 @@ class Separator:
         self.config = located.config
         self.mwf = self.config.mwf if mwf is None else mwf
         self._loading = Lock()
+        self.load_s = 0.0
+        """Seconds that loading the network took; 0 before."""
         self._engine = self._load_engine() if load else None
 
     @classmethod
@@ -75,7 +78,9 @@ class Separator:
         """What runs the network; CheckpointError if it is not loaded yet and the weights do not fit."""
         with self._loading:
             if self._engine is None:
+                started = time.monotonic()
                 self._engine = self._load_engine()
+                self.load_s = time.monotonic() - started
             return self._engine
 
     @property

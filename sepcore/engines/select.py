@@ -50,10 +50,20 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
     else:
         file = None
     if file:
-        return OpenVinoEngine(config, file, precision=precision)
+        return _openvino_engine(config, folder, file, precision)
     from sepcore.engines.tensorflow import TensorFlowEngine
 
     return TensorFlowEngine.load(config, folder, precision=precision)
+
+
+def _openvino_engine(config: ModelConfig, folder: Path, file: Path, precision: Precision) -> Engine:
+    try:
+        return OpenVinoEngine(config, file, precision=precision)
+    except RuntimeError as error:
+        # Written whole it was; a disk may have damaged it since.
+        _logger.warning("%s: is damaged (%s), and made anew", file, str(error).strip().splitlines()[-1])
+        file.unlink(missing_ok=True)
+        return OpenVinoEngine(config, convert_network_once(config, folder), precision=precision)
 
 
 def _file_or_none(config: ModelConfig, folder: Path) -> Path | None:

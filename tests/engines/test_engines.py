@@ -59,6 +59,20 @@ def test_a_network_that_openvino_cannot_run_is_refused_there_by_name(tmp_path):
         load_engine("openvino", load_config(folder), folder / "model")
 
 
+@pytest.mark.slow
+def test_a_damaged_file_of_a_network_is_made_anew(tmp_path, caplog):
+    folder = write_model(tmp_path)
+    file = convert_here(folder)
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    engine = load_engine("openvino", load_config(folder), folder / "model")
+    assert isinstance(engine, OpenVinoEngine)
+    assert "is damaged" in caplog.text
+    caplog.clear()
+    assert isinstance(load_engine("openvino", load_config(folder), folder / "model"), OpenVinoEngine)
+    assert not caplog.text
+
+
 def test_weights_that_do_not_fit_are_refused(tmp_path):
     folder = write_model(tmp_path)
     with pytest.raises(CheckpointError, match="another shape"):

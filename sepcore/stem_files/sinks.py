@@ -15,6 +15,7 @@ Write = Callable[[Blocks], None]
 
 # A block is a segment of some 12 s: one is encoded while the next is waiting.
 _WAITING = 1
+_START_S = 5.0
 
 
 class _Abandoned(Exception):
@@ -22,7 +23,10 @@ class _Abandoned(Exception):
 
 
 class Sink:
-    """One file in the making, as a context manager: what is written is encoded by a thread, a block behind.
+    """One file in the making: what is written is encoded by a thread, a block behind.
+
+    `start` is called in the sink's context and not by its beginning: Ctrl-C in the middle of the start of a thread then
+    ends that thread, too.
 
     Args:
         open_file: Opens the file; yields what appends blocks to it. Its context ends well if the sink's does, and with
@@ -33,7 +37,8 @@ class Sink:
     def __init__(self, open_file: Callable[[], AbstractContextManager[Write]], names: tuple[str, ...]) -> None:
         self._open_file, self._names = open_file, names
         self._waiting: Queue[Blocks | None] = Queue(_WAITING)
-        self._abandoned = threading.Event()
+        self._begun = False
+        self._running, self._abandoned, self._ended = threading.Event(), threading.Event(), threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"write {', '.join(names)}", daemon=True)
 
@@ -43,21 +48,31 @@ class Sink:
         if self._error:
             raise self._error
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Open the file."""
+        self._begun = True
         self._thread.start()
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if not self._begun:
+            return
         if error is not None:
             self._abandoned.set()
-        self._waiting.put(None)
-        self._thread.join()
+        # Ctrl-C may have come before the system was asked for the thread.
+        if self._running.wait(None if error is None else _START_S):
+            self._waiting.put(None)
+            self._ended.wait()
+            self._thread.join()
         if self._error and error is None:
             raise self._error
 
     def _run(self) -> None:
+        self._running.set()
         blocks: Blocks | None = {}
         try:
             with self._open_file() as write:
@@ -73,3 +88,5 @@ class Sink:
             # Whoever writes is not held up, and sees the error.
             while blocks is not None:
                 blocks = self._waiting.get()
+        finally:
+            self._ended.set()

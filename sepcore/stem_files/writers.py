@@ -161,6 +161,8 @@ def write_files(files: Mapping[tuple[str, ...], Path], form: StemFormat, blocks:
         sinks = [
             stack.enter_context(Sink(partial(stem_file, path, names, form), names)) for names, path in files.items()
         ]
+        for sink in sinks:
+            sink.start()
         for block in blocks:
             for sink in sinks:
                 sink.write(block)

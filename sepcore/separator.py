@@ -2,10 +2,10 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ from sepcore.separator_settings import SeparatorSettings
 from sepcore.shifts import average_over_shifts
 from sepcore.signal.audio_writer import Bits
 from sepcore.signal.channels import to_channels
-from sepcore.stem_files.names import DEFAULT_FORMAT, stem_paths
-from sepcore.stem_files.options import StemFileOptions
+from sepcore.stem_files.names import DEFAULT_FORMAT, chosen_stems, stem_paths
+from sepcore.stem_files.options import Clipping, StemFileOptions, check_options
 from sepcore.stem_files.song import separate_file
 from sepcore.wiener_stream import wiener_stream
 
@@ -141,6 +141,11 @@ class Separator:
         offset: float = 0.0,
         duration: float | None = None,
         bits: Bits = 16,
+        stems: Sequence[str] = (),
+        residual: bool = False,
+        sample_rate: int | Literal["source"] | None = None,
+        keep_mono: bool = False,
+        clipping: Clipping | None = None,
     ) -> dict[str, Path]:
         """Separate a file into one file per stem, as a stream; the whole file unless ``duration`` says less.
 
@@ -148,25 +153,34 @@ class Separator:
             path: Anything that ffmpeg reads.
             out_dir: Folder of the stems; made if need be.
             filename_format: With the fields ``{filename}``, ``{instrument}``, ``{foldername}`` and ``{codec}``.
-            codec: wav, flac, mp3, ogg, m4a or wma.
+            codec: wav, flac, mp3, ogg, opus, m4a, wma or stem.mp4.
             bitrate: Of the lossy codecs.
             offset: Where to start, in seconds.
             duration: How much to separate, in seconds; None: to the end.
             bits: 16, 24, or 32 (float) for wav; 16 or 24 for flac.
+            stems: The instruments to write; empty: all.
+            residual: Write also what the chosen stems leave of the song.
+            sample_rate: Of the stems in Hz, or ``"source"`` for the song's own; None: the model's.
+            keep_mono: Write the stems of a mono song in one channel.
+            clipping: See `StemFileOptions`.
 
         Returns:
-            The file of every stem.
+            The file of every stem; of a ``stem.mp4`` the one of all, as ``stems``.
 
         Raises:
-            ConfigError: the format cannot be used.
+            ConfigError: the format cannot be used, or another option.
             AudioDecodeError: the file cannot be read.
             AudioEncodeError: a stem cannot be written; nothing is left of the others either.
         """
         song = Path(path)
-        stems = stem_paths(song, Path(out_dir), self.instruments, filename_format=filename_format, codec=codec)
-        options = StemFileOptions(offset_s=offset, duration_s=duration, codec=codec, bitrate=bitrate, bits=bits)
-        separate_file(self, song, stems, options)
-        return stems
+        options = StemFileOptions(
+            offset, duration, codec, bitrate, bits, tuple(stems), residual, sample_rate, keep_mono, clipping
+        )
+        check_options(options)
+        chosen = chosen_stems(self.instruments, options)
+        files = stem_paths(song, Path(out_dir), chosen, filename_format=filename_format, codec=codec)
+        separate_file(self, song, files, options)
+        return files
 
     def _separated(self, blocks: Iterable[NDArray[np.float32]], *, whole: bool) -> Iterator[NDArray[np.float32]]:
         pieces = (to_channels(block, self.config.num_channels) for block in blocks)

@@ -169,6 +169,16 @@ def test_a_file_becomes_a_file_per_stem(separator, tmp_path):
         np.testing.assert_array_equal(read_waveform(files[instrument], sample_rate=8000, num_channels=2), stem)
 
 
+def test_a_file_becomes_what_is_asked_for(separator, tmp_path):
+    write_audio(tmp_path / "song.wav", song(), sample_rate=8000)
+    files = separator.separate_to_file(tmp_path / "song.wav", tmp_path, codec="flac", stems=["vocals"], residual=True)
+    assert sorted(files) == ["residual", "vocals"]
+    shared = separator.separate_to_file(tmp_path / "song.wav", tmp_path, codec="stem.mp4")
+    assert shared == {"stems": tmp_path / "song.stem.mp4"}
+    with pytest.raises(ConfigError, match="the model has no drums"):
+        separator.separate_to_file(tmp_path / "song.wav", tmp_path, stems=["drums"])
+
+
 def test_offset_and_duration_cut_and_a_cut_is_said(separator, tmp_path, caplog):
     waveform = song()
     write_audio(tmp_path / "song.wav", waveform, sample_rate=8000, bits=32)

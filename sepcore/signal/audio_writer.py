@@ -175,6 +175,8 @@ def _encoded_file(temporary: Path, path: Path, graph: Any) -> Iterator[_Append]:
 
         def finish() -> None:
             if failure := process.failure():
+                if "encoder setup failed" in failure:  # libvorbis says no more
+                    failure += "; this codec has no such bitrate at this sample rate, choose another one"
                 raise _refused(path, failure.replace(f"file:{temporary}", path.name))
 
         def append(block: memoryview) -> None:

@@ -28,7 +28,8 @@ class StemFileOptions:
         bits: Of wav and flac.
         stems: The instruments to write; empty: all of the model's.
         residual: Write also what the chosen stems leave of the mixture, as the stem ``residual``.
-        sample_rate: Of the stems in Hz, or ``"source"`` for the song's own; None: the model's.
+        sample_rate: Of the stems in Hz, or ``"source"`` for the song's own (in lossy codecs 48000 at most); None: the
+            model's.
         keep_mono: Write the stems of a mono song in one channel.
         clipping: What happens to samples beyond full scale: ``clamp`` them, ``rescale`` all stems of the song by one
             factor, or ``none``; None: clamp where the format cannot hold them, as Spleeter does.
@@ -48,9 +49,14 @@ class StemFileOptions:
     page: bool = False
 
     @property
+    def is_lossless(self) -> bool:
+        """Whether the files hold every sample as it is, but for rounding."""
+        return self.codec in _WITH_BITS
+
+    @property
     def is_integer(self) -> bool:
         """Whether the files hold integers, which end at full scale."""
-        return self.codec in _WITH_BITS and self.bits != 32
+        return self.is_lossless and self.bits != 32
 
 
 def check_options(options: StemFileOptions) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 # Blocks of 10 s that are decoded before they are needed.
 _DECODED_AHEAD = 2
+_HIGHEST_LOSSY_HZ = 48_000
 
 
 def separate_file(
@@ -139,8 +140,9 @@ def _format(separator: "Separator", song: Path, options: StemFileOptions) -> Ste
         if options.keep_mono and source.num_channels == 1:
             channels = 1
         if options.sample_rate == "source":
-            rate = source.sample_rate
-            if direct and not options.offset_s and options.duration_s is None:
+            # No lossy codec gains anything from more, and some take no more.
+            rate = source.sample_rate if options.is_lossless else min(source.sample_rate, _HIGHEST_LOSSY_HZ)
+            if direct and rate == direct.sample_rate and not options.offset_s and options.duration_s is None:
                 total = direct.num_samples
     if isinstance(options.sample_rate, int):
         rate = options.sample_rate

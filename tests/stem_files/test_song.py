@@ -80,6 +80,18 @@ def test_stems_at_the_songs_own_rate_have_its_length_to_the_sample(rate, tmp_pat
         assert (written, len(samples)) == (rate, soundfile.info(path).frames)
 
 
+@pytest.mark.parametrize("codec", ["ogg", "wma", "mp3"])
+def test_a_lossy_codec_takes_no_more_than_48_khz_of_a_songs_own_rate(codec, tmp_path):
+    path = song(tmp_path / "song.wav", rate=96_000)
+    stems = separate(path, tmp_path / "out", sample_rate="source", codec=codec)
+    assert probe_audio(stems["bass"]).sample_rate == 48_000
+
+
+def test_a_bitrate_that_a_rate_does_not_have_is_said(mixture, tmp_path):
+    with pytest.raises(AudioEncodeError, match="no such bitrate at this sample rate, choose another one"):
+        separate(mixture, tmp_path / "out", codec="ogg")
+
+
 def test_stems_at_another_rate_have_it(mixture, tmp_path):
     stems = separate(mixture, tmp_path / "out", sample_rate=16000, codec="flac")
     samples, rate = samples_of(stems["vocals"])

@@ -127,11 +127,21 @@ def guarded(work: Callable[[], int | None]) -> int:
     except OSError as error:
         # A full disk, a folder without rights: what it was about is in the message.
         return _say(f"{error.filename or 'system'}: {error.strerror or error}", 2)
-    except RuntimeError as error:
+    except Exception as error:
+        if _is_interruption(error):
+            return _say(_INTERRUPTED_LINE, INTERRUPTED)
         if not str(error).startswith(_NO_PREFECT_API):
             raise
         cure = "start it with `prefect server start`, or take it out of PREFECT_API_URL and of Prefect's profile"
         return _say(f"{error}; {cure}", 2)
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """Whether an error comes of a Ctrl-C: one that comes in the import of a compiled package is an ImportError."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__
+    return cause is not None
 
 
 def _excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

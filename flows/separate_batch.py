@@ -2,7 +2,6 @@
 
 import argparse
 import time
-from pathlib import Path
 
 from flows.command import command_parser, run_command, set_up_process
 from flows.prefect_api import prefect_api_configured
@@ -11,6 +10,7 @@ from flows.separation_options import (
     add_separation_options,
     check_separation_options,
     separator_settings,
+    some_path,
     stem_file_options,
 )
 
@@ -21,7 +21,7 @@ _STARTED = time.monotonic()
 def _arguments() -> argparse.Namespace:
     description = f"{__doc__} What is done already is left as it is: run the same command again after whatever."
     parser = command_parser("separate_batch", description)
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files, and folders at any depth")
+    parser.add_argument("paths", nargs="+", type=some_path, metavar="PATH", help="files, and folders at any depth")
     add_separation_options(parser)
     add_runner_options(parser, workers="1, since a song keeps all cores busy")
     parser.add_argument("--overwrite", action="store_true", help="separate again what is done already")

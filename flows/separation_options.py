@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 # compares them.
 CODECS = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "wma", "stem.mp4")
 MAX_OVERLAP = 0.9
+MAX_SHIFTS = 64
 _WITH_BITS = ("wav", "flac")
 
 
 def add_separation_options(parser: argparse.ArgumentParser) -> None:
     """Spleeter's flags and this project's: where stems go, what is read, how it is separated and written."""
     parser.add_argument(
-        "-o", "--output_path", dest="out", type=Path, required=True, metavar="DIR", help="stems go here"
+        "-o", "--output_path", dest="out", type=some_path, required=True, metavar="DIR", help="stems go here"
     )
     add_params_option(parser, default="2stems")
     parser.add_argument(
@@ -98,12 +99,19 @@ def check_separation_options(parser: argparse.ArgumentParser, arguments: argpars
         parser.error(f"--duration is {arguments.duration:g}; give more than 0 seconds")
     if not 0 <= arguments.overlap <= MAX_OVERLAP:
         parser.error(f"--overlap is {arguments.overlap:g}; give 0 to {MAX_OVERLAP}, e.g. 0.5")
-    if arguments.shifts < 1:
-        parser.error(f"--shifts is {arguments.shifts}; give at least 1, which is a single separation")
+    if not 1 <= arguments.shifts <= MAX_SHIFTS:
+        parser.error(f"--shifts is {arguments.shifts}; give 1, which is a single separation, to {MAX_SHIFTS}")
     if arguments.bits != 16 and arguments.codec not in _WITH_BITS:
         parser.error(f"--bits is for wav and flac; {arguments.codec} takes --bitrate")
     if arguments.codec == "flac" and arguments.bits == 32:
         parser.error("flac holds 16 or 24 bits; give --bits 24, or -c wav for float")
+
+
+def some_path(text: str) -> Path:
+    """A path that was given: an empty one, as of a variable that is not set, would be the working folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; give a path, or . for this folder")
+    return Path(text)
 
 
 def _names(text: str) -> tuple[str, ...]:

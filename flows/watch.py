@@ -9,6 +9,7 @@ from flows.separation_options import (
     add_separation_options,
     check_separation_options,
     separator_settings,
+    some_path,
     stem_file_options,
 )
 
@@ -22,7 +23,7 @@ def _arguments() -> argparse.Namespace:
         f"are the rounds. Files that were changed in the last {SETTLED_S:g} seconds are left for the next round."
     )
     parser = command_parser("watch", description)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="songs come into this folder, at any depth")
+    parser.add_argument("folder", type=some_path, metavar="FOLDER", help="songs come into this folder, at any depth")
     add_separation_options(parser)
     parser.add_argument("--every", type=float, default=10.0, metavar="SECONDS", help="between rounds (default: 10)")
     arguments = parser.parse_args()

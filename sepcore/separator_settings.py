@@ -8,6 +8,7 @@ from sepcore.engines.select import EngineName, check_engine
 from sepcore.errors import ConfigError
 
 MAX_OVERLAP = 0.9
+MAX_SHIFTS = 64
 
 
 @dataclass(frozen=True)
@@ -41,5 +42,5 @@ class SeparatorSettings:
             raise ConfigError(f"precision is {self.precision!r}; expected one of {', '.join(get_args(Precision))}.")
         if not 0 <= self.overlap <= MAX_OVERLAP:
             raise ConfigError(f"overlap is {self.overlap:g}; expected 0 to {MAX_OVERLAP}, e.g. 0.5.")
-        if self.shifts < 1:
-            raise ConfigError(f"shifts is {self.shifts}; expected at least 1, which is a single separation.")
+        if not 1 <= self.shifts <= MAX_SHIFTS:
+            raise ConfigError(f"shifts is {self.shifts}; expected 1, which is a single separation, to {MAX_SHIFTS}.")

@@ -101,7 +101,7 @@ def test_overlap_and_shifts_keep_the_length_stream_as_the_whole_and_change_littl
     [
         ({"overlap": 0.95}, "overlap is 0.95; expected 0 to 0.9"),
         ({"overlap": -0.1}, "overlap is -0.1"),
-        ({"shifts": 0}, "shifts is 0; expected at least 1"),
+        ({"shifts": 0}, "shifts is 0; expected 1, which is a single separation, to 64"),
         ({"precision": "int8"}, "precision is 'int8'; expected one of float32, bfloat16"),
         ({"engine": "gpu"}, "engine is 'gpu'; expected one of auto, openvino, tensorflow"),
     ],

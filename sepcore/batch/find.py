@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from sepcore.batch.records import recorded_stems
+from sepcore.batch.records import RECORDS, recorded_stems
 from sepcore.errors import ConfigError
 
 # What is taken from a folder. A file named itself is taken whatever its suffix.
@@ -20,7 +20,7 @@ def find_songs(paths: Iterable[Path], *, out: Path | None = None, may_be_empty: 
     Args:
         paths: Files and folders.
         out: The output folder. What is in it are stems of an earlier run and no songs, where it lies inside a named
-            folder; where it is a named folder or holds one, those files in it that earlier runs recorded.
+            folder. Files that an earlier run recorded as stems are none either, in whatever output folder.
         may_be_empty: Whether a folder may hold no audio file, or none yet.
 
     Returns:
@@ -34,29 +34,34 @@ def find_songs(paths: Iterable[Path], *, out: Path | None = None, may_be_empty: 
     output = out.absolute() if out else None
     for path in paths:
         if path.is_dir():
+            found = sorted(path.rglob("*"))
             inside = [
                 file
-                for file in sorted(path.rglob("*"))
+                for file in found
                 if file.suffix.lower() in AUDIO_SUFFIXES
                 and file.is_file()
                 and not any(part.startswith(".") for part in file.relative_to(path).parts)
             ]
-            inside = _without_stems(inside, path.absolute(), output) if output else inside
+            # Stems of whatever earlier run, wherever its output folder lies.
+            outputs = {folder.parent for folder in found if folder.name == RECORDS} | ({output} if output else set())
+            inside = _without_stems(inside, path.absolute(), output, outputs)
             if not inside and not may_be_empty:
                 raise ConfigError(f"{path}: no audio files in this folder; give one that has some, or name the files.")
             for file in inside:
                 songs.setdefault(file, file.parent.relative_to(path))
-        elif path.exists():
+        elif path.is_file():
             songs.setdefault(path, Path())
+        elif path.exists():
+            raise ConfigError(f"{path}: is neither a file nor a folder; write what comes out of it to a file first.")
         else:
             raise ConfigError(f"{path}: no such file or folder; check the name.")
     return songs
 
 
-def _without_stems(files: list[Path], folder: Path, output: Path) -> list[Path]:
-    if folder in output.parents:
-        return [file for file in files if output not in file.absolute().parents]
-    if output == folder or output in folder.parents:
-        stems = set(recorded_stems(output))
-        return [file for file in files if file.absolute() not in stems]
-    return files
+def _without_stems(files: list[Path], folder: Path, output: Path | None, outputs: set[Path]) -> list[Path]:
+    """Files that are no stems: not in an output folder inside the given one, and in no output folder's records."""
+    stems = {stem.absolute() for known in outputs for stem in recorded_stems(known)}
+    inside = output if output and folder in output.parents else None
+    return [
+        file for file in files if file.absolute() not in stems and not (inside and inside in file.absolute().parents)
+    ]

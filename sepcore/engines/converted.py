@@ -16,7 +16,7 @@ from sepcore.networks.checkpoint_files import find_checkpoint
 
 _logger = logging.getLogger(__name__)
 # Counted up when files that older versions wrote are no longer good.
-_FORMAT = 2
+_FORMAT = 3
 _PREFIX = f".network-{_FORMAT}-"
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
@@ -44,6 +44,21 @@ def _sha256_of(parts: tuple[tuple[Path, int, int], ...]) -> str:
 def converted_network(config: ModelConfig, folder: Path) -> Path | None:
     """The file of a model's network, if it has been converted."""
     return next((file for file in network_places(config, folder) if file.is_file()), None)
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a converted network is what was written: a damaged one may run all the same, and give other stems."""
+    try:
+        expected = checksum_file(file).read_text("ascii")
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest() == expected
+    except (OSError, ValueError):
+        return False
+
+
+def checksum_file(file: Path) -> Path:
+    """Where the SHA-256 of a converted network stands; written before the network gets its name."""
+    return file.with_suffix(".sha256")
 
 
 def convert_network_once(config: ModelConfig, folder: Path) -> Path:
@@ -111,6 +126,7 @@ def _remove_others(file: Path) -> None:
         replaced = find_checkpoint(file.parent) is not None and other.stat().st_mtime < _weights_time(file.parent)
         if other != file and (outdated or replaced):
             other.unlink(missing_ok=True)
+            checksum_file(other).unlink(missing_ok=True)
 
 
 def _weights_time(folder: Path) -> float:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from sepcore.config import ModelConfig
 from sepcore.engines.base import Engine
-from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network
+from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network, is_whole
 from sepcore.engines.openvino import OpenVinoEngine
 from sepcore.engines.precision import Precision
 from sepcore.errors import ConfigError
@@ -44,7 +44,7 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
         file = None if _has_gpu() or not find_spec("openvino") else _file_or_none(config, folder)
     elif name == "openvino":
         try:
-            file = convert_network_once(config, folder)
+            return _openvino_engine(config, folder, convert_network_once(config, folder), precision)
         except ConversionFailed as error:
             raise ConfigError(f"{folder.name}: OpenVINO cannot run this network ({error}); use tensorflow.") from error
     else:
@@ -57,13 +57,12 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
 
 
 def _openvino_engine(config: ModelConfig, folder: Path, file: Path, precision: Precision) -> Engine:
-    try:
-        return OpenVinoEngine(config, file, precision=precision)
-    except RuntimeError as error:
-        # Written whole it was; a disk may have damaged it since.
-        _logger.warning("%s: is damaged (%s), and made anew", file, str(error).strip().splitlines()[-1])
+    if not is_whole(file):
+        # It was written whole; a disk may have damaged it since.
+        _logger.warning("%s: is damaged, and made anew", file)
         file.unlink(missing_ok=True)
-        return OpenVinoEngine(config, convert_network_once(config, folder), precision=precision)
+        file = convert_network_once(config, folder)
+    return OpenVinoEngine(config, file, precision=precision)
 
 
 def _file_or_none(config: ModelConfig, folder: Path) -> Path | None:

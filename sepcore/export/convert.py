@@ -6,9 +6,11 @@ python -m sepcore.export.convert FOLDER FILE < config.json
 import sys
 from pathlib import Path
 
-from sepcore.atomic import atomic_path
+from sepcore.atomic import atomic_path, write_text
 from sepcore.config_file import parse_config
+from sepcore.engines.converted import checksum_file
 from sepcore.errors import StemworksError
+from sepcore.provider.checksum import file_sha256
 
 
 def convert(folder: Path, file: Path, config_json: str) -> None:
@@ -28,6 +30,7 @@ def convert(folder: Path, file: Path, config_json: str) -> None:
     read_checkpoint(network, folder)
     with atomic_path(file) as temporary:
         convert_network(folder.name, config, network, temporary)
+        write_text(checksum_file(file), file_sha256(temporary))
 
 
 def _main() -> int:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from string import Formatter
 
 from sepcore.errors import ConfigError
 from sepcore.stem_files.options import STEM_MP4, StemFileOptions
@@ -61,6 +62,7 @@ def stem_paths(
         ConfigError: if the format has other fields, leads out of ``out``, or gives two stems one file.
     """
     folder = song.absolute().parent.name
+    _check_fields(filename_format)
     if codec == STEM_MP4 and filename_format == DEFAULT_FORMAT:
         filename_format = _SHARED_FORMAT
     try:
@@ -70,11 +72,8 @@ def stem_paths(
             )
             for instrument in instruments
         }
-    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
-        fields = ", ".join(f"{{{field}}}" for field in _FIELDS)
-        raise ConfigError(
-            f"filename format {filename_format!r} cannot be used ({error}); the fields are {fields}."
-        ) from error
+    except (ValueError, MemoryError, OverflowError) as error:
+        raise _unusable(filename_format, str(error) or "too long") from error
     paths = {instrument: out / name for instrument, name in names.items()}
     if len(set(paths.values())) < len(paths):
         raise ConfigError(f"filename format {filename_format!r} gives every stem one name; put {{instrument}} into it.")
@@ -84,6 +83,22 @@ def stem_paths(
     ):
         raise ConfigError(f"filename format {filename_format!r} leads out of {out}; use names below it.")
     return paths
+
+
+def _check_fields(filename_format: str) -> None:
+    """Refuse all but the plain fields: neither a part of one nor an attribute is a name."""
+    try:
+        fields = [field for _, field, _, _ in Formatter().parse(filename_format) if field is not None]
+    except ValueError as error:
+        raise _unusable(filename_format, str(error)) from error
+    for field in fields:
+        if field not in _FIELDS:
+            raise _unusable(filename_format, repr(field))
+
+
+def _unusable(filename_format: str, reason: str) -> ConfigError:
+    fields = ", ".join(f"{{{field}}}" for field in _FIELDS)
+    return ConfigError(f"filename format {filename_format!r} cannot be used ({reason}); the fields are {fields}.")
 
 
 def check_no_clash(songs: dict[Path, dict[str, Path]]) -> None:

@@ -1,5 +1,6 @@
 """What is read of a song and how its stems are written."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,6 +14,7 @@ STEM_MP4 = "stem.mp4"
 STEM_CODECS = (*CODECS, STEM_MP4)
 
 _LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 8000, 192_000
+_LOWEST_BITRATE, _HIGHEST_BITRATE = 8000, 640_000
 _WITH_BITS = {"wav": (16, 24, 32), "flac": (16, 24)}
 
 
@@ -73,6 +75,11 @@ def check_options(options: StemFileOptions) -> None:
     if codec in _WITH_BITS and bits not in _WITH_BITS[codec]:
         allowed = ", ".join(map(str, _WITH_BITS[codec]))
         raise ConfigError(f"bits is {bits}; {codec} holds {allowed}. Take wav for 32 (float).")
+    if not options.is_lossless and options.bitrate is not None and not _is_bitrate(options.bitrate):
+        raise ConfigError(
+            f"bitrate is {options.bitrate!r}; expected {_LOWEST_BITRATE // 1000}k to {_HIGHEST_BITRATE // 1000}k, "
+            "e.g. 192k."
+        )
     if options.clipping not in (None, *get_args(Clipping)):
         raise ConfigError(f"clipping is {options.clipping!r}; expected one of {', '.join(get_args(Clipping))}.")
     if options.clipping == "none" and options.is_integer:
@@ -86,3 +93,9 @@ def check_options(options: StemFileOptions) -> None:
         )
     if options.page and codec == STEM_MP4:
         raise ConfigError("a page plays one file a stem, stem.mp4 is one for all; take another codec, e.g. m4a.")
+
+
+def _is_bitrate(text: str) -> bool:
+    """Bits in a second as ffmpeg takes them: a number, in thousands with ``k``."""
+    found = re.fullmatch(r"(\d{1,9})(k?)", text)
+    return found is not None and _LOWEST_BITRATE <= int(found[1]) * (1000 if found[2] else 1) <= _HIGHEST_BITRATE

@@ -60,14 +60,18 @@ def test_a_network_that_openvino_cannot_run_is_refused_there_by_name(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_damaged_file_of_a_network_is_made_anew(tmp_path, caplog):
+@pytest.mark.parametrize("damage", ["cut", "a byte", "no checksum"])
+def test_a_damaged_file_of_a_network_is_made_anew(damage, tmp_path, caplog):
     folder = write_model(tmp_path)
     file = convert_here(folder)
-    content = file.read_bytes()
-    file.write_bytes(content[: len(content) // 2])
-    engine = load_engine("openvino", load_config(folder), folder / "model")
-    assert isinstance(engine, OpenVinoEngine)
-    assert "is damaged" in caplog.text
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage == "no checksum":
+        file.with_suffix(".sha256").unlink()
+    else:
+        file.write_bytes(content if damage == "a byte" else content[: len(content) // 2])
+    assert isinstance(load_engine("openvino", load_config(folder), folder / "model"), OpenVinoEngine)
+    assert "is damaged, and made anew" in caplog.text
     caplog.clear()
     assert isinstance(load_engine("openvino", load_config(folder), folder / "model"), OpenVinoEngine)
     assert not caplog.text

@@ -15,7 +15,7 @@ def mirror(model, tmp_path):
     """A folder of one release with the model `mine`."""
     folder = tmp_path / "mirror"
     folder.mkdir()
-    files = {file.name: file for file in (model / "model").iterdir()}
+    files = {file.name: file for file in (model / "model").glob("[!.]*")}
     pack_archive({**files, "config.json": model / "config.json"}, folder / "mine.tar.gz")
     (folder / "checksum.json").write_text(json.dumps({"mine": file_sha256(folder / "mine.tar.gz")}))
     return folder

@@ -22,6 +22,9 @@ def test_every_codec_can_be_written_as_by_default(codec):
         ({"clipping": "soft"}, "clipping is 'soft'; expected one of clamp, rescale, none"),
         ({"clipping": "none"}, "wav of 16 bits cannot hold samples beyond full scale; take rescale, or wav with 32"),
         ({"sample_rate": 4000}, "sample_rate is 4000; expected source, or 8000 to 192000 Hz"),
+        ({"codec": "mp3", "bitrate": "abc"}, "bitrate is 'abc'; expected 8k to 640k, e.g. 192k"),
+        ({"codec": "opus", "bitrate": "1k"}, "bitrate is '1k'; expected 8k to 640k"),
+        ({"codec": "m4a", "bitrate": "9999999k"}, "expected 8k to 640k"),
         ({"codec": "stem.mp4", "page": True}, "a page plays one file a stem"),
     ],
 )

@@ -76,8 +76,7 @@ class AudioWriter:
             raise AudioEncodeError(f"{path}: cannot be written as {codec!r}; the codecs are {', '.join(CODECS)}")
         if codec == "flac" and bits == 32:
             raise AudioEncodeError(f"{path}: flac holds 16 or 24 bits, not 32 (float); choose wav for float")
-        if path.is_dir():
-            raise AudioEncodeError(f"{path}: is a folder; give the name of a file")
+        refuse_folder(path)
         self._path, self._num_channels = path, num_channels
         self._bits = bits if codec in ("wav", "flac") else 32
         self._file = _open(path, sample_rate, num_channels, codec, self._bits, bitrate, tags)
@@ -103,6 +102,12 @@ class AudioWriter:
         else:
             with _named_errors(self._path):
                 self._file.__exit__(None, None, None)
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise AudioEncodeError if a folder stands where a file shall."""
+    if path.is_dir():
+        raise AudioEncodeError(f"{path}: is a folder; give the name of a file")
 
 
 def write_audio(

@@ -7,6 +7,7 @@ from string import Formatter
 
 from sepcore.errors import ConfigError
 from sepcore.stem_files.options import STEM_MP4, StemFileOptions
+from sepcore.stem_files.stem_mp4 import MIXTURE
 
 DEFAULT_FORMAT = "{filename}/{instrument}.{codec}"
 RESIDUAL = "residual"
@@ -29,11 +30,16 @@ def chosen_stems(instruments: Sequence[str], options: StemFileOptions) -> tuple[
 
     Raises:
         ConfigError: an instrument that the model does not have; a residual where nothing is left, or where the model
-            has an instrument of that name.
+            has an instrument of that name; a ``stem.mp4`` where the model has an instrument `MIXTURE`.
     """
     unknown = [name for name in options.stems if name not in instruments]
     if unknown:
         raise ConfigError(f"stems: the model has no {', '.join(unknown)}; it has {', '.join(instruments)}.")
+    if options.codec == STEM_MP4 and MIXTURE in instruments:
+        raise ConfigError(
+            f"codec is {STEM_MP4}, whose first stream is the song as {MIXTURE}, but the model has an instrument of "
+            "that name; choose another codec, e.g. m4a."
+        )
     stems = tuple(name for name in instruments if name in options.stems or not options.stems)
     if options.residual:
         if RESIDUAL in instruments:

@@ -1,5 +1,6 @@
 """What is read of a song and how its stems are written."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -16,6 +17,11 @@ STEM_CODECS = (*CODECS, STEM_MP4)
 _LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 8000, 192_000
 _LOWEST_BITRATE, _HIGHEST_BITRATE = 8000, 640_000
 _WITH_BITS = {"wav": (16, 24, 32), "flac": (16, 24)}
+# ffmpeg would take the nearest of these without a word. Opus is resampled to its own 48 kHz, whatever comes.
+_MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_AAC_RATES_HZ = (*_MP3_RATES_HZ, 64000, 88200, 96000)
+_RATES_HZ = {"mp3": _MP3_RATES_HZ, "m4a": _AAC_RATES_HZ, STEM_MP4: _AAC_RATES_HZ}
+_HIGHEST_RATES_HZ = {"wma": 48_000}
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def check_options(options: StemFileOptions) -> None:
     Raises:
         ConfigError: one line: what was given, what is allowed, how to mend it.
     """
-    codec, bits, rate = options.codec, options.bits, options.sample_rate
+    codec, bits = options.codec, options.bits
     if codec not in STEM_CODECS:
         raise ConfigError(f"codec is {codec!r}; expected one of {', '.join(STEM_CODECS)}.")
     if codec not in _WITH_BITS and bits != 16:
@@ -87,15 +93,31 @@ def check_options(options: StemFileOptions) -> None:
             f"clipping is none, but {codec} of {bits} bits cannot hold samples beyond full scale; take rescale, or wav "
             "with 32 bits (float)."
         )
-    if isinstance(rate, int) and not _LOWEST_RATE_HZ <= rate <= _HIGHEST_RATE_HZ:
-        raise ConfigError(
-            f"sample_rate is {rate}; expected source, or {_LOWEST_RATE_HZ} to {_HIGHEST_RATE_HZ} Hz, e.g. 48000."
-        )
+    _check_rate(codec, options.sample_rate)
+    if not 0 <= options.offset_s < math.inf:
+        raise ConfigError(f"offset_s is {options.offset_s:g}; expected 0 or more seconds.")
+    if options.duration_s is not None and not 0 < options.duration_s < math.inf:
+        raise ConfigError(f"duration_s is {options.duration_s:g}; expected more than 0 seconds, or None for all.")
     if options.page and codec == STEM_MP4:
         raise ConfigError("a page plays one file a stem, stem.mp4 is one for all; take another codec, e.g. m4a.")
 
 
-def _is_bitrate(text: str) -> bool:
-    """Bits in a second as ffmpeg takes them: a number, in thousands with ``k``."""
-    found = re.fullmatch(r"(\d{1,9})(k?)", text)
+def _check_rate(codec: str, rate: object) -> None:
+    if rate is None or rate == "source":
+        return
+    if not isinstance(rate, int) or not _LOWEST_RATE_HZ <= rate <= _HIGHEST_RATE_HZ:
+        raise ConfigError(
+            f"sample_rate is {rate!r}; expected source, or {_LOWEST_RATE_HZ} to {_HIGHEST_RATE_HZ} Hz, e.g. 48000."
+        )
+    rates, highest = _RATES_HZ.get(codec), _HIGHEST_RATES_HZ.get(codec, _HIGHEST_RATE_HZ)
+    if rates and rate not in rates:
+        allowed = ", ".join(map(str, rates))
+        raise ConfigError(f"sample_rate is {rate}; {codec} holds {allowed} Hz. Take flac for others.")
+    if rate > highest:
+        raise ConfigError(f"sample_rate is {rate}; {codec} holds {highest} Hz at most. Take flac for more.")
+
+
+def _is_bitrate(bitrate: object) -> bool:
+    """Bits in a second as ffmpeg takes them: a number as text, in thousands with ``k``."""
+    found = re.fullmatch(r"(\d{1,9})(k?)", bitrate) if isinstance(bitrate, str) else None
     return found is not None and _LOWEST_BITRATE <= int(found[1]) * (1000 if found[2] else 1) <= _HIGHEST_BITRATE

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.atomic import temporary_folder
+from sepcore.errors import AudioEncodeError
 from sepcore.signal.audio_reader import open_native
+from sepcore.signal.audio_writer import refuse_folder
 from sepcore.stem_files.sinks import Blocks
+from sepcore.stem_files.together import final_names
 from sepcore.stem_files.writers import StemFormat, write_files
 
 _logger = logging.getLogger(__name__)
@@ -33,10 +37,19 @@ def write_rescaled(files: Mapping[tuple[str, ...], Path], form: StemFormat, bloc
         AudioEncodeError: a file cannot be written.
     """
     names = tuple(name for stems in files for name in stems)
-    with temporary_folder(next(iter(files.values()))) as folder:
+    for path in files.values():
+        refuse_folder(path)  # before hours of work, not after
+    with ExitStack() as stack:
+        first = next(iter(files.values()))
+        try:
+            folder = stack.enter_context(temporary_folder(first))
+        except OSError as error:
+            raise AudioEncodeError(f"{first}: cannot be written: {error.strerror or error}") from error
         spools: dict[tuple[str, ...], Path] = {(name,): folder / f"{number}.wav" for number, name in enumerate(names)}
         floats = replace(form.options, codec="wav", bits=32, clipping="none")
-        write_files(spools, replace(form, options=floats, tags=None), blocks)
+        finals = {str(spools[name,]): str(path) for stems, path in files.items() for name in stems}
+        with final_names(finals):
+            write_files(spools, replace(form, options=floats, tags=None), blocks)
         peak = max(_peak(path) for path in spools.values())
         gain = 1.0 if peak <= 1 else _HIGHEST / peak
         if gain < 1:

@@ -61,15 +61,23 @@ class Sink:
     ) -> None:
         if not self._begun:
             return
-        if error is not None:
+        try:
+            self._end(abandon=error is not None)
+        except BaseException:
+            # Ctrl-C while the last blocks are encoded: the file must not be made after all, when its place is cleared.
+            self._end(abandon=True)
+            raise
+        if self._error and error is None:
+            raise self._error
+
+    def _end(self, *, abandon: bool) -> None:
+        if abandon:
             self._abandoned.set()
         # Ctrl-C may have come before the system was asked for the thread.
-        if self._running.wait(None if error is None else _START_S):
+        if self._running.wait(_START_S if abandon else None):
             self._waiting.put(None)
             self._ended.wait()
             self._thread.join()
-        if self._error and error is None:
-            raise self._error
 
     def _run(self) -> None:
         self._running.set()

@@ -64,7 +64,6 @@ def separate_file(
         offset_s=options.offset_s,
         duration_s=options.duration_s,
     )
-    form = _format(separator, song, options)
     files = _streams_of_files(separator, stems, options)
     separated = 0
 
@@ -79,6 +78,7 @@ def separate_file(
             raise AudioDecodeError(f"{song}: no audio after {options.offset_s:g} s; choose a smaller offset.")
 
     with prefetched(blocks, depth=_DECODED_AHEAD) as decoded:
+        form = _format(separator, song, options)  # its ffprobe runs beside the decoding
         results = counted(_with_mixture(separator, decoded, {name for names in files for name in names}))
         write = write_rescaled if options.clipping == "rescale" else write_files
         write(files, form, results)
@@ -101,7 +101,9 @@ def _with_mixture(
     separator: "Separator", decoded: Iterator[NDArray[np.float32]], wanted: set[str]
 ) -> Generator[Blocks, None, None]:
     """What the separator streams, with the mixture and the residual where they are wanted."""
-    if not wanted & {MIXTURE, RESIDUAL} - set(separator.instruments):
+    # What the model calls so is a stem of its own.
+    added = wanted & {MIXTURE, RESIDUAL} - set(separator.instruments)
+    if not added:
         yield from separator.stream(decoded)
         return
     waiting: deque[NDArray[np.float32]] = deque()
@@ -113,9 +115,16 @@ def _with_mixture(
 
     chosen = [name for name in separator.instruments if name in wanted]
     for stems in separator.stream(kept()):
-        mixture = _take(waiting, len(next(iter(stems.values()))))
-        residual = mixture - sum((stems[name] for name in chosen), np.zeros_like(mixture))
-        yield {**stems, MIXTURE: mixture, RESIDUAL: residual}
+        samples = len(next(iter(stems.values())))
+        if not samples:
+            continue
+        blocks = {**stems}
+        mixture = _take(waiting, samples)
+        if MIXTURE in added:
+            blocks[MIXTURE] = mixture
+        if RESIDUAL in added:
+            blocks[RESIDUAL] = mixture - sum((stems[name] for name in chosen), np.zeros_like(mixture))
+        yield blocks
 
 
 def _take(waiting: deque[NDArray[np.float32]], samples: int) -> NDArray[np.float32]:

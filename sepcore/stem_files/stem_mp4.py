@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sepcore.atomic import atomic_path, temporary_folder
 from sepcore.errors import AudioEncodeError
-from sepcore.signal.audio_writer import AudioWriter
+from sepcore.signal.audio_writer import AudioWriter, refuse_folder
 from sepcore.signal.ffmpeg import FfmpegProcess, file_url
 from sepcore.signal.tag_writing import tagged_output
 from sepcore.signal.tags import SongTags
@@ -60,7 +60,7 @@ def stem_mp4_writer(
         FfmpegMissing: if there is no ffmpeg.
         ValueError: from the yielded function, if a stream has no block or blocks differ in length.
     """
-    _refuse_folder(path)
+    refuse_folder(path)
     names = (MIXTURE, *stem_order(instruments))
     with ExitStack() as stack:
         with _named_errors(path):
@@ -102,7 +102,7 @@ def mux_stem_mp4(streams: Mapping[str, Path], path: Path, tags: SongTags | None 
             refused it.
         FfmpegMissing: if there is no ffmpeg.
     """
-    _refuse_folder(path)
+    refuse_folder(path)
     if not streams:
         raise AudioEncodeError(f"{path}: cannot be written without streams; give the mixture and the stems")
     for title, file in streams.items():
@@ -129,11 +129,6 @@ def mux_stem_mp4(streams: Mapping[str, Path], path: Path, tags: SongTags | None 
 
 def _refused(path: Path, reason: str) -> AudioEncodeError:
     return AudioEncodeError(f"{path}: cannot be written: {reason}")
-
-
-def _refuse_folder(path: Path) -> None:
-    if path.is_dir():
-        raise AudioEncodeError(f"{path}: is a folder; give the name of a file")
 
 
 @contextmanager

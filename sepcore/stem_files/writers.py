@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import made_folder
-from sepcore.errors import AudioEncodeError
 from sepcore.signal.audio_writer import AudioWriter
 from sepcore.signal.resampler import Resampler
 from sepcore.signal.tags import SongTags
 from sepcore.stem_files.options import STEM_MP4, StemFileOptions
 from sepcore.stem_files.sinks import Blocks, Sink, Write
 from sepcore.stem_files.stem_mp4 import stem_mp4_writer
+from sepcore.stem_files.together import written_together
 
 _logger = logging.getLogger(__name__)
 _CLAMPED = "%s: %s: %d samples lie beyond full scale and are clamped; --clipping rescale turns the stems down instead"
@@ -146,20 +145,18 @@ def _encoder(path: Path, names: Sequence[str], form: StemFormat) -> Iterator[Wri
 def write_files(files: Mapping[tuple[str, ...], Path], form: StemFormat, blocks: Iterable[Blocks]) -> None:
     """Write all files of a song, each in a thread of its own; after an error, whosever it is, there is none.
 
+    They get their names when the last of them is complete, see `written_together`.
+
     Args:
         files: Each file with the names of what it holds.
         form: What comes and what goes.
         blocks: All stems, block by block; see `stem_file`.
     """
     with ExitStack() as stack:
-        # Made here, not by the threads: after an error the folder goes when the last of them has cleared away its file.
-        for folder, path in {path.parent: path for path in reversed(list(files.values()))}.items():
-            try:
-                stack.enter_context(made_folder(folder))
-            except OSError as error:
-                raise AudioEncodeError(f"{path}: cannot be written: {error.strerror or error}") from error
+        drafts = stack.enter_context(written_together(files.values()))
         sinks = [
-            stack.enter_context(Sink(partial(stem_file, path, names, form), names)) for names, path in files.items()
+            stack.enter_context(Sink(partial(stem_file, drafts[path], names, form), names))
+            for names, path in files.items()
         ]
         for sink in sinks:
             sink.start()

@@ -14,6 +14,7 @@ from sepcore.stem_files.names import chosen_stems, stem_paths
 from sepcore.stem_files.options import StemFileOptions
 from sepcore.stem_files.song import separate_file
 from tests.models import small_config
+from tests.stem_files.test_stem_mp4 import room_for
 
 RATE = 8000
 
@@ -69,6 +70,20 @@ def test_the_residual_is_what_the_chosen_stems_leave(mixture, tmp_path):
     whole, _ = samples_of(mixture)
     np.testing.assert_allclose(samples_of(stems["residual"])[0], 0.75 * whole, atol=1e-7)
     np.testing.assert_allclose(samples_of(stems["vocals"])[0], 0.25 * whole, atol=1e-7)
+
+
+def test_an_instrument_called_mixture_is_that_stem_beside_the_residual(mixture, tmp_path):
+    separator = Halves(mixture=0.25, drums=0.75)
+    stems = separate(mixture, tmp_path / "out", separator, stems=("mixture",), residual=True, bits=32)
+    whole, _ = samples_of(mixture)
+    np.testing.assert_allclose(samples_of(stems["mixture"])[0], 0.25 * whole, atol=1e-7)
+    np.testing.assert_allclose(samples_of(stems["residual"])[0], 0.75 * whole, atol=1e-7)
+
+
+def test_a_piece_without_samples_does_no_harm_to_the_residual(tmp_path):
+    path = song(tmp_path / "song.wav", seconds=2 / RATE)  # in three pieces
+    stems = separate(path, tmp_path / "out", stems=("drums",), residual=True, bits=32)
+    np.testing.assert_allclose(samples_of(stems["residual"])[0], 0.5 * samples_of(path)[0], atol=1e-7)
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 44100])
@@ -178,6 +193,33 @@ def test_one_stem_that_cannot_be_written_leaves_none_and_no_thread(mixture, tmp_
         separate(mixture, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out" / "song").iterdir()] == ["drums.wav"]
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("order", [("noise", "silence"), ("silence", "noise")])
+def test_an_encoder_that_fails_at_its_very_end_leaves_no_stem_and_the_old_ones_as_they_were(order, mixture, tmp_path):
+    separator = Halves(**{name: {"noise": 0.9, "silence": 0.0}[name] for name in order})
+    old = separate(song(tmp_path / "old" / "song.wav", seconds=0.01), tmp_path / "out", separator, codec="flac")
+    before = {path: path.read_bytes() for path in old.values()}
+    # Silence is small enough; the noise is not, which shows when the encoder is told that there is no more.
+    with room_for(9000), pytest.raises(AudioEncodeError, match=r"noise\.flac: cannot be written"):
+        separate(mixture, tmp_path / "out", separator, codec="flac")
+    assert {path: path.read_bytes() for path in (tmp_path / "out" / "song").iterdir()} == before
+
+
+def test_a_full_disk_before_the_stems_are_rescaled_names_a_stem_and_leaves_nothing(mixture, tmp_path):
+    with (
+        room_for(9000),
+        pytest.raises(AudioEncodeError, match=r"out/song/\w+\.flac: cannot be written: File too large"),
+    ):
+        separate(mixture, tmp_path / "out", codec="flac", clipping="rescale")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("clipping", ["clamp", "rescale"])
+def test_a_folder_that_cannot_be_made_is_one_line(clipping, mixture, tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(AudioEncodeError, match=r"vocals\.wav: cannot be written: (Not a directory|File exists)$"):
+        separate(mixture, tmp_path / "out", clipping=clipping)
 
 
 def test_a_song_that_breaks_in_the_middle_leaves_no_stem_and_no_thread(tmp_path):

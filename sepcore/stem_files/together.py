@@ -1,0 +1,71 @@
+"""The files of a song, which get their names together or not at all."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from sepcore.atomic import atomic_path
+from sepcore.errors import AudioEncodeError
+from sepcore.signal.audio_writer import refuse_folder
+
+
+@contextmanager
+def written_together(paths: Iterable[Path]) -> Iterator[dict[Path, Path]]:
+    """Yield a temporary file's name for each path; the files get their names when the block ends without an error.
+
+    An encoder may fail at its very end, when those of other stems are done: none of them may have its name by then.
+
+    Args:
+        paths: Where the files shall stand; their folders are made, files that stand there are replaced.
+
+    Yields:
+        Each path with the name to write to, in the same folder. After an error what was written is removed, and the
+        folders and the old files are as they were. A disk that refuses one of the renames, after others, is the
+        exception.
+
+    Raises:
+        AudioEncodeError: if a folder stands where a file shall, or a folder cannot be made, or a file not be renamed.
+            Those of the block itself name the final file.
+    """
+    drafts: dict[Path, Path] = {}
+    done = False
+    try:
+        with ExitStack() as stack:
+            for path in paths:
+                refuse_folder(path)
+                with _named_errors(path):
+                    drafts[path] = stack.enter_context(atomic_path(path))
+            names = {str(draft): str(path) for path, draft in drafts.items()}
+            with final_names(names | {draft.name: path.name for path, draft in drafts.items()}):
+                yield drafts
+            for path in drafts:
+                refuse_folder(path)  # once more: the song may have taken hours
+            done = True
+    except OSError as error:
+        if not done:  # something of the block's
+            raise
+        raise _refused(error.filename2 or error.filename, error) from error
+
+
+@contextmanager
+def final_names(names: Mapping[str, str]) -> Iterator[None]:
+    """Let errors about temporary files name the files that they are for: ``names`` has what to put for what."""
+    try:
+        yield
+    except AudioEncodeError as error:
+        text = str(error)
+        for temporary, final in names.items():
+            text = text.replace(temporary, final)
+        raise AudioEncodeError(text) from error
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _refused(path: object, error: OSError) -> AudioEncodeError:
+    return AudioEncodeError(f"{path}: cannot be written: {error.strerror or error}")

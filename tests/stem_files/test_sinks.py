@@ -1,0 +1,63 @@
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from sepcore.stem_files.sinks import Sink
+
+BLOCK = {"vocals": np.zeros((10, 2), np.float32)}
+
+
+def test_ctrl_c_while_the_last_block_is_encoded_waits_for_the_thread():
+    # Otherwise it would finish a file whose place has been cleared already.
+    ended = []
+
+    @contextmanager
+    def slow_at_the_end():
+        yield lambda blocks: None
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        ended.append(True)
+
+    def write():
+        with Sink(slow_at_the_end, ("vocals",)) as sink:
+            sink.start()
+            sink.write(BLOCK)
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert ended
+    assert threading.active_count() == before
+
+
+def test_ctrl_c_while_a_block_waits_for_its_turn_abandons_the_file():
+    written, kept = [], []
+
+    @contextmanager
+    def slow():
+        yield encode
+        kept.append(True)
+
+    def encode(blocks):
+        written.append(blocks)
+        if len(written) == 1:
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+
+    def write():
+        with Sink(slow, ("vocals",)) as sink:
+            sink.start()
+            sink.write(BLOCK)
+            sink.write(BLOCK)  # waits behind the first; so does the end
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert not kept
+    assert threading.active_count() == before

@@ -141,7 +141,7 @@ MISTAKES = {
     "separate_batch song.wav -o out --clipping hard": r"argument --clipping: invalid choice: 'hard'",
     "separate_batch song.wav -o out --engine gpu": r"argument --engine: invalid choice: 'gpu'",
     "separate_batch song.wav -o out --overlap 1": r"--overlap is 1; give 0 to 0\.9, e\.g\. 0\.5",
-    "separate_batch song.wav -o out --shifts 0": r"--shifts is 0; give at least 1",
+    "separate_batch song.wav -o out --shifts 0": r"--shifts is 0; give 1, which is a single separation, to 64",
     "separate_batch song.wav -o out --precision int8": r"argument --precision: invalid choice: 'int8'",
     "separate_batch song.wav -o out --workers 0": r"--workers is 0; give at least 1",
     "separate_batch song.wav -o out --runner dask": r"--runner dask needs --scheduler URL",

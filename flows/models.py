@@ -33,7 +33,7 @@ from rich.table import Table  # noqa: E402
 
 from flows.download import download_bar  # noqa: E402
 from flows.terminal import say  # noqa: E402
-from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network, is_whole  # noqa: E402
+from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network  # noqa: E402
 from sepcore.errors import ProviderError, StemworksError  # noqa: E402
 from sepcore.provider.download import published_models  # noqa: E402
 from sepcore.provider.host import Release, shown  # noqa: E402
@@ -61,11 +61,8 @@ def _converted(name: str) -> str:
     if InstalledModel.of(model_path() / published_name(name)).config is None:
         return ""
     model = locate_model(name)
-    file = converted_network(model.config, model.folder)
-    if file and is_whole(file):
+    if converted_network(model.config, model.folder):
         return ""
-    if file:
-        file.unlink()
     try:
         with Console(stderr=True).status(f"converting {name} for CPUs"):
             convert_network_once(model.config, model.folder)

@@ -78,22 +78,16 @@ def _separate_here(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outc
 
 
 def _separate_as_flow(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outcome]:
-    from flows.separate_batch_flow import separate_batch
+    from flows.separate_batch_flow import flow_parameters, separate_batch
 
     runner = task_runner(arguments.runner, arguments.scheduler, arguments.workers or 1)
-    settings = batch.separator.settings
     return separate_batch.with_options(task_runner=runner)(
         arguments.paths,
         arguments.out,
-        settings.model,
         filename_format=arguments.filename_format,
         options=batch.options,
-        mwf=settings.mwf,
-        engine=settings.engine,
-        overlap=settings.overlap,
-        shifts=settings.shifts,
-        precision=settings.precision,
         overwrite=arguments.overwrite,
+        **flow_parameters(batch.separator.settings),
     )
 
 

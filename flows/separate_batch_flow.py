@@ -1,8 +1,9 @@
 """The folder command as a Prefect flow: a task run for each song that is not done."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 
@@ -11,7 +12,7 @@ from flows.runners import task_runner
 from flows.song_tasks import finished_tasks
 from sepcore.batch.outcome import Outcome, failed
 from sepcore.batch.plan import Song, prepare_output
-from sepcore.engines.precision import Precision
+from sepcore.engines.base import Precision
 from sepcore.engines.select import EngineName
 from sepcore.separator_settings import SeparatorSettings
 from sepcore.stem_files.names import DEFAULT_FORMAT
@@ -63,6 +64,12 @@ def separate_batch(
     skipped = {} if overwrite else look_for_done(batch, by_time=settled_s is not None)
     pending = [song for song in batch.songs if song.path not in skipped]
     return conclude(batch, skipped | _separate(pending, batch))
+
+
+def flow_parameters(settings: SeparatorSettings) -> dict[str, Any]:
+    """Settings as the flow takes them, one by one, so that Prefect's form shows them so."""
+    parameters = asdict(settings)
+    return {"params": parameters.pop("model"), **parameters}
 
 
 def _separate(songs: Sequence[Song], batch: Batch) -> dict[Path, Outcome]:

@@ -100,18 +100,26 @@ def _watch(planned: Callable[[], Batch], arguments: argparse.Namespace) -> None:
 def _round(batch: Batch, failed_as: dict[Path, tuple[int, int]]) -> Iterator[Outcome]:
     """Separate what is new; a song that failed is tried again when it has changed."""
     skipped = look_for_done(batch, by_time=True)
-    new = [
-        song for song in batch.songs if song.path not in skipped and failed_as.get(song.path) != file_times(song.path)
-    ]
+    times = {song.path: _times(song.path) for song in batch.songs if song.path not in skipped}
+    new = [song for song in batch.songs if (now := times.get(song.path)) and failed_as.get(song.path) != now]
     if not new:
         return
     prepare_output(new, batch.out)
-    times = {song.path: file_times(song.path) for song in new}
     outcomes = separate_here(replace(batch, songs=new), new)
-    failed_as |= {song: times[song] for song, outcome in outcomes.items() if outcome.status == "failed"}
+    failed_as |= {
+        song: now for song, now in times.items() if now and song in outcomes and outcomes[song].status == "failed"
+    }
     known = [song for song in batch.songs if song.path in skipped or song.path in outcomes]
     conclude(replace(batch, songs=known), skipped | outcomes)
     yield from outcomes.values()
+
+
+def _times(path: Path) -> tuple[int, int] | None:
+    """See `file_times`; None of a file that has just been moved away."""
+    try:
+        return file_times(path)
+    except OSError:
+        return None
 
 
 def _line(outcome: Outcome) -> str:
@@ -125,24 +133,20 @@ def _serve(batch: Batch, arguments: argparse.Namespace) -> None:
     from prefect import serve
     from prefect.deployments import run_deployment
 
-    from flows.separate_batch_flow import separate_batch
+    from flows.separate_batch_flow import flow_parameters, separate_batch
 
     settings, folder = batch.separator.settings, arguments.folder.absolute()
-    model = Path(settings.model)
+    if Path(settings.model).exists():
+        settings = replace(settings, model=str(Path(settings.model).absolute()))
     deployment = separate_batch.to_deployment(
         f"watch-{folder.name}",
         parameters={
             "paths": [str(folder)],
             "out": str(batch.out.absolute()),
-            "params": str(model.absolute()) if model.exists() else settings.model,
             "filename_format": arguments.filename_format,
             "options": asdict(batch.options),
-            "mwf": settings.mwf,
-            "engine": settings.engine,
-            "overlap": settings.overlap,
-            "shifts": settings.shifts,
-            "precision": settings.precision,
             "settled_s": SETTLED_S,
+            **flow_parameters(settings),
         },
     )
     name = f"separate-batch/{deployment.name}"

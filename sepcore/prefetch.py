@@ -50,13 +50,14 @@ def prefetched(items: Generator[Item, None, None], *, depth: int) -> Iterator[It
             raise item.error
 
     thread = threading.Thread(target=read, name="prefetch", daemon=True)
-    thread.start()
     try:
+        thread.start()
         yield taken()
     finally:
         stop.set()
-        _drain(waiting)
-        thread.join()
+        if thread.ident is not None:  # Ctrl-C may have come before it ran
+            _drain(waiting)
+            thread.join()
 
 
 def _drain(waiting: "Queue[Any]") -> None:

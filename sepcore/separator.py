@@ -10,9 +10,8 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.engines.base import Engine
+from sepcore.engines.base import Engine, Precision
 from sepcore.engines.converted import weights_sha256
-from sepcore.engines.precision import Precision
 from sepcore.engines.select import EngineName, load_engine
 from sepcore.provider.resolve import locate_model
 from sepcore.separator_settings import SeparatorSettings
@@ -173,8 +172,9 @@ class Separator:
             AudioEncodeError: a stem cannot be written; nothing is left of the others either.
         """
         song = Path(path)
+        wanted = (stems,) if isinstance(stems, str) else tuple(stems)
         options = StemFileOptions(
-            offset, duration, codec, bitrate, bits, tuple(stems), residual, sample_rate, keep_mono, clipping
+            offset, duration, codec, bitrate, bits, wanted, residual, sample_rate, keep_mono, clipping
         )
         check_options(options)
         chosen = chosen_stems(self.instruments, options)

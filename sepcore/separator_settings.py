@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import get_args
 
-from sepcore.engines.precision import Precision
+from sepcore.engines.base import Precision
 from sepcore.engines.select import EngineName, check_engine
 from sepcore.errors import ConfigError
 

@@ -20,7 +20,6 @@ _FORMAT = 1
 # The files themselves say which stems there are, but for a stem.mp4, which holds them all. A page is made of stems that
 # are done.
 _CHOICE = {"stems", "residual"}
-_LOSSLESS = ("wav", "flac")
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def _deciding(options: StemFileOptions) -> dict[str, Any]:
 
     An option that comes with a later version thus leaves what is done done.
     """
-    irrelevant = {"page", "bitrate" if options.codec in _LOSSLESS else "bits"}
+    irrelevant = {"page", "bitrate" if options.is_lossless else "bits"}
     if options.codec != STEM_MP4:
         irrelevant |= _CHOICE
     # As JSON gives it back. In which order stems are named does not matter.

@@ -13,6 +13,7 @@ from sepcore.atomic import remove_leftovers
 from sepcore.config import ModelConfig
 from sepcore.file_lock import locked
 from sepcore.networks.checkpoint_files import find_checkpoint
+from sepcore.provider.checksum import file_sha256
 
 _logger = logging.getLogger(__name__)
 # Counted up when files that older versions wrote are no longer good.
@@ -26,32 +27,31 @@ class ConversionFailed(Exception):
 
 
 def weights_sha256(folder: Path) -> str:
-    """SHA-256 of the weights of the checkpoint in a model's folder, in hex; read once a process."""
+    """Sixty-four hex digits that change with the weights in a model's folder; they are read once a process."""
     checkpoint = find_checkpoint(folder)
     parts = sorted(folder.glob(f"{checkpoint.name}.data-*")) if checkpoint else []
-    return _sha256_of(tuple((part, part.stat().st_size, part.stat().st_mtime_ns) for part in parts))
+    return _sha256_of(tuple((part, *_size_and_time(part)) for part in parts))
 
 
 @lru_cache(maxsize=64)
 def _sha256_of(parts: tuple[tuple[Path, int, int], ...]) -> str:
-    digest = hashlib.sha256()
-    for path, _, _ in parts:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    return hashlib.sha256(" ".join(file_sha256(part) for part, _, _ in parts).encode()).hexdigest()
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def converted_network(config: ModelConfig, folder: Path) -> Path | None:
-    """The file of a model's network, if it has been converted."""
-    return next((file for file in network_places(config, folder) if file.is_file()), None)
+    """The file of a model's network, if it has been converted and is whole."""
+    return next((file for file in network_places(config, folder) if _is_whole(file)), None)
 
 
-def is_whole(file: Path) -> bool:
-    """Whether a converted network is what was written: a damaged one may run all the same, and give other stems."""
+def _is_whole(file: Path) -> bool:
+    """Whether a file is what was written: a damaged network may run all the same, and give other stems."""
     try:
-        expected = checksum_file(file).read_text("ascii")
-        with file.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest() == expected
+        return file_sha256(file) == checksum_file(file).read_text("ascii")
     except (OSError, ValueError):
         return False
 
@@ -64,8 +64,9 @@ def checksum_file(file: Path) -> Path:
 def convert_network_once(config: ModelConfig, folder: Path) -> Path:
     """Convert a model's network, unless that has been done, by whatever process.
 
-    It is done in a process of its own: TensorFlow, which reads the checkpoint, is loaded there and gone after. Files of
-    weights that the folder had before are removed.
+    It is done in a process of its own: TensorFlow, which reads the checkpoint, is loaded there and gone after. A file
+    that a disk has damaged since is made anew, which is logged; files of weights that the folder had before are
+    removed.
 
     Args:
         config: The model's config.
@@ -82,7 +83,9 @@ def convert_network_once(config: ModelConfig, folder: Path) -> Path:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with locked(file.with_name(f"{file.name}.lock"), f"converting the network of {folder.name}"):
-                if not file.is_file():
+                if not _is_whole(file):  # nobody else has converted it meanwhile
+                    if file.exists():
+                        _logger.warning("%s: is damaged, and made anew", file)
                     remove_leftovers(file.parent)
                     _convert(config, folder, file)
         except OSError as error:

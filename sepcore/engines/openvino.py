@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from sepcore.config import ModelConfig
 from sepcore.cores import num_cores
-from sepcore.engines.base import Engine
-from sepcore.engines.precision import Precision
+from sepcore.engines.base import Engine, Precision
 
 # Segments at once, each on its share of the cores: what a thread does in numpy before and after the network then costs
-# no other core's time (two cores, 2stems, three minutes: 136 times real time, 117 with one segment on both cores).
-# Each takes 100 MB, so that many cores share these.
+# no other core's time (two cores, 2stems, three minutes: 128 times real time, 109 with one segment on both cores).
+# Each takes 120 MB, so that many cores share these.
 _MOST_STREAMS = 4
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from sepcore.config import ModelConfig
-from sepcore.engines.base import Engine
-from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network, is_whole
+from sepcore.engines.base import Engine, Precision
+from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network
 from sepcore.engines.openvino import OpenVinoEngine
-from sepcore.engines.precision import Precision
 from sepcore.errors import ConfigError
 
 EngineName = Literal["auto", "openvino", "tensorflow"]
@@ -40,40 +39,24 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
         CheckpointError: if the weights do not fit.
     """
     check_engine(name)
-    if name == "auto":
-        file = None if _has_gpu() or not find_spec("openvino") else _file_or_none(config, folder)
-    elif name == "openvino":
+    if name == "openvino" or (name == "auto" and _prefers_openvino(config, folder)):
         try:
-            return _openvino_engine(config, folder, convert_network_once(config, folder), precision)
+            return OpenVinoEngine(config, convert_network_once(config, folder), precision=precision)
         except ConversionFailed as error:
-            raise ConfigError(f"{folder.name}: OpenVINO cannot run this network ({error}); use tensorflow.") from error
-    else:
-        file = None
-    if file:
-        return _openvino_engine(config, folder, file, precision)
+            if name == "openvino":
+                raise ConfigError(
+                    f"{folder.name}: OpenVINO cannot run this network ({error}); use tensorflow."
+                ) from error
+            _logger.warning("%s: stays with TensorFlow, OpenVINO cannot run its network: %s", folder.name, error)
     from sepcore.engines.tensorflow import TensorFlowEngine
 
     return TensorFlowEngine.load(config, folder, precision=precision)
 
 
-def _openvino_engine(config: ModelConfig, folder: Path, file: Path, precision: Precision) -> Engine:
-    if not is_whole(file):
-        # It was written whole; a disk may have damaged it since.
-        _logger.warning("%s: is damaged, and made anew", file)
-        file.unlink(missing_ok=True)
-        file = convert_network_once(config, folder)
-    return OpenVinoEngine(config, file, precision=precision)
-
-
-def _file_or_none(config: ModelConfig, folder: Path) -> Path | None:
-    """The network's file, made if need be; None where TensorFlow is the better choice."""
-    if "tensorflow" in sys.modules:
-        return converted_network(config, folder)
-    try:
-        return convert_network_once(config, folder)
-    except ConversionFailed as error:
-        _logger.warning("%s: stays with TensorFlow, OpenVINO cannot run its network: %s", folder.name, error)
-        return None
+def _prefers_openvino(config: ModelConfig, folder: Path) -> bool:
+    if _has_gpu() or not find_spec("openvino"):
+        return False
+    return "tensorflow" not in sys.modules or converted_network(config, folder) is not None
 
 
 def _has_gpu() -> bool:

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config import ModelConfig
-from sepcore.engines.base import Engine
-from sepcore.engines.precision import Precision
+from sepcore.engines.base import Engine, Precision
 
 
 class TensorFlowEngine(Engine):

@@ -85,11 +85,11 @@ class AudioWriter:
         """Append samples: float32 ``(samples, num_channels)``, any number of them."""
         if block.ndim != 2 or block.shape[1] != self._num_channels:
             raise ValueError(f"block has shape {block.shape}; expected (samples, {self._num_channels})")
-        with _named_errors(self._path):
+        with named_errors(self._path):
             self._append(_quantise(block, self._bits).data)
 
     def __enter__(self) -> Self:
-        with _named_errors(self._path):
+        with named_errors(self._path):
             self._append = self._file.__enter__()
         return self
 
@@ -100,7 +100,7 @@ class AudioWriter:
             with suppress(OSError):  # on a full disk closing fails once more; the first error is the one to tell
                 self._file.__exit__(exc_type, exc, traceback)
         else:
-            with _named_errors(self._path):
+            with named_errors(self._path):
                 self._file.__exit__(None, None, None)
 
 
@@ -182,7 +182,7 @@ def _encoded_file(temporary: Path, path: Path, graph: Any) -> Iterator[_Append]:
             if failure := process.failure():
                 if "encoder setup failed" in failure:  # libvorbis says no more
                     failure += "; this codec has no such bitrate at this sample rate, choose another one"
-                raise _refused(path, failure.replace(f"file:{temporary}", path.name))
+                raise refused(path, failure.replace(f"file:{temporary}", path.name))
 
         def append(block: memoryview) -> None:
             try:
@@ -195,17 +195,18 @@ def _encoded_file(temporary: Path, path: Path, graph: Any) -> Iterator[_Append]:
         finish()
 
 
-def _refused(path: Path, reason: str) -> AudioEncodeError:
+def refused(path: Path | str, reason: str) -> AudioEncodeError:
+    """The error of a file that cannot be written, and why."""
     return AudioEncodeError(f"{path}: cannot be written: {reason}")
 
 
 @contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    """Say which file it was; the temporary name in the system's own message would puzzle."""
+def named_errors(path: Path) -> Iterator[None]:
+    """Turn the system's errors into an AudioEncodeError of ``path``: a temporary name in its message would puzzle."""
     try:
         yield
     except OSError as error:
-        raise _refused(path, error.strerror or str(error)) from error
+        raise refused(path, error.strerror or str(error)) from error
 
 
 def _quantise(block: NDArray[np.float32], bits: int) -> NDArray[Any]:

@@ -1,20 +1,18 @@
 """The page of one song: its stems to listen to in a browser, opened from the disk."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 from sepcore.atomic import atomic_path
 from sepcore.cores import num_cores
-from sepcore.errors import AudioEncodeError
 from sepcore.page.document import build_document, text
 from sepcore.page.embedded import EmbeddedFiles
 from sepcore.page.links import relative_address, shown_name
 from sepcore.page.player import PLAYER_SCRIPTS, PlayerSong, PlayerStem, build_player
 from sepcore.signal.audio_reader import probe_audio
-from sepcore.signal.audio_writer import CODECS
+from sepcore.signal.audio_writer import CODECS, named_errors
 from sepcore.stem_files.names import DEFAULT_FORMAT, stem_paths
 from sepcore.stem_files.page_audio import mp3_format, write_page_audio
 from sepcore.stem_files.page_links import NO_LINKS
@@ -67,7 +65,7 @@ def write_song_page(
     limit_s = 60 * PAGE_MINUTES
     stems_s = limit_s if info.duration_s is None else info.duration_s
     page_s = min(stems_s, limit_s)
-    with _named_errors(path), tempfile.TemporaryDirectory(prefix="stemworks-page-") as folder:
+    with named_errors(path), tempfile.TemporaryDirectory(prefix="stemworks-page-") as folder:
         sources = [(song, offset_s), *((stem, 0.0) for stem in stems.values())]
         files = [Path(folder) / f"{number}.mp3" for number in range(len(sources))]
 
@@ -125,11 +123,3 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise AudioEncodeError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from sepcore.signal.audio_reader import read_blocks
 from sepcore.signal.audio_writer import AudioWriter
+from sepcore.stem_files.options import MP3_RATES_HZ
 
-# What MPEG layer III is defined for.
-_MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _BITRATES = {1: "64k", 2: "128k"}
 
 _NUM_PEAKS = 1200  # about one a pixel of a wide page
@@ -35,8 +34,8 @@ class AudioFormat:
 
 def mp3_format(sample_rate: int, num_channels: int) -> AudioFormat:
     """The format of mp3 nearest to audio of ``sample_rate`` (in Hz) that loses none of its frequencies below 24 kHz."""
-    rates = [rate for rate in _MP3_RATES_HZ if rate >= sample_rate]
-    return AudioFormat(rates[0] if rates else _MP3_RATES_HZ[-1], min(num_channels, 2))
+    rates = [rate for rate in MP3_RATES_HZ if rate >= sample_rate]
+    return AudioFormat(rates[0] if rates else MP3_RATES_HZ[-1], min(num_channels, 2))
 
 
 def write_page_audio(

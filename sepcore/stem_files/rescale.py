@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.atomic import temporary_folder
-from sepcore.errors import AudioEncodeError
 from sepcore.signal.audio_reader import open_native
-from sepcore.signal.audio_writer import refuse_folder
+from sepcore.signal.audio_writer import named_errors, refuse_folder
 from sepcore.stem_files.sinks import Blocks
 from sepcore.stem_files.together import final_names
 from sepcore.stem_files.writers import StemFormat, write_files
@@ -41,10 +40,8 @@ def write_rescaled(files: Mapping[tuple[str, ...], Path], form: StemFormat, bloc
         refuse_folder(path)  # before hours of work, not after
     with ExitStack() as stack:
         first = next(iter(files.values()))
-        try:
+        with named_errors(first):
             folder = stack.enter_context(temporary_folder(first))
-        except OSError as error:
-            raise AudioEncodeError(f"{first}: cannot be written: {error.strerror or error}") from error
         spools: dict[tuple[str, ...], Path] = {(name,): folder / f"{number}.wav" for number, name in enumerate(names)}
         floats = replace(form.options, codec="wav", bits=32, clipping="none")
         finals = {str(spools[name,]): str(path) for stems, path in files.items() for name in stems}

@@ -15,7 +15,6 @@ Write = Callable[[Blocks], None]
 
 # A block is a segment of some 12 s: one is encoded while the next is waiting.
 _WAITING = 1
-_START_S = 5.0
 
 
 class _Abandoned(Exception):
@@ -37,8 +36,7 @@ class Sink:
     def __init__(self, open_file: Callable[[], AbstractContextManager[Write]], names: tuple[str, ...]) -> None:
         self._open_file, self._names = open_file, names
         self._waiting: Queue[Blocks | None] = Queue(_WAITING)
-        self._begun = False
-        self._running, self._abandoned, self._ended = threading.Event(), threading.Event(), threading.Event()
+        self._abandoned, self._ended = threading.Event(), threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"write {', '.join(names)}", daemon=True)
 
@@ -50,7 +48,6 @@ class Sink:
 
     def start(self) -> None:
         """Open the file."""
-        self._begun = True
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -59,7 +56,7 @@ class Sink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._begun:
+        if self._thread.ident is None:  # it has not been started, or Ctrl-C came before it ran
             return
         try:
             self._end(abandon=error is not None)
@@ -73,14 +70,11 @@ class Sink:
     def _end(self, *, abandon: bool) -> None:
         if abandon:
             self._abandoned.set()
-        # Ctrl-C may have come before the system was asked for the thread.
-        if self._running.wait(_START_S if abandon else None):
-            self._waiting.put(None)
-            self._ended.wait()
-            self._thread.join()
+        self._waiting.put(None)
+        self._ended.wait()
+        self._thread.join()
 
     def _run(self) -> None:
-        self._running.set()
         blocks: Blocks | None = {}
         try:
             with self._open_file() as write:

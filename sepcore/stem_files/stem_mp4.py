@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from sepcore.atomic import atomic_path, temporary_folder
 from sepcore.errors import AudioEncodeError
-from sepcore.signal.audio_writer import AudioWriter, refuse_folder
+from sepcore.signal.audio_writer import AudioWriter, named_errors, refuse_folder, refused
 from sepcore.signal.ffmpeg import FfmpegProcess, file_url
 from sepcore.signal.tag_writing import tagged_output
 from sepcore.signal.tags import SongTags
+from sepcore.stem_files.together import final_names
 
 MIXTURE = "mixture"
 # musdb knows a stream by its place alone: the mixture is 0, these are 1 to 4.
@@ -63,10 +64,10 @@ def stem_mp4_writer(
     refuse_folder(path)
     names = (MIXTURE, *stem_order(instruments))
     with ExitStack() as stack:
-        with _named_errors(path):
+        with named_errors(path):
             folder = stack.enter_context(temporary_folder(path))
         files = {name: folder / f"{number}.m4a" for number, name in enumerate(names)}
-        stack.enter_context(_final_name(folder, path))
+        stack.enter_context(final_names({str(file): str(path) for file in files.values()}))
         with ExitStack() as encoders:
             writers = {
                 name: encoders.enter_context(
@@ -117,36 +118,11 @@ def mux_stem_mp4(streams: Mapping[str, Path], path: Path, tags: SongTags | None 
         options[f"metadata:s:{number}"] = f"title={title}"
         options[f"disposition:a:{number}"] = "0" if number else "default"
     with (
-        _named_errors(path),
+        named_errors(path),
         atomic_path(path) as temporary,
         tagged_output(inputs, temporary, tags, container="mp4", options=options) as graph,
         # Without -xerror a disk that is full for the last bytes is exit code 0.
         FfmpegProcess(graph.global_args("-xerror"), feed=False) as process,
     ):
         if failure := process.failure():
-            raise _refused(path, failure.replace(f"file:{temporary}", path.name))
-
-
-def _refused(path: Path, reason: str) -> AudioEncodeError:
-    return AudioEncodeError(f"{path}: cannot be written: {reason}")
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    """Say which file it was; the temporary name in the system's own message would puzzle."""
-    try:
-        yield
-    except OSError as error:
-        raise _refused(path, error.strerror or str(error)) from error
-
-
-@contextmanager
-def _final_name(folder: Path, path: Path) -> Iterator[None]:
-    """Let errors about a stream's temporary file name the file that it is for."""
-    try:
-        yield
-    except AudioEncodeError as error:
-        text = str(error)
-        if not text.startswith(str(folder)):
-            raise
-        raise AudioEncodeError(f"{path}{text[text.index(': ') :]}") from error
+            raise refused(path, failure.replace(f"file:{temporary}", path.name))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sepcore.atomic import atomic_path
 from sepcore.errors import AudioEncodeError
-from sepcore.signal.audio_writer import refuse_folder
+from sepcore.signal.audio_writer import named_errors, refuse_folder, refused
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def written_together(paths: Iterable[Path]) -> Iterator[dict[Path, Path]]:
         with ExitStack() as stack:
             for path in paths:
                 refuse_folder(path)
-                with _named_errors(path):
+                with named_errors(path):
                     drafts[path] = stack.enter_context(atomic_path(path))
             names = {str(draft): str(path) for path, draft in drafts.items()}
             with final_names(names | {draft.name: path.name for path, draft in drafts.items()}):
@@ -44,7 +44,7 @@ def written_together(paths: Iterable[Path]) -> Iterator[dict[Path, Path]]:
     except OSError as error:
         if not done:  # something of the block's
             raise
-        raise _refused(error.filename2 or error.filename, error) from error
+        raise refused(error.filename2 or error.filename, error.strerror or str(error)) from error
 
 
 @contextmanager
@@ -57,15 +57,3 @@ def final_names(names: Mapping[str, str]) -> Iterator[None]:
         for temporary, final in names.items():
             text = text.replace(temporary, final)
         raise AudioEncodeError(text) from error
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _refused(path, error) from error
-
-
-def _refused(path: object, error: OSError) -> AudioEncodeError:
-    return AudioEncodeError(f"{path}: cannot be written: {error.strerror or error}")

@@ -1,7 +1,5 @@
-import resource
 import struct
 import subprocess
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from sepcore.errors import AudioEncodeError, FfmpegMissing
 from sepcore.signal.audio_reader import probe_audio, read_waveform
 from sepcore.signal.audio_writer import CODECS, AudioWriter, write_audio
 from sepcore.signal.wav import wav_header
+from tests.disk import room_for
 
 RATE = 44100
 
@@ -30,17 +29,6 @@ def read(path, num_channels=2):
 
 def running_ffmpegs():
     return sum(child.name() == "ffmpeg" for child in psutil.Process().children())  # zombies too
-
-
-@contextmanager
-def room_for(num_bytes):
-    """Let no file grow longer, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(

@@ -61,3 +61,31 @@ def test_ctrl_c_while_a_block_waits_for_its_turn_abandons_the_file():
         write()
     assert not kept
     assert threading.active_count() == before
+
+
+def test_a_slow_encoder_holds_up_whoever_writes_instead_of_filling_the_memory():
+    written, encoded, may_go_on = [], [], threading.Semaphore(0)
+
+    @contextmanager
+    def slow():
+        yield encode
+
+    def encode(blocks):
+        may_go_on.acquire()
+        encoded.append(len(written))
+
+    def write():
+        for number in range(20):
+            sink.write(BLOCK)
+            written.append(number)
+
+    with Sink(slow, ("vocals",)) as sink:
+        sink.start()
+        writer = threading.Thread(target=write)
+        writer.start()
+        for _ in range(20):
+            writer.join(0.01)  # long enough for a writer whom nothing holds up
+            may_go_on.release()
+        writer.join()
+    # One is encoded, one waits, and one is handed on meanwhile.
+    assert max(ahead - number for number, ahead in enumerate(encoded)) <= 3

@@ -8,7 +8,7 @@ import soundfile
 import stempeg
 
 from sepcore.errors import AudioDecodeError, AudioEncodeError
-from sepcore.signal.audio_reader import probe_audio, read_waveform
+from sepcore.signal.audio_reader import probe_audio
 from sepcore.signal.audio_writer import write_audio
 from sepcore.stem_files.names import chosen_stems, stem_paths
 from sepcore.stem_files.options import StemFileOptions
@@ -231,28 +231,3 @@ def test_a_song_that_breaks_in_the_middle_leaves_no_stem_and_no_thread(tmp_path)
         separate(tmp_path / "song.wav", tmp_path / "out", clipping="rescale", bits=32)
     assert not (tmp_path / "out").exists()
     assert threading.active_count() == before
-
-
-def test_a_slow_encoder_holds_the_separation_up_instead_of_filling_the_memory(mixture, tmp_path):
-    handed_on, largest = [], 0
-
-    class Endless(Halves):
-        def stream(self, blocks):
-            list(blocks)
-            for number in range(200):
-                handed_on.append(number)
-                yield {name: np.zeros((RATE, 2), np.float32) for name in self.instruments}
-
-    class Watch(list):
-        def append(self, samples):
-            nonlocal largest
-            largest = max(largest, len(handed_on) - len(self) - 1)
-            super().append(samples)
-
-    seen = Watch()
-    chosen = StemFileOptions(codec="opus")
-    separator = Endless(vocals=1, drums=1)
-    stems = stem_paths(mixture, tmp_path / "out", separator.instruments, codec="opus")
-    separate_file(separator, mixture, stems, chosen, on_samples=seen.append)
-    assert largest <= 1
-    assert read_waveform(stems["vocals"], sample_rate=RATE, num_channels=2).shape[0] == 200 * RATE

@@ -1,7 +1,5 @@
 import json
-import resource
 import subprocess
-from contextlib import contextmanager
 
 import musdb
 import numpy as np
@@ -13,6 +11,7 @@ from sepcore.errors import AudioEncodeError
 from sepcore.signal.audio_writer import write_audio
 from sepcore.signal.tags import Cover, SongTags, read_tags
 from sepcore.stem_files.stem_mp4 import mux_stem_mp4, stem_mp4_writer, stem_order
+from tests.disk import room_for
 
 RATE = 44100
 SAMPLES = RATE + 321
@@ -42,17 +41,6 @@ def write(path, blocks, *, block_samples=10_000, **options):
 def probe(path):
     command = ["ffprobe", "-v", "error", "-of", "json", "-show_format", "-show_streams", path]
     return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-
-
-@contextmanager
-def room_for(num_bytes):
-    """Let no file grow longer, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,9 @@
 import dataclasses
 import errno
 import os
-import resource
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import pytest
 
@@ -16,21 +14,11 @@ from sepcore.dataset.cache.sidecar import read_content, sidecar_path
 from sepcore.errors import AudioDecodeError, DatasetError
 from tests.dataset.cache.conftest import plan_of, shard_of
 from tests.dataset.conftest import write_noise_song
+from tests.disk import room_for
 
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-@contextmanager
-def files_no_larger_than(num_bytes):
-    """What a quota does, for this process."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_shard_holds_all_chunks_of_a_song_and_says_beside_it_where(each_dtype, write_song, tmp_path):
@@ -194,7 +182,7 @@ def test_a_full_disk_is_said_and_nothing_is_left(each_format, write_song, tmp_pa
     (tmp_path / "cache").mkdir()
     (size,) = (path.stat().st_size for path in (tmp_path / "whole").iterdir() if path.suffix != ".json")
     with (
-        files_no_larger_than({"none": 0, "for a chunk": size // 2, "for all but a byte": size - 1}[room]),
+        room_for({"none": 0, "for a chunk": size // 2, "for all but a byte": size - 1}[room]),
         pytest.raises(DatasetError, match=r"the shard cannot be written \(File too large\); free some space and run"),
     ):
         write_shard(plan, each_format, tmp_path / "cache")

@@ -1,7 +1,6 @@
 import io
 import json
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from sepcore.dataset.check.threads import measure_in_threads
 from sepcore.dataset.manifest import save_manifest
 from sepcore.errors import DatasetError
 from tests.dataset.check.conftest import RATE, noise
+from tests.disk import room_for
 
 
 @pytest.fixture
@@ -288,32 +288,20 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_measured(che
         checked(song("a"), report=tmp_path / "file" / "report.parquet")
 
 
-@pytest.fixture
-def files_up_to():
-    """``files_up_to(n)``: no file can grow beyond n bytes, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_full_disk_is_told_and_what_was_measured_is_kept(checked, song, csv, config, files_up_to):
+def test_a_full_disk_is_told_and_what_was_measured_is_kept(checked, song, csv, config):
     rows = [song("a"), song("b"), song("c")]
     save_manifest(csv, rows, config)
-    files_up_to(3000)
-    with pytest.raises(
-        DatasetError, match=r"cannot be written to \((No space left|File too large).*make room, or give"
-    ):
+    refused = r"cannot be written to \((No space left|File too large).*make room, or give"
+    with room_for(3000), pytest.raises(DatasetError, match=refused):
         checked()
-    files_up_to(resource.RLIM_INFINITY)
     assert checked()[1] == ["b", "c"]
 
 
-def test_a_report_that_finds_no_room_leaves_the_one_before(checked, song, csv, files_up_to):
+def test_a_report_that_finds_no_room_leaves_the_one_before(checked, song, csv):
     report, _ = checked(song("a"))
     before = report.path.read_bytes()
     csv.write_text(csv.read_text() + "gone.wav,gone.wav,gone.wav,1\n")
-    files_up_to(3000)
-    with pytest.raises(DatasetError, match=r"cannot be written to .*make room"):
+    with room_for(3000), pytest.raises(DatasetError, match=r"cannot be written to .*make room"):
         checked()
     assert report.path.read_bytes() == before
     assert sorted(path.name for path in csv.parent.iterdir()) == ["a", "train.check.parquet", "train.csv"]

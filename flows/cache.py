@@ -65,6 +65,7 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 from prefect import flow  # noqa: E402
 
 from flows.checked_songs import checked_manifests  # noqa: E402
+from flows.run_names import run_name  # noqa: E402
 from flows.song_tasks import finished_tasks  # noqa: E402
 from sepcore.atomic import remove_leftovers  # noqa: E402
 from sepcore.config import ModelConfig  # noqa: E402
@@ -76,11 +77,12 @@ from sepcore.dataset.cache.repair import remove_damaged_shards  # noqa: E402
 from sepcore.dataset.cache.shards import ShardRef, find_shards  # noqa: E402
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError, SongsFailed  # noqa: E402
 from tasks.dataset import cache_song  # noqa: E402
+from tasks.dead_runs import note_run  # noqa: E402
 
 _SHOWN_FAILURES = 5
 
 
-@flow(name="cache", task_runner=task_runner())
+@flow(name="cache", flow_run_name=run_name("cache", params=""), task_runner=task_runner(), on_running=[note_run])
 def cache(
     params: str,
     train_csv: Path | None = None,

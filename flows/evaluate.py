@@ -102,6 +102,7 @@ from prefect import flow  # noqa: E402
 
 from flows.evaluated_songs import EvaluatedSongs, evaluate_songs, excerpts_to_hear, test_songs  # noqa: E402
 from flows.progress import print_scores  # noqa: E402
+from flows.run_names import run_name  # noqa: E402
 from flows.runners import task_runner  # noqa: E402
 from flows.terminal import say  # noqa: E402
 from flows.test_set import TestSet  # noqa: E402
@@ -115,11 +116,18 @@ from sepcore.evaluation.report.evaluation_report import EvaluationReport  # noqa
 from sepcore.evaluation.report.report import write_report  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
 from sepcore.training.run_folder import RunFolder  # noqa: E402
+from tasks.dead_runs import note_run  # noqa: E402
 from tasks.evaluation import log_scores  # noqa: E402
+from tasks.summaries import show_scores  # noqa: E402
 
 
 # Two: while the scores of one song are computed, the next is separated.
-@flow(name="evaluate", task_runner=task_runner(workers=2))
+@flow(
+    name="evaluate",
+    flow_run_name=run_name("evaluate", params="", estimates="stems of", mus_dir="on", csv="on"),
+    task_runner=task_runner(workers=2),
+    on_running=[note_run],
+)
 def evaluate(
     params: str | None,
     out: Path,
@@ -173,6 +181,7 @@ def evaluate(
         failed=result.failed,
     )
     write_report(out, report)
+    show_scores(scored.name, summary)
     run = RunFolder(Path(params)) if params is not None and estimates is None else None
     if run is not None and (finished := run.finished()) is not None:
         write_text(run.scores, summary.to_json())

@@ -91,6 +91,7 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 from prefect import flow  # noqa: E402
 
+from flows.run_names import run_name  # noqa: E402
 from flows.runners import task_runner  # noqa: E402
 from flows.song_tasks import finished_tasks  # noqa: E402
 from sepcore.dataset.ingest.manifests import left_out_file, write_manifests  # noqa: E402
@@ -99,11 +100,17 @@ from sepcore.dataset.ingest.targets import LeftOut  # noqa: E402
 from sepcore.dataset.manifest import TrackRow  # noqa: E402
 from sepcore.errors import AudioDecodeError, DatasetError  # noqa: E402
 from tasks.dataset import ingest_song  # noqa: E402
+from tasks.dead_runs import note_run  # noqa: E402
 
 _SHOWN_LEFT_OUT = 10
 
 
-@flow(name="ingest", task_runner=task_runner())
+@flow(
+    name="ingest",
+    flow_run_name=run_name("ingest", musdb_root="", stems_root="", params="for"),
+    task_runner=task_runner(),
+    on_running=[note_run],
+)
 def ingest(
     musdb_root: Path | None,
     out: Path,

@@ -7,15 +7,20 @@ from pathlib import Path
 
 def prefect_api_configured() -> bool:
     """Whether ``PREFECT_API_URL``, a settings file here or the active profile names a server."""
-    if os.environ.get("PREFECT_API_URL"):
-        return True
+    return configured_prefect_api() is not None
+
+
+def configured_prefect_api() -> str | None:
+    """The address that they name, if they name one."""
+    if named := os.environ.get("PREFECT_API_URL"):
+        return named
     here = _read(Path("prefect.toml")).get("api", {}).get("url")
     project = _read(Path("pyproject.toml")).get("tool", {}).get("prefect", {}).get("api", {}).get("url")
     home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
     profiles = _read(Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml"))
     active = os.environ.get("PREFECT_PROFILE") or profiles.get("active")
     profile = profiles.get("profiles", {}).get(active, {})
-    return bool(here or project or profile.get("PREFECT_API_URL"))
+    return here or project or profile.get("PREFECT_API_URL") or None
 
 
 def _read(path: Path) -> dict:  # type: ignore[type-arg]

@@ -38,6 +38,7 @@ from flows.train import train  # noqa: E402
 from sepcore.dataset.synthetic import write_dataset  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
 from sepcore.training.run_folder import RunFolder  # noqa: E402
+from tasks.dead_runs import note_run  # noqa: E402
 from tasks.tracking import tracking_uri  # noqa: E402
 
 _CONFIG = "quickstart"
@@ -54,7 +55,7 @@ class QuickstartResult:
     stems: Path
 
 
-@flow(name="quickstart")
+@flow(name="quickstart", flow_run_name="quickstart", on_running=[note_run])
 def quickstart(max_steps: int | None = None) -> QuickstartResult:
     """Walk the whole job; what is done already is found and not done again."""
     write_dataset(FOLDER / "dataset", **_SONGS)

@@ -80,15 +80,18 @@ from rich.table import Table  # noqa: E402
 
 from flows.cache import cache  # noqa: E402
 from flows.ingest import ingest  # noqa: E402
+from flows.run_names import run_name  # noqa: E402
 from flows.terminal import say  # noqa: E402
 from flows.train import train  # noqa: E402
+from flows.training_inputs import manifests_of_musdb  # noqa: E402
 from sepcore.atomic import write_text  # noqa: E402
 from sepcore.dataset.cache.index import read_index  # noqa: E402
 from sepcore.errors import TrainingError  # noqa: E402
+from tasks.dead_runs import note_run  # noqa: E402
 from tasks.run_facts import code_facts  # noqa: E402
 
 
-@flow(name="reproduce")
+@flow(name="reproduce", flow_run_name=run_name("reproduce", source=""), on_running=[note_run])
 def reproduce(
     source: str,
     musdb_root: Path | None = None,
@@ -117,7 +120,7 @@ def reproduce(
     params = folder / f"{record.name}.json"
     if musdb_root is not None:
         write_text(params, _config(record, {}).to_json())
-        made = ingest(musdb_root, Path("data") / f"{musdb_root.resolve().name}-{record.name}", str(params))
+        made = ingest(musdb_root, manifests_of_musdb(musdb_root, record.name), str(params))
         csvs = {f"{part}_csv": str(csv.absolute()) for part, csv in made.items()}
     else:
         csvs = _manifests(record, {"train_csv": train_csv, "validation_csv": validation_csv, "test_csv": test_csv})

@@ -78,17 +78,20 @@ def _separate_here(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outc
 
 
 def _separate_as_flow(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outcome]:
-    from flows.separate_batch_flow import flow_parameters, separate_batch
+    from flows.separate_batch_flow import SomeFailed, flow_parameters, separate_batch
 
     runner = task_runner(arguments.runner, arguments.scheduler, arguments.workers or 1)
-    return separate_batch.with_options(task_runner=runner)(
-        arguments.paths,
-        arguments.out,
-        filename_format=arguments.filename_format,
-        options=batch.options,
-        overwrite=arguments.overwrite,
-        **flow_parameters(batch.separator.settings),
-    )
+    try:
+        return separate_batch.with_options(task_runner=runner)(
+            arguments.paths,
+            arguments.out,
+            filename_format=arguments.filename_format,
+            options=batch.options,
+            overwrite=arguments.overwrite,
+            **flow_parameters(batch.separator.settings),
+        )
+    except SomeFailed as error:
+        return error.outcomes
 
 
 def _say_what_it_takes(batch: Batch, *, overwrite: bool) -> int:

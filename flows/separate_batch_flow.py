@@ -8,20 +8,48 @@ from typing import Any
 from prefect import flow
 
 from flows.batch import Batch, conclude, look_for_done, plan
+from flows.run_names import run_name
 from flows.runners import task_runner
 from flows.song_tasks import finished_tasks
 from sepcore.batch.outcome import Outcome, failed
 from sepcore.batch.plan import Song, prepare_output
 from sepcore.engines.base import Precision
 from sepcore.engines.select import EngineName
+from sepcore.errors import SongsFailed
 from sepcore.separator_settings import SeparatorSettings
 from sepcore.stem_files.names import DEFAULT_FORMAT
 from sepcore.stem_files.options import StemFileOptions
-from tasks.separation import separate_one
+from tasks.dead_runs import note_run
+from tasks.separation import SongFailed, separate_one
+from tasks.summaries import show_batch
+
+_SHOWN_FAILURES = 5
+
+
+class SomeFailed(SongsFailed):
+    """What became of all songs of a batch, of which some could not be separated.
+
+    Attributes:
+        outcomes: Of all songs, in their order.
+    """
+
+    def __init__(self, outcomes: list[Outcome]) -> None:
+        bad = [outcome.reason for outcome in outcomes if outcome.status == "failed"]
+        more = f"; and {len(bad) - _SHOWN_FAILURES} more" if len(bad) > _SHOWN_FAILURES else ""
+        reasons = "; ".join(bad[:_SHOWN_FAILURES])
+        super().__init__(
+            f"{len(bad)} of {len(outcomes)} songs could not be separated: {reasons}{more} (the others are kept)"
+        )
+        self.outcomes = outcomes
 
 
 # One worker: a song keeps all cores busy, and two at once would only need twice the memory.
-@flow(name="separate-batch", task_runner=task_runner(workers=1))
+@flow(
+    name="separate-batch",
+    flow_run_name=run_name("separate", paths="", params="by"),
+    task_runner=task_runner(workers=1),
+    on_running=[note_run],
+)
 def separate_batch(
     paths: list[Path],
     out: Path,
@@ -53,6 +81,9 @@ def separate_batch(
         precision: See `SeparatorSettings`.
         overwrite: Separate again what is done.
         settled_s: Of a watched folder: leave songs that were changed in these last seconds for the next run.
+
+    Raises:
+        SomeFailed: songs could not be separated; the others are.
     """
     # Absolute: the workers of a cluster have another working directory.
     model = str(Path(params).absolute()) if Path(params).exists() else params
@@ -63,7 +94,11 @@ def separate_batch(
     prepare_output(batch.songs, out)
     skipped = {} if overwrite else look_for_done(batch, by_time=settled_s is not None)
     pending = [song for song in batch.songs if song.path not in skipped]
-    return conclude(batch, skipped | _separate(pending, batch))
+    outcomes = conclude(batch, skipped | _separate(pending, batch))
+    show_batch(outcomes, out)
+    if any(outcome.status == "failed" for outcome in outcomes):
+        raise SomeFailed(outcomes)
+    return outcomes
 
 
 def flow_parameters(settings: SeparatorSettings) -> dict[str, Any]:
@@ -87,6 +122,8 @@ def _separate(songs: Sequence[Song], batch: Batch) -> dict[Path, Outcome]:
         song = by_absolute[absolute].path
         try:
             outcomes[song] = replace(future.result(), song=song)
+        except SongFailed as error:
+            outcomes[song] = replace(error.outcome, song=song)
         except OSError as error:
             outcomes[song] = failed(song, error)
     return outcomes

@@ -2,12 +2,14 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 from prefect import Task
 from prefect.futures import PrefectFuture
 
 from flows.terminal import progress_bar
+from tasks.progress import ProgressArtifact
 
 Song = TypeVar("Song")
 Result = TypeVar("Result")
@@ -19,7 +21,9 @@ _UNDER_WAY = 256
 def finished_tasks(
     task: Task[..., Result], songs: Iterable[Song], *shared: Any, description: str, total: int
 ) -> Iterator[tuple[Song, PrefectFuture[Result]]]:
-    """Submit a task for each song and yield each with its finished future, in the songs' order, with a bar.
+    """Submit a task for each song and yield each with its finished future, in the songs' order.
+
+    There is a bar on the terminal, and a progress artifact in Prefect.
 
     Args:
         task: Called with the song and what is shared.
@@ -32,16 +36,14 @@ def finished_tasks(
         return
     waiting: deque[tuple[Song, PrefectFuture[Result]]] = deque()
     remaining = iter(songs)
-    with progress_bar() as bar:
+    with progress_bar() as bar, ProgressArtifact(description) as progress:
         line = bar.add_task(description, total=total, note="")
-        for song in remaining:
-            waiting.append((song, task.submit(song, *shared)))
-            if len(waiting) >= _UNDER_WAY:
-                yield _oldest(waiting)
-                bar.advance(line)
-        while waiting:
+        for done in range(1, total + 1):
+            for song in islice(remaining, _UNDER_WAY - len(waiting)):
+                waiting.append((song, task.submit(song, *shared)))
             yield _oldest(waiting)
             bar.advance(line)
+            progress(done, total, f"{done} of {total} songs")
 
 
 def _oldest(waiting: "deque[tuple[Song, PrefectFuture[Result]]]") -> tuple[Song, PrefectFuture[Result]]:

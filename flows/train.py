@@ -1,7 +1,6 @@
 """The whole way of a model: ingest (if asked) → cache → train → evaluate (where there is a test set) → publish."""
 
 import argparse
-import json
 from pathlib import Path
 
 from flows.command import (
@@ -15,17 +14,14 @@ from flows.command import (
     run_command,
     set_up_process,
 )
-from flows.download import locate_with_bar
-from flows.inputs import check_ffmpeg, check_manifests, check_musdb_folder, check_trainable, parts_to_cache
-from flows.runners import RunnerName, add_runner_options, check_runner, check_scheduler, task_runner
+from flows.inputs import parts_to_cache
+from flows.runners import RunnerName, add_runner_options, check_runner, task_runner
 from flows.terminal import progress_bar, say
+from flows.training_inputs import check_training, config_of, manifests_of_musdb, musdb_of
 from sepcore import load_config
-from sepcore.config import ModelConfig
-from sepcore.config_file import model_name, parse_config
+from sepcore.config_file import model_name
 from sepcore.dataset.manifest import load_manifest
-from sepcore.output_folder import check_writable
-from sepcore.training.initial_model import check_initial_model
-from sepcore.training.run_choice import check_unchanged, choose_run
+from sepcore.training.run_choice import choose_run
 
 
 def _arguments() -> argparse.Namespace:
@@ -67,29 +63,16 @@ def _arguments() -> argparse.Namespace:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    check_ffmpeg()
-    config = _config(arguments.params, arguments.max_steps, arguments.init_from)
-    check_unchanged(
-        arguments.work_dir, model_name(arguments.params), config, fresh=arguments.fresh, force=arguments.force
+    check_training(
+        arguments.params,
+        config_of(arguments.params, arguments.max_steps, arguments.init_from),
+        musdb_root=arguments.musdb_root,
+        data_dir=arguments.data,
+        work_dir=arguments.work_dir,
+        fresh=arguments.fresh,
+        force=arguments.force,
+        scheduler=arguments.scheduler,
     )
-    if config.init_from is not None:
-        check_initial_model(locate_with_bar(config.init_from).config, config, config.init_from)
-    if arguments.musdb_root is not None:
-        check_trainable(config)
-        check_musdb_folder(arguments.musdb_root, "train")
-    else:
-        check_manifests(config)
-        if config.test_csv:
-            load_manifest(Path(config.test_csv), config, data_dir=arguments.data)
-    check_writable(arguments.work_dir, "--work-dir")
-    check_scheduler(arguments.scheduler)
-
-
-def _config(params: str, max_steps: int | None, init_from: str | None) -> ModelConfig:
-    """The config with what the command line says otherwise."""
-    config, given = load_config(params), {"train_max_steps": max_steps, "init_from": init_from}
-    changed = {key: value for key, value in given.items() if value is not None}
-    return parse_config(json.dumps(json.loads(config.to_json()) | changed), params) if changed else config
 
 
 # Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
@@ -103,15 +86,18 @@ from flows.evaluate import evaluate  # noqa: E402
 from flows.ingest import ingest  # noqa: E402
 from flows.progress import TrainingProgress, print_scores  # noqa: E402
 from flows.publish import publish  # noqa: E402
+from flows.run_names import run_name  # noqa: E402
 from sepcore.dataset.cache.index import read_index  # noqa: E402
 from sepcore.errors import DatasetError, GateRefused  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
 from sepcore.training.run_folder import RunFolder  # noqa: E402
+from tasks.dead_runs import note_run  # noqa: E402
 from tasks.mlflow_store import check_store  # noqa: E402
+from tasks.summaries import show_pipeline  # noqa: E402
 from tasks.training import TrainingSet, train_model  # noqa: E402
 
 
-@flow(name="train")
+@flow(name="train", flow_run_name=run_name("train", params="", musdb_root="on", version="for"), on_running=[note_run])
 def train(
     params: str,
     data_dir: Path | None = None,
@@ -132,7 +118,8 @@ def train(
     Args:
         params: What ``-p`` takes.
         data_dir: Folder of the config's manifests' relative paths.
-        musdb_root: A MUSDB set to train on instead of the config's manifests.
+        musdb_root: A MUSDB set to train on instead of the config's manifests; ``$MUSDB_PATH``: the one that this
+            variable names, if it is set.
         max_steps: Instead of the config's ``train_max_steps``.
         init_from: Instead of the config's ``init_from``.
         fresh: Start anew beside the run that there is.
@@ -147,13 +134,23 @@ def train(
     Returns:
         The run folder.
     """
-    config, name = _config(params, max_steps, init_from), model_name(params)
-    check_unchanged(work_dir, name, config, fresh=fresh, force=force)
+    config, name = config_of(params, max_steps, init_from), model_name(params)
+    check_training(
+        params,
+        config,
+        musdb_root=musdb_root,
+        data_dir=data_dir,
+        work_dir=work_dir,
+        fresh=fresh,
+        force=force,
+        scheduler=scheduler,
+    )
+    musdb_root = musdb_of(musdb_root, instead=data_dir)
     check_store()
     train_csv = validation_csv = None
     test_csv = Path(config.test_csv) if config.test_csv else None
     if musdb_root is not None:
-        manifests = ingest(musdb_root, Path("data") / f"{musdb_root.resolve().name}-{name}", params)
+        manifests = ingest(musdb_root, manifests_of_musdb(musdb_root, name), params)
         train_csv, validation_csv, test_csv = manifests["train"], manifests["validation"], manifests["test"]
         data_dir = None  # the manifests' paths are relative to themselves
     on_runner = {"task_runner": task_runner(runner, scheduler, workers)}
@@ -175,12 +172,21 @@ def train(
 
     if test_csv is not None and test_songs:
         evaluate(str(run.path), run.evaluation, csv=test_csv, data_dir=data_dir)
-    if version is not None:
-        publish([str(run.path)], version, releases=releases, work_dir=work_dir)
+    published: list[str] = []
+    try:
+        if version is not None:
+            published = publish([str(run.path)], version, releases=releases, work_dir=work_dir)
+    finally:
+        show_pipeline(run, published)
     return run.path
 
 
-@flow(name="check-test-songs", task_runner=task_runner())
+@flow(
+    name="check-test-songs",
+    flow_run_name=run_name("check", test_csv=""),
+    task_runner=task_runner(),
+    on_running=[note_run],
+)
 def check_test_songs(params: str, test_csv: Path, data_dir: Path | None, work_dir: Path) -> None:
     """Refuse test songs that cannot be read; the report stands beside the CSV, or in ``work_dir``."""
     config = load_config(params)

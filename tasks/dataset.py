@@ -20,7 +20,18 @@ from sepcore.errors import DatasetError
 # was deleted. Only reading is retried, since recordings often lie on a shared disk.
 
 
-@task(task_run_name="ingest-{song.name}", retries=1, retry_delay_seconds=2, cache_policy=NO_CACHE)
+def _is_readers_fault(task: object, run: object, state: State[Any]) -> bool:
+    """Whether another try may do better: a shared disk hiccups, but a file that has changed stays changed."""
+    return not isinstance(state.data, DatasetError)
+
+
+@task(
+    task_run_name="ingest-{song.name}",
+    retries=1,
+    retry_delay_seconds=2,
+    retry_condition_fn=_is_readers_fault,
+    cache_policy=NO_CACHE,
+)
 def ingest_song(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow:
     """Run `sepcore.dataset.ingest.audio.bring_song` on one song."""
     row = bring_song(song, out, config)
@@ -32,11 +43,6 @@ def ingest_song(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow:
 def check_song(row: TrackRow, mix_name: str) -> SongMeasures:
     """Run `sepcore.dataset.check.measure.measure_song` on one song; what is wrong with a file is in its measures."""
     return measure_song(row, mix_name=mix_name)
-
-
-def _is_readers_fault(task: object, run: object, state: State[Any]) -> bool:
-    """Whether another try may do better: a shared disk hiccups, but a file that has changed stays changed."""
-    return not isinstance(state.data, DatasetError)
 
 
 @task(

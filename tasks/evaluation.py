@@ -34,7 +34,7 @@ def excerpt_of_song(row: TrackRow, estimates: Estimates, folder: Path, start_s: 
     return excerpt_of_track(row, estimates, folder, start_s)
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="log-scores-{name}", cache_policy=NO_CACHE)
 def log_scores(run: RunFolder, name: str, summary: ScoreSummary, evaluation: Path, csv: Path | None) -> None:
     """Put the scores, the untouched mixture's beside them, and the report into the run's MLflow run.
 

@@ -1,10 +1,8 @@
 """The publishing task."""
 
-import re
 from pathlib import Path
 
 from prefect import get_run_logger, task
-from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
 from sepcore.release.finished_run import FinishedRun
@@ -14,6 +12,7 @@ from sepcore.release.github_repository import GithubRepository
 from sepcore.release.notes import release_notes
 from sepcore.release.publish import Published, publish_release
 from sepcore.training.run_folder import RunFolder
+from tasks.artifacts import show_link
 from tasks.champion import champion_before, make_champion
 from tasks.tracking import tracked
 
@@ -59,9 +58,5 @@ def announce(run: RunFolder, published: Published, page: str | None) -> None:
     tarball = published.tarball.absolute()
     with tracked(run, published.run.name) as tracking:
         make_champion(tracking, published, page or str(tarball))
-    # Prefect takes lower case, digits and dashes in a key.
-    key = re.sub(r"[^a-z0-9]+", "-", f"release-{published.name}".lower()).strip("-")
     title = f"{published.name} {published.version}"
-    create_link_artifact(
-        page or tarball.as_uri(), title, key=key, description=f"SHA-256 {published.sha256}", _sync=True
-    )
+    show_link(f"release {published.name}", page or tarball.as_uri(), title, f"SHA-256 {published.sha256}")

@@ -13,6 +13,19 @@ from sepcore.batch.separators import shared_separator
 from sepcore.separator_settings import SeparatorSettings
 from sepcore.stem_files.options import StemFileOptions
 
+
+class SongFailed(Exception):
+    """What is wrong with a song, for Prefect's page; the others go on."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+    def __str__(self) -> str:
+        """The outcome's reason."""
+        return self.outcome.reason
+
+
 # What no second try mends.
 _LASTING = FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError
 
@@ -32,7 +45,9 @@ def is_passing(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     cache_policy=NO_CACHE,
 )
 def separate_one(song: Song, settings: SeparatorSettings, options: StemFileOptions) -> Outcome:
-    """Run `sepcore.batch.run.separate_song`; what is wrong with a song is an outcome, and the others go on."""
+    """Run `sepcore.batch.run.separate_song`; raises SongFailed with the outcome of a song that cannot be separated."""
     outcome = separate_song(shared_separator(settings), song, options)
-    get_run_logger().info("%s: %s %s", song.path, outcome.status, outcome.reason)
+    if outcome.status == "failed":
+        raise SongFailed(outcome)
+    get_run_logger().info("%s: %.0f s separated in %.1f s", song.path, outcome.audio_s, outcome.elapsed_s)
     return outcome

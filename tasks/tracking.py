@@ -16,8 +16,17 @@ from sepcore.config import ModelConfig
 from sepcore.errors import TrackingError
 from sepcore.training.run_folder import RunFolder
 from tasks.dataset_input import dataset_input
+from tasks.dead_runs import note_tracked_run
 from tasks.metrics_spool import MetricsSpool
-from tasks.mlflow_store import check_store, experiment_id, page_address, store_client, tracking_uri, unusable
+from tasks.mlflow_store import (
+    check_store,
+    experiment_id,
+    page_address,
+    store_client,
+    tracking_uri,
+    unusable,
+    within,
+)
 from tasks.registered_model import register_model
 from tasks.run_facts import PROJECT, flow_run_tags, git_tags, hardware
 from tasks.store_guard import StoreGuard
@@ -28,6 +37,7 @@ _RUN_ID_FILE = "mlflow_run_id"
 _CURSOR_FILE = "mlflow_sent.json"
 # MLflow's limit of a call.
 _PARAMS = 100
+_ANSWER_S = 10.0
 
 Result = TypeVar("Result")
 
@@ -95,6 +105,8 @@ class TrackedRun:
         except mlflow.exceptions.MlflowException as error:
             raise unusable(error) from error
         self.run_id = str(stored.info.run_id)
+        if self._status_is_ours:
+            note_tracked_run(tracking_uri(), self.run_id)
         self._experiment_id = str(stored.info.experiment_id)
 
     def _stored(self) -> Run | None:
@@ -212,6 +224,16 @@ def tracked(run: RunFolder, name: str, *, training: bool = False) -> Iterator[Tr
 def run_url(tracking: TrackedRun) -> str:
     """Address of a run's page: on the tracking server, or where ``make ui`` shows a local store."""
     return tracking.url()
+
+
+def page_of(run_id: str) -> str | None:
+    """Address of the page of a run that has ended, or None if the store does not know it or does not answer."""
+    try:
+        stored = within(_ANSWER_S, lambda: store_client().get_run(run_id))
+    except Exception as error:  # MLflow lets through what its database or HTTP library raises
+        _logger.warning("MLflow's store does not tell where the run %s is: %s", run_id, error)
+        return None
+    return page_address(str(stored.info.experiment_id), run_id)
 
 
 def run_folder_of(run_id: str) -> Path | None:

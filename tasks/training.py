@@ -17,12 +17,13 @@ from sepcore.evaluation.validation_songs import ValidationSongs
 from sepcore.training.metrics_log import Record
 from sepcore.training.model_dir import put_into_model_dir
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.trainer import fit
 from sepcore.training.work import TrainingWork
+from tasks.artifacts import show_link
 from tasks.examples import ValidationExamples
-from tasks.progress import TrainingArtifact
+from tasks.progress import ProgressArtifact, step_note
 from tasks.run_facts import code_facts, hardware
 from tasks.tracking import TrackedRun, run_url, tracked
+from tasks.training_slot import training_slot
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,20 @@ def train_model(
     name: str, config: ModelConfig, run: RunFolder, data: TrainingSet, report: Callable[[Record], None]
 ) -> str:
     """Run `sepcore.training.trainer.fit` on two folders of shards as one MLflow run; returns where the model went."""
+    from sepcore.training.trainer import fit  # TensorFlow: not for who only names or serves the flow
+
     training, validation = read_index(data.training_shards, config), read_index(data.validation_shards, config)
-    with run.locked():  # before anything of the run is touched: another process may train there
+    with training_slot(), run.locked():  # before anything of the run is touched: another process may train there
         run.reopen()
         run.start(config, dataset=training.fingerprint())
-        with (
-            tracked(run, name, training=True) as tracking,
-            TrainingArtifact(name, config.train_max_steps, page=run_url(tracking)) as progress,
-        ):
+        with tracked(run, name, training=True) as tracking, ProgressArtifact(f"training {name}") as progress:
+            show_link(f"training {name} mlflow", run_url(tracking), "MLflow run", name)
             _log_what_is_trained(tracking, config, data, training, validation)
 
             def show(record: Record) -> None:
                 report(record)
-                progress(record.step, record.metrics)
+                max_steps = config.train_max_steps
+                progress(record.step, max_steps, step_note(record.step, max_steps, record.metrics))
 
             work = TrainingWork(
                 training_batches=lambda first: with_chunk_named(

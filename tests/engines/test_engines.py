@@ -37,7 +37,7 @@ def test_the_whole_graph_equals_numpy_around_the_network(model, keys):
         stems = engine.separate_block(block)
         assert stems.shape == (2, *block.shape)
         # Not the same bits: two channels share one complex FFT, and a BLSTM amplifies what that rounds otherwise.
-        np.testing.assert_allclose(stems, Engine.separate_block(engine, block), atol=2e-6 * np.abs(stems).max())
+        np.testing.assert_allclose(stems, Engine.separate_block(engine, block), atol=5e-6 * np.abs(stems).max())
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones(tmp_path):

@@ -9,13 +9,14 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
-from tasks.progress import TrainingArtifact
+from tasks.artifacts import show_link
+from tasks.progress import ProgressArtifact, step_note
 from tasks.run_facts import flow_run_tags
 
 
 def test_outside_a_flow_nothing_is_told_and_no_thread_started():
-    with TrainingArtifact("mine", 10) as artifact:
-        artifact(5, {"train_loss": 1.0})
+    with ProgressArtifact("mine") as artifact:
+        artifact(5, 10, "half")
     assert artifact._thread is None
 
 
@@ -35,10 +36,11 @@ def wait_for(condition, limit_s=30.0):
 
 @task
 def training(page):
-    with TrainingArtifact("Mine 4stems", 10, page=page, every_s=0.05) as artifact:
-        artifact(5, {"train_loss": 1.25, "learning_rate": 0.1})
-        wait_for(lambda: artifact._told and artifact._told[0] == 50)
-        artifact(10, {"train_loss": 1.0})
+    show_link("training Mine 4stems mlflow", page, "MLflow run", "Mine 4stems")
+    with ProgressArtifact("training Mine 4stems", every_s=0.05) as artifact:
+        artifact(5, 10, step_note(5, 10, {"train_loss": 1.25, "learning_rate": 0.1}))
+        wait_for(lambda: artifact._told == (50, "step 5 of 10: train_loss 1.25"))
+        artifact(10, 10, step_note(10, 10, {"train_loss": 1.0}))
 
 
 @pytest.mark.slow
@@ -78,12 +80,12 @@ def test_an_api_that_is_gone_is_told_once_and_the_training_goes_on(monkeypatch, 
     with (
         temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
         warnings.catch_warnings(),
-        TrainingArtifact("mine", 10, every_s=0.05) as artifact,
+        ProgressArtifact("mine", every_s=0.05) as artifact,
     ):
         warnings.filterwarnings("ignore", message="Artifact creation outside of a flow", category=FutureWarning)
-        for step in range(10):
-            artifact(step, {})
+        for done in range(10):
+            artifact(done, 10, "")
         wait_for(lambda: artifact._warned)
-        artifact(10, {})
+        artifact(10, 10, "")
     (told,) = [record.getMessage() for record in caplog.records if record.name == "tasks.progress"]
     assert "Prefect's API failed" in told

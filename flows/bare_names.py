@@ -1,0 +1,75 @@
+"""Prefect's plugin hook by which ``prefect deployment run train-4stems`` finds the deployment without its flow's name.
+
+Prefect's grammar wants ``<flow>/<deployment>``. Its command line loads this module where the project's pyproject.toml
+switches plugins on (``[tool.prefect.plugins]``), which it reads in the working directory.
+"""
+
+import sys
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from prefect.plugins import register_hook
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
+
+PREFECT_PLUGIN_API_REQUIRES = ">=0.1,<1"
+# What Prefect's server answers with at most.
+_PAGE = 200
+
+
+# Keyword-only as in Prefect's own specification: pluggy refuses the hook with a plain argument.
+@register_hook
+def setup_environment(*, ctx: Any) -> None:
+    """Let Prefect's client look up a bare name; done once in a process."""
+    from prefect.client.orchestration._deployments.client import DeploymentAsyncClient
+
+    original = DeploymentAsyncClient.read_deployment_by_name
+    if hasattr(original, "__wrapped__") and original.__module__ == __name__:
+        return
+
+    @wraps(original)
+    async def read_deployment_by_name(self: "PrefectClient", name: str) -> "DeploymentResponse":
+        full = name if "/" in name else await full_name(self, name)
+        return await original(self, full)
+
+    read_deployment_by_name.__module__ = __name__
+    DeploymentAsyncClient.read_deployment_by_name = read_deployment_by_name
+
+
+async def full_name(client: "PrefectClient", name: str) -> str:
+    """The only ``<flow>/<name>`` that there is.
+
+    Raises:
+        ValueError: there is none, or more than one; a command of Prefect ends with the line instead.
+    """
+    names = await _full_names(client)
+    found = [full for full in names if full.partition("/")[2] == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        _refuse(f"{name} names {len(found)} deployments; give one of {', '.join(found)}.")
+    if not names:
+        _refuse(
+            f"{name}: no such deployment, nor any other, at {client.api_url}; start `python -m flows.serve`, and give "
+            "this shell the line `export PREFECT_API_URL=…` that it prints."
+        )
+    _refuse(f"{name}: no such deployment; give one of {', '.join(names)}.")
+
+
+async def _full_names(client: "PrefectClient") -> list[str]:
+    deployments: list[DeploymentResponse] = []
+    while page := await client.read_deployments(limit=_PAGE, offset=len(deployments)):
+        deployments += page
+    flows = {flow_id: (await client.read_flow(flow_id)).name for flow_id in {one.flow_id for one in deployments}}
+    return sorted(f"{flows[one.flow_id]}/{one.name}" for one in deployments)
+
+
+def _refuse(line: str) -> NoReturn:
+    # Prefect's command line would put a traceback before an error's text.
+    if Path(sys.argv[0]).name == "prefect" or Path(sys.argv[0]).parent.name == "prefect":
+        sys.stderr.write(f"{line}\n")
+        raise SystemExit(1)
+    raise ValueError(line)

@@ -1,0 +1,39 @@
+"""Names of flow runs as Prefect's page lists them: what is done, with which model, on what."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prefect.runtime import flow_run
+
+from sepcore.config_file import model_name
+
+
+def run_name(stage: str, **parts: str) -> Callable[[], str]:
+    """A flow's ``flow_run_name``.
+
+    Args:
+        stage: What is done.
+        parts: A word before each parameter's value, by the parameter's name; a parameter without a value is left out.
+    """
+
+    def name() -> str:
+        given = flow_run.parameters
+        shown = {key: _short(given[key]) for key in parts if given.get(key)}
+        words = [f"{parts[key]} {value}".strip() for key, value in shown.items() if value]
+        return " ".join([stage, *words])
+
+    return name
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        more = f" and {len(value) - 1} more" if len(value) > 1 else ""
+        return _short(value[0]) + more
+    text = os.path.expandvars(str(value))
+    if text.startswith("$"):  # a variable that is not set
+        return ""
+    if Path(text).name != text or text.endswith((".json", ".gz")):
+        return model_name(text) or text
+    return text

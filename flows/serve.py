@@ -1,0 +1,74 @@
+"""Serve the deployments that `prefect deployment run` and Prefect's page start, until Ctrl-C."""
+
+import argparse
+import asyncio
+import os
+import signal
+
+from flows.command import command_parser, run_command, set_up_process
+from flows.local_server import prefect_api
+from flows.prefect_api import configured_prefect_api
+from flows.terminal import say
+
+_PORT = 4200
+
+
+def _arguments() -> argparse.Namespace:
+    parser = command_parser(
+        "serve",
+        f"{__doc__} Uses the Prefect API of PREFECT_API_URL or of the active profile; without one, that of a server on "
+        "this machine, which is started if none answers, and ends with this command.",
+    )
+    parser.add_argument(
+        "--port", type=int, default=_PORT, metavar="N", help=f"of a server on this machine (default: {_PORT})"
+    )
+    arguments = parser.parse_args()
+    if not 0 < arguments.port < 65536:
+        parser.error(f"--port is {arguments.port}; give 1 to 65535")
+    # What runs do is in their logs, on Prefect's page and here.
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
+    set_up_process(arguments.verbose)
+    return arguments
+
+
+# Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
+ARGUMENTS = _arguments() if __name__ == "__main__" else None
+
+
+def _main(arguments: argparse.Namespace) -> None:
+    with prefect_api(configured_prefect_api(), arguments.port) as url:
+        os.environ["PREFECT_API_URL"] = url  # for Prefect's import, and for the processes of the runs
+        _serve(url)
+
+
+def _serve(url: str) -> None:
+    from prefect.runner import Runner
+
+    from flows.deployments import deployments
+    from tasks.dead_runs import mark_dead_runs
+
+    class Served(Runner):
+        def handle_sigterm(self, *signal_and_frame: object) -> None:
+            signal.raise_signal(signal.SIGINT)  # Prefect's own way out leaves the children to themselves
+
+    mark_dead_runs()
+    runner = Served(pause_on_shutdown=False)
+    served = deployments()
+    for deployment in served:
+        runner.add_deployment(deployment)
+    names = [deployment.name for deployment in served]
+    say(
+        [
+            f"serving {', '.join(names)}; Ctrl-C ends it",
+            f"Prefect's page: {url.removesuffix('/api')}",
+            "in another shell, in this folder:",
+            f"export PREFECT_API_URL={url}",
+            f"prefect deployment run {names[1]}",
+        ]
+    )
+    asyncio.run(runner.start())
+
+
+if __name__ == "__main__":
+    assert ARGUMENTS is not None
+    run_command(lambda: _main(ARGUMENTS))

@@ -1,0 +1,81 @@
+"""What a training is given, found and checked before any work: the config, and the songs or the manifests."""
+
+import json
+import os
+from pathlib import Path
+
+from flows.download import locate_with_bar
+from flows.inputs import check_ffmpeg, check_manifests, check_musdb_folder, check_trainable, parts_to_cache
+from flows.runners import check_scheduler
+from sepcore import load_config
+from sepcore.config import ModelConfig
+from sepcore.config_file import model_name, parse_config
+from sepcore.dataset.manifest import load_manifest
+from sepcore.errors import ConfigError
+from sepcore.output_folder import check_writable
+from sepcore.training.initial_model import check_initial_model
+from sepcore.training.run_choice import check_unchanged
+
+_MUSDB_PATH = "MUSDB_PATH"
+MUSDB_OF_ENVIRONMENT = Path(f"${_MUSDB_PATH}")
+"""Stands for the set that ``MUSDB_PATH`` names where a run starts, and for none where it is not set."""
+
+
+def musdb_of(musdb_root: Path | None, *, instead: Path | None = None) -> Path | None:
+    """The MUSDB set that is meant: as given, or that of the environment unless something else is given ``instead``."""
+    if musdb_root != MUSDB_OF_ENVIRONMENT:
+        return musdb_root
+    named = os.environ.get(_MUSDB_PATH)
+    return Path(named) if named and instead is None else None
+
+
+def manifests_of_musdb(musdb_root: Path, name: str) -> Path:
+    """Folder of the manifests of a MUSDB set for the model of this name."""
+    return Path("data") / f"{musdb_root.resolve().name}-{name}"
+
+
+def config_of(params: str, max_steps: int | None, init_from: str | None) -> ModelConfig:
+    """The config with what is said otherwise."""
+    config, given = load_config(params), {"train_max_steps": max_steps, "init_from": init_from}
+    changed = {key: value for key, value in given.items() if value is not None}
+    return parse_config(json.dumps(json.loads(config.to_json()) | changed), params) if changed else config
+
+
+def check_training(
+    params: str,
+    config: ModelConfig,
+    *,
+    musdb_root: Path | None,
+    data_dir: Path | None,
+    work_dir: Path,
+    fresh: bool,
+    force: bool,
+    scheduler: str | None,
+) -> None:
+    """Refuse with one line what would come to light after the caching, or never; see `flows.train.train`."""
+    check_ffmpeg()
+    check_unchanged(work_dir, model_name(params), config, fresh=fresh, force=force)
+    if config.init_from is not None:
+        check_initial_model(locate_with_bar(config.init_from).config, config, config.init_from)
+    musdb = musdb_of(musdb_root, instead=data_dir)
+    if musdb is not None:
+        check_trainable(config)
+        check_musdb_folder(musdb, "train")
+    else:
+        if musdb_root is not None:
+            _check_there_is_something(params, config)
+        check_manifests(config)
+        if config.test_csv:
+            load_manifest(Path(config.test_csv), config, data_dir=data_dir)
+    check_writable(work_dir, "--work-dir")
+    check_scheduler(scheduler)
+
+
+def _check_there_is_something(params: str, config: ModelConfig) -> None:
+    missing = [part.csv for part in parts_to_cache(config) if not part.csv.is_file()]
+    if missing:
+        raise ConfigError(
+            f"nothing to train on: {_MUSDB_PATH} is not set, and {missing[0]}, which the config {params} names, is not "
+            f"there; set {_MUSDB_PATH} where flows.serve is started, or give --param musdb_root=DIR, or --param "
+            "params=CONFIG.json, whose CSVs are there."
+        )

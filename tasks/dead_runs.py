@@ -1,0 +1,109 @@
+"""Runs whose process died: killed for its memory, say, it could tell neither Prefect nor MLflow.
+
+Their pages would show such runs as running for ever. Every process notes its runs; the next one that starts a flow
+marks those of the dead: flow runs and their tasks as crashed in Prefect, training runs as killed in MLflow.
+"""
+
+import logging
+import zlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from prefect import Flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.settings import get_current_settings
+from prefect.states import Crashed, State
+
+from tasks.process_notes import Note, ProcessNotes
+
+_logger = logging.getLogger(__name__)
+_MESSAGE = "Its process ended without a word, killed perhaps for its memory. Run it again: what is finished is kept."
+# Prefect's server answers with no more at once.
+_PAGE = 200
+
+Run = TypeVar("Run", FlowRun, TaskRun)
+
+
+_notes = ProcessNotes(get_current_settings().home / "stemworks-processes")
+
+
+def note_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Prefect's hook of a flow that begins to run: note that this process runs it, and mark what is dead."""
+    _notes.add(Note("prefect", _prefect_api(), str(flow_run.id)))
+    mark_dead_runs()
+
+
+def note_tracked_run(store: str, run_id: str) -> None:
+    """Note that this process trains into a run of the MLflow store."""
+    _notes.add(Note("mlflow", store, run_id))
+
+
+def mark_dead_runs() -> None:
+    """Mark the runs of processes of this machine that have ended without a word.
+
+    Only those of the Prefect API that is configured now, and of MLflow's stores that answer; the others are kept for a
+    later start.
+    """
+    _notes.settle_dead(_settle)
+
+
+def _settle(notes: set[Note]) -> set[Note]:
+    crashed = {note for note in notes if (note.kind, note.where) == ("prefect", _prefect_api())}
+    if crashed:
+        with get_client(sync_client=True) as client:
+            _crash(client, [UUID(note.run) for note in crashed])
+    tracked = {note for note in notes if note.kind == "mlflow"}
+    return crashed | {note for note in tracked if _end_tracked(note)}
+
+
+def _crash(client: SyncPrefectClient, run_ids: list[UUID]) -> None:
+    """Mark flow runs and their task runs, but for those that have ended after all."""
+    of_them = FlowRunFilter(id=FlowRunFilterId(any_=run_ids))
+    state: State[Any] = Crashed(message=_MESSAGE)
+    for task_run in _pages(lambda offset: client.read_task_runs(flow_run_filter=of_them, limit=_PAGE, offset=offset)):
+        if _is_under_way(task_run):
+            client.set_task_run_state(task_run.id, state, force=True)
+    for flow_run in _pages(lambda offset: client.read_flow_runs(flow_run_filter=of_them, limit=_PAGE, offset=offset)):
+        if _is_under_way(flow_run):
+            client.set_flow_run_state(flow_run.id, state, force=True)
+            _logger.warning("%s is marked as crashed in Prefect: its process was killed", flow_run.name)
+
+
+def _pages(read: Callable[[int], list[Run]]) -> list[Run]:
+    runs: list[Run] = []
+    while page := read(len(runs)):
+        runs += page
+    return runs
+
+
+def _is_under_way(run: FlowRun | TaskRun) -> bool:
+    return run.state is None or not run.state.is_final()
+
+
+def _end_tracked(note: Note) -> bool:
+    """Mark a run that is still said to be running as killed; False if its store does not answer."""
+    import mlflow  # takes seconds, and is needed only where something has died
+    from mlflow.entities import RunStatus
+
+    client = mlflow.MlflowClient(note.where)
+    try:
+        if client.get_run(note.run).info.status == RunStatus.to_string(RunStatus.RUNNING):
+            client.set_terminated(note.run, RunStatus.to_string(RunStatus.KILLED))
+    except mlflow.exceptions.MlflowException as error:
+        return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
+    except Exception as error:  # what its HTTP library or its database raises
+        _logger.info("the MLflow run %s of a dead process is still said to be running (%s)", note.run, error)
+        return False
+    return True
+
+
+def _prefect_api() -> str:
+    """What tells one Prefect API from another: its address, or the database of the temporary server."""
+    settings = get_current_settings()
+    database = settings.server.database.connection_url
+    # The address of a database may hold a password.
+    number = zlib.crc32(database.get_secret_value().encode()) if database else 0
+    return settings.api.url or f"{settings.home} {number:08x}"

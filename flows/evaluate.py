@@ -99,6 +99,7 @@ def _check(arguments: argparse.Namespace) -> None:
 ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 from prefect import flow  # noqa: E402
+from pydantic import NonNegativeInt  # noqa: E402
 
 from flows.evaluated_songs import EvaluatedSongs, evaluate_songs, excerpts_to_hear, test_songs  # noqa: E402
 from flows.progress import print_scores  # noqa: E402
@@ -138,7 +139,7 @@ def evaluate(
     estimates: Path | None = None,
     baselines: tuple[BaselineName, ...] = (),
     engine: ScoringEngine = "fast",
-    listen: int = _LISTEN,
+    listen: NonNegativeInt = _LISTEN,
 ) -> ScoreSummary:
     """Score every test song, and report; songs whose scores are there already are not scored again.
 

@@ -91,6 +91,7 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 from prefect import flow  # noqa: E402
 
+from flows.parameters import Share  # noqa: E402
 from flows.run_names import run_name  # noqa: E402
 from flows.runners import task_runner  # noqa: E402
 from flows.song_tasks import finished_tasks  # noqa: E402
@@ -117,8 +118,8 @@ def ingest(
     params: str = "musdb",
     stems_root: Path | None = None,
     split: SplitScheme | None = None,
-    validation_fraction: float = _FRACTION,
-    test_fraction: float = _FRACTION,
+    validation_fraction: Share = _FRACTION,
+    test_fraction: Share = _FRACTION,
 ) -> dict[Split, Path]:
     """Decode what must be decoded of a multitrack set and list its songs in three CSVs.
 

@@ -81,6 +81,7 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 from prefect import flow  # noqa: E402
 
 from flows.download import upload_bar  # noqa: E402
+from flows.parameters import Decibels, Version  # noqa: E402
 from flows.run_names import run_name  # noqa: E402
 from flows.terminal import say  # noqa: E402
 from tasks.dead_runs import note_run  # noqa: E402
@@ -90,11 +91,11 @@ from tasks.release import announce, publish_run, upload_to_github  # noqa: E402
 @flow(name="publish", flow_run_name=run_name("publish", runs="", version="as"), on_running=[note_run])
 def publish(
     runs: list[str],
-    version: str,
+    version: Version,
     models: list[str] | None = None,
     releases: Path = Path("releases"),
     work_dir: Path = Path("runs"),
-    margin_db: float = MARGIN_DB,
+    margin_db: Decibels = MARGIN_DB,
     force: bool = False,
     github: bool = False,
 ) -> list[str]:

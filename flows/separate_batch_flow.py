@@ -8,6 +8,7 @@ from typing import Any
 from prefect import flow
 
 from flows.batch import Batch, conclude, look_for_done, plan
+from flows.parameters import Overlap, Shifts
 from flows.run_names import run_name
 from flows.runners import task_runner
 from flows.song_tasks import finished_tasks
@@ -59,8 +60,8 @@ def separate_batch(
     options: StemFileOptions | None = None,
     mwf: bool | None = None,
     engine: EngineName = "auto",
-    overlap: float = 0.0,
-    shifts: int = 1,
+    overlap: Overlap = 0.0,
+    shifts: Shifts = 1,
     precision: Precision = "float32",
     overwrite: bool = False,
     settled_s: float | None = None,
@@ -75,10 +76,10 @@ def separate_batch(
         codec: Of the stems; None: the options'.
         options: What is read of each file and how stems are written.
         mwf: Wiener filtering; None: as the config says.
-        engine: See `SeparatorSettings`.
-        overlap: See `SeparatorSettings`.
-        shifts: See `SeparatorSettings`.
-        precision: See `SeparatorSettings`.
+        engine: Runtime of the network; auto: OpenVINO on a CPU, TensorFlow on a GPU.
+        overlap: Part of a segment that it shares with the next.
+        shifts: So many separations, each at another place, of which the mean is taken.
+        precision: Arithmetic of the network.
         overwrite: Separate again what is done.
         settled_s: Of a watched folder: leave songs that were changed in these last seconds for the next run.
 

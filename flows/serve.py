@@ -35,7 +35,12 @@ def _arguments() -> argparse.Namespace:
 ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 
+def _end(*signal_and_frame: object) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
 def _main(arguments: argparse.Namespace) -> None:
+    signal.signal(signal.SIGTERM, _end)  # like Ctrl-C, so that the server ends, too
     with prefect_api(configured_prefect_api(), arguments.port) as url:
         os.environ["PREFECT_API_URL"] = url  # for Prefect's import, and for the processes of the runs
         _serve(url)
@@ -47,12 +52,9 @@ def _serve(url: str) -> None:
     from flows.deployments import deployments
     from tasks.dead_runs import mark_dead_runs
 
-    class Served(Runner):
-        def handle_sigterm(self, *signal_and_frame: object) -> None:
-            signal.raise_signal(signal.SIGINT)  # Prefect's own way out leaves the children to themselves
-
     mark_dead_runs()
-    runner = Served(pause_on_shutdown=False)
+    runner = Runner(pause_on_shutdown=False)
+    runner.handle_sigterm = _end  # type: ignore[method-assign]  # its own does not wait for the runner's end
     served = deployments()
     for deployment in served:
         runner.add_deployment(deployment)

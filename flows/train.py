@@ -79,11 +79,13 @@ def _check(arguments: argparse.Namespace) -> None:
 ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 from prefect import flow  # noqa: E402
+from pydantic import PositiveInt  # noqa: E402
 
 from flows.cache import cache  # noqa: E402
 from flows.checked_songs import checked_manifests  # noqa: E402
 from flows.evaluate import evaluate  # noqa: E402
 from flows.ingest import ingest  # noqa: E402
+from flows.parameters import Version  # noqa: E402
 from flows.progress import TrainingProgress, print_scores  # noqa: E402
 from flows.publish import publish  # noqa: E402
 from flows.run_names import run_name  # noqa: E402
@@ -102,16 +104,16 @@ def train(
     params: str,
     data_dir: Path | None = None,
     musdb_root: Path | None = None,
-    max_steps: int | None = None,
+    max_steps: PositiveInt | None = None,
     init_from: str | None = None,
     fresh: bool = False,
     force: bool = False,
-    version: str | None = None,
+    version: Version | None = None,
     work_dir: Path = Path("runs"),
     releases: Path = Path("releases"),
     runner: RunnerName = "local",
     scheduler: str | None = None,
-    workers: int | None = None,
+    workers: PositiveInt | None = None,
 ) -> Path:
     """Train the model of a config; every stage finds what is done of it from its own files.
 

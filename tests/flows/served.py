@@ -1,0 +1,111 @@
+"""`flows.serve` as a process with a Prefect server of its own, and Prefect's command line beside it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.tasks.mlflow_server import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+_PATIENCE_S = 240.0
+
+
+class Served:
+    """What is served from a folder.
+
+    Args:
+        folder: Where `flows.serve` is started, and its runs work.
+        environment: Of all processes.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self._port = free_port()
+        self.api = f"http://127.0.0.1:{self._port}/api"
+        self.environment = environment | {
+            # An interval schedule is looked at every second, not every minute.
+            "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1",
+            "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+            "PREFECT_HOME": str(folder / "prefect-home"),
+        }
+        self.process: subprocess.Popen[str] | None = None
+        # Prefect reads its settings from the pyproject.toml of the folder that it is called in.
+        shutil.copy(ROOT / "pyproject.toml", folder)
+
+    def start(self) -> list[str]:
+        """Start it; what it says when it is ready."""
+        command = [sys.executable, "-m", "flows.serve", "--port", str(self._port)]
+        with (self.folder / "serve.log").open("a") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        assert self.process.stdout is not None
+        lines: list[str] = []
+        while not lines or not lines[-1].startswith("prefect deployment run"):
+            lines.append(self.process.stdout.readline().rstrip("\n"))
+            assert lines[-1] or self.process.poll() is None, (self.folder / "serve.log").read_text()
+        return lines
+
+    def prefect(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Prefect's own command line, in the folder."""
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("prefect")), *arguments],
+            cwd=self.folder,
+            env=self.environment | {"PREFECT_API_URL": self.api, "COLUMNS": "300"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+
+    def post(self, path: str, **content: Any) -> Any:
+        """What the API answers."""
+        answer = httpx.post(f"{self.api}/{path}", json=content, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    def flow_runs(self) -> dict[str, dict[str, Any]]:
+        """All flow runs by name, of equal names the latest."""
+        return {run["name"]: run for run in self.post("flow_runs/filter", sort="EXPECTED_START_TIME_ASC")}
+
+    def wait_for_run(self, name: str, *states: str) -> dict[str, Any]:
+        """Wait until the flow run of a name is in one of some states."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while (run := self.flow_runs().get(name)) is None or run["state_name"] not in states:
+            assert time.monotonic() < deadline, self.flow_runs().keys()
+            time.sleep(0.2)
+        return run
+
+    def end(self, how: signal.Signals = signal.SIGINT) -> int:
+        """Ask it to end; its exit code."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        self.process.communicate(timeout=_PATIENCE_S)
+        return self.process.returncode
+
+    def kill_all(self) -> None:
+        """kill -9 of it, its server and whatever it runs."""
+        home = self.environment["PREFECT_HOME"]
+        for environ in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if f"PREFECT_HOME={home}".encode() in environ.read_bytes().split(b"\0"):
+                    os.kill(int(environ.parent.name), signal.SIGKILL)
+            except (OSError, ProcessLookupError):
+                continue
+        if self.process is not None and self.process.returncode is None:
+            self.process.communicate()

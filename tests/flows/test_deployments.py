@@ -1,0 +1,19 @@
+"""What is served, and what prefect.yaml says of it."""
+
+from pathlib import Path
+
+import yaml
+
+from flows.deployments import deployments
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_work_pools_deployments_are_those_that_are_served():
+    listed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    assert [one["name"] for one in listed] == [one.name for one in deployments()]
+    for one, served in zip(listed, deployments(), strict=True):
+        assert one["entrypoint"] == served.entrypoint
+        assert one["tags"] == served.tags
+        assert one.get("parameters", {}) == served.parameters
+        assert one.get("concurrency_limit", {}).get("limit") == served.concurrency_limit

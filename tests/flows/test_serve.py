@@ -1,0 +1,160 @@
+"""Deployments as their user meets them: `flows.serve`, Prefect's own command line, its server and its page."""
+
+import datetime
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from tests.flows.served import Served
+from tests.page.browser import chromium  # noqa: F401
+
+pytestmark = pytest.mark.slow
+
+NAMES = {
+    "train/train-2stems",
+    "train/train-4stems",
+    "train/train-5stems",
+    "prepare-musdb/prepare-musdb",
+    "evaluate/evaluate",
+    "separate-batch/separate-batch",
+    "publish/publish",
+}
+
+
+@pytest.fixture(scope="module")
+def served(small_dataset, environment, tmp_path_factory):
+    """What is served where a small dataset lies, with the config ``mine.json``: one step of a small network."""
+    folder = tmp_path_factory.mktemp("served")
+    csvs = {"train_csv": str(small_dataset / "train.csv"), "validation_csv": str(small_dataset / "validation.csv")}
+    content = json.loads((small_dataset / "config.json").read_text()) | csvs
+    content |= {"test_csv": csvs["validation_csv"], "train_max_steps": 2, "batch_size": 2}
+    (folder / "mine.json").write_text(json.dumps(content))
+    made = Served(folder, environment)
+    made.lines = made.start()
+    yield made
+    made.kill_all()
+
+
+def test_it_says_where_its_page_is_and_what_other_shells_need(served):
+    assert served.lines[0].startswith("serving train-2stems, train-4stems, train-5stems, prepare-musdb, evaluate,")
+    assert f"export PREFECT_API_URL={served.api}" in served.lines
+    assert f"Prefect's page: {served.api.removesuffix('/api')}" in served.lines
+    flows = {flow["id"]: flow["name"] for flow in served.post("flows/filter")}
+    found = served.post("deployments/filter")
+    assert {f"{flows[one['flow_id']]}/{one['name']}" for one in found} == NAMES
+
+
+def test_the_bare_name_runs_the_pipeline_to_its_end_and_the_page_shows_it(served, chromium, tmp_path):  # noqa: F811
+    given = ["--param", "params=mine.json", "--param", "version=1.0.0"]
+    result = served.prefect("deployment", "run", "train-4stems", *given, "--watch")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Creating flow run for deployment 'train/train-4stems'" in result.stdout
+    runs = served.flow_runs()
+    run = runs["train mine for 1.0.0"]
+    assert run["state_name"] == "Completed"
+    assert sorted(run["tags"]) == ["stemworks", "training"]
+    assert runs["cache mine"]["state_name"] == "Completed"
+    (folder,) = (served.folder / "runs").iterdir()
+    assert runs[f"evaluate {folder.name} on validation.csv"]["state_name"] == "Completed"
+
+    artifacts = {one["key"]: one for one in served.post("artifacts/filter")}
+    for key in ("check-train-csv", "cache-training", "training-mine", f"evaluate-{folder.name}"):
+        assert (key, artifacts[key]["data"]) == (key, 100)
+    assert artifacts["cache-training"]["description"] == "5 of 5 songs"
+    assert [row["stem"] for row in json.loads(artifacts[f"scores-{folder.name}"]["data"])] == [
+        "vocals",
+        "drums",
+        "bass",
+        "other",
+    ]
+    summary = artifacts["summary-mine"]["data"]
+    assert "trained 2 steps on 5 songs" in summary
+    assert "[MLflow run](http://127.0.0.1:5000/#/experiments/" in summary
+    assert str(folder / "evaluation" / "report.html") in summary
+    assert str(served.folder / "releases" / "1.0.0" / "mine.tar.gz") in summary
+
+    page = chromium.new_page()
+    page.goto(f"{served.api.removesuffix('/api')}/runs/flow-run/{run['id']}")
+    page.get_by_text(f"evaluate {folder.name} on validation.csv").first.wait_for(timeout=60_000)
+    page.get_by_text("Artifacts", exact=True).first.click()
+    page.get_by_text("summary-mine").first.wait_for(timeout=30_000)
+    page.close()
+
+
+def test_without_songs_a_run_fails_within_a_second_of_its_start_and_says_what_to_set(served):
+    result = served.prefect("deployment", "run", "train/train-5stems", "--watch")
+    assert result.returncode == 1
+    run = served.flow_runs()["train 5stems"]
+    assert "nothing to train on: MUSDB_PATH is not set" in run["state"]["message"]
+    assert "--param musdb_root=DIR" in run["state"]["message"]
+    states = httpx.get(f"{served.api}/flow_run_states/", params={"flow_run_id": run["id"]}).json()
+    begun, ended = (
+        datetime.datetime.fromisoformat(next(state["timestamp"] for state in states if state["type"] == kind))
+        for kind in ("RUNNING", "FAILED")
+    )
+    assert (ended - begun).total_seconds() < 5  # 0.2 s when nothing else is at work
+
+
+def test_an_unknown_name_and_one_of_two_flows_get_a_line_with_the_names_there_are(served):
+    result = served.prefect("deployment", "run", "train-3stems")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("train-3stems: no such deployment; give one of evaluate/evaluate,")
+    assert "Traceback" not in result.stderr
+    other = served.post("flows/", name="other")["id"]
+    served.post("deployments/", name="train-2stems", flow_id=other)
+    result = served.prefect("deployment", "run", "train-2stems")
+    assert result.returncode == 1
+    line = "train-2stems names 2 deployments; give one of other/train-2stems, train/train-2stems."
+    assert result.stderr.splitlines() == [line]
+
+
+@pytest.mark.parametrize(("name", "parameter"), [("train-4stems", "max_steps=0"), ("evaluate", "engine=slow")])
+def test_a_wrong_parameter_is_refused_before_there_is_a_run(served, name, parameter):
+    before = len(served.post("flow_runs/filter"))
+    result = served.prefect("deployment", "run", name, "--param", parameter)
+    assert result.returncode == 1
+    assert parameter.partition("=")[2] in result.stdout + result.stderr
+    assert len(served.post("flow_runs/filter")) == before
+
+
+def test_a_schedule_fires(served):
+    (deployment,) = [one for one in served.post("deployments/filter") if one["name"] == "evaluate"]
+    schedule = {"schedule": {"interval": 3600}, "active": True}
+    answer = httpx.post(f"{served.api}/deployments/{deployment['id']}/schedules", json=[schedule])
+    answer.raise_for_status()
+    deadline = time.monotonic() + 60
+    while not (runs := [run for run in served.post("flow_runs/filter") if run["auto_scheduled"]]):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert {run["deployment_id"] for run in runs} == {deployment["id"]}
+    httpx.delete(f"{served.api}/deployments/{deployment['id']}/schedules/{answer.json()[0]['id']}").raise_for_status()
+
+
+def test_a_second_one_uses_the_server_that_is_there_and_leaves_it_running(served):
+    second = Served(served.folder, served.environment)
+    second.api, second._port = served.api, served._port
+    assert f"export PREFECT_API_URL={served.api}" in second.start()
+    assert second.end(signal.SIGTERM) == 130
+    assert httpx.get(f"{served.api}/health").json() is True
+
+
+def test_ctrl_c_ends_it_and_its_server(served):
+    assert served.end() == 130
+    log = (served.folder / "serve.log").read_text()
+    assert log.splitlines()[-1] == "interrupted; what is finished is kept, nothing is half-written"
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{served.api}/health")
+
+
+def test_a_server_elsewhere_that_does_not_answer_is_one_line(tmp_path, environment):
+    command = [sys.executable, "-m", "flows.serve"]
+    variables = environment | {"PREFECT_API_URL": "http://127.0.0.2:9/api"}
+    result = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("Prefect's API at http://127.0.0.2:9/api does not answer; start it with")
+    assert result.stderr.count("\n") == 1

@@ -76,8 +76,15 @@ class Workplace:
 
     def start(self, job: Job, *more: str) -> "subprocess.Popen[str]":
         """Start a job, ``more`` being further arguments, in a process group of its own."""
+        return self._start("-m", *job.arguments, *more)
+
+    def run_python(self, code: str) -> "subprocess.CompletedProcess[str]":
+        """Run Python code to its end."""
+        return ended(self._start("-c", code))
+
+    def _start(self, *arguments: str) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            [sys.executable, "-m", *job.arguments, *more],
+            [sys.executable, *arguments],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,

@@ -177,4 +177,4 @@ def wait_until(happened: Callable[[], bool], process: "subprocess.Popen[str] | N
 
 def said(stderr: str) -> Sequence[str]:
     """The lines of stderr that are no progress bars."""
-    return [line for line in stderr.splitlines() if line.strip() and not _BAR.search(line)]
+    return [line for line in stderr.splitlines() if line.strip() and "━" not in line and not _BAR.search(line)]

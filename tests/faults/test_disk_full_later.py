@@ -13,7 +13,7 @@ from sepcore.training.metrics_log import read_records
 from sepcore.training.run_folder import RunFolder
 from tests.faults.conftest import CONFIG
 from tests.faults.test_disk_full import assert_failed_in_one_line, room
-from tests.faults.workplace import Job, ended, resume, said, suspend, thoroughly, wait_until
+from tests.faults.workplace import LONG, Job, ended, resume, said, suspend, thoroughly, wait_until
 from tests.models import small_config
 from tests.provider.conftest import ReleaseServer, Response, names
 from tests.release.conftest import DONE, summary
@@ -88,7 +88,8 @@ def test_on_a_full_disk_a_release_ends_in_one_line_and_with_more_room_as_if_noth
     assert {path.name for path in workplace.files(PUBLISH).values()} == {"mine.tar.gz", "checksum.json"}
 
 
-@pytest.mark.parametrize("moment", thoroughly("training", "ending"))
+@LONG
+@pytest.mark.parametrize("moment", ["training", "ending"])
 def test_where_mlflows_disk_is_full_a_training_ends_well_and_warns_and_the_next_command_sends_the_rest(
     moment, workplace, small_disk, remount
 ):

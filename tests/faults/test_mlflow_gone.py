@@ -9,13 +9,10 @@ import pytest
 from sepcore.training.metrics_log import read_records
 from sepcore.training.run_folder import RunFolder
 from tests.faults.conftest import CONFIG
-from tests.faults.workplace import NUM_KILLS, Job, ended, said, wait_until
+from tests.faults.workplace import LONG, Job, ended, said, wait_until
 from tests.tasks.mlflow_server import MlflowServer
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(NUM_KILLS <= 2, reason="in make faults only; tests/tasks/test_tracking_server.py has its parts"),
-]
+pytestmark = [pytest.mark.slow, LONG]
 
 TRAIN = Job(("flows.train", "-p", "train.json"), ("runs",))
 PUBLISH = Job(("flows.publish", "--version", "1.0.0", "--force"), ("releases",))

@@ -13,6 +13,7 @@ from sepcore.training.metrics_log import read_records
 from tests.faults.conftest import CONFIG
 from tests.faults.workplace import (
     CACHE,
+    LONG,
     NUM_KILLS,
     PATIENCE_S,
     Job,
@@ -164,6 +165,7 @@ def test_a_second_training_of_the_same_run_is_refused_and_the_first_goes_on(mome
     assert left_by(workplace) == expected
 
 
+@LONG
 def test_of_two_pipelines_on_one_folder_one_trains_and_the_other_is_refused_in_one_line(
     workplace, undisturbed, expected
 ):

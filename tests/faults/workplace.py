@@ -12,10 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 Case = TypeVar("Case")
 
 NUM_KILLS = int(os.environ.get("STEMWORKS_KILLS", "2"))
 """How often the campaign kills: twice in ``make test``, so that it cannot rot; more in ``make faults``."""
+LONG = pytest.mark.skipif(NUM_KILLS <= 2, reason="long: run by make faults")
+"""Mark of tests that ``make test`` leaves out, since shorter ones there show their parts."""
 # Longer than anything here takes, so that a command that hangs is a failure and not a silence.
 PATIENCE_S = 300.0
 # How many of how many, and the time gone.

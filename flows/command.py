@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from flows.native_log import filter_native_log
 from flows.prefect_api import prefect_api_configured
+from flows.prefect_gone import is_of_prefect_api, send_no_more
 from flows.prefect_server import keep_from_ctrl_c
 from sepcore.errors import StemworksError
 from sepcore.provider.version import parse_version
@@ -21,6 +22,7 @@ INTERRUPTED = 130
 _INTERRUPTED_LINE = "interrupted; what is finished is kept, nothing is half-written"
 _CTRL_C_AGAIN_S = 0.05
 _NO_PREFECT_API = "Failed to reach API"
+_GONE_ON_WITH = "what is finished is kept, the same command goes on from there"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -102,6 +104,8 @@ def set_up_process(verbose: bool) -> None:
     quiet = {
         # Failures reach the user as our one line; Prefect would print a traceback of each task and flow before it.
         "PREFECT_LOGGING_LEVEL": "INFO" if verbose else "CRITICAL",
+        # And what its background threads cannot send while its API is away.
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR" if verbose else "CRITICAL",
         # What its temporary server has not written yet when a command ends is an error to it, with a long traceback.
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING" if verbose else "CRITICAL",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -130,10 +134,27 @@ def guarded(work: Callable[[], int | None]) -> int:
     except Exception as error:
         if _is_interruption(error):
             return _say(_INTERRUPTED_LINE, INTERRUPTED)
-        if not str(error).startswith(_NO_PREFECT_API):
-            raise
-        cure = "start it with `prefect server start`, or take it out of PREFECT_API_URL and of Prefect's profile"
-        return _say(f"{error}; {cure}", 2)
+        if str(error).startswith(_NO_PREFECT_API):
+            cure = "start it with `prefect server start`, or take it out of PREFECT_API_URL and of Prefect's profile"
+            return _say(f"{error}; {cure}", 2)
+        if is_of_prefect_api(error):
+            return _say_without_api(error)
+        raise
+
+
+def _say_without_api(error: Exception) -> int:
+    """What ended a command, where Prefect then could not be told of it; otherwise that Prefect could not."""
+    send_no_more()
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, StemworksError):
+            return _say(str(cause), cause.exit_code)
+        if isinstance(cause, KeyboardInterrupt):
+            return _say(_INTERRUPTED_LINE, INTERRUPTED)
+        cause = cause.__context__
+    where = os.environ.get("PREFECT_API_URL", "").rstrip("/")
+    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return _say(f"Prefect's API{where and f' at {where}'} failed ({reason}); {_GONE_ON_WITH}", 2)
 
 
 def _is_interruption(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ from flows.song_tasks import finished_tasks
 from flows.test_set import TestSet
 from sepcore.config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
-from sepcore.errors import StemworksError
+from sepcore.errors import OutputNotWritable, StemworksError
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
 from sepcore.evaluation.report.excerpt import Excerpt
@@ -67,6 +67,8 @@ def evaluate_songs(rows: Sequence[TrackRow], estimates: Estimates, out: Path, en
     for row, future in tasks:
         try:
             files.append(future.result())
+        except OutputNotWritable:  # no song's own fault: the others would fail, too
+            raise
         except (StemworksError, OSError) as error:
             failed[row.name] = str(error)
     evaluated = EvaluatedSongs(tuple(files), failed)

@@ -1,5 +1,6 @@
 """Writes that a killed process cannot leave half done: a temporary name in the same folder, then a rename."""
 
+import errno
 import os
 import shutil
 import socket
@@ -16,6 +17,9 @@ _PREFIX = ".tmp"
 # Machines may share the folder: whether a process is alive is known of this one's only.
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 _ABANDONED_S = 86_400
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""How the system says that a disk takes no more."""
 
 
 def _temporary_name(path: Path) -> Path:
@@ -53,6 +57,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             temporary.replace(path)
+        except OSError as error:
+            if error.filename is None and error.errno in DISK_FULL:  # of a write, which knows no name
+                error.filename = str(path)
+            raise
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -1,15 +1,18 @@
 """MLflow's store: where it is, whether it answers, and how long a call to it may take."""
 
+import errno
 import logging
 import os
 import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from sepcore.errors import TrackingError
+from sepcore.file_lock import locked
 
 # Before MLflow is imported: it would look up its makers' host, and warn three times where there is no git.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -28,6 +31,8 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
 # Each retry is a warning to it; that a store is gone is told once, by tasks.store_guard.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+# What its database refuses is a traceback of forty lines to it; it is raised, too.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 _EXISTS = ErrorCode.Name(RESOURCE_ALREADY_EXISTS)
 _STORE = "mlflow.db"
@@ -40,6 +45,8 @@ _SQLITE_ANSWER_S = 120.0
 _LOCAL_UI = "http://127.0.0.1:5000"
 
 _SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([\w ]+)")
+_SQLITE_ERROR = re.compile(r"\(sqlite3\.\w+\) (.+)")
+_SQLITE_FULL = "database or disk is full"
 
 Result = TypeVar("Result")
 
@@ -60,9 +67,17 @@ def check_store() -> None:
     Raises:
         TrackingError: one line that names the store and says how to start it or do without.
     """
-    limit_s = _SQLITE_ANSWER_S if tracking_uri().startswith(_SQLITE) else _ANSWER_S
+    uri = tracking_uri()
     try:
-        ping(limit_s)
+        with ExitStack() as stack:
+            if not uri.startswith(_SQLITE):
+                ping()
+                return
+            file = Path(uri.removeprefix(_SQLITE))
+            with suppress(OSError):  # where no lock can be, the store says what is wrong
+                # Two processes that make or migrate its tables at once break each other's.
+                stack.enter_context(locked(file.with_name(f".{file.name}.lock"), f"opening {file}"))
+            ping(_SQLITE_ANSWER_S)
     except Exception as error:  # MLflow lets through what its database or HTTP library raises
         raise unusable(error) from error
 
@@ -89,6 +104,8 @@ def reason(error: Exception) -> str:
     text = str(error)
     if (refused := _SYSTEM_ERROR.search(text)) is not None:
         return refused[1]
+    if (refused := _SQLITE_ERROR.search(text)) is not None:
+        return os.strerror(errno.ENOSPC) if refused[1] == _SQLITE_FULL else refused[1][:200]
     if isinstance(error, TimeoutError) or "timed out" in text:
         return "no answer"
     return (text.splitlines() or [""])[0][:200] or type(error).__name__

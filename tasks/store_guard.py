@@ -30,7 +30,7 @@ class StoreGuard:
         self._kept = kept
         self._gone = False
         self._failed_at = 0.0
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[str] = set()
         self._lock = threading.Lock()
         self.missed: list[str] = []
 
@@ -62,8 +62,8 @@ class StoreGuard:
                 self._gone = True
                 _logger.warning("MLflow's store at %s failed (%s); %s", tracking_uri(), reason(error), self._kept)
                 return
-            if (what, reason(error)) not in self._told:
-                self._told.add((what, reason(error)))
+            if reason(error) not in self._told:  # what else it does not take for that reason is told at the end
+                self._told.add(reason(error))
                 _logger.warning("MLflow's store at %s does not take %s: %s", tracking_uri(), what, reason(error))
 
     def answered(self) -> None:

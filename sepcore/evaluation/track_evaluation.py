@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import write_text
+from sepcore.atomic import DISK_FULL, write_text
 from sepcore.config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
-from sepcore.errors import DatasetError
+from sepcore.errors import DatasetError, OutputNotWritable
 from sepcore.evaluation.blas_threads import one_blas_thread
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
@@ -83,7 +83,20 @@ def evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: Sc
     Raises:
         AudioDecodeError: a recording that cannot be read.
         DatasetError: stems that do not fit each other, or a file that cannot be opened.
+        OutputNotWritable: the disk of ``folder`` takes no more.
     """
+    try:
+        return _evaluate_track(row, estimates, folder, engine)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise OutputNotWritable(
+            f"{folder}: takes no more ({error.strerror}) at {row.name}; make room or choose another folder with -o; "
+            "what is scored is kept, and the same command goes on from there."
+        ) from error
+
+
+def _evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: ScoringEngine) -> Path:
     path = track_scores_path(folder, row.name)
     made_from = track_made_from(row, estimates) | {"engine": engine, "version": _VERSION}
     marker = folder / "made_from" / f"{row.name}.json"

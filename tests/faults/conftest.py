@@ -3,21 +3,19 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from tests.faults.workplace import NUM_KILLS, PATIENCE_S, Job, Workplace, wait_until
+from tests.faults.prefect_server import PrefectServer
+from tests.faults.workplace import NUM_KILLS, Job, Workplace
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 8000
@@ -40,31 +38,21 @@ CONFIG = {
 
 
 @pytest.fixture(scope="session")
-def server_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Environment of commands that find a Prefect server running: without one each would start its own, for seconds."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
-    environment = kept | {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect"))}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    log = tmp_path_factory.mktemp("server") / "log.txt"
-    with log.open("w") as file:
-        server = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
-    url = f"http://127.0.0.1:{port}/api"
-
-    def answers() -> bool:
-        try:
-            return httpx.get(f"{url}/health").is_success
-        except httpx.TransportError:
-            return False
-
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A Prefect server for all commands: without one each would start its own, for seconds."""
+    server = PrefectServer(tmp_path_factory.mktemp("prefect"))
     try:
-        wait_until(answers)
-        yield environment | {"PREFECT_API_URL": url}
+        yield server.start()
     finally:
-        server.terminate()
-        server.wait(PATIENCE_S)
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def server_environment(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment of commands that find `prefect_server`."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
+    home = tmp_path_factory.mktemp("home")
+    return kept | {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(home), "PREFECT_API_URL": prefect_server.url}
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,25 @@ import signal
 import sys
 import time
 
+import psutil
 import pytest
 
 from sepcore.training.metrics_log import read_records
 from tests.faults.conftest import CONFIG
-from tests.faults.workplace import NUM_KILLS, PATIENCE_S, Job, kill_group, said, thoroughly, wait_until
+from tests.faults.workplace import (
+    CACHE,
+    LONG,
+    NUM_KILLS,
+    PATIENCE_S,
+    Job,
+    ended,
+    kill_group,
+    resume,
+    said,
+    suspend,
+    thoroughly,
+    wait_until,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -56,11 +70,17 @@ def workplace(make_training, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def expected(make_training, tmp_path_factory):
-    """What a training that nothing disturbs leaves."""
+def undisturbed(make_training, tmp_path_factory):
+    """Where a training ran that nothing disturbs."""
     workplace = make_training(tmp_path_factory.mktemp("undisturbed") / "work")
     workplace.finish(TRAIN)
-    return left_by(workplace)
+    return workplace
+
+
+@pytest.fixture(scope="session")
+def expected(undisturbed):
+    """What it leaves."""
+    return left_by(undisturbed)
 
 
 def run_folder(workplace):
@@ -143,3 +163,33 @@ def test_a_second_training_of_the_same_run_is_refused_and_the_first_goes_on(mome
     first.communicate(timeout=PATIENCE_S)
     assert first.returncode == 0
     assert left_by(workplace) == expected
+
+
+@LONG
+def test_of_two_pipelines_on_one_folder_one_trains_and_the_other_is_refused_in_one_line(
+    workplace, undisturbed, expected
+):
+    both = [workplace.start(TRAIN) for _ in range(2)]
+    wait_until(lambda: records(workplace))
+    (first,) = (process for process in both if holds_run(process, workplace))
+    (second,) = (process for process in both if process is not first)
+    # Held where it is: its few steps could be over before the second comes so far.
+    suspend(first)
+    refused = ended(second)
+    resume(first)
+    trained = ended(first)
+    assert refused.returncode == 2
+    *waited, line = said(refused.stderr)
+    assert "another process trains here" in line
+    assert [line for line in waited + said(trained.stderr) if "another process is at it" not in line] == []
+    assert trained.returncode == 0, trained.stderr
+    workplace.finish(TRAIN)
+    assert workplace.contents(CACHE) == undisturbed.contents(CACHE)
+    assert left_by(workplace) == expected
+    assert len(list(workplace.folder.glob("runs/*"))) == 1
+    assert workplace.leftovers() == []
+
+
+def holds_run(process, workplace):
+    """Whether a process has locked the run."""
+    return str(run_folder(workplace) / ".lock") in {file.path for file in psutil.Process(process.pid).open_files()}

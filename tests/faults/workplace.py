@@ -12,10 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 Case = TypeVar("Case")
 
 NUM_KILLS = int(os.environ.get("STEMWORKS_KILLS", "2"))
 """How often the campaign kills: twice in ``make test``, so that it cannot rot; more in ``make faults``."""
+LONG = pytest.mark.skipif(NUM_KILLS <= 2, reason="long: run by make faults")
+"""Mark of tests that ``make test`` leaves out, since shorter ones there show their parts."""
 # Longer than anything here takes, so that a command that hangs is a failure and not a silence.
 PATIENCE_S = 300.0
 # How many of how many, and the time gone.
@@ -76,8 +80,15 @@ class Workplace:
 
     def start(self, job: Job, *more: str) -> "subprocess.Popen[str]":
         """Start a job, ``more`` being further arguments, in a process group of its own."""
+        return self._start("-m", *job.arguments, *more)
+
+    def run_python(self, code: str) -> "subprocess.CompletedProcess[str]":
+        """Run Python code to its end."""
+        return ended(self._start("-c", code))
+
+    def _start(self, *arguments: str) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            [sys.executable, "-m", *job.arguments, *more],
+            [sys.executable, *arguments],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -170,4 +181,4 @@ def wait_until(happened: Callable[[], bool], process: "subprocess.Popen[str] | N
 
 def said(stderr: str) -> Sequence[str]:
     """The lines of stderr that are no progress bars."""
-    return [line for line in stderr.splitlines() if line.strip() and not _BAR.search(line)]
+    return [line for line in stderr.splitlines() if line.strip() and "━" not in line and not _BAR.search(line)]

@@ -8,7 +8,7 @@ from typing import Any
 from prefect import flow
 
 from flows.batch import Batch, conclude, look_for_done, plan
-from flows.runners import task_runner
+from flows.runners import model_anywhere, task_runner
 from flows.song_tasks import finished_tasks
 from sepcore.batch.outcome import Outcome, failed
 from sepcore.batch.plan import Song, prepare_output
@@ -54,9 +54,7 @@ def separate_batch(
         overwrite: Separate again what is done.
         settled_s: Of a watched folder: leave songs that were changed in these last seconds for the next run.
     """
-    # Absolute: the workers of a cluster have another working directory.
-    model = str(Path(params).absolute()) if Path(params).exists() else params
-    settings = SeparatorSettings(model, mwf, engine, overlap, shifts, precision)
+    settings = SeparatorSettings(model_anywhere(params), mwf, engine, overlap, shifts, precision)
     chosen = options or StemFileOptions()
     chosen = replace(chosen, codec=codec or chosen.codec)
     batch = plan(paths, out, settings, chosen, filename_format=filename_format, settled_s=settled_s)

@@ -5,7 +5,7 @@ import io
 import math
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sepcore.atomic import write_text
@@ -39,6 +39,11 @@ class TrackRow:
     def files(self) -> tuple[Path, ...]:
         """The mixture and the stems, in this order."""
         return (self.mixture, *(path for _, path in self.stems))
+
+    def absolute(self) -> "TrackRow":
+        """The same song for a process that has another working directory."""
+        stems = tuple((name, path.absolute()) for name, path in self.stems)
+        return replace(self, mixture=self.mixture.absolute(), stems=stems)
 
 
 @dataclass(frozen=True)

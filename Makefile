@@ -91,7 +91,8 @@ $(VENV)/.installed: requirements.lock pyproject.toml | need-ffmpeg
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
 	@$(BIN)/python -m pip install --quiet --only-binary :all: uv || true
-	@$(uv) pip install --python $(BIN)/python --require-hashes -r requirements.lock \
+	@# Compiled here, once: where nothing may be written later, each process would compile TensorFlow anew, for 10 s and more.
+	@$(uv) pip install --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock \
 		|| { echo "uv did not get through: pip does it, in minutes" >&2; \
 			$(BIN)/python -m pip install --require-hashes -r requirements.lock; }
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .

@@ -46,7 +46,9 @@ def checked_manifests(
 
 def _as_tasks(csv: Path, config: ModelConfig) -> MeasureAll:
     def measure_all(rows: Sequence[TrackRow]) -> Iterator[tuple[TrackRow, SongMeasures]]:
-        tasks = finished_tasks(check_song, rows, config.mix_name, description=f"check {csv.name}", total=len(rows))
-        return ((row, future.result()) for row, future in tasks)
+        # Absolute: the workers of a cluster have another working directory.
+        absolute = (row.absolute() for row in rows)
+        tasks = finished_tasks(check_song, absolute, config.mix_name, description=f"check {csv.name}", total=len(rows))
+        return ((row, future.result()) for row, (_, future) in zip(rows, tasks, strict=True))
 
     return measure_all

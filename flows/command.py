@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from flows.native_log import filter_native_log
 from flows.prefect_api import prefect_api_configured
@@ -17,6 +17,7 @@ from flows.prefect_gone import is_of_prefect_api, send_no_more
 from flows.prefect_server import keep_from_ctrl_c
 from sepcore.errors import StemworksError
 from sepcore.provider.version import parse_version
+from sepcore.urls import NEEDS_PATH, is_url
 
 INTERRUPTED = 130
 _INTERRUPTED_LINE = "interrupted; what is finished is kept, nothing is half-written"
@@ -26,7 +27,15 @@ _GONE_ON_WITH = "what is finished is kept, the same command goes on from there"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Answers a wrong argument with one line instead of the whole usage."""
+    """Answers a wrong argument with one line instead of the whole usage; no path may be a URL."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed = super().parse_args(args, namespace)
+        for value in vars(parsed).values():
+            for path in value if isinstance(value, list) else [value]:
+                if isinstance(path, Path) and is_url(str(path)):
+                    self.error(f"{str(path).replace(':/', '://', 1)} {NEEDS_PATH}")
+        return parsed
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")

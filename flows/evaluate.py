@@ -8,6 +8,7 @@ from typing import get_args
 from flows.command import add_data_option, add_params_option, check_first, command_parser, run_command, set_up_process
 from flows.download import locate_with_bar
 from flows.inputs import check_ffmpeg
+from flows.runners import add_runner_options, check_runner, check_scheduler, model_anywhere, task_runner
 from flows.test_set import chosen_test_set
 from sepcore import load_config
 from sepcore.evaluation.choices import ENGINES, BaselineName, ScoringEngine
@@ -15,6 +16,8 @@ from sepcore.evaluation.scoring_config import estimated_tracks
 from sepcore.output_folder import check_writable
 
 _LISTEN = 3
+# While the scores of one song are computed, the next is separated.
+WORKERS = 2
 
 
 def _arguments() -> argparse.Namespace:
@@ -60,7 +63,9 @@ def _arguments() -> argparse.Namespace:
         help=f"songs that can be heard in the report, from the worst to the best (default: {_LISTEN})",
     )
     add_data_option(parser)
+    add_runner_options(parser, workers="2: while one song's scores are computed, the next is separated")
     arguments = parser.parse_args()
+    check_runner(parser, arguments)
     if arguments.listen < 0:
         parser.error(f"--listen is {arguments.listen}; give 0 or more")
     if arguments.params is None and arguments.estimates is None and not arguments.baselines:
@@ -93,6 +98,7 @@ def _check(arguments: argparse.Namespace) -> None:
         config = locate_with_bar(arguments.params).config
     songs.check(config)
     check_writable(arguments.out, "-o")
+    check_scheduler(arguments.scheduler)
 
 
 # Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
@@ -104,7 +110,6 @@ from pydantic import NonNegativeInt  # noqa: E402
 from flows.evaluated_songs import EvaluatedSongs, evaluate_songs, excerpts_to_hear, test_songs  # noqa: E402
 from flows.progress import print_scores  # noqa: E402
 from flows.run_names import run_name  # noqa: E402
-from flows.runners import task_runner  # noqa: E402
 from flows.terminal import say  # noqa: E402
 from flows.test_set import TestSet  # noqa: E402
 from sepcore import Separator  # noqa: E402
@@ -116,17 +121,17 @@ from sepcore.evaluation.musdb18 import is_musdb18_test  # noqa: E402
 from sepcore.evaluation.report.evaluation_report import EvaluationReport  # noqa: E402
 from sepcore.evaluation.report.report import write_report  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
+from sepcore.separator_settings import SeparatorSettings  # noqa: E402
 from sepcore.training.run_folder import RunFolder  # noqa: E402
 from tasks.dead_runs import note_run  # noqa: E402
 from tasks.evaluation import log_scores  # noqa: E402
 from tasks.summaries import show_scores  # noqa: E402
 
 
-# Two: while the scores of one song are computed, the next is separated.
 @flow(
     name="evaluate",
     flow_run_name=run_name("evaluate", params="", estimates="stems of", mus_dir="on", csv="on"),
-    task_runner=task_runner(workers=2),
+    task_runner=task_runner(workers=WORKERS),
     on_running=[note_run],
 )
 def evaluate(
@@ -160,6 +165,7 @@ def evaluate(
     Raises:
         SongsFailed: some songs could not be scored; the others are, and reported.
     """
+    out = out.absolute()  # the workers of a cluster have another working directory
     songs = chosen_test_set(mus_dir, csv, data_dir)
     scored, *beside = _estimates(params, mwf, estimates, baselines, songs)
     rows = test_songs(songs, scored.config, out)
@@ -199,12 +205,13 @@ def _estimates(
     """What is scored; what the report is about comes first."""
     chosen: list[Estimates] = []
     if params is not None and estimates is None:
-        chosen.append(ModelEstimates(Separator(params, mwf=mwf, engine="tensorflow")))
+        settings = SeparatorSettings(model_anywhere(params), mwf, engine="tensorflow")
+        chosen.append(ModelEstimates(Separator.of(settings)))
         config = chosen[0].config
     else:
         config = songs.own_config(estimates) if params is None else load_config(params)
     if estimates is not None:
-        chosen.append(FolderEstimates(estimates, config))
+        chosen.append(FolderEstimates(estimates.absolute(), config))
     return [*chosen, *(BASELINES[name](config) for name in baselines)]
 
 
@@ -222,8 +229,9 @@ def _failure(parts: dict[str, EvaluatedSongs], num_songs: int) -> SongsFailed:
 
 def _main(arguments: argparse.Namespace) -> None:
     started = time.time_ns()
+    runner = task_runner(arguments.runner, arguments.scheduler, arguments.workers or WORKERS)
     try:
-        evaluate(
+        evaluate.with_options(task_runner=runner)(
             arguments.params,
             arguments.out,
             mus_dir=arguments.mus_dir,

@@ -13,7 +13,7 @@ from flows.song_tasks import finished_tasks
 from flows.test_set import TestSet
 from sepcore.config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
-from sepcore.errors import OutputNotWritable, StemworksError
+from sepcore.errors import CheckpointError, OutputNotWritable, ProviderError, StemworksError
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
 from sepcore.evaluation.report.excerpt import Excerpt
@@ -59,7 +59,7 @@ class EvaluatedSongs:
 
 
 def evaluate_songs(rows: Sequence[TrackRow], estimates: Estimates, out: Path, engine: ScoringEngine) -> EvaluatedSongs:
-    """Score songs and write the tables ``frames.parquet`` and ``tracks.parquet``."""
+    """Score songs and write the tables ``frames.parquet`` and ``tracks.parquet``; ``out`` is absolute."""
     files, failed = [], {}
     tasks = finished_tasks(
         evaluate_song, rows, estimates, out, engine, description=f"evaluate {estimates.name}", total=len(rows)
@@ -67,7 +67,7 @@ def evaluate_songs(rows: Sequence[TrackRow], estimates: Estimates, out: Path, en
     for row, future in tasks:
         try:
             files.append(future.result())
-        except OutputNotWritable:  # no song's own fault: the others would fail, too
+        except (CheckpointError, OutputNotWritable, ProviderError):  # no song's own fault: the others would fail, too
             raise
         except (StemworksError, OSError) as error:
             failed[row.name] = str(error)
@@ -96,5 +96,6 @@ def excerpts_to_hear(
 def test_songs(songs: TestSet, config: ModelConfig, out: Path) -> list[TrackRow]:
     """The rows of a test set; songs of MUSDB18 are first brought to files in ``out``."""
     if songs.csv is not None:
-        return songs.rows(config)
+        # Absolute: the workers of a cluster have another working directory.
+        return [row.absolute() for row in songs.rows(config)]
     return results(ingest_song.map(songs.musdb_songs(config), unmapped(out), unmapped(config)), "read test songs")

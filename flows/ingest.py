@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flows.command import add_params_option, check_first, command_parser, run_command, set_up_process
 from flows.inputs import check_ffmpeg
-from flows.runners import add_runner_options, check_runner
+from flows.runners import add_runner_options, check_runner, check_scheduler, task_runner
 from flows.terminal import say
 from sepcore import load_config
 from sepcore.dataset.ingest.plan import find_dataset, plan_ingest
@@ -84,6 +84,7 @@ def _check(arguments: argparse.Namespace) -> None:
         test_fraction=arguments.test_fraction,
     )
     check_writable(arguments.out, "--out")
+    check_scheduler(arguments.scheduler)
 
 
 # Parsed before Prefect's imports, so that --help and a wrong argument are answered at once.
@@ -93,7 +94,6 @@ from prefect import flow  # noqa: E402
 
 from flows.parameters import Share  # noqa: E402
 from flows.run_names import run_name  # noqa: E402
-from flows.runners import task_runner  # noqa: E402
 from flows.song_tasks import finished_tasks  # noqa: E402
 from sepcore.dataset.ingest.manifests import left_out_file, write_manifests  # noqa: E402
 from sepcore.dataset.ingest.recording import SPLITS, Split, printable  # noqa: E402
@@ -149,8 +149,9 @@ def ingest(
     say(plan.notes)
     rows: dict[Split, list[TrackRow]] = {split: [] for split in SPLITS}
     left_out = list(plan.left_out)
+    # Absolute: the workers of a cluster have another working directory.
     for song, future in finished_tasks(
-        ingest_song, plan.splits, out, config, description="ingest", total=len(plan.splits)
+        ingest_song, plan.splits, out.absolute(), config, description="ingest", total=len(plan.splits)
     ):
         try:
             rows[plan.splits[song]].append(future.result())

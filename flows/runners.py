@@ -3,6 +3,7 @@
 import argparse
 import socket
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -63,6 +64,11 @@ def check_scheduler(scheduler: str | None) -> None:
                 f"--scheduler {scheduler}: nothing answers there ({error.strerror or error}); "
                 "start `dask scheduler` and give the address that it prints."
             ) from error
+
+
+def model_anywhere(params: str) -> str:
+    """What ``-p`` takes, for a process with another working directory; a name stays a name."""
+    return str(Path(params).absolute()) if Path(params).exists() else params
 
 
 def task_runner(

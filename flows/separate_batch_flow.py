@@ -10,7 +10,7 @@ from prefect import flow
 from flows.batch import Batch, conclude, look_for_done, plan
 from flows.parameters import Overlap, Shifts
 from flows.run_names import run_name
-from flows.runners import task_runner
+from flows.runners import model_anywhere, task_runner
 from flows.song_tasks import finished_tasks
 from sepcore.batch.outcome import Outcome, failed
 from sepcore.batch.plan import Song, prepare_output
@@ -86,9 +86,7 @@ def separate_batch(
     Raises:
         SomeFailed: songs could not be separated; the others are.
     """
-    # Absolute: the workers of a cluster have another working directory.
-    model = str(Path(params).absolute()) if Path(params).exists() else params
-    settings = SeparatorSettings(model, mwf, engine, overlap, shifts, precision)
+    settings = SeparatorSettings(model_anywhere(params), mwf, engine, overlap, shifts, precision)
     chosen = options or StemFileOptions()
     chosen = replace(chosen, codec=codec or chosen.codec)
     batch = plan(paths, out, settings, chosen, filename_format=filename_format, settled_s=settled_s)

@@ -83,7 +83,7 @@ from pydantic import PositiveInt  # noqa: E402
 
 from flows.cache import cache  # noqa: E402
 from flows.checked_songs import checked_manifests  # noqa: E402
-from flows.evaluate import evaluate  # noqa: E402
+from flows.evaluate import WORKERS, evaluate  # noqa: E402
 from flows.ingest import ingest  # noqa: E402
 from flows.parameters import Version  # noqa: E402
 from flows.progress import TrainingProgress, print_scores  # noqa: E402
@@ -129,7 +129,7 @@ def train(
         version: Publish under this version.
         work_dir: Folder of the runs.
         releases: Folder of the releases.
-        runner: Where songs are checked and cached: this machine or a Dask cluster.
+        runner: Where songs are ingested, checked, cached and scored: this machine or a Dask cluster.
         scheduler: Address of the cluster.
         workers: Songs at a time on this machine; None: as many as it has cores.
 
@@ -151,11 +151,11 @@ def train(
     check_store()
     train_csv = validation_csv = None
     test_csv = Path(config.test_csv) if config.test_csv else None
+    on_runner = {"task_runner": task_runner(runner, scheduler, workers)}
     if musdb_root is not None:
-        manifests = ingest(musdb_root, manifests_of_musdb(musdb_root, name), params)
+        manifests = ingest.with_options(**on_runner)(musdb_root, manifests_of_musdb(musdb_root, name), params)
         train_csv, validation_csv, test_csv = manifests["train"], manifests["validation"], manifests["test"]
         data_dir = None  # the manifests' paths are relative to themselves
-    on_runner = {"task_runner": task_runner(runner, scheduler, workers)}
     test_songs = load_manifest(test_csv, config, data_dir=data_dir) if test_csv else []
     if test_csv and test_songs:
         # Now: what is wrong with them shall not come to light after hours of training.
@@ -173,7 +173,8 @@ def train(
         say([where])
 
     if test_csv is not None and test_songs:
-        evaluate(str(run.path), run.evaluation, csv=test_csv, data_dir=data_dir)
+        for_scores = task_runner(runner, scheduler, workers or WORKERS)
+        evaluate.with_options(task_runner=for_scores)(str(run.path), run.evaluation, csv=test_csv, data_dir=data_dir)
     published: list[str] = []
     try:
         if version is not None:

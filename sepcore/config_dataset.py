@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from sepcore.config_network import StrictModel
+from sepcore.urls import NEEDS_PATH, is_url
 
 
 class AugmentationConfig(StrictModel):
@@ -48,6 +49,13 @@ class DatasetKeys(StrictModel):
     """Recordings that ingest adds up to an instrument, as `{"other": ["piano", "guitar"]}` (own key)."""
     augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
     """How training examples are varied; all off by default, as in Spleeter (own key)."""
+
+    @field_validator("train_csv", "validation_csv", "test_csv", "training_cache", "validation_cache")
+    @classmethod
+    def _is_path(cls, value: str | None) -> str | None:
+        if value is not None and is_url(value):
+            raise ValueError(f"{value} {NEEDS_PATH}.")
+        return value
 
     @field_validator("instrument_mapping")
     @classmethod

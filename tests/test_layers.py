@@ -40,6 +40,7 @@ STAGES = [
         "file_lock",
         "retries",
         "archive_reader",
+        "urls",
     },
 ]
 STAGE_OF = {room: number for number, rooms in enumerate(STAGES) for room in rooms}

@@ -5,13 +5,14 @@ import io
 import math
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
 from sepcore.dataset.csv_records import Record, read_columns, read_records
 from sepcore.errors import DatasetError
+from sepcore.urls import is_url
 
 _SHOWN_FAULTS = 5
 # Files of these names say nothing about the song; its folder does, as in MUSDB18-HQ.
@@ -39,6 +40,11 @@ class TrackRow:
     def files(self) -> tuple[Path, ...]:
         """The mixture and the stems, in this order."""
         return (self.mixture, *(path for _, path in self.stems))
+
+    def absolute(self) -> "TrackRow":
+        """The same song for a process that has another working directory."""
+        stems = tuple((name, path.absolute()) for name, path in self.stems)
+        return replace(self, mixture=self.mixture.absolute(), stems=stems)
 
 
 @dataclass(frozen=True)
@@ -199,6 +205,8 @@ def _path_fault(text: str, folder: Path) -> tuple[str, str] | None:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL character in it
+        if is_url(text):
+            return f": {text} is a URL", "Mount the store as a file system and name the path there (docs/scaling.md)."
         return f": no file {path}", _missing_file_cure(text, folder)
     except OSError as error:
         return f": {path} cannot be read ({error.strerror})", "Make the file readable, or correct its path."

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from itertools import zip_longest
 from pathlib import Path
-from typing import Protocol
+from socket import gethostname
+from typing import Any, Protocol
 
 import numpy as np
 
+from sepcore.batch.separators import shared_separator
 from sepcore.config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
-from sepcore.errors import DatasetError
+from sepcore.errors import CheckpointError, DatasetError
 from sepcore.evaluation.file_fingerprint import file_fingerprint
 from sepcore.evaluation.signals import Signals, Stems, blocks, filled
 from sepcore.separator import Separator
@@ -41,21 +43,34 @@ class Estimates(Protocol):
 
 
 class ModelEstimates:
-    """What a model makes of the mixture."""
+    """What a model makes of the mixture; sent to another process it is small, and the network is loaded once there."""
 
     def __init__(self, separator: Separator) -> None:
-        self.name, self.config = separator.name, separator.config
-        self._separator = separator
+        self.name, self.config, self._settings = separator.name, separator.config, separator.settings
+        self._separator: Separator | None = separator
         self._fingerprint = separator.fingerprint()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_separator": None}
 
     def fingerprint(self, row: TrackRow) -> str:
         """See `Estimates`."""
         return self._fingerprint
 
     def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
-        """See `Estimates`."""
+        """See `Estimates`.
+
+        Raises:
+            CheckpointError: the weights do not fit the network, or are not those that are to be scored.
+        """
+        separator = self._separator or shared_separator(self._settings)
+        if separator.fingerprint() != self._fingerprint:
+            raise CheckpointError(
+                f"{self.name}: the weights in {separator.folder} on {gethostname()} are not those that are to be "
+                "scored; they have been changed, or MODEL_PATH names another folder there."
+            )
         pieces = (np.ascontiguousarray(block[0], np.float32) for block in blocks(mixture))
-        for stems in self._separator.stream(pieces):
+        for stems in separator.stream(pieces):
             yield np.stack([stems[name] for name in self.config.instruments])
 
 

@@ -1,8 +1,10 @@
 """Where the stems of a song go: Spleeter's filename formats, checked before any work starts."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from functools import lru_cache
+from pathlib import Path, PurePath
 from string import Formatter
 
 from sepcore.errors import ConfigError
@@ -83,14 +85,19 @@ def stem_paths(
     paths = {instrument: out / name for instrument, name in names.items()}
     if len(set(paths.values())) < len(paths):
         raise ConfigError(f"filename format {filename_format!r} gives every stem one name; put {{instrument}} into it.")
-    if any(
-        not path.absolute().is_relative_to(out.absolute()) or ".." in path.relative_to(out).parts
-        for path in paths.values()
-    ):
+    if any(_leads_out(name, out) for name in names.values()):
         raise ConfigError(f"filename format {filename_format!r} leads out of {out}; use names below it.")
     return paths
 
 
+def _leads_out(name: str, out: Path) -> bool:
+    if ".." not in name and name[:1] != os.sep:  # all that there ever are: said at once
+        return False
+    parts = PurePath(name)
+    return ".." in parts.parts or (parts.is_absolute() and not parts.is_relative_to(out.absolute()))
+
+
+@lru_cache(maxsize=16)
 def _check_fields(filename_format: str) -> None:
     """Refuse all but the plain fields: neither a part of one nor an attribute is a name."""
     try:
@@ -115,11 +122,11 @@ def check_no_clash(songs: dict[Path, dict[str, Path]]) -> None:
     """
     # Some file systems take A.wav and a.wav for one file.
     written = Counter(str(path).casefold() for paths in songs.values() for path in paths.values())
-    inputs = {song.resolve() for song in songs}
+    real = _RealPaths()
+    inputs = {real.of(song) for song in songs}
     for song, paths in songs.items():
         for path in paths.values():
-            if written[str(path).casefold()] > 1:
-                clashing = str(path).casefold()
+            if written[clashing := str(path).casefold()] > 1:
                 others = [
                     str(other)
                     for other, theirs in songs.items()
@@ -129,5 +136,16 @@ def check_no_clash(songs: dict[Path, dict[str, Path]]) -> None:
                     f"{song} and {' and '.join(others)} would both write {path}; "
                     "put {filename} and {foldername} into -f, or separate them into different folders."
                 )
-            if path.resolve() in inputs:
+            if real.of(path) in inputs:
                 raise ConfigError(f"{path} is an input and would be overwritten; choose another -o.")
+
+
+class _RealPaths:
+    """Paths without links, each folder looked up once: a batch may have many thousands of songs."""
+
+    def __init__(self) -> None:
+        self._folder = lru_cache(maxsize=None)(Path.resolve)
+
+    def of(self, path: Path) -> str:
+        real = self._folder(path.parent) / path.name
+        return str(real.resolve() if real.is_symlink() else real)

@@ -150,6 +150,7 @@ ROW_FAULTS = {
                    "folder, or -d/--data)."),
     r"sub\song,v,d,1": (r"mix_path: no file FOLDER/sub\song", "Write the path with / instead of \\."),
     "'m',v,d,1": ("mix_path: no file FOLDER/'m'", "Take the quotation marks out of the path."),
+    "s3://b/m.wav,v,d,1": ("mix_path: s3://b/m.wav is a URL", "Mount the store as a file system .*"),
     "sub,v,d,1": ("mix_path: FOLDER/sub is a folder", "Name the audio file in it."),
     "m/song,v,d,1": ("mix_path: no file FOLDER/m/song", "Correct the path; .*"),
     "pipe,v,d,1": ("mix_path: FOLDER/pipe is no file", "Name an audio file."),

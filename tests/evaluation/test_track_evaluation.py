@@ -99,7 +99,7 @@ def test_references_of_a_lossy_file_are_rounded_to_16_bits_and_others_are_not(ro
 
 def test_a_model_is_heard_as_it_streams(row, tmp_path):
     class Separator:
-        name, config = "double", small_config()
+        name, config, settings = "double", small_config(), None
 
         def fingerprint(self):
             return "double"

@@ -1,6 +1,7 @@
 """Songs worked on by a real Dask cluster of two worker processes on this machine."""
 
 import json
+from os.path import relpath
 from pathlib import Path
 
 import distributed
@@ -23,9 +24,9 @@ def test_a_cluster_makes_the_same_shards_and_every_worker_takes_part(small_datas
     config = json.loads((small_dataset / "config.json").read_text())
     results = {}
     for runner, options in {"local": [], "dask": ["--runner", "dask", "--scheduler", scheduler]}.items():
-        # Absolute paths: a cluster's workers have another working directory.
-        paths = {key: str(small_dataset / config[key]) for key in ("train_csv", "validation_csv")}
-        caches = {key: str(tmp_path / runner / key) for key in ("training_cache", "validation_cache")}
+        # Relative paths, though a cluster's workers have another working directory.
+        paths = {key: relpath(small_dataset / config[key], tmp_path) for key in ("train_csv", "validation_csv")}
+        caches = {key: f"{runner}/{key}" for key in ("training_cache", "validation_cache")}
         (tmp_path / f"{runner}.json").write_text(json.dumps(config | paths | caches))
         for report in small_dataset.glob("*.check.parquet"):
             report.unlink()
@@ -46,6 +47,8 @@ def test_a_cluster_separates_songs_and_every_worker_loads_the_model_once_and_tak
     for number in range(8):
         soundfile.write(tmp_path / "songs" / f"{number}.wav", noise, 8000)
     (tmp_path / "songs" / "text.mp3").write_text("not music")
+    with distributed.Client(scheduler) as client:
+        before = client.run(loaded_separators)
     command = ["separate_batch", "songs", "-p", "model"]
     assert run(*command, "-o", "here").returncode == 1
     result = run(*command, "-o", "out", "--runner", "dask", "--scheduler", scheduler)
@@ -56,12 +59,40 @@ def test_a_cluster_separates_songs_and_every_worker_loads_the_model_once_and_tak
         path.relative_to(tmp_path / "here"): path.read_bytes() for path in (tmp_path / "here").rglob("*.wav")
     }
     with distributed.Client(scheduler) as client:
-        loaded = client.run(loaded_separators)
-    assert list(loaded.values()) == [1, 1]
+        after = client.run(loaded_separators)
+    assert [after[worker] - number for worker, number in before.items()] == [1, 1]
 
 
-def stems(folder: Path) -> dict[Path, bytes]:
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.wav")}
+def test_a_cluster_scores_songs_and_every_worker_loads_the_model_once_and_takes_part(scheduler, run, tmp_path):
+    write_model(tmp_path / "scored")
+    names = ("mix", "vocals", "accompaniment")
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        (tmp_path / f"song{number}").mkdir()
+        vocals, accompaniment = rng.uniform(-0.3, 0.3, (2, 16000, 2))
+        for name, waveform in zip(names, (vocals + accompaniment, vocals, accompaniment), strict=True):
+            soundfile.write(tmp_path / f"song{number}" / f"{name}.wav", waveform, 8000)
+    rows = [",".join([*(f"song{number}/{name}.wav" for name in names), "2"]) for number in range(6)]
+    header = ",".join([*(f"{name}_path" for name in names), "duration"])
+    (tmp_path / "test.csv").write_text("\n".join([header, *rows]) + "\n")
+    with distributed.Client(scheduler) as client:
+        before = client.run(loaded_separators)
+    # Relative paths, though a cluster's workers have another working directory.
+    command = ["evaluate", "-p", "scored", "--csv", "test.csv", "--baselines", "mixture", "--listen", "1"]
+    for out, options in {"here": [], "out": ["--runner", "dask", "--scheduler", scheduler]}.items():
+        result = run(*command, "-o", out, *options)
+        assert result.returncode == 0, result.stderr
+    for folder in ("test", "baselines/mixture/test", "excerpts/song0", "excerpts/song5"):
+        assert contents(tmp_path / "out" / folder) == contents(tmp_path / "here" / folder)
+    assert len(contents(tmp_path / "out" / "test")) == 6
+    assert (tmp_path / "out" / "scores.json").read_text() == (tmp_path / "here" / "scores.json").read_text()
+    with distributed.Client(scheduler) as client:
+        after = client.run(loaded_separators)
+    assert [after[worker] - number for worker, number in before.items()] == [1, 1]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*")}
 
 
 def loaded_separators():

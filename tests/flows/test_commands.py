@@ -26,6 +26,7 @@ COMMANDS = {
     ],
     "evaluate": [
         *("-p", "--mus_dir", "--csv", "-o", "--mwf", "-d", "--estimates", "--baselines", "--engine", "--listen"),
+        *("--runner", "--scheduler", "--workers"),
     ],
     "compare": ["A", "B", "--metric", "--margin", "--strict", "--confidence", "--resamples", "--seed", "--out"],
     "models": ["pull", "list", "verify"],
@@ -81,6 +82,7 @@ def here(tmp_path):
         "wide": {**CONFIG, "F": 128},
         "changed": {**CONFIG, "learning_rate": 0.5},
         "no_csv": {**CONFIG, "train_csv": "missing.csv"},
+        "csv_at_url": {**CONFIG, "train_csv": "s3://bucket/train.csv"},
         "no_test_csv": {**CONFIG, "test_csv": "missing_test.csv"},
         "short_chunks": {key: value for key, value in CONFIG.items() if key != "chunk_duration"} | {"T": 64_000},
     }.items():
@@ -124,6 +126,8 @@ def test_help_of_separate_batch_waits_for_no_slow_package(tmp_path, environment)
 MISTAKES = {
     # What is separated
     "separate_batch nothing.wav -o out": r"nothing\.wav: no such file or folder; check the name\.",
+    "separate_batch s3://bucket/x -o out": r"s3://bucket/x is a URL, a path is needed; mount the store as a file",
+    "separate_batch song.wav -o gs://bucket/x": r"gs://bucket/x is a URL, a path is needed; mount the store",
     "separate_batch text -o out": r"text: no audio files in this folder; give one that has some, or name the files\.",
     "separate_batch song.wav -o out -p 6stems": r"6stems: no such model or file; .*give one of .*2stems.*, a JSON file",
     "separate_batch song.wav -o out -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
@@ -153,6 +157,7 @@ MISTAKES = {
     "cache -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
     "cache -p wrong_columns.json": r"wrong_columns\.csv: lacks the column\(s\) accompaniment_path",
     "cache -p no_csv.json": r"missing\.csv: cannot be read as a manifest \(No such file",
+    "cache -p csv_at_url.json": r"csv_at_url\.json: train_csv: s3://bucket/train\.csv is a URL, a path is needed",
     "cache -p config.json --scheduler tcp://127.0.0.1:9": r"--scheduler is for --runner dask; add it, or leave",
     "cache -p config.json --runner dask": r"--runner dask needs --scheduler URL, the address that `dask",
     "cache -p config.json --runner dask --scheduler here": r"--scheduler is 'here'; expected tcp://HOST:PORT",
@@ -204,6 +209,8 @@ MISTAKES = {
     "export 4stems --format sherpa-onnx -o out": r"instrument_list is vocals, drums, bass, other; sherpa-onnx separ",
     # What is scored and published
     "evaluate -p MODEL --csv missing.csv -o out": r"missing\.csv: cannot be read as a manifest",
+    "evaluate -p MODEL --csv s3://bucket/test.csv -o out": r"s3://bucket/test\.csv is a URL, a path is needed",
+    "evaluate -p MODEL --csv train.csv -o out --runner dask": r"--runner dask needs --scheduler URL",
     "evaluate -p MODEL --csv no_songs.csv -o out": r"no_songs\.csv: lists no songs; give a manifest with at least one",
     "evaluate -p MODEL --mus_dir musdb -o out": r"musdb: has no songs in a folder test; give the folder of MUSDB18",
     "evaluate -p MODEL --csv train.csv -o file": r"file: cannot be written to .* with -o",

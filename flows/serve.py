@@ -36,6 +36,8 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 
 def _end(*signal_and_frame: object) -> None:
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a script's shell starts what it sends to the background
+        raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)
 
 

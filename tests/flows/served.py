@@ -39,9 +39,10 @@ class Served:
         # Prefect reads its settings from the pyproject.toml of the folder that it is called in.
         shutil.copy(ROOT / "pyproject.toml", folder)
 
-    def start(self) -> list[str]:
-        """Start it; what it says when it is ready."""
-        command = [sys.executable, "-m", "flows.serve", "--port", str(self._port)]
+    def start(self, *, in_background: bool = False) -> list[str]:
+        """Start it, with Ctrl-C ignored as a script's shell does ``in_background``; what it says when it is ready."""
+        shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"] if in_background else []
+        command = [*shell, sys.executable, "-m", "flows.serve", "--port", str(self._port)]
         with (self.folder / "serve.log").open("a") as log:
             self.process = subprocess.Popen(
                 command,

@@ -138,7 +138,7 @@ def test_a_schedule_fires(served):
 def test_a_second_one_uses_the_server_that_is_there_and_leaves_it_running(served):
     second = Served(served.folder, served.environment)
     second.api, second._port = served.api, served._port
-    assert f"export PREFECT_API_URL={served.api}" in second.start()
+    assert f"export PREFECT_API_URL={served.api}" in second.start(in_background=True)
     assert second.end(signal.SIGTERM) == 130
     assert httpx.get(f"{served.api}/health").json() is True
 

@@ -303,7 +303,7 @@ def test_going_on_to_more_steps_reopens_the_run_and_drops_the_scores_of_fewer(tr
         seen.update(max_steps=config.train_max_steps, finished=run.finished(), scored=run.scores.exists())
         return TrainingResult(config.train_max_steps, ended_early=False, model_step=config.train_max_steps)
 
-    monkeypatch.setattr("tasks.training.fit", fit)
+    monkeypatch.setattr("sepcore.training.trainer.fit", fit)
     assert trained.train(max_steps=5) == trained.run.path
     assert seen == {"max_steps": 5, "finished": None, "scored": False}
     assert trained.run.finished()["steps"] == 5

@@ -37,6 +37,7 @@ def test_the_network_of_the_readme_is_built_and_estimates_every_stem(registered)
     estimates = np.asarray(network(mixture.astype(np.float32)))
     assert estimates.shape == (1, len(config.instruments), *mixture.shape[1:])
     assert (estimates >= 0).all()
+    assert not np.allclose(estimates[:, 0], estimates[:, 1]), "the stems share one mask"
     assert (estimates <= mixture[:, None] + 1e-6).all()
 
 

@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import httpx
 
 from sepcore.errors import ConfigError
 
@@ -20,6 +20,7 @@ _START_S = 120.0
 _END_S = 20.0
 _ANSWER_S = 5.0
 _LOG = "server.log"
+_WHO_IS_THERE = 401, 403
 
 
 @contextmanager
@@ -48,12 +49,13 @@ def prefect_api(configured: str | None, port: int) -> Iterator[str]:
 
 
 def is_answering(url: str) -> bool:
-    """Whether a Prefect server answers at the address of an API."""
+    """Whether a Prefect server answers at the address of an API, or asks who is there."""
+    local = urlsplit(url).hostname in _LOCAL  # no proxy leads there
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=_ANSWER_S) as answer:
-            return bool(answer.read().strip() == b"true")
-    except (OSError, ValueError):
+        answer = httpx.get(f"{url}/health", timeout=_ANSWER_S, trust_env=not local)
+    except (httpx.HTTPError, httpx.InvalidURL):
         return False
+    return answer.status_code in _WHO_IS_THERE or (answer.is_success and answer.text.strip() == "true")
 
 
 @contextmanager

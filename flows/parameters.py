@@ -2,11 +2,20 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from sepcore.provider.version import parse_version
 from sepcore.separator_settings import MAX_OVERLAP, MAX_SHIFTS
 
-Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$", examples=["1.0.0"])]
+
+def _is_version(text: str) -> str:
+    if parse_version(text) is None:
+        raise ValueError("no semantic version such as 1.2.0 or 1.2.0-rc.1")
+    return text
+
+
+# The pattern, which Prefect's server knows, lets a little more through than the run then does.
+Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+].+)?$", examples=["1.0.0"]), AfterValidator(_is_version)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Decibels = Annotated[float, Field(ge=0, lt=100)]
 Overlap = Annotated[float, Field(ge=0, le=MAX_OVERLAP)]

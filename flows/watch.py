@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flows.command import command_parser, run_command, set_up_process
 from flows.prefect_api import prefect_api_configured
+from flows.runners import model_anywhere
 from flows.separation_options import (
     add_separation_options,
     check_separation_options,
@@ -136,8 +137,7 @@ def _serve(batch: Batch, arguments: argparse.Namespace) -> None:
     from flows.separate_batch_flow import flow_parameters, separate_batch
 
     settings, folder = batch.separator.settings, arguments.folder.absolute()
-    if Path(settings.model).exists():
-        settings = replace(settings, model=str(Path(settings.model).absolute()))
+    settings = replace(settings, model=model_anywhere(settings.model))
     deployment = separate_batch.to_deployment(
         f"watch-{folder.name}",
         parameters={

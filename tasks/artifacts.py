@@ -28,9 +28,9 @@ def show_link(key: str, address: str, text: str, description: str) -> None:
     _show(create_link_artifact, key, link=address, link_text=text, description=description)
 
 
-def artifact_key(*words: str) -> str:
+def artifact_key(words: str) -> str:
     """A key as Prefect takes it: lower case, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-") or "artifact"
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-") or "artifact"
 
 
 def _show(create: Callable[..., Any], key: str, **content: Any) -> None:

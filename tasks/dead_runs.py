@@ -7,6 +7,7 @@ marks those of the dead: flow runs and their tasks as crashed in Prefect, traini
 import logging
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -18,11 +19,13 @@ from prefect.settings import get_current_settings
 from prefect.states import Crashed, State
 
 from tasks.process_notes import Note, ProcessNotes
+from tasks.store_address import SQLITE, tracking_uri
 
 _logger = logging.getLogger(__name__)
 _MESSAGE = "Its process ended without a word, killed perhaps for its memory. Run it again: what is finished is kept."
 # Prefect's server answers with no more at once.
 _PAGE = 200
+_ANSWER_S = 10.0
 
 Run = TypeVar("Run", FlowRun, TaskRun)
 
@@ -37,15 +40,20 @@ def note_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
 
 
 def note_tracked_run(store: str, run_id: str) -> None:
-    """Note that this process trains into a run of the MLflow store."""
+    """Note that this process works on a run of the MLflow store."""
     _notes.add(Note("mlflow", store, run_id))
+
+
+def note_end_of_tracked_run(store: str, run_id: str) -> None:
+    """It has ended there, in whatever state: the next process need not ask the store."""
+    _notes.remove(Note("mlflow", store, run_id))
 
 
 def mark_dead_runs() -> None:
     """Mark the runs of processes of this machine that have ended without a word.
 
-    Only those of the Prefect API that is configured now, and of MLflow's stores that answer; the others are kept for a
-    later start.
+    Only those of the Prefect API and of the MLflow store that are configured now; the others are kept for a later
+    start.
     """
     _notes.settle_dead(_settle)
 
@@ -55,7 +63,7 @@ def _settle(notes: set[Note]) -> set[Note]:
     if crashed:
         with get_client(sync_client=True) as client:
             _crash(client, [UUID(note.run) for note in crashed])
-    tracked = {note for note in notes if note.kind == "mlflow"}
+    tracked = {note for note in notes if (note.kind, note.where) == ("mlflow", tracking_uri())}
     return crashed | {note for note in tracked if _end_tracked(note)}
 
 
@@ -85,14 +93,21 @@ def _is_under_way(run: FlowRun | TaskRun) -> bool:
 
 def _end_tracked(note: Note) -> bool:
     """Mark a run that is still said to be running as killed; False if its store does not answer."""
-    import mlflow  # takes seconds, and is needed only where something has died
+    if note.where.startswith(SQLITE) and not Path(note.where.removeprefix(SQLITE)).is_file():
+        return True  # removed since; to ask would make it anew
+    # MLflow takes seconds to import, and is needed only where something has died. The store's module first: it says
+    # how long MLflow may wait for an answer.
+    from tasks.mlflow_store import store_client, within  # isort: skip
     from mlflow.entities import RunStatus
+    from mlflow.exceptions import MlflowException
 
-    client = mlflow.MlflowClient(note.where)
+    def end() -> None:
+        if store_client().get_run(note.run).info.status == RunStatus.to_string(RunStatus.RUNNING):
+            store_client().set_terminated(note.run, RunStatus.to_string(RunStatus.KILLED))
+
     try:
-        if client.get_run(note.run).info.status == RunStatus.to_string(RunStatus.RUNNING):
-            client.set_terminated(note.run, RunStatus.to_string(RunStatus.KILLED))
-    except mlflow.exceptions.MlflowException as error:
+        within(_ANSWER_S, end)
+    except MlflowException as error:
         return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
     except Exception as error:  # what its HTTP library or its database raises
         _logger.info("the MLflow run %s of a dead process is still said to be running (%s)", note.run, error)

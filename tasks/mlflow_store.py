@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from sepcore.errors import TrackingError
 from sepcore.file_lock import locked
+from tasks.store_address import SQLITE, tracking_uri
 
 # Before MLflow is imported: it would look up its makers' host, and warn three times where there is no git.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -35,9 +36,7 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 _EXISTS = ErrorCode.Name(RESOURCE_ALREADY_EXISTS)
-_STORE = "mlflow.db"
 _ARTIFACTS = "mlruns"
-_SQLITE = "sqlite:///"
 _ANSWER_S = 10.0
 # Making or migrating the tables of a new file takes up to 10 s on a quiet machine.
 _SQLITE_ANSWER_S = 120.0
@@ -49,11 +48,6 @@ _SQLITE_ERROR = re.compile(r"\(sqlite3\.\w+\) (.+)")
 _SQLITE_FULL = "database or disk is full"
 
 Result = TypeVar("Result")
-
-
-def tracking_uri() -> str:
-    """``MLFLOW_TRACKING_URI``, else the store in the working directory, which a plain ``mlflow ui`` there shows."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{Path(_STORE).absolute()}"
 
 
 def store_client() -> mlflow.MlflowClient:
@@ -70,10 +64,10 @@ def check_store() -> None:
     uri = tracking_uri()
     try:
         with ExitStack() as stack:
-            if not uri.startswith(_SQLITE):
+            if not uri.startswith(SQLITE):
                 ping()
                 return
-            file = Path(uri.removeprefix(_SQLITE))
+            file = Path(uri.removeprefix(SQLITE))
             with suppress(OSError):  # where no lock can be, the store says what is wrong
                 # Two processes that make or migrate its tables at once break each other's.
                 stack.enter_context(locked(file.with_name(f".{file.name}.lock"), f"opening {file}"))
@@ -131,7 +125,7 @@ def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
         return str(found.experiment_id)
     uri = tracking_uri()
     # Beside the store, wherever that is; a tracking server has a place of its own.
-    artifacts = Path(uri.removeprefix(_SQLITE)).parent / _ARTIFACTS if uri.startswith(_SQLITE) else None
+    artifacts = Path(uri.removeprefix(SQLITE)).parent / _ARTIFACTS if uri.startswith(SQLITE) else None
     try:
         return str(client.create_experiment(name, artifact_location=artifacts.as_uri() if artifacts else None))
     except mlflow.exceptions.MlflowException as error:

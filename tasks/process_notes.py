@@ -1,15 +1,16 @@
-"""What each process is at, noted in a file that it holds locked: one that nobody holds is of a process that ended."""
+"""What each process is at, noted in a file whose lock it holds: one that nobody holds is of a process that ended."""
 
-import fcntl
 import json
 import os
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 from uuid import uuid4
+
+from filelock import FileLock, Timeout
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,20 @@ class ProcessNotes:
     """The notes of this machine's processes.
 
     Args:
-        folder: Holds a file for each process; made with the first note.
+        folder: Holds a file and a lock for each process; made with the first note.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._own: int | None = None  # a descriptor: open as long as the process lives
-        self._pid = 0
+        self._own: tuple[int, Path, FileLock] | None = None
 
     def add(self, note: Note) -> None:
-        """Note what this process is at; its lock on the file ends with the process, however that ends."""
-        if self._own is None or self._pid != os.getpid():  # a forked child has none of its parent's runs
-            self._own, self._pid = self._new_file(), os.getpid()
-        os.write(self._own, _line(note).encode())
+        """Note what this process is at; its lock ends with the process, however that ends."""
+        self._write(note, over=False)
+
+    def remove(self, note: Note) -> None:
+        """What this process noted is over, and need not be looked at again."""
+        self._write(note, over=True)
 
     def settle_dead(self, settle: Callable[[set[Note]], set[Note]]) -> None:
         """Hand over what processes that have ended were at, but for what another has taken up since.
@@ -52,57 +54,62 @@ class ProcessNotes:
             settle: Takes notes, and gives those that are done with; the others are kept for another time.
         """
         for file in self._files():
-            with suppress(FileNotFoundError), file.open("r+") as content:
-                if not _lock(content, fcntl.LOCK_EX) or not _stands(content.fileno()):
+            with _held(file) as dead:
+                if not dead or not file.is_file():
                     continue  # its process is alive, or another is at it or has just been
-                notes = _read(content) - self._living(but=file)
+                notes = _read(file) - self._living(but=file)
                 if kept := notes - (settle(notes) if notes else set()):
-                    content.seek(0)
-                    content.truncate()
-                    content.writelines(_line(note) for note in kept)
-                else:
-                    file.unlink()
+                    file.write_text("".join(_line(note, over=False) for note in kept), "utf-8")
+                    continue
+                file.unlink()
+            _lock(file).unlink(missing_ok=True)
+
+    def _write(self, note: Note, *, over: bool) -> None:
+        if self._own is None or self._own[0] != os.getpid():  # a forked child has none of its parent's runs
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._folder / f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}.jsonl"
+            lock = FileLock(_lock(path), thread_local=False)
+            lock.acquire()
+            self._own = os.getpid(), path, lock
+        with self._own[1].open("a", encoding="utf-8") as file:
+            file.write(_line(note, over=over))
 
     def _living(self, *, but: Path) -> set[Note]:
         """What the processes that run are at."""
         living: set[Note] = set()
         for file in self._files():
             if file != but:
-                with suppress(FileNotFoundError), file.open() as content:
-                    living |= set() if _lock(content, fcntl.LOCK_SH) else _read(content)
+                with _held(file) as dead:
+                    living |= set() if dead or not file.is_file() else _read(file)
         return living
 
     def _files(self) -> list[Path]:
         # The folder may be shared by machines, and only this one's processes hold locks that can be seen here.
-        return sorted(self._folder.glob(f"{socket.gethostname()}-*"))
-
-    def _new_file(self) -> int:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        while True:
-            path = self._folder / f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-            file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if _stands(file):  # nobody has taken it for a dead one's before it was locked
-                return file
-            os.close(file)
+        return sorted(self._folder.glob(f"{socket.gethostname()}-*.jsonl"))
 
 
-def _lock(file: IO[str], how: int) -> bool:
+def _lock(file: Path) -> Path:
+    return file.with_suffix(".lock")
+
+
+@contextmanager
+def _held(file: Path) -> Iterator[bool]:
+    """Hold a file's lock, if nobody else does; whether that is so."""
     try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        with FileLock(_lock(file), timeout=0):
+            yield True
+    except Timeout:
+        yield False
 
 
-def _stands(file: int) -> bool:
-    return os.fstat(file).st_nlink > 0
+def _read(file: Path) -> set[Note]:
+    notes: set[Note] = set()
+    for line in file.read_text("utf-8").splitlines():
+        if line.endswith("}"):  # the last line of a process that was killed may be half of one
+            content = json.loads(line)
+            (notes.discard if content.pop("over") else notes.add)(Note(**content))
+    return notes
 
 
-def _read(file: IO[str]) -> set[Note]:
-    # The last line of a process that was killed may be half of one.
-    return {Note(**json.loads(line)) for line in file.read().splitlines() if line.endswith("}")}
-
-
-def _line(note: Note) -> str:
-    return json.dumps(asdict(note)) + "\n"
+def _line(note: Note, *, over: bool) -> str:
+    return json.dumps(asdict(note) | {"over": over}) + "\n"

@@ -10,11 +10,12 @@ from sepcore.batch.outcome import Outcome
 from sepcore.batch.plan import Song
 from sepcore.batch.run import separate_song
 from sepcore.batch.separators import shared_separator
+from sepcore.errors import SongsFailed
 from sepcore.separator_settings import SeparatorSettings
 from sepcore.stem_files.options import StemFileOptions
 
 
-class SongFailed(Exception):
+class SongFailed(SongsFailed):
     """What is wrong with a song, for Prefect's page; the others go on."""
 
     def __init__(self, outcome: Outcome) -> None:

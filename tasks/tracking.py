@@ -16,7 +16,7 @@ from sepcore.config import ModelConfig
 from sepcore.errors import TrackingError
 from sepcore.training.run_folder import RunFolder
 from tasks.dataset_input import dataset_input
-from tasks.dead_runs import note_tracked_run
+from tasks.dead_runs import note_end_of_tracked_run, note_tracked_run
 from tasks.metrics_spool import MetricsSpool
 from tasks.mlflow_store import (
     check_store,
@@ -199,6 +199,7 @@ class TrackedRun:
             self._system.stop()
         if self._status_is_ours or self.run.finished() is not None:
             self.attempt(f"status {status}", lambda: self._client.set_terminated(self.run_id, status))
+            note_end_of_tracked_run(tracking_uri(), self.run_id)
         missed = list(dict.fromkeys(self._guard.missed))
         if num_unsent:
             missed.insert(0, f"{num_unsent} records of {self.run.metrics} (the next command on this run sends them)")

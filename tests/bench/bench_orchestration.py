@@ -46,7 +46,6 @@ def test_a_song_task(seconds, full_size, capsys):
             f"\n{number} songs' tasks that do nothing: {1000 * (with_prefect - plain) / number:.1f} ms each "
             f"(flow and artifact included)\n"
         )
-    assert with_prefect > plain
 
 
 @pytest.mark.skipif("STEMWORKS_BENCH" not in os.environ, reason="two quickstarts take minutes: make bench")
@@ -56,4 +55,3 @@ def test_a_quickstart(seconds, capsys):
     with capsys.disabled():
         shown = ", ".join(f"{with_prefect:.1f} and {plain:.1f} s" for with_prefect, plain in pairs)
         sys.stdout.write(f"\na quickstart of 100 steps with Prefect and without: {shown}; median ratio {ratio:.3f}\n")
-    assert ratio > 0

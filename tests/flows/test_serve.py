@@ -1,6 +1,5 @@
 """Deployments as their user meets them: `flows.serve`, Prefect's own command line, its server and its page."""
 
-import datetime
 import json
 import signal
 import subprocess
@@ -86,18 +85,14 @@ def test_the_bare_name_runs_the_pipeline_to_its_end_and_the_page_shows_it(served
     page.close()
 
 
-def test_without_songs_a_run_fails_within_a_second_of_its_start_and_says_what_to_set(served):
+def test_without_songs_a_run_fails_before_any_work_and_says_what_to_set(served):
     result = served.prefect("deployment", "run", "train/train-5stems", "--watch")
     assert result.returncode == 1
     run = served.flow_runs()["train 5stems"]
     assert "nothing to train on: MUSDB_PATH is not set" in run["state"]["message"]
     assert "--param musdb_root=DIR" in run["state"]["message"]
-    states = httpx.get(f"{served.api}/flow_run_states/", params={"flow_run_id": run["id"]}).json()
-    begun, ended = (
-        datetime.datetime.fromisoformat(next(state["timestamp"] for state in states if state["type"] == kind))
-        for kind in ("RUNNING", "FAILED")
-    )
-    assert (ended - begun).total_seconds() < 5  # 0.2 s when nothing else is at work
+    # Before any work: 0.2 s after its start.
+    assert served.post("task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}}) == []
 
 
 def test_an_unknown_name_and_one_of_two_flows_get_a_line_with_the_names_there_are(served):

@@ -62,6 +62,17 @@ def test_what_a_killed_process_was_at_is_handed_over_once(other, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_over_is_not_handed_over(other, tmp_path):
+    process = other(FIRST)
+    notes = ProcessNotes(tmp_path)
+    notes.add(SECOND)
+    notes.remove(SECOND)
+    (own,) = [file for file in tmp_path.glob("*.jsonl") if SECOND.where in file.read_text()]
+    own.rename(own.with_name(own.name.replace(".jsonl", "-dead.jsonl")))  # as if its process had ended
+    kill(process)
+    assert settled(tmp_path) == [{FIRST}]
+
+
 def test_what_is_not_done_with_is_kept_for_the_next_time(other, tmp_path):
     kill(other(FIRST, SECOND))
     assert settled(tmp_path, lambda notes: {SECOND}) == [{FIRST, SECOND}]
@@ -79,7 +90,7 @@ def test_what_another_process_has_taken_up_is_left_to_it(other, tmp_path):
 
 def test_half_a_line_of_a_killed_process_is_no_note(other, tmp_path):
     kill(other(FIRST))
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.jsonl")
     with file.open("a") as content:
         content.write('{"kind": "prefect", "wh')
     assert settled(tmp_path) == [{FIRST}]

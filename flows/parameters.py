@@ -16,7 +16,7 @@ def _is_version(text: str) -> str:
 
 # The pattern, which Prefect's server knows, lets a little more through than the run then does.
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+].+)?$", examples=["1.0.0"]), AfterValidator(_is_version)]
-Share = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 Decibels = Annotated[float, Field(ge=0, lt=100)]
 Overlap = Annotated[float, Field(ge=0, le=MAX_OVERLAP)]
 Shifts = Annotated[int, Field(ge=1, le=MAX_SHIFTS)]

@@ -1,6 +1,11 @@
 """Fixtures of all tests."""
 
+import ctypes
+import gc
 import os
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +14,23 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Read when numpy loads BLAS. Workers share the cores, and BLAS' threads would wait for each other in busy loops.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A script's background job ignores Ctrl-C, and so would all commands that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory_given_back() -> Iterator[None]:
+    """Between files: what Keras keeps of networks that are gone would add up to gigabytes in each worker."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 @pytest.fixture(scope="session")

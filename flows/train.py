@@ -96,7 +96,8 @@ from sepcore.training.run_folder import RunFolder  # noqa: E402
 from tasks.dead_runs import note_run  # noqa: E402
 from tasks.mlflow_store import check_store  # noqa: E402
 from tasks.summaries import show_pipeline  # noqa: E402
-from tasks.training import TrainingSet, train_model  # noqa: E402
+from tasks.tracking import missed_of  # noqa: E402
+from tasks.training import TrainingSet, send_missed, train_model  # noqa: E402
 
 
 @flow(name="train", flow_run_name=run_name("train", params="", musdb_root="on", version="for"), on_running=[note_run])
@@ -166,7 +167,10 @@ def train(
     data = TrainingSet(*(part.csv for part in parts), shards["training"], shards["validation"], data_dir, test_csv)
     dataset = read_index(data.training_shards, config).fingerprint()
     run = choose_run(work_dir, name, config, dataset, fresh=fresh, force=force)
-    if not run.is_done(config):
+    if run.is_done(config):
+        if missed_of(run):
+            send_missed(name, config, run, data)
+    else:
         with progress_bar() as bar:
             report = TrainingProgress(bar, name, config.train_max_steps)
             where = train_model(name, config, run, data, report)

@@ -7,7 +7,7 @@ from sepcore.batch.outcome import Outcome, Totals
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.training.run_folder import RunFolder
 from tasks.artifacts import show_markdown, show_table
-from tasks.tracking import page_of
+from tasks.stored_runs import page_of
 
 # Prefect's page draws all of a table at once.
 _ROWS = 200

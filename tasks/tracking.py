@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,6 @@ from tasks.mlflow_store import (
     store_client,
     tracking_uri,
     unusable,
-    within,
 )
 from tasks.registered_model import register_model
 from tasks.run_facts import PROJECT, flow_run_tags, git_tags, hardware
@@ -35,9 +34,11 @@ from tasks.system_metrics import SystemMetrics
 _logger = logging.getLogger(__name__)
 _RUN_ID_FILE = "mlflow_run_id"
 _CURSOR_FILE = "mlflow_sent.json"
+_MISSED_FILE = "mlflow_missed"
+REGISTERED_MODEL = "registered model"
+"""Name of the model's registration among what a store has missed."""
 # MLflow's limit of a call.
 _PARAMS = 100
-_ANSWER_S = 10.0
 
 Result = TypeVar("Result")
 
@@ -53,6 +54,9 @@ class TrackedRun:
         name: Of the model: the experiment's.
         training: Whether a training begins or goes on; otherwise something is added to its run.
 
+    Attributes:
+        is_whole: At the end: whether the store took everything.
+
     Raises:
         TrackingError: ``training`` begins and the store does not answer, or there can be no run in it. What is added
             later is worth less than the work before it: it gets a warning.
@@ -64,6 +68,7 @@ class TrackedRun:
         self.run_id = self._marker.read_text("utf-8") if self._marker.is_file() else ""
         self._experiment_id = ""
         self._status_is_ours = training
+        self.is_whole = False
         try:
             self._attach(name, training)
         except TrackingError as error:
@@ -185,7 +190,7 @@ class TrackedRun:
             step: Training step of the weights.
         """
         return self.attempt(
-            "registered model", lambda: register_model(self.run, name, config, run_id=self.run_id, step=step)
+            REGISTERED_MODEL, lambda: register_model(self.run, name, config, run_id=self.run_id, step=step)
         )
 
     def url(self) -> str:
@@ -203,8 +208,25 @@ class TrackedRun:
         missed = list(dict.fromkeys(self._guard.missed))
         if num_unsent:
             missed.insert(0, f"{num_unsent} records of {self.run.metrics} (the next command on this run sends them)")
+        self.is_whole = not missed
+        if self._system is not None:
+            with suppress(OSError):  # a full disk: the run is finished all the same, and the warning names them too
+                forget_missed(self.run)
+                if missed:
+                    write_text(self.run.path / _MISSED_FILE, "\n".join(missed) + "\n")
         if missed:
             _logger.warning("not sent to MLflow's store at %s: %s", tracking_uri(), ", ".join(missed))
+
+
+def missed_of(run: RunFolder) -> list[str]:
+    """What MLflow's store did not take of a run's training, by the names of the warning at its end."""
+    file = run.path / _MISSED_FILE
+    return file.read_text("utf-8").splitlines() if file.is_file() else []
+
+
+def forget_missed(run: RunFolder) -> None:
+    """All that the store had missed has been sent."""
+    (run.path / _MISSED_FILE).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -220,32 +242,6 @@ def tracked(run: RunFolder, name: str, *, training: bool = False) -> Iterator[Tr
         tracking.end("FAILED")
         raise
     tracking.end("FINISHED")
-
-
-def run_url(tracking: TrackedRun) -> str:
-    """Address of a run's page: on the tracking server, or where ``make ui`` shows a local store."""
-    return tracking.url()
-
-
-def page_of(run_id: str) -> str | None:
-    """Address of the page of a run that has ended, or None if the store does not know it or does not answer."""
-    try:
-        stored = within(_ANSWER_S, lambda: store_client().get_run(run_id))
-    except Exception as error:  # MLflow lets through what its database or HTTP library raises
-        _logger.warning("MLflow's store does not tell where the run %s is: %s", run_id, error)
-        return None
-    return page_address(str(stored.info.experiment_id), run_id)
-
-
-def run_folder_of(run_id: str) -> Path | None:
-    """The folder of an MLflow run that this project made, or None; TrackingError if the store does not answer."""
-    try:
-        folder = store_client().get_run(run_id).data.tags.get("run_folder")
-    except mlflow.exceptions.MlflowException as error:
-        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-            return None
-        raise unusable(error) from error
-    return Path(folder) if folder else None
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

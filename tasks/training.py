@@ -22,7 +22,7 @@ from tasks.artifacts import show_link
 from tasks.examples import ValidationExamples
 from tasks.progress import ProgressArtifact, step_note
 from tasks.run_facts import code_facts, hardware
-from tasks.tracking import TrackedRun, run_url, tracked
+from tasks.tracking import REGISTERED_MODEL, TrackedRun, forget_missed, missed_of, tracked
 from tasks.training_slot import training_slot
 
 
@@ -60,8 +60,9 @@ def train_model(
         run.reopen()
         run.start(config, dataset=training.fingerprint())
         with tracked(run, name, training=True) as tracking, ProgressArtifact(f"training {name}") as progress:
-            show_link(f"training {name} mlflow", run_url(tracking), "MLflow run", name)
+            show_link(f"training {name} mlflow", tracking.url(), "MLflow run", name)
             _log_what_is_trained(tracking, config, data, training, validation)
+            tracking.log_surroundings()
 
             def show(record: Record) -> None:
                 report(record)
@@ -80,8 +81,7 @@ def train_model(
             result = fit(config, run, work)
             _, where = put_into_model_dir(run, config)
             get_run_logger().info("%s: %d steps; %s", name, result.steps, where)
-            tracking.log_folder(run.model, "model")
-            tracking.tag("model_step", str(result.model_step))
+            _log_weights(tracking, result.model_step)
             tracking.register(name, config, result.model_step)
             run.finish(
                 name=name,
@@ -93,6 +93,26 @@ def train_model(
                 data=data.paths(),
             )
     return where
+
+
+@task(task_run_name="track-{name}", cache_policy=NO_CACHE)
+def send_missed(name: str, config: ModelConfig, run: RunFolder, data: TrainingSet) -> None:
+    """Send MLflow what its store did not take while a training was at work that is finished by now; see `missed_of`."""
+    training, validation = read_index(data.training_shards, config), read_index(data.validation_shards, config)
+    done = run.finished() or {}
+    step = int(done.get("facts", {}).get("weights", config.train_max_steps))
+    with tracked(run, name) as tracking:
+        _log_what_is_trained(tracking, config, data, training, validation)
+        _log_weights(tracking, step)
+        if REGISTERED_MODEL in missed_of(run):
+            tracking.register(name, config, step)
+    if tracking.is_whole:
+        forget_missed(run)
+
+
+def _log_weights(tracking: TrackedRun, step: int) -> None:
+    tracking.log_folder(tracking.run.model, "model")
+    tracking.tag("model_step", str(step))
 
 
 def _facts(config: ModelConfig, data: TrainingSet, training: ChunkIndex, model_step: int) -> dict[str, str]:
@@ -119,7 +139,6 @@ def _log_what_is_trained(
         train_csv=str(data.training_csv.absolute()),
         validation_csv=str(data.validation_csv.absolute()),
     )
-    tracking.log_surroundings()
     tracking.log_dataset(data.training_csv, digest=training.fingerprint(), context="training")
     tracking.log_dataset(data.validation_csv, digest=validation.fingerprint(), context="validation")
 

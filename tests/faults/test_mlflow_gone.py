@@ -44,9 +44,17 @@ def test_a_pipeline_whose_mlflow_server_is_killed_ends_well_and_the_next_command
     assert run.scores.is_file()
 
     server.start()
+    before = {path: path.stat().st_mtime_ns for path in run.model.rglob("*")}
+    workplace.finish(TRAIN)
+    assert {path: path.stat().st_mtime_ns for path in run.model.rglob("*")} == before
+    client, run_id = mlflow.MlflowClient(server.uri), run.finished()["mlflow_run_id"]
+    assert client.get_model_version_by_alias("train", "candidate").run_id == run_id
+    assert {"model", "evaluation"} <= {file.path for file in client.list_artifacts(run_id)}
+    again = workplace.run(TRAIN)
+    assert (again.returncode, said(again.stderr)) == (0, [])
+    assert len(client.search_model_versions("name='train'")) == 1
     published = workplace.run(PUBLISH, str(run.path))
     assert published.returncode == 0, published.stderr
-    client, run_id = mlflow.MlflowClient(server.uri), run.finished()["mlflow_run_id"]
     steps = [metric.step for metric in client.get_metric_history(run_id, "train_loss")]
     assert steps == list(range(1, NUM_STEPS + 1))
     assert client.get_run(run_id).info.status == "FINISHED"

@@ -11,7 +11,8 @@ from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.training.metrics_log import Record, append_record
 from sepcore.training.run_folder import RunFolder
 from tasks import tracking as tracking_module
-from tasks.tracking import run_folder_of, run_url, tracked, tracking_uri
+from tasks.stored_runs import run_folder_of
+from tasks.tracking import missed_of, tracked, tracking_uri
 from tests.models import randomise, small_config
 
 
@@ -196,6 +197,20 @@ def test_what_the_store_does_not_take_is_told_and_the_rest_is_written(store, tmp
     assert last.endswith(": none.txt")
 
 
+def test_what_a_training_could_not_send_is_remembered_until_it_is_sent(store, tmp_path):
+    run = RunFolder(tmp_path / "mine-missed")
+    with tracked(run, "mine", training=True) as tracking:
+        tracking.log_file(tmp_path / "none.txt")
+    assert missed_of(run) == ["none.txt"]
+    with tracked(run, "mine") as later:
+        later.tag("release", "1.0")
+    assert later.is_whole
+    assert missed_of(run) == ["none.txt"]
+    with tracked(run, "mine", training=True):
+        pass
+    assert missed_of(run) == []
+
+
 def test_what_is_added_later_without_the_store_is_a_warning(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with tracked(RunFolder(tmp_path / "r"), "mine") as tracking:
@@ -210,4 +225,4 @@ def test_the_page_of_a_run_is_on_the_tracking_server_or_where_make_ui_shows_it(s
     with tracked(RunFolder(tmp_path / "mine-page"), "mine") as tracking:
         pass
     experiment = store.get_run(tracking.run_id).info.experiment_id
-    assert run_url(tracking) == f"http://127.0.0.1:5000/#/experiments/{experiment}/runs/{tracking.run_id}"
+    assert tracking.url() == f"http://127.0.0.1:5000/#/experiments/{experiment}/runs/{tracking.run_id}"

@@ -15,7 +15,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install need-ffmpeg need-chromium demo test lint types bench faults ui peers golden lock clean
+.PHONY: help install need-ffmpeg need-chromium demo test lint types bench long faults ui peers golden lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ types: install ## mypy
 
 bench: install ## measure speed and memory (tests/bench; beside Spleeter after `make peers`, Open-Unmix with STEMWORKS_UMX=its/python)
 	STEMWORKS_BENCH=full $(BIN)/python -m pytest tests/bench -s
+
+long: install ## run the tests that make test leaves out for the time they take
+	$(BIN)/python -m pytest -m long
 
 faults: install ## kill data stage and training, fill the disk, damage files: they must mend (tests/faults)
 	STEMWORKS_KILLS=12 $(BIN)/python -m pytest tests/faults -s

@@ -130,6 +130,7 @@ def test_a_training_killed_at_a_random_step_ends_bit_for_bit_as_if_nothing_had_b
         sys.stdout.write(f"\ntraining killed at step {reached} of {NUM_STEPS}: {again} steps done again, bit-equal\n")
 
 
+@LONG
 def test_a_full_disk_at_checkpoint_time_keeps_the_last_checkpoint_and_with_more_room_all_is_as_if_nothing_had_been(
     workplace, expected, small_disk, remount
 ):

@@ -24,7 +24,7 @@ def test_every_network_trains_under_jax_as_under_tensorflow_from_the_same_weight
         assert read_checkpoint(network, tmp_path / f"{name}-jax" / "model") == 6  # as TensorFlow reads it
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_devices_of_jax_train_as_one(tmp_path):
     keys = {"clip_norm": 0.01, "batch_statistics": True, "ema": 0.5}
     # Two first: the CPU is split before JAX starts.

@@ -86,14 +86,14 @@ def test_two_devices_train_as_one_also_where_the_whole_batch_counts(tmp_path):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_losses_are_scaled_alike_on_two_devices(tmp_path):
     keys = {"precision": "mixed_float16", "learning_rate": 1e-4}
     two, one = train_apart([(tmp_path / str(count), {"num_devices": count, **keys}) for count in (2, 1)])
     np.testing.assert_allclose(two, one, atol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_training_on_two_devices_goes_on_where_it_stopped(tmp_path):
     keys = {"num_devices": 2, "dropout": 0.5, "deterministic": True}
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"

@@ -1,9 +1,9 @@
 # Two words do all the set-up on a fresh machine: `make demo` and `make test`. `make` alone lists the rest.
 
 PYTHON ?= python3
-# One worker a core; a file's tests stay together, so that they share what they built. Where a worker dies all end: the
-# tests that it had left would be waited for without end.
-PYTEST_ARGS ?= -n 2 --dist loadfile --max-worker-restart 0
+# Three workers for two cores, since one often waits for a server's start; a file's tests stay together, so that they share
+# what they built. Where a worker dies all end: the tests that it had left would be waited for without end.
+PYTEST_ARGS ?= -n 3 --dist loadfile --max-worker-restart 0
 VENV := .venv
 PEERS := .peers
 BIN := $(VENV)/bin

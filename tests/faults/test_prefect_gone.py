@@ -60,6 +60,7 @@ def made(job, workplace):
 
 @pytest.mark.parametrize("job", thoroughly(CACHE, TRAIN), ids=lambda job: job.arguments[0])
 def test_a_command_whose_prefect_server_is_killed_and_started_again_ends_well(job, server, workplace, uninterrupted):
+    expected = uninterrupted(CACHE).contents
     process = lose(server, job, workplace)
     resume(process)
     server.start()
@@ -71,13 +72,14 @@ def test_a_command_whose_prefect_server_is_killed_and_started_again_ends_well(jo
     assert server.flow_runs()[job.arguments[0].removeprefix("flows.")] == "COMPLETED"
     if job is TRAIN:
         assert run_of(workplace).finished()["steps"] == NUM_STEPS
-    assert workplace.contents(CACHE) == uninterrupted(CACHE).contents
+    assert workplace.contents(CACHE) == expected
 
 
 @pytest.mark.parametrize("job", thoroughly(CACHE, TRAIN), ids=lambda job: job.arguments[0])
 def test_a_command_whose_prefect_server_stays_away_ends_in_one_line_and_the_next_one_finds_its_work_done(
     job, server, workplace, uninterrupted
 ):
+    expected = uninterrupted(CACHE).contents
     workplace = replace(workplace, environment=workplace.environment | IMPATIENT)
     process = lose(server, job, workplace)
     resume(process)
@@ -87,7 +89,7 @@ def test_a_command_whose_prefect_server_stays_away_ends_in_one_line_and_the_next
     assert line.startswith(f"Prefect's API at {server.url} failed (")
     assert line.endswith("what is finished is kept, the same command goes on from there")
     assert workplace.leftovers() == []
-    assert workplace.contents(CACHE) == uninterrupted(CACHE).contents
+    assert workplace.contents(CACHE) == expected
     before = made(job, workplace)
 
     server.start()

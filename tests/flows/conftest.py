@@ -58,12 +58,14 @@ def prefect_server(environment: dict[str, str], tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="session")
-def scheduler(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[str]:
+def scheduler(
+    tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], prefect_server: str
+) -> Iterator[str]:
     """Address of a Dask scheduler with two worker processes, none of them a child of the command's."""
     folder = tmp_path_factory.mktemp("dask")
     file = folder / "scheduler.json"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
-    variables = environment | {"DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
+    variables = environment | {"DASK_DISTRIBUTED__WORKER__DAEMON": "False", "PREFECT_API_URL": prefect_server}
     local = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
     worker = ["worker", "--host", "127.0.0.1", "--no-dashboard", "--nthreads", "1", "--no-nanny"]
     started = [

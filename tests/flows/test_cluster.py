@@ -18,7 +18,9 @@ def shards(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
 
 
-def test_a_cluster_makes_the_same_shards_and_every_worker_takes_part(small_dataset, scheduler, run, tmp_path):
+def test_a_cluster_makes_the_same_shards_and_every_worker_takes_part(
+    small_dataset, scheduler, prefect_server, run, tmp_path
+):
     for folder in ("local", "dask"):
         (tmp_path / folder).mkdir()
     config = json.loads((small_dataset / "config.json").read_text())
@@ -30,7 +32,8 @@ def test_a_cluster_makes_the_same_shards_and_every_worker_takes_part(small_datas
         (tmp_path / f"{runner}.json").write_text(json.dumps(config | paths | caches))
         for report in small_dataset.glob("*.check.parquet"):
             report.unlink()
-        results[runner] = run("cache", "-p", f"{runner}.json", *options)
+        variables = {"PREFECT_API_URL": prefect_server} if options else {}
+        results[runner] = run("cache", "-p", f"{runner}.json", *options, **variables)
         assert results[runner].returncode == 0, results[runner].stderr
     for part in ("training_cache", "validation_cache"):
         assert shards(tmp_path / "local" / part) == shards(tmp_path / "dask" / part)
@@ -40,7 +43,9 @@ def test_a_cluster_makes_the_same_shards_and_every_worker_takes_part(small_datas
     assert min(done.values()) > 0
 
 
-def test_a_cluster_separates_songs_and_every_worker_loads_the_model_once_and_takes_part(scheduler, run, tmp_path):
+def test_a_cluster_separates_songs_and_every_worker_loads_the_model_once_and_takes_part(
+    scheduler, prefect_server, run, tmp_path
+):
     convert_here(write_model(tmp_path / "model"))
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, (8000, 2))
     (tmp_path / "songs").mkdir()
@@ -51,7 +56,7 @@ def test_a_cluster_separates_songs_and_every_worker_loads_the_model_once_and_tak
         before = client.run(loaded_separators)
     command = ["separate_batch", "songs", "-p", "model"]
     assert run(*command, "-o", "here").returncode == 1
-    result = run(*command, "-o", "out", "--runner", "dask", "--scheduler", scheduler)
+    result = run(*command, "-o", "out", "--runner", "dask", "--scheduler", scheduler, PREFECT_API_URL=prefect_server)
     assert result.returncode == 1, result.stderr
     assert "9 songs in out: 8 done, 0 skipped, 1 failed" in result.stdout
     stems = {path.relative_to(tmp_path / "out"): path.read_bytes() for path in (tmp_path / "out").rglob("*.wav")}
@@ -63,7 +68,9 @@ def test_a_cluster_separates_songs_and_every_worker_loads_the_model_once_and_tak
     assert [after[worker] - number for worker, number in before.items()] == [1, 1]
 
 
-def test_a_cluster_scores_songs_and_every_worker_loads_the_model_once_and_takes_part(scheduler, run, tmp_path):
+def test_a_cluster_scores_songs_and_every_worker_loads_the_model_once_and_takes_part(
+    scheduler, prefect_server, run, tmp_path
+):
     write_model(tmp_path / "scored")
     names = ("mix", "vocals", "accompaniment")
     rng = np.random.default_rng(0)
@@ -80,7 +87,7 @@ def test_a_cluster_scores_songs_and_every_worker_loads_the_model_once_and_takes_
     # Relative paths, though a cluster's workers have another working directory.
     command = ["evaluate", "-p", "scored", "--csv", "test.csv", "--baselines", "mixture", "--listen", "1"]
     for out, options in {"here": [], "out": ["--runner", "dask", "--scheduler", scheduler]}.items():
-        result = run(*command, "-o", out, *options)
+        result = run(*command, "-o", out, *options, **({"PREFECT_API_URL": prefect_server} if options else {}))
         assert result.returncode == 0, result.stderr
     for folder in ("test", "baselines/mixture/test", "excerpts/song0", "excerpts/song5"):
         assert contents(tmp_path / "out" / folder) == contents(tmp_path / "here" / folder)

@@ -9,7 +9,7 @@ from flows.inputs import check_ffmpeg
 from flows.runners import add_runner_options, check_runner, check_scheduler, task_runner
 from flows.terminal import say
 from sepcore import load_config
-from sepcore.dataset.ingest.plan import find_dataset, plan_ingest
+from sepcore.dataset.ingest.plan import LAYOUTS, find_dataset, plan_ingest
 from sepcore.dataset.ingest.splits import SPLIT_SCHEMES, SplitScheme
 from sepcore.output_folder import check_writable
 
@@ -34,6 +34,9 @@ def _arguments() -> argparse.Namespace:
         help="any other set: DIR/<song>/<instrument>.wav (flac, mp3, …), or DIR/train|validation|test/<song>/…; "
         "the mixture is called mixture or mix, and made from the stems where it is missing; the config's "
         'instrument_mapping, as {"other": ["piano", "guitar"]}, says which recordings make up an instrument',
+    )
+    parser.add_argument(
+        "--layout", choices=tuple(LAYOUTS), help="how --stems-root is laid out (default: folders, as said there)"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the CSVs and decoded audio")
     add_params_option(parser, default="musdb")
@@ -63,6 +66,10 @@ def _arguments() -> argparse.Namespace:
         parser.error("--musdb-root and --stems-root are both given; ingest one set at a time")
     elif arguments.split == "musdb":
         parser.error("--split musdb is for --musdb-root; own, fraction and artist are for --stems-root")
+    if arguments.layout is None:
+        arguments.layout = "folders"
+    elif arguments.stems_root is None:
+        parser.error("--layout is for --stems-root; MUSDB has its own")
     for name in ("validation_fraction", "test_fraction"):
         if getattr(arguments, name) is None:
             setattr(arguments, name, _FRACTION)
@@ -77,7 +84,7 @@ def _arguments() -> argparse.Namespace:
 def _check(arguments: argparse.Namespace) -> None:
     check_ffmpeg()
     plan_ingest(
-        find_dataset(arguments.musdb_root, arguments.stems_root),
+        find_dataset(arguments.musdb_root, arguments.stems_root, arguments.layout),
         load_config(arguments.params),
         split=arguments.split,
         validation_fraction=arguments.validation_fraction,
@@ -120,6 +127,7 @@ def ingest(
     split: SplitScheme | None = None,
     validation_fraction: Share = _FRACTION,
     test_fraction: Share = _FRACTION,
+    layout: str = "folders",
 ) -> dict[Split, Path]:
     """Decode what must be decoded of a multitrack set and list its songs in three CSVs.
 
@@ -134,13 +142,14 @@ def ingest(
         split: None: the set's own, or a fraction where it has none.
         validation_fraction: Of the schemes fraction and artist.
         test_fraction: Of the schemes fraction and artist, where the set has no test songs of its own.
+        layout: Of ``stems_root``, one of `LAYOUTS`.
 
     Returns:
         The manifest of each split.
     """
     config = load_config(params)
     plan = plan_ingest(
-        find_dataset(musdb_root, stems_root),
+        find_dataset(musdb_root, stems_root, layout),
         config,
         split=split,
         validation_fraction=validation_fraction,
@@ -174,6 +183,7 @@ def _main(arguments: argparse.Namespace) -> int:
         arguments.split,
         arguments.validation_fraction,
         arguments.test_fraction,
+        arguments.layout,
     )
     return 1 if left_out_file(arguments.out).is_file() else 0
 

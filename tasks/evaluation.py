@@ -1,5 +1,6 @@
 """Tasks of the evaluation: one track estimated and scored, an excerpt of it to hear, and the scores into MLflow."""
 
+import math
 from pathlib import Path
 
 from prefect import get_run_logger, task
@@ -47,10 +48,13 @@ def log_scores(run: RunFolder, name: str, summary: ScoreSummary, evaluation: Pat
     """
     with tracked(run, name) as tracking:
         for stem, scores in summary.stems.items():
-            metrics = {f"test_SDR_{stem}": scores.sdr, f"test_SIR_{stem}": scores.sir, f"test_SAR_{stem}": scores.sar}
-            metrics |= {f"test_ISR_{stem}": scores.isr, f"test_mixture_SDR_{stem}": scores.mixture_sdr}
-            metrics |= {f"test_global_SDR_{stem}": scores.global_sdr, f"test_SI_SDR_{stem}": scores.si_sdr}
-            tracking.log_metrics({key: value for key, value in metrics.items() if value == value})
+            tracking.log_metrics(
+                {
+                    f"test_{metric}_{stem}": score
+                    for metric, score in scores.by_metric().items()
+                    if not math.isnan(score)
+                }
+            )
         tracking.tag("test_set", summary.dataset)
         if csv is not None:
             tracking.log_dataset(csv, digest=file_fingerprint([csv]), context="test")

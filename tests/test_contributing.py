@@ -1,5 +1,6 @@
 """The README's recipes for contributors do what they say."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -7,6 +8,12 @@ import numpy as np
 import pytest
 
 from sepcore.config_network import NETWORK_PARAMS
+from sepcore.dataset.ingest import plan
+from sepcore.errors import DatasetError
+from sepcore.evaluation import track_table
+from sepcore.evaluation.global_scores import GLOBAL_METRICS, GlobalScores
+from sepcore.evaluation.scores import StemScores
+from sepcore.evaluation.track_scores import TOTAL_COLUMNS
 from sepcore.networks import registry
 from tests.models import small_config
 
@@ -41,6 +48,28 @@ def test_the_network_of_the_readme_is_built_and_estimates_every_stem(registered)
     assert (estimates <= mixture[:, None] + 1e-6).all()
 
 
+def test_the_layout_of_the_readme_finds_songs_that_can_be_ingested(tmp_path, monkeypatch):
+    (snippet,) = (block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "SourceSong" in block)
+    names = {}
+    exec(snippet, names)
+    monkeypatch.setitem(plan.LAYOUTS, "prefixed", names["list_prefixed_songs"])
+    for song in ("A - One", "B - Two", "C - Three"):
+        (tmp_path / song).mkdir()
+        for instrument in ("vocals", "accompaniment"):
+            (tmp_path / song / f"audio_{instrument}.wav").touch()
+    songs = plan.find_dataset(None, tmp_path, "prefixed")
+    assert [song.artist for song in songs] == ["A", "B", "C"]
+    assert len(plan.plan_ingest(songs, small_config()).splits) == 3
+    with pytest.raises(DatasetError, match=r"layout 'prefix': no such one; give folders or prefixed\."):
+        plan.find_dataset(None, tmp_path, "prefix")
+
+
+def test_a_field_of_global_scores_is_all_that_a_metric_needs_to_be_in_every_table():
+    fields = {field.name for field in dataclasses.fields(GlobalScores)}
+    assert fields == set(GLOBAL_METRICS) <= {field.name for field in dataclasses.fields(StemScores)}
+    assert set(GLOBAL_METRICS.values()) <= set(TOTAL_COLUMNS) & set(track_table.COLUMNS)
+
+
 def test_the_files_and_names_of_the_recipes_exist():
     section = README[README.index("## Contributing") :]
     for file in re.findall(r"`(sepcore/[\w/]+\.py|tasks/\w+\.py)`", section):
@@ -49,10 +78,9 @@ def test_the_files_and_names_of_the_recipes_exist():
     for name in (
         "GlobalScores",
         "GLOBAL_METRICS",
-        "score_track",
         "StemScores",
         "_VERSION",
-        "find_dataset",
+        "LAYOUTS",
         "SourceSong",
     ):
         assert name in section

@@ -13,6 +13,10 @@ from sepcore.evaluation.signals import Signals, block_slices
 _MDX_DELTA = 1e-7
 
 
+GLOBAL_METRICS = {"global_sdr": "global_SDR", "si_sdr": "SI_SDR"}
+"""The fields of `GlobalScores`, and their names in tables and files."""
+
+
 @dataclass(frozen=True, eq=False)
 class GlobalScores:
     """Of every stem, over all of its samples and channels; float64 ``(stems,)`` in dB, NaN of a silent one.

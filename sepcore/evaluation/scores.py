@@ -9,7 +9,8 @@ from typing import Any, Self
 import pandas as pd
 
 from sepcore.errors import DatasetError
-from sepcore.evaluation.track_scores import GLOBAL_METRICS, METRICS, MIXTURE_SDR
+from sepcore.evaluation.global_scores import GLOBAL_METRICS
+from sepcore.evaluation.track_scores import METRICS, MIXTURE_SDR
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,13 @@ class StemScores:
     global_sdr: float = math.nan
     si_sdr: float = math.nan
 
+    def by_metric(self) -> dict[str, float]:
+        """The scores by their names in ``scores.json``: museval's, ``mixture_SDR`` and those of `GLOBAL_METRICS`."""
+        return {metric: getattr(self, field) for field, metric in _METRICS.items()}
+
 
 _MEDIANS = dict(zip(("sdr", "isr", "sir", "sar", "mixture_sdr"), (*METRICS, MIXTURE_SDR), strict=True))
-_MEANS = dict(zip(("global_sdr", "si_sdr"), GLOBAL_METRICS, strict=True))
-_KEYS = _MEDIANS | _MEANS
+_METRICS = _MEDIANS | GLOBAL_METRICS
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,10 @@ class ScoreSummary:
         if tracks.empty:
             raise DatasetError(f"{dataset}: no scored track; give a test set with at least one song.")
         by_stem = tracks.groupby("target", sort=False)
-        medians, means = by_stem[list(_MEDIANS.values())].median(), by_stem[list(_MEANS.values())].mean()
+        medians, means = by_stem[list(_MEDIANS.values())].median(), by_stem[list(GLOBAL_METRICS.values())].mean()
         table = medians.join(means)
         stems = {
-            str(stem): StemScores(**{field: float(table.loc[stem, key]) for field, key in _KEYS.items()})
+            str(stem): StemScores(**{field: float(table.loc[stem, key]) for field, key in _METRICS.items()})
             for stem in table.index
         }
         return cls(dataset, int(tracks["track"].nunique()), int(tracks["num_nan_frames"].sum()), stems)
@@ -87,7 +91,7 @@ class ScoreSummary:
             "num_tracks": self.num_tracks,
             "num_nan_frames": self.num_nan_frames,
             "stems": {
-                name: {key: _null_for_nan(getattr(scores, field)) for field, key in _KEYS.items()}
+                name: {metric: _null_for_nan(score) for metric, score in scores.by_metric().items()}
                 for name, scores in self.stems.items()
             },
         }
@@ -110,7 +114,7 @@ class ScoreSummary:
                 str(name): StemScores(
                     **{
                         field: _nan_for_null(scores[key])
-                        for field, key in _KEYS.items()
+                        for field, key in _METRICS.items()
                         if key in scores or field in _MEDIANS
                     }
                 )

@@ -13,7 +13,7 @@ from sepcore.errors import DatasetError
 from sepcore.evaluation.bsseval import bss_eval_signals
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.frames import silent_throughout, window_slices
-from sepcore.evaluation.global_scores import global_scores
+from sepcore.evaluation.global_scores import GLOBAL_METRICS, global_scores
 from sepcore.evaluation.sdr import sdr_of_windows
 from sepcore.evaluation.signals import ChosenStems, Signals
 
@@ -22,8 +22,7 @@ METRICS = ("SDR", "ISR", "SIR", "SAR")
 # of the JSON, where museval's own readers pass over it.
 MIXTURE_SDR = "mixture_SDR"
 COLUMNS = ("track", "target", "time_s", *METRICS, MIXTURE_SDR)
-GLOBAL_METRICS = ("global_SDR", "SI_SDR")
-TOTAL_COLUMNS = ("track", "target", *GLOBAL_METRICS)
+TOTAL_COLUMNS = ("track", "target", *GLOBAL_METRICS.values())
 # Of a target in the JSON: its scores over the whole track. museval's readers pass over it too.
 _WHOLE_TRACK = "track"
 
@@ -81,7 +80,8 @@ def score_track(
         for index, stem in enumerate(stems)
         for frame in range(scores.shape[2])
     ]
-    whole = [(track, *row) for row in zip(stems, totals.global_sdr, totals.si_sdr, strict=True)]
+    columns = (getattr(totals, field) for field in GLOBAL_METRICS)
+    whole = [(track, *row) for row in zip(stems, *columns, strict=True)]
     return TrackScores(
         _without_infinity(pd.DataFrame(rows, columns=list(COLUMNS))),
         _without_infinity(pd.DataFrame(whole, columns=list(TOTAL_COLUMNS))),
@@ -108,7 +108,7 @@ def save_track_scores(scores: TrackScores, folder: Path, *, window_s: float = 1.
     (track,) = scores.frames["track"].unique()
     path = track_scores_path(folder, track)
     store = TrackStore(win=window_s, hop=window_s, track_name=track)
-    totals = scores.totals.set_index("target")[list(GLOBAL_METRICS)].to_dict("index")
+    totals = scores.totals.set_index("target")[list(GLOBAL_METRICS.values())].to_dict("index")
     for target, rows in scores.frames.groupby("target", sort=False):
         store.add_target(target_name=target, values={metric: rows[metric].tolist() for metric in METRICS})
         content = store.scores["targets"][-1]
@@ -143,7 +143,7 @@ def read_track_scores(path: Path) -> TrackScores:
             (
                 path.stem,
                 target["name"],
-                *(float(target.get(_WHOLE_TRACK, {}).get(metric, np.nan)) for metric in GLOBAL_METRICS),
+                *(float(target.get(_WHOLE_TRACK, {}).get(metric, np.nan)) for metric in GLOBAL_METRICS.values()),
             )
             for target in targets
         ]

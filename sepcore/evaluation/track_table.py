@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from sepcore.evaluation.track_scores import GLOBAL_METRICS, METRICS, MIXTURE_SDR, TrackScores
+from sepcore.evaluation.global_scores import GLOBAL_METRICS
+from sepcore.evaluation.track_scores import METRICS, MIXTURE_SDR, TrackScores
 
-COLUMNS = ("track", "target", *METRICS, MIXTURE_SDR, *GLOBAL_METRICS, "num_frames", "num_nan_frames")
+COLUMNS = ("track", "target", *METRICS, MIXTURE_SDR, *GLOBAL_METRICS.values(), "num_frames", "num_nan_frames")
 
 
 def track_table(scores: TrackScores) -> pd.DataFrame:

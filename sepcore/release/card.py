@@ -15,6 +15,16 @@ _FACTS = {
     "commit": "code (git commit)",
     "version": "code (stemworks)",
 }
+# Scores that it shows, by their names in `scores.json`, and how it calls them.
+_COLUMNS = {
+    "SDR": "SDR",
+    "mixture_SDR": "SDR of the untouched mixture",
+    "ISR": "ISR",
+    "SIR": "SIR",
+    "SAR": "SAR",
+    "global_SDR": "global SDR",
+    "SI_SDR": "SI-SDR",
+}
 
 
 def model_card(run: FinishedRun, *, name: str, version: str, forced: str | None = None) -> str:
@@ -81,16 +91,12 @@ def model_card(run: FinishedRun, *, name: str, version: str, forced: str | None 
 def _scores(scores: ScoreSummary | None) -> str:
     if scores is None:
         return "Never scored."
-    rows = [
-        (name, *map(_db, (stem.sdr, stem.mixture_sdr, stem.isr, stem.sir, stem.sar, stem.global_sdr, stem.si_sdr)))
-        for name, stem in scores.stems.items()
-    ]
-    columns = ("stem", "SDR", "SDR of the untouched mixture", "ISR", "SIR", "SAR", "global SDR", "SI-SDR")
+    rows = [(name, *(_db(stem.by_metric()[metric]) for metric in _COLUMNS)) for name, stem in scores.stems.items()]
     return (
         f"BSSEval v4 (museval) in dB on {scores.dataset}: median over the 1 s frames of each of {scores.num_tracks} "
         f"tracks, then over the tracks; {scores.num_nan_frames} frames of a stem had no score (silence) and are left "
         "out. Global SDR (that of the Music Demixing Challenge) and SI-SDR are of whole tracks, the mean over them.\n\n"
-        + _table(columns, rows)
+        + _table(("stem", *_COLUMNS.values()), rows)
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from sepcore.evaluation.global_scores import GLOBAL_METRICS
 from sepcore.evaluation.track_scores import COLUMNS, TOTAL_COLUMNS, TrackScores
 
 TRACKS = 20
@@ -36,7 +37,9 @@ def model(seed=0, *, tracks=TRACKS, stems=("vocals", "drums"), **gains_db):
 
 
 def scores_of(frames):
-    """The frames with scores of whole tracks: those of the first frame, plus 10 and 20."""
+    """The frames with scores of whole tracks: those of the first frame, plus 10, 20 and so on."""
     first = frames.groupby(["track", "target"], sort=False, as_index=False).first()
-    totals = first.assign(global_SDR=first["SDR"] + 10, SI_SDR=first["SDR"] + 20)
+    totals = first.assign(
+        **{metric: first["SDR"] + 10 * number for number, metric in enumerate(GLOBAL_METRICS.values(), 1)}
+    )
     return TrackScores(frames, totals[list(TOTAL_COLUMNS)])

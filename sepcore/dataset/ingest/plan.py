@@ -1,7 +1,7 @@
 """What an ingest will do: which songs go into which split, which are left out, and what a user should know of it."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -31,16 +31,22 @@ class IngestPlan:
     notes: tuple[str, ...]
 
 
-def find_dataset(musdb_root: Path | None, stems_root: Path | None) -> list[SourceSong]:
-    """The songs of a MUSDB set or of a folder of folders.
+LAYOUTS: dict[str, Callable[[Path], list[SourceSong]]] = {"folders": list_folder_songs}
+"""What finds the songs of a set other than MUSDB, by the name that ``--layout`` takes."""
+
+
+def find_dataset(musdb_root: Path | None, stems_root: Path | None, layout: str = "folders") -> list[SourceSong]:
+    """The songs of a MUSDB set, or of another one in one of the `LAYOUTS`.
 
     Raises:
-        DatasetError: not just one of the two is given, or there are no songs.
+        DatasetError: not just one of the two is given, there is no such layout, or there are no songs.
     """
     if musdb_root is not None and stems_root is None:
         return list_musdb_songs(musdb_root)
     if stems_root is not None and musdb_root is None:
-        return list_folder_songs(stems_root)
+        if layout not in LAYOUTS:
+            raise DatasetError(f"layout {layout!r}: no such one; give {' or '.join(LAYOUTS)}.")
+        return LAYOUTS[layout](stems_root)
     raise DatasetError("give either --musdb-root, for MUSDB18 and sets in its layout, or --stems-root, for any other.")
 
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sepcore.evaluation.global_scores import GLOBAL_METRICS
 from sepcore.evaluation.report.box_plots import label
 from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, EvaluationReport
 from sepcore.evaluation.report.medians import decibels, finite_mean, stem_mean, stem_median, track_scores
 from sepcore.evaluation.report.published import PUBLISHED
-from sepcore.evaluation.track_scores import GLOBAL_METRICS
 from sepcore.page.table import Cell, Column, build_table
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def medians_table(evaluation: EvaluationReport) -> str:
     """A row a stem, and the mean of the medians below: every metric, and what the model gains over doing nothing."""
     rows: dict[str, dict[str, float]] = {
         stem: {
-            metric: (stem_mean if metric in GLOBAL_METRICS else stem_median)(evaluation.tracks, stem, metric)
+            metric: (stem_mean if metric in GLOBAL_METRICS.values() else stem_median)(evaluation.tracks, stem, metric)
             for metric in _METRICS
         }
         for stem in evaluation.instruments

@@ -36,13 +36,13 @@ types: install ## mypy
 	$(BIN)/mypy
 
 bench: install ## measure speed and memory (tests/bench; beside Spleeter after `make peers`, Open-Unmix with STEMWORKS_UMX=its/python)
-	STEMWORKS_BENCH=full $(BIN)/python -m pytest tests/bench -s
+	STEMWORKS_BENCH=full $(BIN)/python -m pytest tests/bench -s --timeout 0
 
 long: install ## run the tests that make test leaves out for the time they take
 	$(BIN)/python -m pytest -m long
 
 faults: install ## kill data stage and training, fill the disk, damage files: they must mend (tests/faults)
-	STEMWORKS_KILLS=12 $(BIN)/python -m pytest tests/faults -s
+	STEMWORKS_KILLS=12 $(BIN)/python -m pytest tests/faults -s --timeout 1800
 
 ui: install ## browse the runs in MLflow on http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --workers 1 \

@@ -24,6 +24,8 @@ _PAGE = 200
 @register_hook
 def setup_environment(*, ctx: Any) -> None:
     """Let Prefect's client look up a bare name; done once in a process."""
+    import httpx
+    from prefect.client.base import ServerType
     from prefect.client.orchestration._deployments.client import DeploymentAsyncClient
 
     original = DeploymentAsyncClient.read_deployment_by_name
@@ -32,8 +34,16 @@ def setup_environment(*, ctx: Any) -> None:
 
     @wraps(original)
     async def read_deployment_by_name(self: "PrefectClient", name: str) -> "DeploymentResponse":
-        full = name if "/" in name else await full_name(self, name)
-        return await original(self, full)
+        if self.server_type == ServerType.EPHEMERAL:
+            _warn_of_no_server()
+        try:
+            full = name if "/" in name else await full_name(self, name)
+            return await original(self, full)
+        except httpx.TransportError:
+            _refuse(
+                f"no Prefect server answers at {self.api_url}; start `python -m flows.serve`, or give this shell the "
+                "address of the one that runs: `export PREFECT_API_URL=…`."
+            )
 
     read_deployment_by_name.__module__ = __name__
     DeploymentAsyncClient.read_deployment_by_name = read_deployment_by_name
@@ -67,9 +77,21 @@ async def _full_names(client: "PrefectClient") -> list[str]:
     return sorted(f"{flows[one.flow_id]}/{one.name}" for one in deployments)
 
 
+def _warn_of_no_server() -> None:
+    if _is_prefects_command():
+        sys.stderr.write(
+            "PREFECT_API_URL is not set: a run that is made now waits in Prefect's database until something serves it; "
+            "start `python -m flows.serve`, and give this shell the line `export PREFECT_API_URL=…` that it prints.\n"
+        )
+
+
+def _is_prefects_command() -> bool:
+    return Path(sys.argv[0]).name == "prefect" or Path(sys.argv[0]).parent.name == "prefect"
+
+
 def _refuse(line: str) -> NoReturn:
     # Prefect's command line would put a traceback before an error's text.
-    if Path(sys.argv[0]).name == "prefect" or Path(sys.argv[0]).parent.name == "prefect":
+    if _is_prefects_command():
         sys.stderr.write(f"{line}\n")
         raise SystemExit(1)
     raise ValueError(line)

@@ -1,6 +1,7 @@
 """A Prefect server of this machine's own, for a command that needs one that stays."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,9 @@ _END_S = 20.0
 _ANSWER_S = 5.0
 _LOG = "server.log"
 _WHO_IS_THERE = 401, 403
+# As pyproject.toml has it for servers that are started in the project's folder: a slot whose holder was killed is freed
+# by the next server, too.
+_LEASES_ON_DISK = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
 
 
 @contextmanager
@@ -44,6 +48,11 @@ def prefect_api(configured: str | None, port: int) -> Iterator[str]:
             f"Prefect's API at {url} does not answer; start it with `prefect server start`, or take it out of "
             "PREFECT_API_URL and of Prefect's profile: then a server is started here."
         )
+    if _is_taken(parts.port):
+        raise ConfigError(
+            f"port {parts.port} is taken by another program, which is no Prefect server; choose another: --port "
+            f"{parts.port + 1}"
+        )
     with _server(url, parts.port):
         yield url
 
@@ -58,6 +67,18 @@ def is_answering(url: str) -> bool:
     return answer.status_code in _WHO_IS_THERE or (answer.is_success and answer.text.strip() == "true")
 
 
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what has just ended is no hindrance
+        try:
+            probe.bind((_HOST, port))
+        except PermissionError:
+            return False  # a port below 1024: the server says so
+        except OSError:
+            return True
+    return False
+
+
 @contextmanager
 def _server(url: str, port: int) -> Iterator[None]:
     log = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect") / _LOG
@@ -68,7 +89,7 @@ def _server(url: str, port: int) -> Iterator[None]:
         process = subprocess.Popen(
             command,
             # By its own address the server's page knows where the API is, whatever the port.
-            env=os.environ | {"PREFECT_API_URL": url},
+            env=os.environ | {"PREFECT_API_URL": url, **_LEASES_ON_DISK},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

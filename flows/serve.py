@@ -4,11 +4,15 @@ import argparse
 import asyncio
 import os
 import signal
+from typing import TYPE_CHECKING
 
 from flows.command import command_parser, run_command, set_up_process
 from flows.local_server import prefect_api
 from flows.prefect_api import configured_prefect_api
 from flows.terminal import say
+
+if TYPE_CHECKING:
+    from prefect.runner import Runner
 
 _PORT = 4200
 
@@ -25,8 +29,10 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if not 0 < arguments.port < 65536:
         parser.error(f"--port is {arguments.port}; give 1 to 65535")
-    # What runs do is in their logs, on Prefect's page and here.
+    # What runs do is in their logs on Prefect's page, and what went wrong here, too.
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
+    if not arguments.verbose:
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
     set_up_process(arguments.verbose)
     return arguments
 
@@ -56,7 +62,6 @@ def _serve(url: str) -> None:
 
     mark_dead_runs()
     runner = Runner(pause_on_shutdown=False)
-    runner.handle_sigterm = _end  # type: ignore[method-assign]  # its own does not wait for the runner's end
     served = deployments()
     for deployment in served:
         runner.add_deployment(deployment)
@@ -70,7 +75,22 @@ def _serve(url: str) -> None:
             f"prefect deployment run {names[1]}",
         ]
     )
-    asyncio.run(runner.start())
+    try:
+        asyncio.run(_until_ended(runner))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _until_ended(runner: "Runner") -> None:
+    """Serve until Ctrl-C or SIGTERM; what runs are told of it and have ended when this returns."""
+    serving, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert serving is not None
+
+    def end(*signal_and_frame: object) -> None:
+        loop.call_soon_threadsafe(serving.cancel)
+
+    runner.handle_sigterm = end  # type: ignore[method-assign]  # its own does not wait for the runner's end
+    await runner.start()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,10 @@ from tasks.process_notes import Note, ProcessNotes
 from tasks.store_address import SQLITE, tracking_uri
 
 _logger = logging.getLogger(__name__)
-_MESSAGE = "Its process ended without a word, killed perhaps for its memory. Run it again: what is finished is kept."
+_MESSAGE = (
+    "Its process ended without a word: killed (for its memory, perhaps), or stopped with flows.serve. Run it again: "
+    "what is finished is kept."
+)
 # Prefect's server answers with no more at once.
 _PAGE = 200
 _ANSWER_S = 10.0
@@ -77,7 +80,7 @@ def _crash(client: SyncPrefectClient, run_ids: list[UUID]) -> None:
     for flow_run in _pages(lambda offset: client.read_flow_runs(flow_run_filter=of_them, limit=_PAGE, offset=offset)):
         if _is_under_way(flow_run):
             client.set_flow_run_state(flow_run.id, state, force=True)
-            _logger.warning("%s is marked as crashed in Prefect: its process was killed", flow_run.name)
+            _logger.warning("%s is marked as crashed in Prefect: its process was killed or stopped", flow_run.name)
 
 
 def _pages(read: Callable[[int], list[Run]]) -> list[Run]:

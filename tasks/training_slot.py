@@ -29,7 +29,10 @@ def training_slot() -> Iterator[None]:
         return
     limit = slot_name()
     if not _has_room(limit):
-        get_run_logger().info("waits for another training to end (the concurrency limit %s)", limit)
+        get_run_logger().warning(
+            "waits for another training to end, or a minute for the slot of one that was killed (concurrency limit %r)",
+            limit,
+        )
     with concurrency(limit, lease_duration=_LEASE_S, raise_on_lease_renewal_failure=False):
         yield
 

@@ -74,6 +74,10 @@ def train(served):
     return run
 
 
+def last_step(served):
+    return max(step for folder in served.folder.glob("runs/*/checkpoints") for step in kept_steps(folder))
+
+
 def shards(served):
     return {file: file.stat().st_mtime_ns for file in served.folder.rglob("*.tfrecord")}
 
@@ -110,3 +114,10 @@ def test_after_a_kill_of_everything_the_next_start_marks_the_runs_as_crashed(ser
     assert states(served) == [("train mine", "Crashed"), ("train-mine", "Crashed")]
     (crashed,) = [one for one in served.post("flow_runs/filter") if one["id"] == run["id"]]
     assert "Its process ended without a word" in crashed["state"]["message"]
+    # The slot of the killed training, which the killed server had given it, is free again before long.
+    before = last_step(served)
+    assert start_run(served)["id"] != run["id"]
+    deadline = time.monotonic() + _PATIENCE_S
+    while last_step(served) <= before:
+        assert time.monotonic() < deadline, (served.folder / "serve.log").read_text()[-3000:]
+        time.sleep(0.1)

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -146,8 +147,27 @@ def test_ctrl_c_ends_it_and_its_server(served):
     assert served.end() == 130
     log = (served.folder / "serve.log").read_text()
     assert log.splitlines()[-1] == "interrupted; what is finished is kept, nothing is half-written"
+    assert "Exception in callback" not in log
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{served.api}/health")
+    for name in ("train-4stems", "train/train-4stems"):
+        result = served.prefect("deployment", "run", name)
+        assert result.returncode == 1
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"no Prefect server answers at {served.api}/; start `python -m flows.serve`")
+
+
+def test_a_port_that_another_program_has_is_one_line(tmp_path, environment):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        command = [sys.executable, "-m", "flows.serve", "--port", str(port)]
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [
+        f"port {port} is taken by another program, which is no Prefect server; choose another: --port {port + 1}"
+    ]
 
 
 def test_a_server_elsewhere_that_does_not_answer_is_one_line(tmp_path, environment):

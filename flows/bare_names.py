@@ -40,6 +40,8 @@ def setup_environment(*, ctx: Any) -> None:
             full = name if "/" in name else await full_name(self, name)
             return await original(self, full)
         except httpx.TransportError:
+            if not _is_prefects_command():
+                raise
             _refuse(
                 f"no Prefect server answers at {self.api_url}; start `python -m flows.serve`, or give this shell the "
                 "address of the one that runs: `export PREFECT_API_URL=…`."

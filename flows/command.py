@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from flows.native_log import filter_native_log
 from flows.prefect_api import prefect_api_configured
 from flows.prefect_gone import is_of_prefect_api, send_no_more
-from flows.prefect_server import keep_from_ctrl_c
+from flows.prefect_server import keep_from_ctrl_c, without_heartbeats
 from sepcore.errors import StemworksError
 from sepcore.provider.version import parse_version
 from sepcore.urls import NEEDS_PATH, is_url
@@ -196,6 +196,8 @@ def run_command(work: Callable[[], int | None]) -> NoReturn:
     """`guarded` work, and the end of the process."""
     if "prefect" in sys.modules and not prefect_api_configured():
         keep_from_ctrl_c()
+        with without_heartbeats():
+            sys.exit(guarded(work))
     sys.exit(guarded(work))
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from flows.prefect_api import prefect_api_configured
+from flows.prefect_server import without_heartbeats
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +39,15 @@ def test_a_settings_file_here_names_one(clean):
 def test_a_broken_file_names_none(clean):
     (clean / "home" / "profiles.toml").write_text("not toml [")
     assert not prefect_api_configured()
+
+
+def test_flows_at_a_temporary_server_send_no_heartbeats_unless_they_are_asked_to(monkeypatch):
+    from prefect.settings import get_current_settings
+
+    usual = get_current_settings().flows.heartbeat_frequency
+    assert usual is not None
+    with without_heartbeats():
+        assert get_current_settings().flows.heartbeat_frequency is None
+    monkeypatch.setenv("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "60")
+    with without_heartbeats():
+        assert get_current_settings().flows.heartbeat_frequency == usual

@@ -56,7 +56,9 @@ class Sink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._thread.ident is None:  # it has not been started, or Ctrl-C came before it ran
+        if error is not None:
+            self._abandoned.set()  # first: a thread that Ctrl-C met in its start sees it before it opens the file
+        if self._thread.ident is None:
             return
         try:
             self._end(abandon=error is not None)
@@ -77,6 +79,8 @@ class Sink:
     def _run(self) -> None:
         blocks: Blocks | None = {}
         try:
+            if self._abandoned.is_set():
+                return
             with self._open_file() as write:
                 while (blocks := self._waiting.get()) is not None:
                     if not self._abandoned.is_set():

@@ -63,6 +63,29 @@ def test_ctrl_c_while_a_block_waits_for_its_turn_abandons_the_file():
     assert threading.active_count() == before
 
 
+def test_ctrl_c_in_the_start_of_the_thread_opens_no_file(monkeypatch):
+    opened = []
+
+    @contextmanager
+    def open_file():
+        opened.append(True)
+        yield lambda blocks: None
+
+    sink = Sink(open_file, ("vocals",))
+    late = threading.Timer(0.1, sink._thread.start)
+
+    def interrupted():  # the system has been asked for a thread that does not run yet
+        late.start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sink._thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), sink:
+        sink.start()
+    late.join()
+    sink._thread.join(10)  # one that had opened the file would wait for its end
+    assert not opened
+
+
 def test_a_slow_encoder_holds_up_whoever_writes_instead_of_filling_the_memory():
     written, encoded, may_go_on = [], [], threading.Semaphore(0)
 

@@ -1,5 +1,6 @@
 """Runs of killed processes, marked by the next flow that starts: on a real Prefect server and a real MLflow store."""
 
+import os
 import subprocess
 import sys
 import time
@@ -55,7 +56,8 @@ def start(server, tmp_path):
     started = []
 
     def process(*arguments):
-        variables = server.to_environment_variables(exclude_unset=True)
+        # HOME too: notes stand in Prefect's, which is below it.
+        variables = os.environ | server.to_environment_variables(exclude_unset=True)
         variables |= {"PREFECT_API_URL": server.api.url, "PREFECT_LOGGING_LEVEL": "CRITICAL"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         started.append(subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], env=variables, **pipes))

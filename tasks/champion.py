@@ -13,7 +13,7 @@ from sepcore.provider.version import parse_version
 from sepcore.release.champion import Champion
 from sepcore.release.publish import Published
 from tasks.mlflow_store import check_store, store_client
-from tasks.registered_model import registered_name
+from tasks.registered_model import registered_name, version_of
 from tasks.tracking import TrackedRun
 
 CHAMPION = "champion"
@@ -82,10 +82,11 @@ def make_champion(tracking: TrackedRun, published: Published, address: str) -> N
 
 def _alias(tracking: TrackedRun, published: Published, tags: dict[str, str]) -> None:
     client, name = store_client(), published.run.name
-    stored = _version_of(tracking.run_id, name)
+    step = int(published.run.facts.get("weights", published.run.steps))
+    stored = version_of(tracking.run_id, name, step)
     if stored is None:
-        tracking.register(name, published.run.config, int(published.run.facts.get("weights", published.run.steps)))
-        stored = _version_of(tracking.run_id, name)
+        tracking.register(name, published.run.config, step)
+        stored = version_of(tracking.run_id, name, step)
     if stored is None or _is_later(stored, published):
         return  # the store has gone, of which the guard tells; or the same run is in a higher release too
     for key, value in tags.items():
@@ -93,12 +94,6 @@ def _alias(tracking: TrackedRun, published: Published, tags: dict[str, str]) -> 
     champion = _champion(name)
     if champion is None or not _is_later(champion, published):
         client.set_registered_model_alias(stored.name, CHAMPION, stored.version)
-
-
-def _version_of(run_id: str, name: str) -> ModelVersion | None:
-    """The newest registered version of a run."""
-    found = store_client().search_model_versions(f"name='{registered_name(name)}'")
-    return max((one for one in found if one.run_id == run_id), key=lambda one: int(one.version), default=None)
 
 
 def _is_later(stored: ModelVersion, published: Published) -> bool:

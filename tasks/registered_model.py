@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model, ModelSignature
 from mlflow.models.model import ModelInfo
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
@@ -20,6 +21,7 @@ from tasks.mlflow_store import store_client, tracking_uri
 CANDIDATE = "candidate"
 """Alias of the version that was registered last."""
 
+_STEP = "model_step"
 _CODE = Path(__file__).with_name("separation_model.py")
 # What `sepcore.separator` imports. Listed, since MLflow would run the model to find out, for 15 s.
 _PACKAGES = (
@@ -64,10 +66,22 @@ def register_model(run: RunFolder, name: str, config: ModelConfig, *, run_id: st
         if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
             raise
     made = client.create_model_version(
-        registered, logged.model_uri, run_id, tags={"run_folder": run.path.name}, model_id=logged.model_id
+        registered,
+        logged.model_uri,
+        run_id,
+        tags={"run_folder": run.path.name, _STEP: str(step)},
+        model_id=logged.model_id,
     )
     client.set_registered_model_alias(registered, CANDIDATE, str(made.version))
     return str(made.version)
+
+
+def version_of(run_id: str, name: str, step: int) -> ModelVersion | None:
+    """The newest registered version of a run's weights after ``step`` steps; raises what MLflow raises."""
+    found = store_client().search_model_versions(f"name='{registered_name(name)}'")
+    # Versions of earlier releases of this project do not say of which step they are.
+    same = (one for one in found if one.run_id == run_id and one.tags.get(_STEP, str(step)) == str(step))
+    return max(same, key=lambda one: int(one.version), default=None)
 
 
 def registered_name(name: str) -> str:

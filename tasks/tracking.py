@@ -35,8 +35,6 @@ _logger = logging.getLogger(__name__)
 _RUN_ID_FILE = "mlflow_run_id"
 _CURSOR_FILE = "mlflow_sent.json"
 _MISSED_FILE = "mlflow_missed"
-REGISTERED_MODEL = "registered model"
-"""Name of the model's registration among what a store has missed."""
 # MLflow's limit of a call.
 _PARAMS = 100
 
@@ -190,7 +188,7 @@ class TrackedRun:
             step: Training step of the weights.
         """
         return self.attempt(
-            REGISTERED_MODEL, lambda: register_model(self.run, name, config, run_id=self.run_id, step=step)
+            "registered model", lambda: register_model(self.run, name, config, run_id=self.run_id, step=step)
         )
 
     def url(self) -> str:

@@ -21,8 +21,9 @@ from sepcore.training.work import TrainingWork
 from tasks.artifacts import show_link
 from tasks.examples import ValidationExamples
 from tasks.progress import ProgressArtifact, step_note
+from tasks.registered_model import version_of
 from tasks.run_facts import code_facts, hardware
-from tasks.tracking import REGISTERED_MODEL, TrackedRun, forget_missed, missed_of, tracked
+from tasks.tracking import TrackedRun, forget_missed, tracked
 from tasks.training_slot import training_slot
 
 
@@ -97,14 +98,15 @@ def train_model(
 
 @task(task_run_name="track-{name}", cache_policy=NO_CACHE)
 def send_missed(name: str, config: ModelConfig, run: RunFolder, data: TrainingSet) -> None:
-    """Send MLflow what its store did not take while a training was at work that is finished by now; see `missed_of`."""
+    """Send MLflow what its store did not take of a training that is finished by now; see `tasks.tracking.missed_of`."""
     training, validation = read_index(data.training_shards, config), read_index(data.validation_shards, config)
     done = run.finished() or {}
     step = int(done.get("facts", {}).get("weights", config.train_max_steps))
     with tracked(run, name) as tracking:
         _log_what_is_trained(tracking, config, data, training, validation)
         _log_weights(tracking, step)
-        if REGISTERED_MODEL in missed_of(run):
+        # `publish` may have registered it meanwhile.
+        if tracking.attempt("registered model", lambda: version_of(tracking.run_id, name, step)) is None:
             tracking.register(name, config, step)
     if tracking.is_whole:
         forget_missed(run)

@@ -11,6 +11,7 @@ from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.training.metrics_log import Record, append_record
 from sepcore.training.run_folder import RunFolder
 from tasks import tracking as tracking_module
+from tasks.registered_model import version_of
 from tasks.stored_runs import run_folder_of
 from tasks.tracking import missed_of, tracked, tracking_uri
 from tests.models import randomise, small_config
@@ -151,6 +152,8 @@ def test_the_model_loads_from_the_registry_and_separates_as_separator_does(store
     with tracked(run, "mine", training=True) as tracking:
         assert tracking.register("mine", config, step=7) == "1"
         assert tracking.register("mine", config, step=7) == "2"
+    assert version_of(tracking.run_id, "mine", 7).version == 2
+    assert version_of(tracking.run_id, "mine", 8) is None  # the run has gone on, and its weights are others
     assert "egister" not in "".join(capfd.readouterr())  # MLflow's own lines would run into the progress bar
     candidate = store.get_model_version_by_alias("mine", "candidate")
     assert (str(candidate.version), candidate.tags["run_folder"], candidate.run_id) == (

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sepcore.config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
 from sepcore.evaluation.choices import BaselineName
+from sepcore.evaluation.file_fingerprint import spectra_fingerprint, stems_fingerprint
 from sepcore.evaluation.signals import Signals, Stems, blocks
 from sepcore.signal.blocks import Framing, overlap_add_blocks
 from sepcore.signal.masks import ratio_masks
@@ -24,7 +25,7 @@ class UntouchedMixture:
 
     def fingerprint(self, row: TrackRow) -> str:
         """See `Estimates`."""
-        return "1"
+        return stems_fingerprint(self.config)
 
     def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
         """See `Estimates`."""
@@ -49,8 +50,7 @@ class IdealRatioMask:
 
     def fingerprint(self, row: TrackRow) -> str:
         """See `Estimates`."""
-        config = self.config
-        return f"{config.frame_length} {config.hop_length} {config.separation_exponent}"
+        return spectra_fingerprint(self.config)
 
     def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
         """See `Estimates`."""

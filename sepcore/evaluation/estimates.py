@@ -14,7 +14,8 @@ from sepcore.batch.separators import shared_separator
 from sepcore.config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import CheckpointError, DatasetError
-from sepcore.evaluation.file_fingerprint import file_fingerprint
+from sepcore.evaluation.estimate_files import audio_by_stem, estimate_file
+from sepcore.evaluation.file_fingerprint import file_fingerprint, stems_fingerprint
 from sepcore.evaluation.signals import Signals, Stems, blocks, filled
 from sepcore.separator import Separator
 from sepcore.signal.audio_reader import open_native
@@ -34,7 +35,7 @@ class Estimates(Protocol):
     config: ModelConfig
 
     def fingerprint(self, row: TrackRow) -> str:
-        """Changes when the estimates of the track would, though its audio stayed the same."""
+        """Changes with all that the track's estimates depend on beside its audio: files, weights, keys of the config."""
         ...
 
     def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
@@ -77,6 +78,8 @@ class ModelEstimates:
 class FolderEstimates:
     """Audio files that another program made, in museval's layout: ``<folder>/test/<track>/<stem>.wav``.
 
+    Other audio is taken where there is no wav; see `estimate_file`.
+
     Args:
         folder: The folder; ``test`` may be left out of the layout.
         config: Names the stems, their rate and channels.
@@ -88,7 +91,7 @@ class FolderEstimates:
 
     def fingerprint(self, row: TrackRow) -> str:
         """See `Estimates`."""
-        return file_fingerprint(self._files(row))
+        return f"{stems_fingerprint(self.config)} {file_fingerprint(self._files(row))}"
 
     def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
         """See `Estimates`.
@@ -126,11 +129,11 @@ class FolderEstimates:
             raise DatasetError(
                 f"{row.name}: no estimates in {folders[0]}; expected a folder with a file for each stem."
             )
-        found = {path.stem: path for path in sorted(folder.iterdir(), reverse=True) if path.is_file()}
+        found = audio_by_stem(folder)
         missing = [name for name in self.config.instruments if name not in found]
         if missing:
             raise DatasetError(f"{row.name}: no estimate of {', '.join(missing)} in {folder}; add {missing[0]}.wav.")
-        return [found[name] for name in self.config.instruments]
+        return [estimate_file(row.name, found[name]) for name in self.config.instruments]
 
 
 def _channels(number: int) -> str:

@@ -1,9 +1,12 @@
-"""What tells that files have changed."""
+"""What tells that files, or the keys of a config that decide what is scored, have changed."""
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from sepcore.config import ModelConfig
+from sepcore.config_separation import SeparationKeys
 from sepcore.errors import DatasetError
 
 
@@ -17,3 +20,21 @@ def file_fingerprint(files: Iterable[Path]) -> str:
         except OSError as error:
             raise DatasetError(f"{path}: cannot be read ({error.strerror}); mend the row that names it.") from error
     return digest.hexdigest()[:16]
+
+
+def stems_fingerprint(config: ModelConfig) -> str:
+    """Sixteen hex digits of what the scored signals are: the stems in their order, their rate and channels."""
+    return _digest([*config.instruments, str(config.sample_rate), str(config.num_channels)])
+
+
+def spectra_fingerprint(config: ModelConfig) -> str:
+    """Sixteen hex digits of all keys that say what is separated on which spectrograms, but for the network.
+
+    It may change with a key on which an estimate does not depend; it never stays where one does.
+    """
+    elsewhere = {"mix_name", "model", "model_dir", "mwf"}
+    return _digest(config.model_dump(mode="json", include=set(SeparationKeys.model_fields) - elsewhere))
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

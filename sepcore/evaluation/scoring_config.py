@@ -7,6 +7,7 @@ from pathlib import Path
 from sepcore.config import ModelConfig
 from sepcore.config_file import parse_config
 from sepcore.errors import DatasetError
+from sepcore.evaluation.estimate_files import audio_by_stem
 from sepcore.signal.audio_reader import probe_audio
 
 _ACCOMPANIMENT = "accompaniment"
@@ -56,7 +57,7 @@ def estimated_stems(folder: Path, offered: Iterable[str]) -> list[str]:
     Raises:
         DatasetError: no folder of a track, or none of the stems in it.
     """
-    there = {path.stem for track in estimated_tracks(folder) for path in track.iterdir() if path.is_file()}
+    there = {stem for track in estimated_tracks(folder) for stem in audio_by_stem(track)}
     offered = list(offered)
     stems = [name for name in offered if name in there]
     if _PARTS_OF_IT & set(stems):

@@ -1,9 +1,11 @@
 """One track of a manifest estimated and scored, unless the scores of the same estimates are there already."""
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,13 @@ from numpy.typing import NDArray
 
 from sepcore.atomic import DISK_FULL, write_text
 from sepcore.config import ModelConfig
+from sepcore.dataset.check.findings import LONGEST_STEM_DIFFERENCE_S
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError, OutputNotWritable
 from sepcore.evaluation.blas_threads import one_blas_thread
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
-from sepcore.evaluation.file_fingerprint import file_fingerprint
+from sepcore.evaluation.file_fingerprint import file_fingerprint, stems_fingerprint
 from sepcore.evaluation.signals import Signals
 from sepcore.evaluation.spool import Spool, spool
 from sepcore.evaluation.track_scores import save_track_scores, score_track, track_scores_path
@@ -26,6 +29,10 @@ from sepcore.signal.sndfile import probe_sndfile
 
 # Of what a track's scores consist; other numbers than before are not taken for the same.
 _VERSION = 2
+# By more than this the stems of one song do not differ in length; they are of another, or damaged.
+_REFUSED_DIFFERENCE_S = 1.0
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +43,13 @@ class EstimatedTrack:
         mixture: ``(1, samples, channels)``.
         references: ``(stems, samples, channels)`` in the config's order.
         estimates: Alike.
+        cut: A line on stems that are not as long as the mixture; empty if all are, but for 50 ms.
     """
 
     mixture: Signals
     references: Signals
     estimates: Signals
+    cut: str
 
 
 @contextmanager
@@ -52,7 +61,8 @@ def estimated_track(row: TrackRow, estimates: Estimates, folder: Path) -> Iterat
 
     Raises:
         AudioDecodeError: a recording that cannot be read.
-        DatasetError: estimates that are missing or do not fit the track.
+        DatasetError: a stem whose length is more than a second from the mixture's; estimates that are missing or do not
+            fit the track.
     """
     config = estimates.config
     num_stems, num_channels = len(config.instruments), config.num_channels
@@ -61,11 +71,11 @@ def estimated_track(row: TrackRow, estimates: Estimates, folder: Path) -> Iterat
         spool(folder, num_stems, num_channels) as references,
         spool(folder, num_stems, num_channels) as estimated,
     ):
-        _decode(row, config, mixture, references)
+        cut = _decode(row, config, mixture, references)
         for piece in estimates.stream(row, mixture, references):
             estimated.append(piece)
         estimated.resize(references.shape[1])
-        yield EstimatedTrack(mixture, references, estimated)
+        yield EstimatedTrack(mixture, references, estimated, cut)
 
 
 def evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: ScoringEngine = "fast") -> Path:
@@ -104,6 +114,8 @@ def _evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: S
         return path
     config = estimates.config
     with estimated_track(row, estimates, folder) as track, one_blas_thread():  # another track is being separated
+        if track.cut:
+            _logger.warning("%s", track.cut)
         signals = track.references, track.estimates, track.mixture
         scores = score_track(row.name, config.instruments, *signals, sample_rate=config.sample_rate, engine=engine)
     save_track_scores(scores, folder)
@@ -127,32 +139,59 @@ def remove_other_scores(folder: Path, files: Iterable[Path]) -> None:
 
 
 def track_made_from(row: TrackRow, estimates: Estimates) -> dict[str, object]:
-    """What a track's estimates and references depend on; DatasetError for a file that cannot be opened."""
-    return {"model": estimates.fingerprint(row), "audio": file_fingerprint(row.files)}
+    """What a track's estimates and references depend on; DatasetError for a file that cannot be opened.
+
+    ``audio`` is the song's own: whatever the order in which a config names its stems.
+    """
+    files = (row.mixture, *(path for _, path in sorted(row.stems)))
+    return {
+        "model": estimates.fingerprint(row),
+        "stems": stems_fingerprint(estimates.config),
+        "audio": file_fingerprint(files),
+    }
 
 
-def _decode(row: TrackRow, config: ModelConfig, mixture: Spool, references: Spool) -> None:
-    """Read mixture and references side by side, to the end of the shortest."""
+def _decode(row: TrackRow, config: ModelConfig, mixture: Spool, references: Spool) -> str:
+    """Read mixture and references side by side, and keep them to the end of the shortest; see `EstimatedTrack.cut`."""
     wanted = {"sample_rate": config.sample_rate, "num_channels": config.num_channels}
     rounded = [probe_sndfile(path) is None for _, path in row.stems]
+    lengths, ended = np.zeros(len(row.files), int), False
+    nothing = np.zeros((0, config.num_channels), np.float32)
     with ExitStack() as stack:
         streams = [stack.enter_context(closing(read_blocks(path, **wanted))) for path in row.files]
-        for first, *stems in _same_lengths(streams):
-            mixture.append(first[None])
-            references.append(
-                np.stack([_sixteen_bits(stem) if coarse else stem for stem, coarse in zip(stems, rounded, strict=True)])
-            )
+        # All but the last block of a signal are of one length.
+        for blocks in zip_longest(*streams, fillvalue=nothing):
+            sizes = [len(block) for block in blocks]
+            lengths += sizes
+            if not ended:
+                first, *stems = (block[: min(sizes)] for block in blocks)
+                mixture.append(first[None])
+                references.append(
+                    np.stack(
+                        [_sixteen_bits(stem) if coarse else stem for stem, coarse in zip(stems, rounded, strict=True)]
+                    )
+                )
+            ended = ended or min(sizes) < max(sizes)
     if not references.shape[1]:
         raise DatasetError(f"{row.name}: one of its files has no samples; mend the row.")
+    return _checked_lengths(row, lengths, config.sample_rate)
 
 
-def _same_lengths(streams: Iterable[Iterator[NDArray[np.float32]]]) -> Iterator[list[NDArray[np.float32]]]:
-    """Blocks of several signals, each time of one length; they end with the first signal."""
-    for blocks in zip(*streams, strict=False):
-        shortest = min(map(len, blocks))
-        yield [block[:shortest] for block in blocks]
-        if any(len(block) > shortest for block in blocks):
-            return
+def _checked_lengths(row: TrackRow, lengths: NDArray[np.int_], sample_rate: int) -> str:
+    """What is cut off of a song whose stems have not its length; DatasetError where that would be another song."""
+    names = [name for name, _ in row.stems]
+    apart_s = dict(zip(names, np.abs(lengths[1:] - lengths[0]) / sample_rate, strict=True))
+    differing = [name for name in names if apart_s[name] > LONGEST_STEM_DIFFERENCE_S]
+    if not differing:
+        return ""
+    whole_s, *stems_s = (float(length) for length in lengths / sample_rate)
+    described = (
+        f"{name} is {stem_s:.2f} s long" for name, stem_s in zip(names, stems_s, strict=True) if name in differing
+    )
+    what = f"{row.name}: {', '.join(described)}, the mixture {whole_s:.2f} s"
+    if max(apart_s.values()) > _REFUSED_DIFFERENCE_S:
+        raise DatasetError(f"{what}; expected one length. Correct the row's paths, or cut or pad the files.")
+    return f"{what}; scored on the {min(whole_s, *stems_s):.2f} s that all of them have"
 
 
 def _sixteen_bits(reference: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -60,7 +60,8 @@ def excerpt_of_track(row: TrackRow, estimates: Estimates, folder: Path, start_s:
     """
     place, config = folder / "excerpts" / row.name, estimates.config
     marker = folder / "made_from" / "excerpts" / f"{row.name}.json"
-    made_from = json.dumps(track_made_from(row, estimates) | {"start_s": start_s})
+    pictured = {"start_s": start_s, "stft": [config.frame_length, config.hop_length]}
+    made_from = json.dumps(track_made_from(row, estimates) | pictured)
     if place.is_dir() and marker.is_file() and marker.read_text("utf-8") == made_from:
         return read_excerpt(place)
     with estimated_track(row, estimates, folder) as track:

@@ -177,3 +177,61 @@ def test_a_sample_that_is_nan_names_the_track(row, tmp_path):
     write_audio(tmp_path / "test" / row.name / "vocals.wav", broken, sample_rate=RATE, bits=32)
     with pytest.raises(DatasetError, match=r"^a song: estimates holds NaN"):
         evaluate_track(row, estimates, tmp_path / "scores")
+
+
+@pytest.mark.parametrize(
+    ("files", "taken"),
+    [
+        (["vocals.wav", "vocals.mp3"], "vocals.wav"),
+        (["vocals.flac", "vocals.json", "vocals.txt"], "vocals.flac"),
+        (["vocals.WAV", "vocals.ogg", "vocals.npy"], "vocals.WAV"),
+        (["vocals.mp3", "vocals.flac"], None),
+        (["vocals.wav", "vocals.WAV"], None),
+        (["vocals.json"], "no estimate of vocals"),
+    ],
+)
+def test_of_the_files_of_a_stem_audio_counts_and_wav_first_and_two_are_refused(tmp_path, row, files, taken):
+    folder = tmp_path / "theirs" / row.name
+    folder.mkdir(parents=True)
+    for name in files:
+        (folder / name).write_text("{}")
+    estimates = FolderEstimates(tmp_path / "theirs", small_config(instrument_list=["vocals"]))
+    if taken in files:
+        assert estimates._files(row) == [folder / taken]
+    else:
+        with pytest.raises(DatasetError, match=taken or r"^a song: vocals\.\w+ and vocals\.\w+ in .* keep one of them"):
+            estimates.fingerprint(row)
+
+
+# Stems of other lengths than their mixture's
+
+
+@pytest.mark.parametrize(
+    ("accompaniment_s", "said"),
+    [
+        (2.05, None),
+        (1.9, "a song: accompaniment is 1.90 s long, the mixture 2.00 s; scored on the 1.90 s that all of them have"),
+        (2.9, "a song: accompaniment is 2.90 s long, the mixture 2.00 s; scored on the 2.00 s that all of them have"),
+    ],
+)
+def test_a_stem_more_than_50_ms_from_its_mixture_is_named_and_scored_on_what_all_have(
+    row, tmp_path, caplog, accompaniment_s, said
+):
+    write_audio(row.stems[1][1], np.full((round(accompaniment_s * RATE), 2), 0.1, np.float32), sample_rate=RATE)
+    with caplog.at_level(logging.WARNING):
+        evaluate_track(row, HalfOfTheMixture(), tmp_path / "scores")
+    assert [record.getMessage() for record in caplog.records] == ([said] if said else [])
+
+
+@pytest.mark.parametrize("which", ["mixture", *STEMS])
+@pytest.mark.parametrize("length_s", [0.9, 3.1, 60.0])
+def test_a_song_one_of_whose_files_is_more_than_a_second_off_is_refused(row, tmp_path, which, length_s):
+    path = dict(row.stems, mixture=row.mixture)[which]
+    write_audio(path, np.full((round(length_s * RATE), 2), 0.1, np.float32), sample_rate=RATE)
+    stems = STEMS if which == "mixture" else [which]
+    lengths = [f"{name} is {2 if which == 'mixture' else length_s:.2f} s long" for name in stems]
+    mixture_s = length_s if which == "mixture" else 2
+    said = f"^a song: {', '.join(lengths)}, the mixture {mixture_s:.2f} s; expected one length"
+    with pytest.raises(DatasetError, match=said):
+        evaluate_track(row, HalfOfTheMixture(), tmp_path / "scores")
+    assert not (tmp_path / "scores" / "test").exists()

@@ -3,14 +3,14 @@
 import argparse
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
+from flows.interruption import INTERRUPTED, interrupt_like_ctrl_c, is_interruption, settle_interruption
 from flows.native_log import filter_native_log
 from flows.prefect_api import prefect_api_configured
 from flows.prefect_gone import is_of_prefect_api, send_no_more
@@ -19,9 +19,7 @@ from sepcore.errors import StemworksError
 from sepcore.provider.version import parse_version
 from sepcore.urls import NEEDS_PATH, is_url
 
-INTERRUPTED = 130
 _INTERRUPTED_LINE = "interrupted; what is finished is kept, nothing is half-written"
-_CTRL_C_AGAIN_S = 0.05
 _NO_PREFECT_API = "Failed to reach API"
 _GONE_ON_WITH = "what is finished is kept, the same command goes on from there"
 
@@ -126,7 +124,7 @@ def set_up_process(verbose: bool) -> None:
     for key, value in quiet.items():
         os.environ.setdefault(key, value)
     sys.excepthook = _excepthook
-    sys.unraisablehook = _unraisablehook
+    interrupt_like_ctrl_c()
 
 
 def guarded(work: Callable[[], int | None]) -> int:
@@ -138,10 +136,12 @@ def guarded(work: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         return _say(_INTERRUPTED_LINE, INTERRUPTED)
     except OSError as error:
+        if is_interruption(error):
+            return _say(_INTERRUPTED_LINE, INTERRUPTED)
         # A full disk, a folder without rights: what it was about is in the message.
         return _say(f"{error.filename or 'system'}: {error.strerror or error}", 2)
     except Exception as error:
-        if _is_interruption(error):
+        if is_interruption(error):
             return _say(_INTERRUPTED_LINE, INTERRUPTED)
         if str(error).startswith(_NO_PREFECT_API):
             cure = "start it with `prefect server start`, or take it out of PREFECT_API_URL and of Prefect's profile"
@@ -166,30 +166,12 @@ def _say_without_api(error: Exception) -> int:
     return _say(f"Prefect's API{where and f' at {where}'} failed ({reason}); {_GONE_ON_WITH}", 2)
 
 
-def _is_interruption(error: BaseException) -> bool:
-    """Whether an error comes of a Ctrl-C: one that comes in the import of a compiled package is an ImportError."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, KeyboardInterrupt):
-        cause = cause.__cause__
-    return cause is not None
-
-
 def _excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Ctrl-C while a command is still importing ends in one line too."""
+    """An interruption while a command is still importing ends in one line too."""
     if issubclass(kind, KeyboardInterrupt):
         _say(_INTERRUPTED_LINE, INTERRUPTED)
     else:
         sys.__excepthook__(kind, error, traceback)
-
-
-def _unraisablehook(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Ctrl-C comes again after a finalizer, or a library's callback of the garbage collector, that swallowed it."""
-    if unraisable.exc_type is KeyboardInterrupt:
-        again = threading.Timer(_CTRL_C_AGAIN_S, os.kill, (os.getpid(), signal.SIGINT))
-        again.daemon = True
-        again.start()
-    else:
-        sys.__unraisablehook__(unraisable)
 
 
 def run_command(work: Callable[[], int | None]) -> NoReturn:
@@ -197,10 +179,27 @@ def run_command(work: Callable[[], int | None]) -> NoReturn:
     if "prefect" in sys.modules and not prefect_api_configured():
         keep_from_ctrl_c()
         with without_heartbeats():
-            sys.exit(guarded(work))
-    sys.exit(guarded(work))
+            code = guarded(work)
+    else:
+        code = guarded(work)
+    settle_interruption()
+    if code == INTERRUPTED:
+        _let_go_of_a_closed_terminal()
+    sys.exit(code)
+
+
+def _let_go_of_a_closed_terminal() -> None:
+    """What waits to be written to one goes nowhere: Python would try again, and end with another exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def _say(line: str, code: int) -> int:
-    sys.stderr.write(f"{line}\n")
+    with suppress(OSError):  # a terminal that has been closed
+        sys.stderr.write(f"{line}\n")
     return code

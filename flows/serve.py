@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import signal
 from typing import TYPE_CHECKING
 
 from flows.command import command_parser, run_command, set_up_process
@@ -41,14 +40,7 @@ def _arguments() -> argparse.Namespace:
 ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 
-def _end(*signal_and_frame: object) -> None:
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a script's shell starts what it sends to the background
-        raise KeyboardInterrupt
-    signal.raise_signal(signal.SIGINT)
-
-
 def _main(arguments: argparse.Namespace) -> None:
-    signal.signal(signal.SIGTERM, _end)  # like Ctrl-C, so that the server ends, too
     with prefect_api(configured_prefect_api(), arguments.port) as url:
         os.environ["PREFECT_API_URL"] = url  # for Prefect's import, and for the processes of the runs
         _serve(url)
@@ -82,7 +74,7 @@ def _serve(url: str) -> None:
 
 
 async def _until_ended(runner: "Runner") -> None:
-    """Serve until Ctrl-C or SIGTERM; what runs are told of it and have ended when this returns."""
+    """Serve until interrupted; what runs are told of it and have ended when this returns."""
     serving, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert serving is not None
 

@@ -10,7 +10,8 @@ from flows.command import add_run_options, command_parser, run_command, set_up_p
 _GATE = (
     "Exit code 0 if B is not worse than A, 1 if it is worse in any stem, 2 for a mistake in what was given. A stem is "
     "worse if the whole confidence interval of its median difference, track by track, lies below -MARGIN; with fewer "
-    "tracks than an interval needs (6 at 0.95), or with --strict, if that difference itself does."
+    "tracks than an interval needs (6 at 0.95), or with --strict, if that difference itself does; and if B lacks a "
+    "score of it that A has, unless with --allow-missing."
 )
 
 
@@ -22,6 +23,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--metric", default="SDR", help="SDR, ISR, SIR, SAR, or another that both have (default: SDR)")
     parser.add_argument("--margin", type=float, default=0.0, metavar="DB", help="an accepted loss in dB (default: 0)")
     parser.add_argument("--strict", action="store_true", help="let the median difference decide, interval or not")
+    parser.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="do not count it against B that it has no score of a stem, track or frame that A has one of",
+    )
     parser.add_argument(
         "--confidence", type=float, default=0.95, metavar="C", help="of the intervals, between 0 and 1 (default: 0.95)"
     )
@@ -70,7 +76,8 @@ def _main(arguments: argparse.Namespace) -> None:
         resamples=arguments.resamples,
         seed=arguments.seed,
     )
-    worse = comparison.worse_stems(arguments.margin, strict=arguments.strict)
+    allowed = arguments.allow_missing
+    worse = comparison.worse_stems(arguments.margin, strict=arguments.strict, allow_missing=allowed)
     say([f"A: {_called(a)}", f"B: {_called(b)}"])
     if a.dataset and b.dataset and a.dataset != b.dataset:
         say(
@@ -82,7 +89,9 @@ def _main(arguments: argparse.Namespace) -> None:
         say([f"comparison: {arguments.out}"])
     judged = f"{comparison.metric}, margin {arguments.margin:g} dB"
     if worse:
-        raise GateRefused(f"B is worse than A in {', '.join(worse)} ({judged})")
+        lacking = () if allowed else comparison.lacking_stems
+        why = f"; B lacks scores of {', '.join(lacking)} that A has (--allow-missing accepts that)" if lacking else ""
+        raise GateRefused(f"B is worse than A in {', '.join(worse)} ({judged}){why}")
     say([f"B is not worse than A in {', '.join(comparison.stems['target'])} ({judged})"])
 
 
@@ -115,7 +124,7 @@ def _write(
             comparison.tracks.to_parquet(temporary, index=False)
         return
     sides = {name: {"path": str(scores.path), "dataset": scores.dataset} for name, scores in (("a", a), ("b", b))}
-    options = {name: getattr(arguments, name) for name in ("margin", "strict", "resamples", "seed")}
+    options = {name: getattr(arguments, name) for name in ("margin", "strict", "allow_missing", "resamples", "seed")}
     content = sides | options | {"worse": list(worse)} | comparison.content()
     write_text(arguments.out, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 

@@ -24,7 +24,7 @@ _CAPTION = (
 
 
 def print_comparison(comparison: Comparison, worse: Sequence[str]) -> None:
-    """The stems, the tracks on which B loses most, and what was left out.
+    """The stems, the tracks on which B loses most, what B lacks, and what was left out.
 
     Args:
         comparison: What was found.
@@ -37,6 +37,8 @@ def print_comparison(comparison: Comparison, worse: Sequence[str]) -> None:
     losses = comparison.tracks[comparison.tracks["difference"] < 0]
     if len(losses):
         console.print(_losses(losses), highlight=False)
+    if len(comparison.missing):
+        console.print(_lacking(comparison), highlight=False)
     for note in comparison.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
 
@@ -73,4 +75,18 @@ def _losses(losses: pd.DataFrame) -> Table:
     for loss in losses.head(_SHOWN_TRACKS).to_dict("records"):
         scores = f"{loss['a']:.2f}", f"{loss['b']:.2f}", f"{loss['difference']:+.2f}"
         table.add_row(escape(loss["track"]), escape(loss["target"]), *scores)
+    return table
+
+
+def _lacking(comparison: Comparison) -> Table:
+    """A row a stem of which B lacks scores that A has."""
+    table = Table("stem", box=SIMPLE_HEAD)
+    table.title = "scores that A has and B has not"
+    table.add_column("tracks", justify="right", no_wrap=True)
+    table.add_column("frames", justify="right", no_wrap=True)
+    table.add_column("such as")
+    for stem in comparison.lacking_stems:
+        tracks = comparison.missing[comparison.missing["target"] == stem].sort_values("num_missing", ascending=False)
+        frames = f"{tracks['num_missing'].sum()} of {tracks['num_frames'].sum()}"
+        table.add_row(escape(stem), str(len(tracks)), frames, escape(str(tracks["track"].iloc[0])))
     return table

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sepcore.errors import DatasetError
+from sepcore.evaluation.missing_scores import missing_scores
 from sepcore.evaluation.paired_statistics import holm, median_interval, signed_rank_p, tracks_needed
 from sepcore.evaluation.track_scores import MIXTURE_SDR
 
@@ -31,6 +32,7 @@ class Comparison:
             ``num_better`` and ``num_worse`` tracks; ``p`` of Wilcoxon's signed-rank test, and ``p_holm``, corrected
             for the number of stems.
         tracks: A row a track and stem, the greatest loss first: ``track``, ``target``, ``a``, ``b``, ``difference``.
+        missing: A row a track and stem of which B lacks scores that A has; see `missing_scores`.
         notes: Lines for the user: what was left out, and what makes the comparison doubtful.
     """
 
@@ -38,10 +40,19 @@ class Comparison:
     confidence: float
     stems: pd.DataFrame
     tracks: pd.DataFrame
+    missing: pd.DataFrame
     notes: tuple[str, ...]
 
-    def worse_stems(self, margin_db: float = 0.0, *, strict: bool = False) -> tuple[str, ...]:
-        """The stems in which B is worse than A by more than a margin.
+    @property
+    def lacking_stems(self) -> tuple[str, ...]:
+        """The stems of which B lacks a score that A has, in B's order; then those that B has not at all."""
+        lacking = list(self.missing["target"].unique())
+        return tuple(sorted(lacking, key=[*self.stems["target"], *lacking].index))
+
+    def worse_stems(
+        self, margin_db: float = 0.0, *, strict: bool = False, allow_missing: bool = False
+    ) -> tuple[str, ...]:
+        """The stems in which B is worse than A by more than a margin, or lacks a score that A has.
 
         A stem is worse when the whole interval of its median difference lies below ``-margin_db``. The median alone
         would refuse every second model that is just as good, since two trainings never score alike; asking for proof
@@ -53,6 +64,7 @@ class Comparison:
         Args:
             margin_db: A loss that is accepted, in dB, at least 0.
             strict: Let the median difference alone decide everywhere.
+            allow_missing: Judge a stem by its differences alone.
 
         Raises:
             ValueError: if ``margin_db`` is negative or not a number.
@@ -62,7 +74,9 @@ class Comparison:
         stems = self.stems
         alone = strict | (stems["num_tracks"] < tracks_needed(self.confidence))
         deciding = stems["high"].where(~alone, stems["median_difference"])
-        return tuple(stems.loc[deciding < -margin_db, "target"])
+        worse = list(stems.loc[deciding < -margin_db, "target"])
+        lacking = () if allow_missing else self.lacking_stems
+        return tuple(name for name in dict.fromkeys([*stems["target"], *lacking]) if name in worse or name in lacking)
 
     def content(self) -> dict[str, Any]:
         """All of it as JSON has it."""
@@ -72,6 +86,7 @@ class Comparison:
             "notes": list(self.notes),
             "stems": self.stems.to_dict("records"),
             "tracks": self.tracks.to_dict("records"),
+            "missing": self.missing.to_dict("records"),
         }
 
 
@@ -98,7 +113,8 @@ def compare_scores(
         seed: Of the bootstrap; the same for every stem, so that a stem's interval does not depend on the others.
 
     Returns:
-        The comparison. Tracks and stems that only one of them has, or has a score of, are left out and noted.
+        The comparison. Tracks and stems that only one of them has, or has a score of, are left out of the differences
+        and noted; where A is the one, they are in ``missing``.
 
     Raises:
         DatasetError: one line, if a table lacks the metric, or nothing is scored in both.
@@ -136,7 +152,8 @@ def compare_scores(
             f"{100 * confidence:g} %; intervals are too narrow, and the median difference alone decides"
         )
     tracks = paired.sort_values(["difference", "track", "target"], ignore_index=True)
-    return Comparison(metric, confidence, stems, tracks[["track", "target", "a", "b", "difference"]], tuple(notes))
+    tracks = tracks[["track", "target", "a", "b", "difference"]]
+    return Comparison(metric, confidence, stems, tracks, missing_scores(a, b, metric), tuple(notes))
 
 
 def _check_metric(metric: str, a: pd.DataFrame, b: pd.DataFrame) -> None:

@@ -35,7 +35,7 @@ class Estimates(Protocol):
     config: ModelConfig
 
     def fingerprint(self, row: TrackRow) -> str:
-        """Changes with all that the track's estimates depend on beside its audio: files, weights, keys of the config."""
+        """Changes with all that the track's estimates depend on beside its audio: files, weights, the config."""
         ...
 
     def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:

@@ -164,6 +164,42 @@ def test_a_track_without_a_score_in_either_is_left_out_of_its_stem_and_counted()
     )
 
 
+@pytest.mark.parametrize(
+    ("lost", "worse"),
+    [
+        (lambda b: b["target"] == "vocals", ("vocals",)),  # a stem
+        (lambda b: b["track"] == "Song 03", ("vocals", "drums")),  # a track
+        (lambda b: (b["track"] == "Song 03") & (b["target"] == "drums"), ("drums",)),
+        (lambda b: (b["track"] == "Song 03") & (b["target"] == "drums") & (b["time_s"] == 1), ("drums",)),  # a frame
+        (lambda b: b["time_s"] >= 1, ("vocals", "drums")),  # an excerpt
+    ],
+)
+@pytest.mark.parametrize("how", ["not there", np.nan, -np.inf])
+def test_what_a_has_and_b_has_not_is_worse_unless_allowed(lost, worse, how):
+    a = model(1)
+    b = a.assign(SDR=a["SDR"] + 1)
+    gone = lost(b)
+    b = b[~gone] if how == "not there" else b.assign(SDR=b["SDR"].mask(gone, how))
+    comparison = compare_scores(a, b)
+    assert set(comparison.worse_stems()) == set(comparison.worse_stems(strict=True)) == set(worse)
+    assert comparison.worse_stems(allow_missing=True) == ()
+    assert comparison.missing["num_missing"].sum() == gone.sum()
+    assert json.loads(json.dumps(comparison.content(), allow_nan=False))["missing"]
+
+
+@pytest.mark.parametrize("score", [np.nan, -np.inf])
+def test_what_b_alone_has_is_no_loss(score):
+    b = model(1)
+    a = b.assign(SDR=b["SDR"].mask((b["track"] == "Song 03") | ((b["track"] == "Song 04") & (b["time_s"] == 1)), score))
+    comparison = compare_scores(a[a["target"] == "vocals"], b)
+    assert (len(comparison.missing), comparison.worse_stems()) == (0, ())
+
+
+def test_a_perfect_frame_is_a_score():
+    a = model(1)
+    assert compare_scores(a, a.assign(SDR=a["SDR"].mask(a["time_s"] == 1, np.inf))).missing.empty
+
+
 def test_frames_without_a_score_do_not_count_for_their_track():
     a = table({("X", "vocals"): [np.nan, 1, np.inf]})
     b = table({("X", "vocals"): [2, np.nan, 2]})

@@ -55,7 +55,7 @@ def test_a_worse_model_is_refused_and_everything_is_kept_as_json(run, here):
 def test_musevals_own_files_compare_with_a_run_and_the_same_scores_pass(run, here):
     for _, track in BASE[BASE["track"] < "Song 07"].groupby("track"):
         save_track_scores(scores_of(track), here / "museval")
-    result = run("compare", "first", "museval/test", "--strict", "--out", "tracks.parquet")
+    result = run("compare", "first", "museval/test", "--strict", "--allow-missing", "--out", "tracks.parquet")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines()[:2] == [
         "A: runs/first-123456789abc/evaluation, scored on MUSDB18",
@@ -66,6 +66,17 @@ def test_musevals_own_files_compare_with_a_run_and_the_same_scores_pass(run, her
     tracks = pd.read_parquet(here / "tracks.parquet")
     assert list(tracks.columns) == ["track", "target", "a", "b", "difference"]
     assert (len(tracks), (tracks["difference"] == 0).all()) == (14, True)
+
+
+def test_what_only_a_has_a_score_of_is_refused_and_named(run, here):
+    write_scores(here / "lame", BASE[(BASE["target"] != "drums") | (BASE["track"] > "Song 01")])
+    result = run("compare", "base", "lame", "--out", "all.json")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith("B is worse than A in drums (SDR, margin 0 dB); B lacks scores of drums that A has")
+    assert "scores that A has and B has not" in result.stdout
+    kept = json.loads((here / "all.json").read_text("utf-8"))
+    assert (kept["worse"], kept["allow_missing"], len(kept["missing"])) == (["drums"], False, 2)
+    assert run("compare", "base", "lame", "--allow-missing").returncode == 0
 
 
 def test_a_loss_within_the_margin_passes(run, here):

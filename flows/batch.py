@@ -11,6 +11,7 @@ from sepcore.batch.find import find_songs
 from sepcore.batch.outcome import Outcome
 from sepcore.batch.plan import Song, plan_batch
 from sepcore.batch.run import skip_if_done
+from sepcore.batch.separators import shared_separator
 from sepcore.batch.settled import settled_songs
 from sepcore.cores import num_cores
 from sepcore.ordered_map import ordered_map
@@ -45,7 +46,6 @@ def plan(
     *,
     filename_format: str,
     settled_s: float | None = None,
-    separator: Separator | None = None,
 ) -> Batch:
     """Everything that can be refused before a network is loaded: paths, ffmpeg, model, options, format, clashes.
 
@@ -57,15 +57,13 @@ def plan(
         filename_format: Spleeter's ``-f``.
         settled_s: Of a watched folder: songs that were changed in these last seconds are left out, and none need be
             there.
-        separator: Of these settings, if there is one already.
     """
     songs = find_songs(paths, out=out, may_be_empty=settled_s is not None)
     if settled_s is not None:
         songs = settled_songs(songs, seconds=settled_s)
-    if separator is None:
-        check_ffmpeg()
-        locate_with_bar(settings.model)
-        separator = Separator.of(settings)
+    check_ffmpeg()
+    locate_with_bar(settings.model)
+    separator = shared_separator(settings)
     planned = plan_batch(songs, out, separator.instruments, options, filename_format=filename_format)
     return Batch(out, planned, options, separator)
 

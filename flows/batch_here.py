@@ -11,6 +11,7 @@ from flows.song_bars import SongBars
 from sepcore.batch.outcome import Outcome, failed
 from sepcore.batch.plan import Song
 from sepcore.batch.run import separate_song
+from sepcore.batch.separators import shared_separator
 
 
 class _Stopped(Exception):
@@ -32,8 +33,8 @@ def separate_here(batch: Batch, songs: Sequence[Song], *, workers: int = 1) -> d
     if not songs:
         return {}
     stop = Event()
-    separator, options = batch.separator, batch.options
-    rate, done = separator.config.sample_rate, len(batch.songs) - len(songs)
+    settings, options = batch.separator.settings, batch.options
+    rate, done = batch.separator.config.sample_rate, len(batch.songs) - len(songs)
     with SongBars(len(batch.songs), done=done, options=options, sample_rate=rate) as bars:
 
         def separate(song: Song) -> Outcome:
@@ -45,7 +46,7 @@ def separate_here(batch: Batch, songs: Sequence[Song], *, workers: int = 1) -> d
                     advance(samples)
 
                 try:
-                    return separate_song(separator, song, options, on_samples=on_samples)
+                    return separate_song(shared_separator(settings), song, options, on_samples=on_samples)
                 except OSError as error:
                     return failed(song.path, error)
 

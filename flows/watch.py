@@ -53,12 +53,10 @@ from sepcore.batch.outcome import Outcome  # noqa: E402
 from sepcore.batch.plan import prepare_output  # noqa: E402
 from sepcore.batch.records import file_times  # noqa: E402
 from sepcore.errors import ConfigError  # noqa: E402
-from sepcore.separator import Separator  # noqa: E402
 
 
 def _main(arguments: argparse.Namespace) -> None:
     settings, options = separator_settings(arguments), stem_file_options(arguments)
-    separator: Separator | None = None
 
     def planned() -> Batch:
         return plan(
@@ -68,7 +66,6 @@ def _main(arguments: argparse.Namespace) -> None:
             options,
             filename_format=arguments.filename_format,
             settled_s=SETTLED_S,
-            separator=separator,
         )
 
     batch = planned()  # what is wrong with the command is said now, not in the first round
@@ -76,7 +73,6 @@ def _main(arguments: argparse.Namespace) -> None:
     if prefect_api_configured():
         _serve(batch, arguments)
     else:
-        separator = batch.separator
         _watch(planned, arguments)
 
 

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from sepcore.engines.base import Engine, Precision
 from sepcore.engines.converted import weights_sha256
 from sepcore.engines.select import EngineName, load_engine
+from sepcore.errors import CheckpointError, ConfigError, ProviderError
+from sepcore.networks.checkpoint_files import checkpoint_data, find_checkpoint
+from sepcore.provider.checksum import file_identity
 from sepcore.provider.resolve import locate_model
 from sepcore.separator_settings import SeparatorSettings
 from sepcore.shifts import average_over_shifts
@@ -22,6 +25,9 @@ from sepcore.stem_files.names import DEFAULT_FORMAT, chosen_stems, stem_paths
 from sepcore.stem_files.options import Clipping, StemFileOptions, check_options
 from sepcore.stem_files.song import separate_file
 from sepcore.wiener_stream import wiener_stream
+
+# Weights that are replaced while they are read are read again, so often.
+_LOADINGS = 3
 
 
 class Separator:
@@ -62,23 +68,52 @@ class Separator:
         self._loading = Lock()
         self.load_s = 0.0
         """Seconds that loading the network took; 0 before."""
-        self._engine = self._load_engine() if load else None
+        self._engine: Engine | None = None
+        self._weights: str | None = None
+        if load:
+            self.load()
 
     @classmethod
     def of(cls, settings: SeparatorSettings) -> Self:
         """The separator of some settings, whose network is loaded when it is first needed."""
         return cls(**vars(settings), load=False)
 
-    def _load_engine(self) -> Engine:
-        return load_engine(self.settings.engine, self.config, self.folder, precision=self.settings.precision)
+    def _load_engine(self) -> tuple[Engine, str]:
+        """The engine, and the fingerprint of the very weights that are in it."""
+        for _ in range(_LOADINGS):
+            before = self._files()
+            try:
+                weights = weights_sha256(self.folder)
+                engine = load_engine(self.settings.engine, self.config, self.folder, precision=self.settings.precision)
+            except (CheckpointError, FileNotFoundError):
+                if self._files() == before:
+                    raise
+                continue  # half of the old ones, half of the new
+            if self._files() == before:
+                return engine, weights
+        raise CheckpointError(
+            f"{self.folder}: the weights were replaced {_LOADINGS} times while they were being loaded; try again when "
+            "nothing writes there."
+        )
+
+    def _files(self) -> list[tuple[Path, tuple[int, ...]]]:
+        """The files of the weights as they are now."""
+        try:
+            return [(file, file_identity(file)) for file in checkpoint_data(self.folder)]
+        except FileNotFoundError:  # they are being replaced
+            return []
 
     @property
     def engine(self) -> Engine:
         """What runs the network; CheckpointError if it is not loaded yet and the weights do not fit."""
+        return self.load()
+
+    def load(self) -> Engine:
+        """Load the network, unless it is; see `engine`."""
         with self._loading:
             if self._engine is None:
                 started = time.monotonic()
-                self._engine = self._load_engine()
+                self._engine, self._weights = self._load_engine()
                 self.load_s = time.monotonic() - started
             return self._engine
 
@@ -88,12 +123,28 @@ class Separator:
         return self.config.instruments
 
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change with the weights and with what else decides the stems; loads no network."""
+        """Sixteen hex digits that change with the weights and with what else decides the stems; loads no network.
+
+        The weights are those that are loaded, whatever has become of their files; before that, those in the files.
+        """
         config, settings = self.config, self.settings
         deciding = f"{config.fingerprint()} {config.separation_exponent} {config.mask_extension} {self.mwf}"
         if settings.overlap or settings.shifts > 1 or settings.precision != "float32":
             deciding += f" {settings.overlap} {settings.shifts} {settings.precision}"
-        return hashlib.sha256(f"{deciding} {weights_sha256(self.folder)}".encode()).hexdigest()[:16]
+        weights = self._weights or weights_sha256(self.folder)
+        return hashlib.sha256(f"{deciding} {weights}".encode()).hexdigest()[:16]
+
+    def is_outdated(self) -> bool:
+        """Whether the model's files are now another model's; a model that is gone, or being replaced, is none."""
+        try:
+            if not find_checkpoint(self.folder):
+                return False  # what is loaded is good; to look for the model now might download it
+            found = locate_model(self.settings.model)
+            if (found.folder, found.config) != (self.folder, self.config):
+                return True
+            return self._weights is not None and weights_sha256(self.folder) != self._weights
+        except (ConfigError, ProviderError, OSError):
+            return False
 
     def separate(self, waveform: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Separate a whole waveform.

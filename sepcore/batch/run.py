@@ -60,7 +60,7 @@ def separate_song(
     Raises:
         OSError: the song's file cannot be read; another try may help. See `failed`.
         OutputNotWritable: the disk is full; so are the next ones.
-        ConfigError: the output folder cannot be written to any more.
+        ConfigError: the output folder cannot be written to any more, or the model has no longer the planned stems.
         CheckpointError: the network cannot be loaded.
     """
     started, loaded_before_s = time.monotonic(), separator.load_s

@@ -6,14 +6,13 @@ import os
 import stat
 import subprocess
 import sys
-from functools import lru_cache
 from pathlib import Path
 
 from sepcore.atomic import remove_leftovers
 from sepcore.config import ModelConfig
 from sepcore.file_lock import locked
-from sepcore.networks.checkpoint_files import find_checkpoint
-from sepcore.provider.checksum import file_sha256
+from sepcore.networks.checkpoint_files import checkpoint_data, find_checkpoint
+from sepcore.provider.checksum import file_sha256, known_sha256
 
 _logger = logging.getLogger(__name__)
 # Counted up when files that older versions wrote are no longer good.
@@ -27,20 +26,9 @@ class ConversionFailed(Exception):
 
 
 def weights_sha256(folder: Path) -> str:
-    """Sixty-four hex digits that change with the weights in a model's folder; they are read once a process."""
-    checkpoint = find_checkpoint(folder)
-    parts = sorted(folder.glob(f"{checkpoint.name}.data-*")) if checkpoint else []
-    return _sha256_of(tuple((part, *_size_and_time(part)) for part in parts))
-
-
-@lru_cache(maxsize=64)
-def _sha256_of(parts: tuple[tuple[Path, int, int], ...]) -> str:
-    return hashlib.sha256(" ".join(file_sha256(part) for part, _, _ in parts).encode()).hexdigest()
-
-
-def _size_and_time(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns
+    """Sixty-four hex digits that change with the weights in a model's folder; they are read once until they change."""
+    parts = checkpoint_data(folder)
+    return hashlib.sha256(" ".join(map(known_sha256, parts)).encode()).hexdigest()
 
 
 def converted_network(config: ModelConfig, folder: Path) -> Path | None:

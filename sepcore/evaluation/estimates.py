@@ -65,6 +65,7 @@ class ModelEstimates:
             CheckpointError: the weights do not fit the network, or are not those that are to be scored.
         """
         separator = self._separator or shared_separator(self._settings)
+        separator.load()  # the fingerprint is then that of the weights which separate
         if separator.fingerprint() != self._fingerprint:
             raise CheckpointError(
                 f"{self.name}: the weights in {separator.folder} on {gethostname()} are not those that are to be "

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sepcore.atomic import atomic_path, write_text
 from sepcore.config_file import parse_config
-from sepcore.engines.converted import checksum_file
-from sepcore.errors import StemworksError
+from sepcore.engines.converted import checksum_file, network_places
+from sepcore.errors import CheckpointError, StemworksError
 from sepcore.provider.checksum import file_sha256
 
 
@@ -17,7 +17,7 @@ def convert(folder: Path, file: Path, config_json: str) -> None:
     """Write the network of the checkpoint in ``folder``, of the model of a config's JSON, to ``file`` whole or not.
 
     Raises:
-        CheckpointError: the weights do not fit the network.
+        CheckpointError: the weights do not fit the network, or are others than those that ``file`` is named by.
         ConfigError: the config cannot be used.
         ExportError: ONNX has no operator for a part of the network.
     """
@@ -28,6 +28,9 @@ def convert(folder: Path, file: Path, config_json: str) -> None:
 
     network = build_network(config)
     read_checkpoint(network, folder)
+    # The file's name says of which weights it is.
+    if file.name not in {place.name for place in network_places(config, folder)}:
+        raise CheckpointError(f"{folder}: the weights were replaced while they were read; try again.")
     with atomic_path(file) as temporary:
         convert_network(folder.name, config, network, temporary)
         write_text(checksum_file(file), file_sha256(temporary))

@@ -19,6 +19,12 @@ def find_checkpoint(folder: Path) -> Path | None:
     return next((prefix for prefix in reversed(prefixes) if _is_whole(prefix)), None)
 
 
+def checkpoint_data(folder: Path) -> list[Path]:
+    """The files that hold the weights of a folder's checkpoint, in their order; none without a whole checkpoint."""
+    checkpoint = find_checkpoint(folder)
+    return sorted(folder.glob(f"{checkpoint.name}.data-*")) if checkpoint else []
+
+
 def _is_whole(prefix: Path) -> bool:
     if not prefix.with_name(f"{prefix.name}.index").is_file():
         return False

@@ -3,12 +3,15 @@
 import hashlib
 import json
 import re
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from sepcore.errors import ProviderError
 
 CHECKSUM_FILE = "checksum.json"
+_TICK_NS = 2_000_000_000  # the coarsest there is
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,26 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file as 64 hex digits, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_identity(path: Path) -> tuple[int, ...]:
+    """Numbers that change with a file's content, whatever times and size an archive or a copy gave it."""
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def known_sha256(path: Path) -> str:
+    """`file_sha256` of a file that is asked for again and again: it is read once until it is changed or replaced."""
+    identity = file_identity(path)
+    # What has only just been changed may be changed once more within one tick of the file system's clock.
+    if time.time_ns() - identity[-1] < _TICK_NS:
+        return file_sha256(path)
+    return _known_sha256(path, identity)
+
+
+@lru_cache(maxsize=64)
+def _known_sha256(path: Path, identity: tuple[int, ...]) -> str:
+    return file_sha256(path)
 
 
 def parse_checksums(text: str | bytes, origin: str | Path) -> dict[str, str]:

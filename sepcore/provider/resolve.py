@@ -10,7 +10,7 @@ from sepcore.config import ModelConfig, config_folder
 from sepcore.config_file import is_archive, load_config, model_name, unknown_model
 from sepcore.errors import ConfigError, ProviderError
 from sepcore.networks.checkpoint_files import find_checkpoint
-from sepcore.provider.checksum import VerifiedArchive, file_sha256, verified
+from sepcore.provider.checksum import VerifiedArchive, known_sha256, verified
 from sepcore.provider.download import fetched_model, published_models
 from sepcore.provider.host import PRETRAINED, Release
 from sepcore.provider.store import install_model, model_path
@@ -55,7 +55,7 @@ def locate_model(descriptor: str | Path, *, on_progress: OnProgress | None = Non
 
 
 def _of_tarball(path: Path) -> LocalModel:
-    name, digest = model_name(path), file_sha256(path)
+    name, digest = model_name(path), known_sha256(path)
     if not _is_shipped(name):
         load_config(path)  # a tarball without a config is refused before it is unpacked
     # By content: another release of the same name does not meet this one's weights.

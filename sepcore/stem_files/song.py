@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.errors import AudioDecodeError
+from sepcore.errors import AudioDecodeError, ConfigError
 from sepcore.prefetch import prefetched
 from sepcore.signal.audio_reader import probe_audio, read_blocks
 from sepcore.signal.sndfile import probe_sndfile
@@ -55,6 +55,7 @@ def separate_file(
     Raises:
         AudioDecodeError: the file cannot be read.
         AudioEncodeError: a stem cannot be written.
+        ConfigError: the model has no such stem.
     """
     config = separator.config
     blocks = read_blocks(
@@ -101,6 +102,13 @@ def _with_mixture(
     separator: "Separator", decoded: Iterator[NDArray[np.float32]], wanted: set[str]
 ) -> Generator[Blocks, None, None]:
     """What the separator streams, with the mixture and the residual where they are wanted."""
+    separator.load()
+    if missing := wanted - {*separator.instruments, MIXTURE, RESIDUAL}:
+        # Planned with the model that was there before.
+        raise ConfigError(
+            f"{separator.name}: the model has been replaced by one without {', '.join(sorted(missing))} (it has "
+            f"{', '.join(separator.instruments)}); run the same command again."
+        )
     # What the model calls so is a stem of its own.
     added = wanted & {MIXTURE, RESIDUAL} - set(separator.instruments)
     if not added:

@@ -1,60 +1,21 @@
-"""Augmentation: examples varied at random, each in a way that the seed and the example's number alone decide.
+"""Augmentation: examples changed as was drawn for them.
 
-Every augmentation draws from random streams of its own: what it draws does not change when another is switched on.
 All work on magnitudes, and so without the phases, which the cache does not hold.
 """
 
-from enum import IntEnum, auto
 from typing import TYPE_CHECKING
 
 from sepcore.config_dataset import AugmentationConfig
+from sepcore.dataset.examples import Example
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-_SEMITONES_PER_OCTAVE = 12
-
-
-class Draw(IntEnum):
-    """The random streams of an example. Another order would make other examples of the same seed."""
-
-    GAIN = auto()
-    CHANNEL_SWAP = auto()
-    PITCH = auto()
-    TEMPO = auto()
-    REMIX = auto()
-    REMIX_KEPT_STEM = auto()
-    REMIX_SONGS = auto()
-    REMIX_CHUNKS = auto()
-    REMIX_FRAMES = auto()
-
-
-class ExampleRandom:
-    """Random numbers of one training example."""
-
-    def __init__(self, seed: "tf.Tensor", example: "tf.Tensor") -> None:
-        """Seed of the run and number of the example, int64 scalars."""
-        import tensorflow as tf
-
-        self._seed = tf.stack([seed, example])
-
-    def seed(self, draw: Draw) -> "tf.Tensor":
-        """The seed of one stream, for TensorFlow's stateless operations."""
-        import tensorflow as tf
-
-        return tf.random.experimental.stateless_fold_in(self._seed, int(draw))
-
-    def uniform(self, draw: Draw, low: float = 0.0, high: float = 1.0, shape: tuple[int, ...] = ()) -> "tf.Tensor":
-        """Numbers of one stream, float32, >= ``low`` and < ``high``."""
-        import tensorflow as tf
-
-        return tf.random.stateless_uniform(shape, self.seed(draw), low, high)
 
 
 def augment(
     mixture: "tf.Tensor",
     stems: "tf.Tensor",
-    random: ExampleRandom,
+    drawn: Example,
     settings: AugmentationConfig,
     *,
     segment_frames: int,
@@ -62,27 +23,22 @@ def augment(
     """Change level, pitch, tempo and channels of one example.
 
     Args:
-        mixture: Linear amplitude, float32 ``(frames, bins, channels)``; of `num_source_frames` frames, or fewer where
-            the chunk is shorter.
+        mixture: Linear amplitude, float32 ``(frames, bins, channels)``; of `Example.num_frames` frames.
         stems: float32 ``(stems, frames, bins, channels)``.
-        random: The example's.
-        settings: What to change, and how far.
+        drawn: How far, as tensors.
+        settings: What to change.
         segment_frames: Frames of the result.
 
     Returns:
         Mixture and stems, changed alike; as they were given if all is switched off.
     """
     if settings.gain_db:
-        gains_db = random.uniform(Draw.GAIN, -settings.gain_db, settings.gain_db, (stems.shape[0],))
-        mixture, stems = change_gains(mixture, stems, 10 ** (gains_db / 20))
+        mixture, stems = change_gains(mixture, stems, drawn.gains)
     if settings.time_stretch or settings.pitch_shift:
-        semitones = random.uniform(Draw.PITCH, -settings.pitch_shift, settings.pitch_shift)
-        factor = 2 ** (semitones / _SEMITONES_PER_OCTAVE)
-        mixture = resample(mixture[None], segment_frames, factor)[0]
-        stems = resample(stems, segment_frames, factor)
+        mixture = resample(mixture[None], segment_frames, drawn.pitch_factor)[0]
+        stems = resample(stems, segment_frames, drawn.pitch_factor)
     if settings.channel_swap:
-        swapped = random.uniform(Draw.CHANNEL_SWAP) < 0.5
-        mixture, stems = (_reversed_if(swapped, signals) for signals in (mixture, stems))
+        mixture, stems = (_reversed_if(drawn.swapped, signals) for signals in (mixture, stems))
     return mixture, stems
 
 
@@ -117,38 +73,6 @@ def power_sum(stems: "tf.Tensor") -> "tf.Tensor":
     import tensorflow as tf
 
     return tf.sqrt(tf.reduce_sum(tf.square(stems), axis=0))
-
-
-def num_source_frames(random: ExampleRandom, settings: AugmentationConfig, segment_frames: int) -> "tf.Tensor":
-    """How many frames of a chunk become the frames of a segment, int64.
-
-    With `time_stretch` the music becomes ``1 - time_stretch`` to ``1 + time_stretch`` times as long.
-    """
-    import tensorflow as tf
-
-    if not settings.time_stretch:
-        return tf.constant(segment_frames, tf.int64)
-    factor = random.uniform(Draw.TEMPO, 1 - settings.time_stretch, 1 + settings.time_stretch)
-    return tf.cast(tf.round(segment_frames / factor), tf.int64)
-
-
-def stretched_from(
-    first_frame: "tf.Tensor", segment_frames: int, num_frames: "tf.Tensor", available: "tf.Tensor"
-) -> "tf.Tensor":
-    """First of ``num_frames`` frames that have their middle where a segment has it, as far as the chunk's ends allow.
-
-    So an example stays at its place in the song when time stretch is switched on.
-
-    Args:
-        first_frame: The segment's, int64 of any shape.
-        segment_frames: The segment's length.
-        num_frames: `num_source_frames`, at most ``available``.
-        available: Frames of the chunk, int64.
-    """
-    import tensorflow as tf
-
-    around_the_middle = first_frame - (num_frames - segment_frames) // 2
-    return tf.clip_by_value(around_the_middle, 0, available - num_frames)
 
 
 def resample(signals: "tf.Tensor", num_frames: int, pitch_factor: "tf.Tensor") -> "tf.Tensor":

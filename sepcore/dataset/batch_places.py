@@ -1,8 +1,8 @@
 """Where the examples of a training batch come from, in words."""
 
 from sepcore.config import ModelConfig
-from sepcore.dataset.batches import training_crops
 from sepcore.dataset.cache.index import ChunkIndex
+from sepcore.dataset.examples import TrainingExamples
 
 
 def batch_places(index: ChunkIndex, config: ModelConfig, step: int) -> list[str]:
@@ -16,10 +16,11 @@ def batch_places(index: ChunkIndex, config: ModelConfig, step: int) -> list[str]
     Returns:
         As many as there are examples. With the augmentation ``remix``, an example may have stems of other songs too.
     """
-    crops = training_crops(index, config, first_example=step * config.batch_size).take(config.batch_size)
+    examples = TrainingExamples(index, config)
     places = []
-    for _, chunk, first_frame in crops.as_numpy_iterator():
-        record = index.record(int(chunk))
-        offset_s = record.start_s + int(first_frame) * config.hop_length / config.sample_rate
+    for place in range(config.batch_size):
+        chunk, first_frame = examples.crop(step, place)
+        record = index.record(chunk)
+        offset_s = record.start_s + first_frame * config.hop_length / config.sample_rate
         places.append(f"{record.song} at {offset_s:.1f} s")
     return places

@@ -1,4 +1,4 @@
-"""Batches of segments from the shards; which ones, and how they are varied, the seed and the step alone decide."""
+"""Batches of segments from the shards: each example read, and changed, as was drawn for it."""
 
 import re
 import weakref
@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sepcore.config import ModelConfig
-from sepcore.config_dataset import AugmentationConfig
-from sepcore.dataset.augmentation import Draw, ExampleRandom, augment, num_source_frames, power_sum, stretched_from
+from sepcore.dataset.augmentation import augment, power_sum
 from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.cache.verify import read_chunk
-from sepcore.dataset.remixing import remixed_stems_reader
+from sepcore.dataset.examples import Example, TrainingExamples
 from sepcore.dataset.segments import UNREADABLE, segment_reader
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 _PREFETCHED_BATCHES = 2
-# Of the example's number, its chunk and its segment's first frame there.
-_ExampleReader = Callable[["tf.Tensor", "tf.Tensor", "tf.Tensor"], tuple["tf.Tensor", "tf.Tensor"]]
+# Of the example's number, counted from the first of the training or of the validation set.
+_ExampleReader = Callable[["tf.Tensor"], tuple["tf.Tensor", "tf.Tensor"]]
 
 
 def training_batches(index: ChunkIndex, config: ModelConfig, *, first_step: int = 0) -> "tf.data.Dataset":
-    """Random segments, augmented as the config says, without end.
+    """Random segments, augmented as the config says, without end; see `TrainingExamples`.
 
     Args:
         index: The training chunks.
@@ -35,49 +34,31 @@ def training_batches(index: ChunkIndex, config: ModelConfig, *, first_step: int 
         Pairs of float32 magnitudes (linear amplitude): the mixture's ``(batch, T, F, channels)`` and the stems'
         ``(batch, stems, T, F, channels)``. Iterate over `with_chunk_named` of it.
     """
-    crops = training_crops(index, config, first_example=first_step * config.batch_size)
-    return _batches(crops, _example_reader(index, config, config.augmentation), config)
+    import tensorflow as tf
+
+    numbers = tf.data.Dataset.range(first_step * config.batch_size, np.iinfo(np.int64).max)
+    return _batches(numbers, _training_reader(index, config), config)
 
 
 def validation_batches(index: ChunkIndex, config: ModelConfig) -> "tf.data.Dataset":
     """The middle segment of every chunk, once, as it is; as `training_batches`, but the last batch may be smaller."""
     import tensorflow as tf
 
-    num_frames = tf.constant(index.num_frames)
+    read, num_frames = segment_reader(index, config), tf.constant(index.num_frames, tf.int64)
 
-    def middle(chunk: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]:
-        return chunk, chunk, (tf.cast(num_frames[chunk], tf.int64) - config.segment_frames) // 2
+    def middle(chunk: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+        first_frame = (num_frames[chunk] - config.segment_frames) // 2
+        signals = read(chunk, first_frame, tf.constant(config.segment_frames, tf.int64))
+        return _with_shapes(signals[0], signals[1:], config)
 
-    crops = tf.data.Dataset.range(len(index)).map(middle)
-    return _batches(crops, _example_reader(index, config, AugmentationConfig()), config)
-
-
-def training_crops(index: ChunkIndex, config: ModelConfig, *, first_example: int = 0) -> "tf.data.Dataset":
-    """Where the training examples come from: an example's number, a chunk's, and a segment's first frame in it.
-
-    Every epoch takes each chunk once, in a new order, and a segment from a random place of it. What example number i is
-    depends on nothing but i and the seed.
-    """
-    import tensorflow as tf
-
-    num_frames = tf.constant(index.num_frames)
-    seed, last_chunk = (tf.constant(value, tf.int64) for value in (config.random_seed, len(index) - 1))
-
-    def crop(example: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]:
-        epoch, place = example // len(index), example % len(index)
-        chunk = tf.random.experimental.index_shuffle(place, tf.stack([seed, epoch]), last_chunk)
-        last_start = tf.cast(num_frames[chunk], tf.int64) - config.segment_frames
-        first_frame = tf.random.stateless_uniform([], tf.stack([seed, example]), 0, last_start + 1, tf.int64)
-        return example, chunk, first_frame
-
-    return tf.data.Dataset.range(first_example, np.iinfo(np.int64).max).map(crop)
+    return _batches(tf.data.Dataset.range(len(index)), middle, config)
 
 
 def with_chunk_named(dataset: "tf.data.Dataset", index: ChunkIndex) -> Iterator[Any]:
     """The elements of a dataset of this module; a chunk that cannot be read comes as DatasetError that names it.
 
-    Reading stops when this iterator is closed or dropped, or the process ends. A bare ``iter(dataset)`` of Parquet
-    shards that is abandoned may keep the process from ending, or abort it.
+    Reading stops when this iterator is closed or dropped, or the process ends. A bare ``iter(dataset)`` that is
+    abandoned may keep the process from ending, or abort it: functions of Python's run in it.
     """
     iterators = [iter(dataset)]
     elements = _elements(iterators, index)
@@ -101,42 +82,67 @@ def _elements(iterators: list[Any], index: ChunkIndex) -> Generator[Any, None, N
         iterators.clear()
 
 
-def _example_reader(index: ChunkIndex, config: ModelConfig, augmentation: AugmentationConfig) -> _ExampleReader:
+def _training_reader(index: ChunkIndex, config: ModelConfig) -> _ExampleReader:
     import tensorflow as tf
 
-    read, segment_frames = segment_reader(index, config), config.segment_frames
-    read_remixed = remixed_stems_reader(read, index, config)
-    seed, num_frames = tf.constant(config.random_seed, tf.int64), tf.constant(index.num_frames)
-    stems_shape = (len(config.instruments), segment_frames, config.num_bins, config.num_channels)
+    read, settings, num_stems = segment_reader(index, config), config.augmentation, len(config.instruments)
+    draw = _drawn(TrainingExamples(index, config), config)
 
-    def read_example(
-        example: "tf.Tensor", chunk: "tf.Tensor", first_frame: "tf.Tensor"
-    ) -> tuple["tf.Tensor", "tf.Tensor"]:
-        random = ExampleRandom(seed, example)
-        wanted = num_source_frames(random, augmentation, segment_frames)
+    def read_example(number: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+        drawn = draw(number)
 
-        def of_one_song() -> tuple["tf.Tensor", "tf.Tensor"]:
-            available = tf.cast(num_frames[chunk], tf.int64)
-            frames = tf.minimum(wanted, available)
-            signals = read(chunk, stretched_from(first_frame, segment_frames, frames, available), frames)
+        def of_one_chunk() -> tuple["tf.Tensor", "tf.Tensor"]:
+            signals = read(drawn.chunks[0], drawn.first_frames[0], drawn.num_frames)
             return signals[0], signals[1:]
 
-        def of_several_songs() -> tuple["tf.Tensor", "tf.Tensor"]:
-            stems = read_remixed(random, chunk, first_frame, wanted)
+        def of_several_chunks() -> tuple["tf.Tensor", "tf.Tensor"]:
+            places = zip(tf.unstack(drawn.chunks, num_stems), tf.unstack(drawn.first_frames, num_stems), strict=True)
+            read_stems = [read(*place, drawn.num_frames, stem=stem) for stem, place in enumerate(places)]
+            stems = tf.concat(read_stems, axis=0)
             return power_sum(stems), stems
 
-        if augmentation.remix:
-            mixture, stems = tf.cond(random.uniform(Draw.REMIX) < augmentation.remix, of_several_songs, of_one_song)
-        else:
-            mixture, stems = of_one_song()
-        mixture, stems = augment(mixture, stems, random, augmentation, segment_frames=segment_frames)
-        return tf.ensure_shape(mixture, stems_shape[1:]), tf.ensure_shape(stems, stems_shape)
+        mixture, stems = tf.cond(drawn.remixed, of_several_chunks, of_one_chunk) if settings.remix else of_one_chunk()
+        mixture, stems = augment(mixture, stems, drawn, settings, segment_frames=config.segment_frames)
+        return _with_shapes(mixture, stems, config)
 
     return read_example
 
 
-def _batches(crops: "tf.data.Dataset", read_example: _ExampleReader, config: ModelConfig) -> "tf.data.Dataset":
+def _drawn(examples: TrainingExamples, config: ModelConfig) -> Callable[["tf.Tensor"], Example]:
+    """What draws the example of a number, as an operation of a pipeline."""
     import tensorflow as tf
 
-    examples = crops.map(read_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    per_stem = (len(config.instruments),)
+    specs = Example(
+        chunks=(tf.int64, per_stem),
+        first_frames=(tf.int64, per_stem),
+        num_frames=(tf.int64, ()),
+        remixed=(tf.bool, ()),
+        gains=(tf.float32, per_stem),
+        pitch_factor=(tf.float32, ()),
+        swapped=(tf.bool, ()),
+    )
+
+    def of_number(number: Any) -> Example:
+        return examples.example(*divmod(int(number), config.batch_size))
+
+    def draw(number: "tf.Tensor") -> Example:
+        # Stateless: TensorFlow may draw several examples at once.
+        values = tf.numpy_function(of_number, [number], [dtype for dtype, _ in specs], stateful=False)
+        return Example(*(tf.ensure_shape(value, shape) for value, (_, shape) in zip(values, specs, strict=True)))
+
+    return draw
+
+
+def _with_shapes(mixture: "tf.Tensor", stems: "tf.Tensor", config: ModelConfig) -> tuple["tf.Tensor", "tf.Tensor"]:
+    import tensorflow as tf
+
+    shape = (config.segment_frames, config.num_bins, config.num_channels)
+    return tf.ensure_shape(mixture, shape), tf.ensure_shape(stems, (len(config.instruments), *shape))
+
+
+def _batches(numbers: "tf.data.Dataset", read_example: _ExampleReader, config: ModelConfig) -> "tf.data.Dataset":
+    import tensorflow as tf
+
+    examples = numbers.map(read_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return examples.batch(config.batch_size).prefetch(_PREFETCHED_BATCHES)

@@ -49,8 +49,7 @@ class ReadSegment(Protocol):
 def segment_reader(index: ChunkIndex, config: ModelConfig) -> ReadSegment:
     """What reads segments of the index's chunks, with their checksums verified.
 
-    All is TensorFlow's own where the shards are TFRecord files. Parquet files are read by a Python function in the
-    pipeline; such a pipeline must be stopped before the process ends, see `sepcore.dataset.batches.with_chunk_named`.
+    TFRecord files are read by operations of TensorFlow's own, Parquet files by a Python function in the pipeline.
     """
     import tensorflow as tf
 

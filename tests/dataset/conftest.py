@@ -1,6 +1,6 @@
 """A config small enough for tests in milliseconds, and songs of noise for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 import scipy.io.wavfile
 
 from sepcore.config import ModelConfig
+from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.manifest import TrackRow
 
 WriteSong = Callable[..., TrackRow]
@@ -43,6 +44,25 @@ def write_noise_song(
         scipy.io.wavfile.write(path, config.sample_rate, stem)
     scipy.io.wavfile.write(folder / name / "mix.wav", config.sample_rate, stems.sum(axis=0, dtype=np.int16))
     return TrackRow(name, folder / name / "mix.wav", paths, duration_s)
+
+
+def index_of(num_chunks: Sequence[int], *, num_frames: Sequence[int] | None = None) -> ChunkIndex:
+    """An index of songs of so many chunks, of 90 frames each, that nobody has cached; good for drawing from."""
+    total = sum(num_chunks)
+    return ChunkIndex(
+        folder=Path("nowhere"),
+        shards=tuple(f"{song}.tfrecord" for song in range(len(num_chunks))),
+        shard=np.repeat(np.arange(len(num_chunks), dtype=np.int32), num_chunks),
+        chunk=np.zeros(total, np.int32),
+        offset=np.zeros(total, np.int64),
+        num_bytes=np.zeros(total, np.int64),
+        checksum=np.zeros(total, np.uint32),
+        num_frames=np.full(total, 90, np.int32) if num_frames is None else np.array(num_frames, np.int32),
+        cache_format="tfrecord",
+        cache_dtype="uint8",
+        num_songs=len(num_chunks),
+        content="0" * 16,
+    )
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from sepcore.config_dataset import AugmentationConfig
-from sepcore.dataset.batches import training_batches, training_crops, validation_batches, with_chunk_named
+from sepcore.dataset.augmentation import power_sum
+from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
 from sepcore.dataset.cache.index import build_index, read_index
 from sepcore.dataset.cache.verify import read_chunk
+from sepcore.dataset.examples import TrainingExamples
 from sepcore.errors import DatasetError
 from sepcore.signal.audio_reader import read_waveform
 from sepcore.signal.spectrogram import magnitude_spectrogram
@@ -68,10 +70,9 @@ def take(dataset, index, count):
     return [(mixture.numpy(), targets.numpy()) for mixture, targets in islice(with_chunk_named(dataset, index), count)]
 
 
-def crops(index, config, count, first_example=0):
-    """``(chunk, first frame)`` of training examples."""
-    dataset = training_crops(index, config, first_example=first_example)
-    return [(int(chunk), int(first)) for _, chunk, first in dataset.take(count).as_numpy_iterator()]
+def crops(index, config):
+    """``(chunk, first frame)`` of the first batch's examples."""
+    return [TrainingExamples(index, config).crop(0, place) for place in range(config.batch_size)]
 
 
 def test_batches_are_magnitudes_of_mixture_and_stems(config, index):
@@ -94,7 +95,7 @@ def test_a_training_segment_equals_the_audios_own_spectrogram_within_quantisatio
     index = read_index(folder, config)
     ((mixture, targets),) = take(training_batches(index, config), index, 1)
     error = 0.025 if cache_dtype == "uint8" else 0.001
-    for number, (chunk, first_frame) in enumerate(crops(index, config, 2)):
+    for number, (chunk, first_frame) in enumerate(crops(index, config)):
         record = index.record(chunk)
         row = {row.name: row for row in rows}[record.song]
         signals = np.concatenate([mixture[number][None], targets[number]])
@@ -108,22 +109,10 @@ def test_segments_are_decoded_as_chunks_are(cache, cache_format, cache_dtype):
     config, folder = cache(cache_format, cache_dtype)
     index = read_index(folder, config)
     ((mixture, targets),) = take(training_batches(index, config), index, 1)
-    chunk, first_frame = crops(index, config, 1)[0]
+    chunk, first_frame = crops(index, config)[0]
     segment = slice(first_frame, first_frame + config.segment_frames)
     expected = [signal.magnitude()[segment] for signal in read_chunk(folder, index.record(chunk)).signals]
     np.testing.assert_allclose(np.concatenate([mixture[:1], targets[0]]), expected, rtol=1e-5)
-
-
-def test_an_epoch_takes_every_chunk_once_and_the_next_one_in_another_order(config, index):
-    examples = [chunk for chunk, _ in crops(index, config, 20)]
-    epochs = [examples[first : first + 5] for first in range(0, 20, 5)]
-    assert all(sorted(epoch) == [0, 1, 2, 3, 4] for epoch in epochs)
-    assert len({tuple(epoch) for epoch in epochs}) > 1
-
-
-def test_segments_start_anywhere_in_a_chunk(config, index):
-    starts = {first_frame for _, first_frame in crops(index, config, 1000)}
-    assert starts == set(range(config.chunk_frames - config.segment_frames + 1))
 
 
 def test_starting_at_a_later_step_gives_the_batches_that_come_then(config, index):
@@ -134,9 +123,15 @@ def test_starting_at_a_later_step_gives_the_batches_that_come_then(config, index
         np.testing.assert_array_equal(targets, resumed_targets)
 
 
-def test_another_seed_gives_another_order(config, index):
-    other = config.model_copy(update={"random_seed": 8})
-    assert crops(index, config, 20) != crops(index, other, 20)
+def test_remixed_stems_are_segments_of_the_drawn_chunks_and_their_mixture_is_their_power_sum(index, config):
+    remixing = config.model_copy(update={"augmentation": AugmentationConfig(remix=1)})
+    ((mixture, targets),) = take(training_batches(index, remixing), index, 1)
+    for place in range(config.batch_size):
+        drawn = TrainingExamples(index, remixing).example(0, place)
+        for stem, (chunk, first) in enumerate(zip(drawn.chunks, drawn.first_frames, strict=True)):
+            signal = read_chunk(index.folder, index.record(int(chunk))).signals[1 + stem]
+            np.testing.assert_allclose(targets[place, stem], signal.magnitude()[first : first + 64], rtol=1e-5)
+        np.testing.assert_array_equal(mixture[place], power_sum(targets[place]))
 
 
 def test_both_formats_give_the_same_batches(cache):

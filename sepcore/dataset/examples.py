@@ -1,0 +1,120 @@
+"""Training examples as they are drawn: where each comes from and how it is varied, before anything is read."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sepcore.config import ModelConfig
+from sepcore.config_dataset import AugmentationConfig
+from sepcore.dataset.cache.index import ChunkIndex
+from sepcore.dataset.random_numbers import Draw, ExampleRandom, epoch_order
+from sepcore.dataset.remixing import Remixer
+
+_SEMITONES_PER_OCTAVE = 12
+
+
+class Example(NamedTuple):
+    """What was drawn for an example; NumPy's values, or tensors of them.
+
+    Attributes:
+        chunks: Each stem's chunk by its number in the index, int64 ``(stems,)``; the same one for all unless the
+            example is remixed.
+        first_frames: The first frame of each stem's segment in its chunk, int64 ``(stems,)``.
+        num_frames: Frames to read of each, which become the frames of a segment; int64.
+        remixed: Whether the stems come from chunks of their own, and the mixture is made of them.
+        gains: A factor for each stem, float32 ``(stems,)``.
+        pitch_factor: Ratio of the frequencies, float32.
+        swapped: Whether the channels are in reverse order.
+    """
+
+    chunks: Any
+    first_frames: Any
+    num_frames: Any
+    remixed: Any
+    gains: Any
+    pitch_factor: Any
+    swapped: Any
+
+
+class TrainingExamples:
+    """The examples of a training: each a function of the seed, its step and its place in the step's batch.
+
+    Every epoch takes each chunk once, in a new order, and a segment from a random place of it.
+    """
+
+    def __init__(self, index: ChunkIndex, config: ModelConfig) -> None:
+        self._config, self._num_frames = config, index.num_frames
+        self._remixer = Remixer(index, len(config.instruments))
+        # Two: around the end of an epoch, examples of both are drawn in turn.
+        self._order = lru_cache(maxsize=2)(lambda epoch: epoch_order(config.random_seed, epoch, len(index)))
+
+    def crop(self, step: int, place: int) -> tuple[int, int]:
+        """The example's own chunk, by its number in the index, and the first frame of a segment in it."""
+        epoch, place_in_epoch = divmod(step * self._config.batch_size + place, len(self._num_frames))
+        chunk = int(self._order(epoch)[place_in_epoch])
+        (first_frame,) = self._random(step, place).below(Draw.CROP, self._num_starts([chunk]))
+        return chunk, int(first_frame)
+
+    def example(self, step: int, place: int) -> Example:
+        """All that is drawn for an example."""
+        random, settings = self._random(step, place), self._config.augmentation
+        num_stems, segment_frames = len(self._config.instruments), self._config.segment_frames
+        chunk, first_frame = self.crop(step, place)
+        chunks, first_frames = np.full(num_stems, chunk), np.full(num_stems, first_frame)
+        remixed = bool(random.uniform(Draw.REMIX, 1)[0] < settings.remix)
+        if remixed:
+            chunks, kept = self._remixer.chunks(random, chunk)
+            first_frames = random.below(Draw.REMIX_FRAMES, self._num_starts(chunks))
+            first_frames[kept] = first_frame
+        available = self._num_frames[chunks].astype(np.int64)
+        # Stems that are mixed as they are must be stretched alike.
+        num_frames = min(num_source_frames(random, settings, segment_frames), int(available.min()))
+        gains_db = settings.gain_db * (2 * random.uniform(Draw.GAIN, num_stems) - 1)
+        semitones = settings.pitch_shift * (2 * random.uniform(Draw.PITCH, 1)[0] - 1)
+        return Example(
+            chunks=chunks,
+            first_frames=stretched_from(first_frames, segment_frames, num_frames, available),
+            num_frames=np.int64(num_frames),
+            remixed=np.bool_(remixed),
+            gains=(10 ** (gains_db / 20)).astype(np.float32),
+            pitch_factor=np.float32(2 ** (semitones / _SEMITONES_PER_OCTAVE)),
+            swapped=np.bool_(settings.channel_swap and random.uniform(Draw.CHANNEL_SWAP, 1)[0] < 0.5),
+        )
+
+    def _random(self, step: int, place: int) -> ExampleRandom:
+        return ExampleRandom(self._config.random_seed, step, place)
+
+    def _num_starts(self, chunks: Any) -> NDArray[np.int64]:
+        """How many frames of each chunk a segment can start at."""
+        num_starts: NDArray[np.int64] = self._num_frames[chunks].astype(np.int64) - (self._config.segment_frames - 1)
+        return num_starts
+
+
+def num_source_frames(random: ExampleRandom, settings: AugmentationConfig, segment_frames: int) -> int:
+    """How many frames of a chunk become the frames of a segment.
+
+    With `time_stretch` the music becomes ``1 - time_stretch`` to ``1 + time_stretch`` times as long.
+    """
+    if not settings.time_stretch:
+        return segment_frames
+    tempo = float(1 + settings.time_stretch * (2 * random.uniform(Draw.TEMPO, 1)[0] - 1))
+    return round(segment_frames / tempo)
+
+
+def stretched_from(
+    first_frames: NDArray[np.int64], segment_frames: int, num_frames: int, available: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """First of ``num_frames`` frames that have their middle where a segment has it, as far as the chunk's ends allow.
+
+    So an example stays at its place in the song when time stretch is switched on.
+
+    Args:
+        first_frames: The segments', of any shape.
+        segment_frames: The segments' length.
+        num_frames: `num_source_frames`, at most ``available``.
+        available: Frames of the chunks.
+    """
+    around_the_middle = first_frames - (num_frames - segment_frames) // 2
+    return np.clip(around_the_middle, 0, available - num_frames)

@@ -7,6 +7,8 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from sepcore.config_network import StrictModel
 
 _Share = Annotated[float, Field(ge=0, lt=1)]
+# What NumPy's and Keras' own generators take.
+_Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class TrainingKeys(StrictModel):
@@ -21,8 +23,8 @@ class TrainingKeys(StrictModel):
     error (of this project's own)."""
     batch_size: PositiveInt = 4
     """Segments in a training step."""
-    random_seed: NonNegativeInt = 0
-    """Seed of every random choice."""
+    random_seed: _Seed = 0
+    """Seed of every random choice, less than 2^32."""
     train_max_steps: PositiveInt = 100_000
     """Training ends after so many steps."""
     save_checkpoints_steps: PositiveInt = 300

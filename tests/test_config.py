@@ -59,6 +59,8 @@ def test_a_written_config_reads_back_equal():
         ({"loss_type": "L2"}, "loss_type is \"L2\"; input should be 'L1_mask', 'weighted_L1_mask' or 'L2_mask'."),
         ({"optimizer": "adam"}, "optimizer is \"adam\"; input should be 'Adam', 'Adadelta' or 'SGD'."),
         ({"mask_extension": "mirror"}, "mask_extension is \"mirror\"; input should be 'zeros' or 'average'."),
+        ({"random_seed": 2**32}, "random_seed is 4294967296; input should be less than 4294967296."),
+        ({"random_seed": -1}, "random_seed is -1; input should be greater than or equal to 0."),
         ({"sample_rate": "44100"}, 'sample_rate is "44100"; input should be a valid integer.'),
     ],
 )

@@ -22,4 +22,4 @@ def he_uniform(seed: int) -> Any:
     References:
         K. He et al., "Delving deep into rectifiers", ICCV 2015.
     """
-    return keras.initializers.HeUniform(seed=_INITIALIZER_SEED + seed)
+    return keras.initializers.HeUniform(seed=(_INITIALIZER_SEED + seed) % 2**32)

@@ -5,6 +5,7 @@ import pytest
 from sepcore.config_network import NETWORK_PARAMS, StrictModel
 from sepcore.errors import ConfigError
 from sepcore.networks import registry
+from sepcore.networks.instrument import he_uniform
 from sepcore.networks.registry import build_network, register_network
 from sepcore.networks.unet import UNet
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, randomise, small_config
@@ -54,9 +55,13 @@ def test_the_full_network_has_spleeters_9_8_million_weights_per_instrument():
 
 
 def test_the_seed_decides_the_initial_weights():
-    first, same, other = (build_network(small_config(random_seed=seed)) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first.get_weights()[0], same.get_weights()[0])
-    assert (first.get_weights()[0] != other.get_weights()[0]).any()
+    first, same, other, largest = (
+        build_network(small_config(random_seed=seed)).get_weights()[0] for seed in (1, 1, 2, 2**32 - 1)
+    )
+    np.testing.assert_array_equal(first, same)
+    assert (first != other).any()
+    assert (first != largest).any()
+    assert he_uniform(2**32 - 1).seed < 2**32  # JAX takes no more
 
 
 def test_instruments_may_have_any_name():

@@ -65,15 +65,19 @@ class ModelEstimates:
             CheckpointError: the weights do not fit the network, or are not those that are to be scored.
         """
         separator = self._separator or shared_separator(self._settings)
-        separator.load()  # the fingerprint is then that of the weights which separate
+        self._check(separator)
+        pieces = (np.ascontiguousarray(block[0], np.float32) for block in blocks(mixture))
+        for number, stems in enumerate(separator.stream(pieces)):
+            if number == 0:
+                self._check(separator)  # now that they are loaded
+            yield np.stack([stems[name] for name in self.config.instruments])
+
+    def _check(self, separator: Separator) -> None:
         if separator.fingerprint() != self._fingerprint:
             raise CheckpointError(
                 f"{self.name}: the weights in {separator.folder} on {gethostname()} are not those that are to be "
                 "scored; they have been changed, or MODEL_PATH names another folder there."
             )
-        pieces = (np.ascontiguousarray(block[0], np.float32) for block in blocks(mixture))
-        for stems in separator.stream(pieces):
-            yield np.stack([stems[name] for name in self.config.instruments])
 
 
 class FolderEstimates:

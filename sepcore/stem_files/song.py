@@ -102,17 +102,12 @@ def _with_mixture(
     separator: "Separator", decoded: Iterator[NDArray[np.float32]], wanted: set[str]
 ) -> Generator[Blocks, None, None]:
     """What the separator streams, with the mixture and the residual where they are wanted."""
-    separator.load()
-    if missing := wanted - {*separator.instruments, MIXTURE, RESIDUAL}:
-        # Planned with the model that was there before.
-        raise ConfigError(
-            f"{separator.name}: the model has been replaced by one without {', '.join(sorted(missing))} (it has "
-            f"{', '.join(separator.instruments)}); run the same command again."
-        )
     # What the model calls so is a stem of its own.
     added = wanted & {MIXTURE, RESIDUAL} - set(separator.instruments)
     if not added:
-        yield from separator.stream(decoded)
+        for stems in separator.stream(decoded):
+            _check_stems(separator, stems, wanted)
+            yield stems
         return
     waiting: deque[NDArray[np.float32]] = deque()
 
@@ -123,6 +118,7 @@ def _with_mixture(
 
     chosen = [name for name in separator.instruments if name in wanted]
     for stems in separator.stream(kept()):
+        _check_stems(separator, stems, wanted - added)
         samples = len(next(iter(stems.values())))
         if not samples:
             continue
@@ -133,6 +129,15 @@ def _with_mixture(
         if RESIDUAL in added:
             blocks[RESIDUAL] = mixture - sum((stems[name] for name in chosen), np.zeros_like(mixture))
         yield blocks
+
+
+def _check_stems(separator: "Separator", stems: Blocks, wanted: set[str]) -> None:
+    """Refuse a model that came to where the planned one was, while a batch is under way, and lacks a stem."""
+    if missing := wanted - stems.keys():
+        raise ConfigError(
+            f"{separator.name}: the model has been replaced by one without {', '.join(sorted(missing))} (it has "
+            f"{', '.join(stems)}); run the same command again."
+        )
 
 
 def _take(waiting: deque[NDArray[np.float32]], samples: int) -> NDArray[np.float32]:

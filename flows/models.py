@@ -15,7 +15,9 @@ def _arguments() -> argparse.Namespace:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     pull = actions.add_parser("pull", help="fetch models, or bring them to what the release has")
     pull.add_argument("names", nargs="+", metavar="MODEL", help="names in the release: 2stems, 4stems, …")
-    pull.add_argument("--force", action="store_true", help="replace also a model that another program put there")
+    pull.add_argument(
+        "--force", action="store_true", help="replace also a model that another program put there, but no other files"
+    )
     actions.add_parser("list", help="the models here and in the release")
     verify = actions.add_parser("verify", help="read every file of models and say whether they are what came")
     verify.add_argument("names", nargs="*", metavar="MODEL", help="names in MODEL_PATH (default: all)")

@@ -1,6 +1,9 @@
 """The keys of a model's JSON that say what is separated, on which spectrograms, by which network."""
 
+import json
+from pathlib import PurePosixPath
 from typing import Literal, Self
+from unicodedata import category
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -35,7 +38,7 @@ class SeparationKeys(StrictModel):
     model: NetworkConfig = Field(default_factory=lambda: NetworkConfig.model_validate({}))
     """The network: `type` and `params`."""
     model_dir: str | None = None
-    """Folder of the model's checkpoint, relative to `MODEL_PATH`."""
+    """Folder of the model's checkpoint: relative to `MODEL_PATH` and below it, or absolute."""
 
     @field_validator("instruments")
     @classmethod
@@ -46,6 +49,19 @@ class SeparationKeys(StrictModel):
         unusable = [name for name in value if not name or "/" in name or "\\" in name or name in {".", ".."}]
         if unusable:
             raise ValueError(f"{unusable[0]!r} cannot be the name of a stem: it becomes a file name; use letters.")
+        return value
+
+    @field_validator("model_dir")
+    @classmethod
+    def _model_dir_names_a_folder(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        path = PurePosixPath(value)
+        if not value.strip() or not path.name or ".." in path.parts or any(category(one) == "Cc" for one in value):
+            raise ValueError(
+                f"{json.dumps(value)} names no folder of its own; give a path below MODEL_PATH, such as my-model, or "
+                "an absolute one, without '..'."
+            )
         return value
 
     @model_validator(mode="after")

@@ -12,6 +12,23 @@ _logger = logging.getLogger(__name__)
 _QUIET_S = 2.0
 
 
+def lock_of(folder: Path) -> Path:
+    """The lock of who writes a folder: beside it."""
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock ``path``."""
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            path.unlink(missing_ok=True)
+            return False
+    except Timeout:
+        return True
+
+
 @contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
     """Hold the lock ``path``; its folder exists.

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sepcore.atomic import check_writes
 from sepcore.errors import ConfigError
 
 
@@ -15,11 +16,9 @@ def check_writable(folder: Path, option: str) -> None:
     Raises:
         ConfigError: if it cannot be made, or no file can be written there.
     """
-    probe = folder / ".stemworks-write-test"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        check_writes(folder)
     except OSError as error:
         raise ConfigError(
             f"{folder}: cannot be written to ({error.strerror}); choose another folder with {option}."

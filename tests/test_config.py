@@ -18,6 +18,11 @@ def test_every_shipped_config_loads_and_can_be_trained(name):
     load_config(name).check_trainable()
 
 
+@pytest.mark.parametrize("path", ["mine", "./mine", "a/b", "..mine", "/models/mine", "Mein Modell é", None])
+def test_a_model_dir_is_below_model_path_or_absolute(path):
+    assert parse_config(json.dumps({"model_dir": path}), "mine.json").model_dir == path
+
+
 def test_an_empty_config_is_spleeters_two_stem_model():
     config = parse_config("{}", "empty.json")
     assert (config.frame_length, config.hop_length, config.segment_frames, config.num_bins) == (4096, 1024, 512, 1024)
@@ -42,6 +47,13 @@ def test_a_written_config_reads_back_equal():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
+        *(
+            (
+                {"model_dir": path},
+                f"model_dir: {json.dumps(path)} names no folder of its own; give a path below MODEL_PATH",
+            )
+            for path in ("", " ", ".", "./", "..", "../mine", "a/../..", "a/..", "/", "/models/../mine", "a\nb", "a\0")
+        ),
         ({"frame_stpe": 1024}, "frame_stpe is not a known key; did you mean frame_step?"),
         ({"model": {"type": "unet.unet", "params": {"conv_activatoin": "ELU"}}}, "did you mean conv_activation?"),
         ({"F": 4096}, "F is 4096; a frame_length of 4096 has 2049 bins. Lower F."),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from sepcore.atomic.ownership import foreign_content, shown_names
 from sepcore.config_network import StrictModel
 from sepcore.errors import ExportError
 from sepcore.export.formats import Format
@@ -75,12 +76,16 @@ def open_destination(path: Path) -> Destination:
     if not folder.is_dir():
         raise ExportError(f"{path}: is a file; name a folder.")
     _check_writable(path, folder.parent)
+    if foreign := foreign_content(folder, exported_files(folder)):
+        first = shown_names(foreign[:1])
+        raise ExportError(f"{path}: holds {first}, which is not of an export; choose another folder.")
+    return Destination(folder, _read_record(folder))
+
+
+def exported_files(folder: Path) -> set[str]:
+    """The files of a folder that an export wrote, by their paths in it."""
     record = _read_record(folder)
-    known = {_RECORD_FILE, *record.files} if record else set()
-    foreign = sorted(_files(folder) - known)
-    if foreign:
-        raise ExportError(f"{path}: holds {foreign[0]}, which is not of an export; choose another folder.")
-    return Destination(folder, record)
+    return {_RECORD_FILE, *record.files} if record else set()
 
 
 def _check_writable(path: Path, parent: Path) -> None:

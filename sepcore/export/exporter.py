@@ -9,7 +9,7 @@ from typing import Any
 
 from sepcore.atomic import atomic_folder, remove_leftovers
 from sepcore.errors import ExportError
-from sepcore.export.destination import Destination, write_record
+from sepcore.export.destination import Destination, exported_files, write_record
 from sepcore.export.formats import Format, check_exportable
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.checksum import file_sha256
@@ -58,7 +58,7 @@ def export_model(model: LocalModel, form: Format, destination: Destination, *, o
     destination.check_replaceable(overwrite=overwrite)
     network = _load_network(model)
     remove_leftovers(destination.folder.parent)
-    with atomic_folder(destination.folder) as folder:
+    with atomic_folder(destination.folder, exported_files) as folder:
         _write(model, form, network, folder)
 
         from sepcore.export.parity import export_difference

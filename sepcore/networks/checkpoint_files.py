@@ -1,7 +1,29 @@
-"""Whether a folder holds a whole TensorFlow checkpoint, told from its files' names: no TensorFlow needed."""
+"""A TensorFlow checkpoint's files, told by their names: no TensorFlow needed."""
 
 import re
 from pathlib import Path
+
+from sepcore.atomic import TEMPORARY_NAME
+
+_CHECKPOINT = re.compile(r"checkpoint|model\.(index|meta|data-[0-9]{5}-of-[0-9]{5})|\.probe")
+# What `engines.converted` makes of a checkpoint and puts beside it.
+_CONVERTED = re.compile(r"\.network-([0-9]+-)?[0-9a-f]{16}\.(onnx|sha256|onnx\.lock)")
+
+
+def checkpoint_names(folder: Path) -> set[str]:
+    """The names in a folder that are those of a checkpoint's files, as this project and Spleeter call them."""
+    return {path.name for path in folder.glob("*") if _CHECKPOINT.fullmatch(path.name)}
+
+
+def derived_names(folder: Path) -> set[str]:
+    """The names in a folder that are those of files that this project makes of a checkpoint there."""
+    patterns = (_CONVERTED, TEMPORARY_NAME)
+    return {path.name for path in folder.glob("*") if any(pattern.fullmatch(path.name) for pattern in patterns)}
+
+
+def model_names(folder: Path) -> set[str]:
+    """The names in a folder that are those of a checkpoint's files, or of what this project makes of them."""
+    return checkpoint_names(folder) | derived_names(folder)
 
 
 def find_checkpoint(folder: Path) -> Path | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sepcore.atomic import atomic_folder
 from sepcore.errors import CheckpointError
-from sepcore.networks.checkpoint_files import find_checkpoint
+from sepcore.networks.checkpoint_files import find_checkpoint, model_names
 from sepcore.networks.instrument import InstrumentNetwork
 
 Array = NDArray[np.float32]
@@ -245,7 +245,7 @@ def write_checkpoint(network: Any, folder: Path, *, step: int) -> None:
     arrays = {tensor.name: tensor.to_spleeter(np.asarray(tensor.variable)) for tensor in _network_tensors(network)}
     names = [*sorted(arrays), "global_step"]
     values = [tf.constant(arrays[name], tf.float32) for name in names[:-1]] + [tf.constant(step, tf.int64)]
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, model_names) as temporary:
         try:
             tf.raw_ops.SaveV2(
                 prefix=str(temporary / _FILE), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values

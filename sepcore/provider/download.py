@@ -1,17 +1,20 @@
 """A model's tarball from where it is published, never handed on unverified."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sepcore.atomic import remove_stale
+from sepcore.atomic import stale
+from sepcore.atomic.ownership import is_plain_file
 from sepcore.errors import ProviderError
+from sepcore.file_lock import is_held, lock_of
 from sepcore.provider.checksum import CHECKSUM_FILE, VerifiedArchive, file_sha256, mismatch, parse_checksums
 from sepcore.provider.host import Address, Release, join, shown
 from sepcore.provider.transfer import NotPublished, OnProgress, download, read_url, size_of_url
 
-_PARTIAL = ".part"
+_PARTIAL = re.compile(r"\.(?P<model>\w[\w.+-]*)-[0-9a-f]{16}\.part")
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,22 @@ def fetched_model(
         yield VerifiedArchive(address, expected, str(address))
         return
     # Named by its content: the rest of another release's tarball is no rest of this one.
-    partial = folder / f".{name}-{expected[:16]}{_PARTIAL}"
-    remove_stale(folder.glob(f".*{_PARTIAL}"))
+    partial = folder / f".{name}-{expected[:16]}.part"
+    _remove_abandoned(folder, name)
     try:
         _download(address, partial, name, expected, on_progress)
         yield VerifiedArchive(partial, expected, shown(address))
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _remove_abandoned(folder: Path, name: str) -> None:
+    """Remove what downloads left in ``folder`` that nobody has gone on with for a day; that of ``name`` is ours now."""
+    named = {path: found["model"] for path in folder.glob(".*.part") if (found := _PARTIAL.fullmatch(path.name))}
+    for path in stale(named):
+        # Old by a clock that has jumped, perhaps, while it is being written.
+        if is_plain_file(path) and (named[path] == name or not is_held(lock_of(folder / named[path]))):
+            path.unlink(missing_ok=True)
 
 
 def _download(address: str, partial: Path, name: str, expected: str, on_progress: OnProgress | None) -> None:

@@ -106,7 +106,8 @@ def pull_model(name: str, release: Release, *, force: bool = False, on_progress:
     Args:
         name: Of the model in the release.
         release: Where from.
-        force: Replace also a model of which nothing is known, such as one that was trained here.
+        force: Replace also a model of which nothing is known, such as one that was trained here; but nothing else that
+            lies beside it.
         on_progress: Told how far a download is.
 
     Raises:
@@ -128,7 +129,7 @@ def pull_model(name: str, release: Release, *, force: bool = False, on_progress:
         fetched = True
         return fetched_model(listing, name, folder.parent, on_progress)
 
-    install_model(folder, obtain, is_there)
+    install_model(folder, obtain, is_there, force=force)
     if fetched:
         return Pulled.FETCHED
     return Pulled.NOT_OURS if ModelOrigin.of(folder) is None else Pulled.UP_TO_DATE

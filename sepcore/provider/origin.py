@@ -7,8 +7,7 @@ from typing import Self
 
 from sepcore.atomic import write_text
 from sepcore.provider.checksum import VerifiedArchive, file_sha256
-
-_FILE = ".origin.json"
+from sepcore.provider.model_files import ORIGIN_FILE, file_digests
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class ModelOrigin:
     def of(cls, folder: Path) -> Self | None:
         """What stands in a model's folder; None if another program, or the user, has put the model there."""
         try:
-            content = json.loads((folder / _FILE).read_text("utf-8"))
+            content = json.loads((folder / ORIGIN_FILE).read_text("utf-8"))
             return cls(str(content["address"]), str(content["sha256"]), dict(content["files"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -41,11 +40,8 @@ class ModelOrigin:
 
 def write_origin(folder: Path, archive: VerifiedArchive) -> None:
     """Note in a model's folder what has just been unpacked into it."""
-    files = {
-        path.relative_to(folder).as_posix(): file_sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()
-    }
-    origin = ModelOrigin(archive.origin, archive.sha256, files)
-    write_text(folder / _FILE, json.dumps(asdict(origin), indent=2) + "\n")
+    origin = ModelOrigin(archive.origin, archive.sha256, file_digests(folder))
+    write_text(folder / ORIGIN_FILE, json.dumps(asdict(origin), indent=2) + "\n")
 
 
 def _is_file(path: Path, digest: str) -> bool:

@@ -3,14 +3,16 @@
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from sepcore.atomic import atomic_folder, remove_leftovers
 from sepcore.errors import ProviderError
-from sepcore.file_lock import locked
+from sepcore.file_lock import lock_of, locked
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.archive import unpack_archive
 from sepcore.provider.checksum import VerifiedArchive
+from sepcore.provider.model_files import own_model_files, why_not_replaceable
 from sepcore.provider.origin import write_origin
 
 _DEFAULT = "pretrained_models"
@@ -26,13 +28,21 @@ def model_path() -> Path:
     return Path(os.environ.get("MODEL_PATH") or _DEFAULT).absolute()
 
 
-def install_model(folder: Path, obtain: Obtain, is_there: Callable[[Path], object] = find_checkpoint) -> Path:
+def install_model(
+    folder: Path,
+    obtain: Obtain,
+    is_there: Callable[[Path], object] = find_checkpoint,
+    *,
+    force: bool = False,
+) -> Path:
     """Make sure that ``folder`` holds a whole checkpoint.
 
     Args:
-        folder: The model's. If it lacks a whole checkpoint (an interrupted download of another program) it is replaced.
+        folder: The model's. One that holds nothing but what this project put there, or the remains of an interrupted
+            download of another program, is replaced.
         obtain: Called at most once, by one thread of one process at a time.
         is_there: Tells of the folder whether it holds the model already.
+        force: Replace also a whole model that something else put there, but no other files.
 
     Returns:
         ``folder``.
@@ -44,10 +54,15 @@ def install_model(folder: Path, obtain: Obtain, is_there: Callable[[Path], objec
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with locked(folder.with_name(f".{folder.name}.lock"), f"fetching {folder.name}"):
+        with locked(lock_of(folder), f"fetching {folder.name}"):
             if not is_there(folder):
+                if reason := why_not_replaceable(folder, force=force):
+                    raise ProviderError(
+                        f"{folder.name} cannot be put there: {reason}, or set MODEL_PATH to another folder."
+                    )
                 remove_leftovers(folder.parent)
-                with obtain() as archive, atomic_folder(folder) as temporary:
+                own_files = partial(own_model_files, force=force)
+                with obtain() as archive, atomic_folder(folder, own_files) as temporary:
                     _unpack(archive, temporary)
     except OSError as error:
         raise ProviderError(

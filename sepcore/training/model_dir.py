@@ -4,17 +4,22 @@ import shutil
 from pathlib import Path
 
 from sepcore.atomic import atomic_folder
+from sepcore.atomic.ownership import shown_names
 from sepcore.config import ModelConfig
-from sepcore.networks.checkpoint_files import find_checkpoint
+from sepcore.file_lock import lock_of, locked
+from sepcore.networks.checkpoint_files import checkpoint_names, find_checkpoint
+from sepcore.provider.checksum import file_sha256
 from sepcore.provider.host import PRETRAINED
+from sepcore.provider.model_files import TrainedMark, own_model_files, why_not_replaceable
+from sepcore.provider.origin import ModelOrigin
 from sepcore.provider.store import model_path
 from sepcore.training.run_folder import RunFolder
 
-_OWNER = ".run"
-
 
 def put_into_model_dir(run: RunFolder, config: ModelConfig) -> tuple[Path | None, str]:
-    """Copy a run's model into ``model_dir``, unless a model that is not this run's stands there.
+    """Copy a run's model into ``model_dir``, unless something that is not this run's stands there.
+
+    What cannot be put there is no error: the model is in the run folder.
 
     Returns:
         Where it lies now, or None; and one line for the user that says so.
@@ -22,12 +27,51 @@ def put_into_model_dir(run: RunFolder, config: ModelConfig) -> tuple[Path | None
     if config.model_dir is None:
         return None, f"the config has no model_dir; separate with -p {run.path}"
     folder = model_path() / config.model_dir
-    if config.model_dir in PRETRAINED:
-        return None, f"model_dir {config.model_dir} is kept for the published model; separate with -p {run.path}"
-    owner = folder / _OWNER
-    if find_checkpoint(folder) and not (owner.is_file() and owner.read_text("utf-8") == run.lineage):
-        return None, f"{folder} holds the model of another training and is left alone; separate with -p {run.path}"
-    with atomic_folder(folder) as temporary:
-        shutil.copytree(run.model, temporary, dirs_exist_ok=True)
-        (temporary / _OWNER).write_text(run.lineage, "utf-8")
-    return folder, f"model copied to {folder}"
+    try:
+        line = _misplaced(folder, config.model_dir) or _put(run, folder)
+    except OSError as error:
+        line = f"the model cannot be put into {folder} ({error.strerror or error})"
+    return (folder, f"model copied to {folder}") if line is None else (None, f"{line}; separate with -p {run.path}")
+
+
+def _misplaced(folder: Path, model_dir: str) -> str | None:
+    """Why no model may be put there at all, whatever lies there."""
+    models, place = model_path().resolve(), folder.parent.resolve() / folder.name
+    if place == models or place in models.parents:
+        return f"model_dir {model_dir} is MODEL_PATH or holds it and is left alone"
+    inside = place.is_relative_to(models)
+    if not inside and not Path(model_dir).is_absolute():
+        return f"model_dir {model_dir} leads by a link out of {model_path()} and is left alone"
+    if inside and place.relative_to(models).parts[0] in PRETRAINED:
+        return f"model_dir {model_dir} is kept for the published model"
+    return None
+
+
+def _put(run: RunFolder, folder: Path) -> str | None:
+    """Copy the model, unless it is there; why not, if something else stands there."""
+    if reason := _taken(run, folder):  # before anything is written beside it
+        return reason
+    made = {name: file_sha256(run.model / name) for name in checkpoint_names(run.model)}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(lock_of(folder), f"writing {folder.name}"):
+        if reason := _taken(run, folder):
+            return reason
+        mark = TrainedMark.of(folder)
+        if mark is None or mark.files != made:
+            with atomic_folder(folder, own_model_files) as temporary:
+                for name in made:
+                    shutil.copy2(run.model / name, temporary)
+                TrainedMark(run.lineage, made).write(temporary)
+    return None
+
+
+def _taken(run: RunFolder, folder: Path) -> str | None:
+    """What stands in a folder and may not be replaced by this run's model."""
+    if reason := why_not_replaceable(folder, force=True):
+        return f"the model is not put into model_dir: {reason}, or give model_dir another name"
+    mark = TrainedMark.of(folder)
+    if ModelOrigin.of(folder) or (find_checkpoint(folder) and mark is None) or (mark and mark.run != run.lineage):
+        return f"{folder} holds the model of another training and is left alone"
+    if changed := mark.changed_files(folder) if mark else []:
+        return f"the model is not put into model_dir: {shown_names(changed)} in {folder} changed since; move it away"
+    return None

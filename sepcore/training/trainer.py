@@ -15,6 +15,7 @@ import keras
 from sepcore.atomic import atomic_folder
 from sepcore.config import ModelConfig
 from sepcore.errors import TrainingError
+from sepcore.networks.checkpoint_files import checkpoint_names, model_names
 from sepcore.networks.precision import dtype_policy
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
@@ -174,8 +175,9 @@ class _Training:
             self._write(self._run.last)
         by_choice = self._config.model_choice != "last" and self._selection.best_step is not None
         chosen = self._run.best if by_choice else self._run.last
-        with self._disk_full_named("model"), atomic_folder(self._run.model) as temporary:
-            shutil.copytree(chosen, temporary, dirs_exist_ok=True)
+        with self._disk_full_named("model"), atomic_folder(self._run.model, model_names) as temporary:
+            for name in checkpoint_names(chosen):
+                shutil.copy2(chosen / name, temporary)
         model_step = self._selection.best_step if by_choice else self._step
         assert model_step is not None
         return TrainingResult(self._step, self._step < self._config.train_max_steps, model_step)

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from sepcore.errors import ProviderError
+from sepcore.file_lock import lock_of, locked
 from sepcore.provider.download import fetched_model, published_models
 from sepcore.provider.host import Release
 from tests.provider.conftest import Response, names
@@ -139,12 +140,18 @@ def test_what_is_left_but_damaged_is_fetched_anew(tmp_path, server, content):
     assert fetch(tmp_path) == BODY
 
 
-def test_what_nobody_has_gone_on_with_for_a_day_goes(tmp_path, server):
+def test_what_nobody_has_gone_on_with_for_a_day_goes_and_nothing_else(tmp_path, server):
     server.answers = {f"{FOLDER}/checksum.json": checksums(), f"{FOLDER}/2stems.tar.gz": Response(BODY)}
-    stale = left_over(tmp_path, b"x").with_name(".4stems-0123456789abcdef.part")
-    stale.write_bytes(b"of another model")
-    os.utime(stale, (time.time() - 90_000,) * 2)
-    assert fetch(tmp_path) == BODY
+    left = [".4stems-0123456789abcdef.part", ".2stems-0123456789abcdef.part"]
+    kept = [".5stems-0123456789abcdef.part", ".mine.part", "4stems-0123456789abcdef.part", ".4stems-0123.part"]
+    for name in [*left, *kept]:
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (time.time() - 90_000,) * 2)
+    listing = published_models(Release.from_environment(), "2stems")
+    # Of 5stems, it only looks old: a clock has jumped.
+    with locked(lock_of(tmp_path / "5stems"), "5stems"), fetched_model(listing, "2stems", tmp_path) as archive:
+        assert archive.path.read_bytes() == BODY
+    assert names(tmp_path) == sorted(kept)
 
 
 # Mirrors

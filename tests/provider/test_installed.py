@@ -55,11 +55,23 @@ def test_a_damaged_model_is_found_and_replaced(publish, models):
 def test_a_model_of_another_program_is_left_alone_unless_forced(publish, models, write_checkpoint):
     release = publish()
     write_checkpoint(models / "mine")
-    (models / "mine" / "notes.txt").touch()
+    (models / "mine" / "model.index").write_bytes(b"another")
     assert pull_model("mine", release) is Pulled.NOT_OURS
-    assert (models / "mine" / "notes.txt").exists()
+    assert (models / "mine" / "model.index").read_bytes() == b"another"
     assert pull_model("mine", release, force=True) is Pulled.FETCHED
-    assert not (models / "mine" / "notes.txt").exists()
+    assert (models / "mine" / "model.index").read_bytes() == b"index"
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "config.json", "model.ckpt-1.index", "samples"])
+@pytest.mark.parametrize("fetched", [False, True])
+def test_what_lies_beside_the_weights_of_a_model_is_never_replaced(publish, models, write_checkpoint, name, fetched):
+    release = publish()
+    pull_model("mine", release) if fetched else write_checkpoint(models / "mine")
+    (models / "mine" / name).mkdir() if name == "samples" else (models / "mine" / name).write_text("mine")
+    before = {path: path.stat().st_mtime_ns for path in models.rglob("*")}
+    with pytest.raises(ProviderError, match=rf"^mine cannot be put there: [^\n]*/mine holds {name}, which [^\n]*$"):
+        pull_model("mine", publish(**{"model.index": b"newer"}), force=True)
+    assert {path: path.stat().st_mtime_ns for path in models.rglob("*")} == before
 
 
 def test_a_model_that_the_release_has_no_more_stays_and_the_line_says_what_there_is(publish, models):

@@ -95,11 +95,125 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
         install_model(tmp_path / "file" / "2stems", packed)
 
 
-def test_a_model_may_be_replaced_by_another_and_stays_as_it_was_if_that_one_is_refused(models, write_checkpoint):
-    folder = write_checkpoint(models / "2stems")
-    (folder / "mine.txt").touch()
+def test_a_model_stays_as_it_was_if_the_one_that_shall_replace_it_is_refused(models):
+    folder = install_model(models / "2stems", packed)
+    before = contents(models)
     with pytest.raises(ProviderError, match="is a pickle"):
         install_model(folder, lambda: packed({"weights.pkl": b""}), is_there=lambda _: False)
-    assert names(folder) == sorted([*CHECKPOINT, "mine.txt"])
-    install_model(folder, packed, is_there=lambda _: False)
-    assert names(folder) == sorted([*CHECKPOINT, ".probe", ".origin.json"])
+    assert contents(models) == before
+
+
+# What somebody else put there
+
+
+def put_song(folder):
+    (folder / "vocals.wav").write_bytes(b"stem")
+
+
+def put_folder(folder):
+    (folder / "album").mkdir()
+
+
+def put_link(folder):
+    (folder / "model.index").symlink_to(folder.parent)
+
+
+def put_own_config(folder):
+    (folder / "config.json").write_text("{}")
+
+
+def put_odd_name(folder):
+    (folder / ".model\n.index").touch()
+
+
+def put_another_weights_name(folder):
+    (folder / "model.data-1-of-2.bak").touch()
+
+
+STRANGERS = {
+    "vocals.wav": put_song,
+    "album": put_folder,
+    "model.index": put_link,
+    "config.json": put_own_config,
+    r".model\\n.index": put_odd_name,
+    "model.data-1-of-2.bak": put_another_weights_name,
+}
+
+
+@pytest.mark.parametrize("remains", [False, True])
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_a_folder_with_a_file_that_no_download_leaves_is_refused_before_any_download(models, stranger, remains):
+    folder = models / "2stems"
+    folder.mkdir(parents=True)
+    if remains:
+        (folder / "model.data-00000-of-00001").write_bytes(b"half")
+    STRANGERS[stranger](folder)
+    before = contents(models)
+    with pytest.raises(
+        ProviderError, match=rf"^[^\n]*2stems holds {stranger}, which this program did not write[^\n]*$"
+    ):
+        install_model(folder, never)
+    assert contents(models) == before
+
+
+def test_of_many_strangers_three_are_named(models):
+    (models / "2stems").mkdir(parents=True)
+    for name in "abcde":
+        (models / "2stems" / name).touch()
+    with pytest.raises(ProviderError, match=r"holds a, b, c and 2 more, which .* set MODEL_PATH to another folder\.$"):
+        install_model(models / "2stems", never)
+
+
+def test_a_link_or_a_file_in_the_place_of_the_folder_stays(models, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    models.mkdir()
+    (models / "2stems").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ProviderError, match=r"2stems is a link, which is never replaced"):
+        install_model(models / "2stems", never)
+    assert (models / "2stems").is_symlink()
+    (models / "4stems").write_text("mine")
+    with pytest.raises(ProviderError, match=r"4stems is a file; move it away"):
+        install_model(models / "4stems", never)
+    assert names(models) == ["2stems", "4stems"]
+
+
+def test_all_that_an_interrupted_download_can_leave_is_replaced(models):
+    (models / "2stems").mkdir(parents=True)
+    for name in ("checkpoint", "model.meta", "model.index", "model.data-00000-of-00002", ".probe"):
+        (models / "2stems" / name).write_bytes(b"half")
+    install_model(models / "2stems", packed)
+    assert names(models / "2stems") == sorted([*CHECKPOINT, ".probe", ".origin.json"])
+
+
+def test_what_is_made_of_a_model_here_goes_with_it(models):
+    install_model(models / "2stems", packed)
+    for name in (".network-3-0123456789abcdef.onnx", ".network-3-0123456789abcdef.sha256"):
+        (models / "2stems" / name).touch()
+    install_model(models / "2stems", packed, is_there=lambda _: False)
+    assert names(models / "2stems") == sorted([*CHECKPOINT, ".probe", ".origin.json"])
+
+
+def test_a_file_that_is_put_there_while_the_model_is_fetched_keeps_its_place(models):
+    (models / "2stems").mkdir(parents=True)
+
+    def obtain():
+        put_song(models / "2stems")
+        return packed()
+
+    install_model(models / "2stems", obtain)
+    assert (models / "2stems" / "vocals.wav").read_bytes() == b"stem"
+    assert (models / "2stems" / "model.index").read_bytes() == b"index"
+    assert names(models) == ["2stems"]
+
+
+def test_what_lies_beside_the_models_is_left_alone(models):
+    models.mkdir()
+    for name in ("notes.txt", ".tmp-123", ".tmp-123-notes.txt", ".tmp-backup", "2stems.part", ".mine.part"):
+        (models / name).write_text("mine")
+    before = contents(models)
+    install_model(models / "2stems", packed)
+    assert before.items() <= contents(models).items()
+
+
+def contents(folder):
+    return {path: path.read_bytes() if path.is_file() else path.lstat().st_mode for path in folder.rglob("*")}

@@ -1,7 +1,6 @@
 """Made-up multitrack songs in MUSDB18-HQ's layout, the same bytes for the same seed."""
 
 import json
-import shutil
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,9 +11,11 @@ import scipy.signal
 from numpy.typing import NDArray
 
 from sepcore.atomic import atomic_folder, remove_leftovers, write_text
+from sepcore.atomic.ownership import foreign_content, remove_own, shown_names
 from sepcore.dataset.synthetic.instruments import bass_sound, drum_sounds, other_sound, piano_sound, place
 from sepcore.dataset.synthetic.score import compose
 from sepcore.dataset.synthetic.voice import sing
+from sepcore.errors import DatasetError
 
 # Songs written by another version of the generator are written anew.
 _VERSION = 1
@@ -122,6 +123,9 @@ def write_dataset(
         sample_rate: In Hz.
         with_piano: Write ``piano.wav`` too; ``other.wav`` holds the piano all the same.
         on_song: Called with each song's folder once it is complete.
+
+    Raises:
+        DatasetError: something else lies where a song would; nothing is written.
     """
     songs: dict[Path, _Song] = {}
     validation_names = []
@@ -133,6 +137,11 @@ def write_dataset(
             folder = root / ("test" if split == "test" else "train") / name
             songs[folder] = _Song(song_seed, duration_s, sample_rate, with_piano)
             validation_names += [name] if split == "validation" else []
+    for folder in songs:
+        if not _own_files(folder) and (foreign := foreign_content(folder, ())):
+            raise DatasetError(
+                f"{folder}: holds {shown_names(foreign)}, which this generator did not write; choose another folder."
+            )
     for subset in ("train", "test"):
         (root / subset).mkdir(parents=True, exist_ok=True)
         remove_leftovers(root / subset)
@@ -155,7 +164,20 @@ def _remove_other_songs(root: Path, songs: Collection[Path]) -> None:
     """Remove this generator's songs that do not belong to the set: they would be trained on all the same."""
     for recipe in root.glob("t*/*/song.json"):
         if recipe.parent not in songs:
-            shutil.rmtree(recipe.parent)
+            remove_own(recipe.parent, _own_files(recipe.parent))
+
+
+def _own_files(folder: Path) -> set[str]:
+    """The files of a song that this generator wrote."""
+    try:
+        song = _Song(**json.loads((folder / "song.json").read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return set()
+    return {"song.json", "mixture.wav", *(f"{name}.wav" for name in _stem_names(song))}
+
+
+def _stem_names(song: _Song) -> list[str]:
+    return [name for name in _LEVELS_DB if name != "piano" or song.with_piano]
 
 
 def _write_song(folder: Path, song: _Song) -> None:
@@ -170,7 +192,7 @@ def _write_song(folder: Path, song: _Song) -> None:
     pcm["mixture"] = pcm["vocals"] + pcm["drums"] + pcm["bass"] + pcm["other"]
     if not song.with_piano:
         del pcm["piano"]
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, _own_files) as temporary:
         for name, samples in pcm.items():
             scipy.io.wavfile.write(temporary / f"{name}.wav", song.sample_rate, samples)
         (temporary / "song.json").write_text(recipe, "utf-8")

@@ -89,7 +89,7 @@ def write_excerpt(
     """
     _check(track, mixture, references, estimates)
     numbered = {name: f"{number:02d}" for number, name in enumerate(estimates, start=1)}
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, _own_files) as temporary:
         (mixture_file,) = write_browser_audio({"mixture": mixture}, temporary, config)
         stems = []
         for name, number in numbered.items():
@@ -110,6 +110,16 @@ def write_excerpt(
         }
         write_text(temporary / _FILE, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return read_excerpt(folder)
+
+
+def _own_files(folder: Path) -> set[str]:
+    """The files of the excerpt that stands in a folder, as far as they are there."""
+    try:
+        content = json.loads((folder / _FILE).read_bytes())
+        stems = [stem[key] for stem in content["stems"] for key in ("estimate", "reference", "picture")]
+        return {_FILE, str(content["mixture"]), *map(str, stems)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def read_excerpt(folder: Path) -> Excerpt:

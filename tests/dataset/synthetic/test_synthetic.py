@@ -6,6 +6,7 @@ import scipy.io.wavfile
 import scipy.signal
 
 from sepcore.dataset.synthetic import generate_song, write_dataset
+from sepcore.errors import DatasetError
 
 STEMS = ("drums", "bass", "piano", "other", "vocals")
 
@@ -125,6 +126,27 @@ def test_songs_of_an_earlier_set_do_not_stay_among_the_new_ones_but_foreign_song
     write_dataset(root, num_train=1, num_validation=0, num_test=0, duration_s=1, seed=6)
     assert len(list(root.glob("train/*"))) == 2
     assert not list(root.glob("test/*"))
+
+
+@pytest.mark.parametrize("recipe", [None, "{}", '{"title": "mine"}'])
+def test_what_this_generator_did_not_write_is_neither_removed_nor_replaced(dataset, tmp_path, recipe):
+    root = shutil.copytree(dataset, tmp_path / "copy")
+    ours, *_ = (root / "train").iterdir()
+    mine = root / "train" / "Mine - Song"
+    for folder in (ours, mine):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        (folder / "vocals.wav").write_bytes(b"mine")
+        if recipe is not None:
+            (folder / "song.json").write_text(recipe)
+    before = content(root)
+    with pytest.raises(DatasetError, match=r"vocals\.wav, which this generator did not write; choose another folder"):
+        write_dataset(root, num_train=2, num_validation=1, num_test=1, duration_s=2, seed=5)
+    assert content(root) == before
+    write_dataset(root, num_train=1, num_validation=0, num_test=0, duration_s=1, seed=6)
+    assert {path: text for path, text in before.items() if path.parent.name == mine.name}.items() <= content(
+        root
+    ).items()
 
 
 def test_the_piano_alone_is_written_on_demand(tmp_path):

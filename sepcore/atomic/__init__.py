@@ -1,10 +1,11 @@
 """Writes that a killed process cannot leave half done: a temporary name in the same folder, then a rename."""
 
 import errno
+import logging
 import os
+import re
 import shutil
 import socket
-import time
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
@@ -13,10 +14,15 @@ from pathlib import Path
 
 import psutil
 
-_PREFIX = ".tmp"
+from sepcore.atomic.ownership import OwnFiles, is_plain_file, is_real_folder, replace_folder
+
+_logger = logging.getLogger(__name__)
 # Machines may share the folder: whether a process is alive is known of this one's only.
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 _ABANDONED_S = 86_400
+
+TEMPORARY_NAME = re.compile(r"\.tmp-(?P<pid>[1-9][0-9]{0,8})(\.(?P<host>[0-9a-f]{8}))?-[0-9a-f]{8}(\.[^./]*)?")
+"""What temporary files and folders are called; nothing else is taken for one. The first version named no host."""
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """How the system says that a disk takes no more."""
@@ -24,7 +30,7 @@ DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 def _temporary_name(path: Path) -> Path:
     # Short whatever the length of the real name; the suffix stays, since ffmpeg chooses the format by it.
-    return path.parent / f"{_PREFIX}-{os.getpid()}.{_HOST}-{uuid.uuid4().hex[:8]}{path.suffix}"
+    return path.parent / f".tmp-{os.getpid()}.{_HOST}-{uuid.uuid4().hex[:8]}{path.suffix}"
 
 
 @contextmanager
@@ -77,23 +83,28 @@ def write_text(path: Path, content: str) -> None:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, own_files: OwnFiles) -> Iterator[Path]:
     """Yield an empty temporary folder beside ``path`` and rename it to ``path`` when the block ends without an error.
 
-    An existing ``path`` is moved aside first and removed after: a process that dies between the two renames leaves no
-    folder, never a mixture of two.
+    An existing ``path`` is moved aside first, and of it no more is removed than this project wrote: other files get
+    their places in the new folder. Where these are taken, the old folder is kept under another name, which is logged.
+    A process that dies between the two renames leaves no folder, never a mixture of two.
+
+    Args:
+        path: Where the folder shall stand.
+        own_files: Gives the files that this project wrote in the folder that stands there.
+
+    Yields:
+        The temporary folder.
     """
-    temporary, replaced = _temporary_name(path), _temporary_name(path)
+    temporary = _temporary_name(path)
     with made_folder(path.parent):
         temporary.mkdir()
         try:
             yield temporary
-            if path.exists():
-                path.replace(replaced)
-            temporary.replace(path)
+            replace_folder(path, temporary, own_files, _temporary_name(path))
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-            shutil.rmtree(replaced, ignore_errors=True)
 
 
 @contextmanager
@@ -111,36 +122,59 @@ def temporary_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def check_writes(folder: Path) -> None:
+    """Write a file of a name of its own to a folder, and remove it; OSError if that cannot be done."""
+    probe = _temporary_name(folder / "probe")
+    probe.touch(exist_ok=False)
+    probe.unlink()
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files and folders that dead processes left in ``folder`` (not below it).
 
-    Those of other machines that share the folder are removed when they have not changed for a day.
+    Those of other machines that share the folder are removed when they have not changed for a day. Only what is called
+    as this module calls it is touched, and no link. What cannot be removed stays: it is somebody else's to clear up.
     """
-    for leftover in folder.glob(f"{_PREFIX}-*"):
-        if _is_abandoned(leftover):
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
+    dead: list[Path] = []
+    elsewhere: list[Path] = []
+    for path in folder.glob(".tmp-*"):
+        if named := TEMPORARY_NAME.fullmatch(path.name):
+            if named["host"] not in (None, _HOST):
+                elsewhere.append(path)
+            elif not psutil.pid_exists(int(named["pid"])):
+                dead.append(path)
+    for leftover in [*dead, *stale(elsewhere)]:
+        try:
+            if is_real_folder(leftover):
+                shutil.rmtree(leftover)
+            elif is_plain_file(leftover):
                 leftover.unlink(missing_ok=True)
+        except OSError as error:
+            _logger.debug("%s: cannot be removed (%s)", leftover, error)
 
 
-def _is_abandoned(leftover: Path) -> bool:
-    pid, _, host = leftover.name.split("-")[1].partition(".")
-    if not pid.isdigit():
-        return False
-    if host in ("", _HOST):
-        return not psutil.pid_exists(int(pid))
-    return _is_stale(leftover)
+def stale(paths: Iterable[Path]) -> list[Path]:
+    """Those of some files and folders of one folder that nobody has written to for a day.
+
+    The day is counted by the clock that stamps the files, which is the server's where machines share them: this
+    machine's may have jumped, or be another machine's by years.
+    """
+    candidates = list(paths)
+    if not candidates:
+        return []
+    probe = _temporary_name(candidates[0].parent / "probe")
+    try:
+        probe.touch(exist_ok=False)
+        now = probe.stat().st_mtime
+        probe.unlink()
+    except OSError:
+        return []  # nothing can be removed there either
+    return [path for path in candidates if now - _last_change(path, default=now) > _ABANDONED_S]
 
 
-def remove_stale(files: Iterable[Path]) -> None:
-    """Remove those of some files that nobody has written to for a day."""
-    for file in files:
-        if _is_stale(file):
-            file.unlink(missing_ok=True)
-
-
-def _is_stale(path: Path) -> bool:
-    with suppress(FileNotFoundError):  # its process has just finished
-        return time.time() - path.stat().st_mtime > _ABANDONED_S
-    return False
+def _last_change(path: Path, *, default: float) -> float:
+    """When a file, or anything in a folder, was written to last; ``default`` if its process has just finished."""
+    with suppress(FileNotFoundError):
+        inside = path.rglob("*") if is_real_folder(path) else []
+        return max(one.lstat().st_mtime for one in (path, *inside))
+    return default

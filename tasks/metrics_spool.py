@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from mlflow.entities import Metric
 
 from sepcore.training.metrics_log import Record, read_records
 from tasks.metrics_cursor import MetricsCursor
+from tasks.mlflow_names import mlflow_name
 from tasks.store_guard import StoreGuard
 
 # MLflow's limit of a call.
@@ -22,7 +22,6 @@ _BATCH = 1000
 _EVERY_S = 10.0
 _FIRST_GAP_S, _LONGEST_GAP_S = 5.0, 60.0
 _READ_BYTES = 1 << 20
-_NOT_IN_NAMES = re.compile(r"[^\w\-./: ]", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ def _metrics(record: Record) -> list[Metric]:
     """A record's finite values: SQLite refuses a call with an infinite one, and curves cannot show them."""
     time_ms = int(record.time * 1000)
     return [
-        Metric(_NOT_IN_NAMES.sub("_", name), float(value), time_ms, record.step)
+        Metric(mlflow_name(name), float(value), time_ms, record.step)
         for name, value in record.metrics.items()
         if math.isfinite(value)
     ]

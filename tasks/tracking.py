@@ -18,6 +18,7 @@ from sepcore.training.run_folder import RunFolder
 from tasks.dataset_input import dataset_input
 from tasks.dead_runs import note_end_of_tracked_run, note_tracked_run
 from tasks.metrics_spool import MetricsSpool
+from tasks.mlflow_names import mlflow_name
 from tasks.mlflow_store import (
     check_store,
     experiment_id,
@@ -133,7 +134,8 @@ class TrackedRun:
 
     def log_config(self, config: ModelConfig, **tags: str) -> None:
         """Every key of the config as a parameter, and facts about the run as tags."""
-        params = {key: str(value)[:500] for key, value in _flat(config.model_dump(mode="json", by_alias=True)).items()}
+        flat = _flat(config.model_dump(mode="json", by_alias=True))
+        params = {mlflow_name(key): str(value)[:500] for key, value in flat.items()}
 
         def write() -> None:
             known = self._client.get_run(self.run_id).data.params
@@ -164,7 +166,7 @@ class TrackedRun:
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Measures that stand in no `metrics.jsonl`, written at once."""
         now = int(time.time() * 1000)
-        batch = [Metric(name, value, now, step) for name, value in metrics.items()]
+        batch = [Metric(mlflow_name(name), value, now, step) for name, value in metrics.items()]
         self.attempt("metrics", lambda: self._client.log_batch(self.run_id, metrics=batch))
 
     def log_folder(self, folder: Path, name: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from sepcore.training.metrics_log import Record, append_record
 from tasks.metrics_spool import MetricsSpool
+from tasks.mlflow_names import mlflow_name
 from tasks.mlflow_store import experiment_id, store_client, tracking_uri
 from tasks.store_guard import StoreGuard
 from tasks.system_metrics import SystemMetrics
@@ -141,7 +142,7 @@ def test_values_that_are_not_finite_are_left_out(store, run_id, tmp_path):
 def test_an_instrument_whose_name_mlflow_does_not_take_is_sent_all_the_same(store, run_id, tmp_path):
     write(tmp_path, "train", 5, {"train_loss_flûte+": 2.0})
     assert spool(run_id, tmp_path).close() == 0
-    assert store.get_run(run_id).data.metrics == {"train_loss_fl_te_": 2.0}
+    assert store.get_run(run_id).data.metrics == {mlflow_name("train_loss_flûte+"): 2.0}
 
 
 def test_a_store_that_is_gone_is_told_once_and_ends_nothing(run_id, tmp_path, monkeypatch, caplog):

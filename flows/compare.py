@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from flows.command import add_run_options, command_parser, run_command, set_up_process
@@ -63,7 +64,9 @@ from flows.terminal import say  # noqa: E402
 from sepcore.atomic import atomic_path, write_text  # noqa: E402
 from sepcore.errors import DatasetError, GateRefused, TrainingError  # noqa: E402
 from sepcore.evaluation.comparison import Comparison, compare_scores  # noqa: E402
+from sepcore.evaluation.run_scores import UNVERIFIED, is_of, run_scores  # noqa: E402
 from sepcore.evaluation.score_folder import ScoreFolder, has_scores, read_score_folder  # noqa: E402
+from sepcore.training.run_folder import RunFolder  # noqa: E402
 
 
 def _main(arguments: argparse.Namespace) -> None:
@@ -78,11 +81,7 @@ def _main(arguments: argparse.Namespace) -> None:
     )
     allowed = arguments.allow_missing
     worse = comparison.worse_stems(arguments.margin, strict=arguments.strict, allow_missing=allowed)
-    say([f"A: {_called(a)}", f"B: {_called(b)}"])
-    if a.dataset and b.dataset and a.dataset != b.dataset:
-        say(
-            [f"warning: the test sets have different names, {a.dataset} and {b.dataset}; compared by the tracks' names"]
-        )
+    say([f"A: {_called(a)}", f"B: {_called(b)}", *_warnings(a, b)])
     print_comparison(comparison, worse)
     if arguments.out is not None:
         _write(arguments, a, b, comparison, worse)
@@ -98,10 +97,12 @@ def _main(arguments: argparse.Namespace) -> None:
 def _scores(named: str, work_dir: Path) -> ScoreFolder:
     """Of a folder that has scores itself, or of the run that is named."""
     path = Path(named)
+    if path.name == "evaluation" and (path.parent / "config.json").is_file():
+        path = path.parent
     if path.is_dir() and not (path / "config.json").is_file():
         return read_score_folder(path)
     try:
-        run = resolve_run(named, work_dir)
+        run = resolve_run(str(path), work_dir)
     except TrainingError as error:
         raise DatasetError(f"no such folder of scores, and as the name of a run: {error}") from error
     if not has_scores(run.evaluation):
@@ -109,7 +110,36 @@ def _scores(named: str, work_dir: Path) -> ScoreFolder:
             f"{run.path}: the run has no scores of tracks; make them: "
             f"python -m flows.evaluate -p {run.path} --csv test.csv -o {run.evaluation}"
         )
-    return read_score_folder(run.evaluation)
+    scores = read_score_folder(run.evaluation)
+    if problem := _problem(run, scores):
+        raise DatasetError(
+            f"{run.path}: the scores in {run.evaluation} {problem}; make them again: "
+            f"python -m flows.evaluate -p {run.path} --csv test.csv -o {run.evaluation}"
+        )
+    return scores
+
+
+def _problem(run: RunFolder, scores: ScoreFolder) -> str:
+    """Why the scores of tracks are not the run's; those of an earlier version do not say whose they are."""
+    if scores.made_from is None:
+        return ""
+    if not is_of(run, scores.made_from):
+        return "are of other weights, or of another config"
+    whole = run_scores(run).summary
+    same = whole is not None and whole.made_from == scores.made_from
+    return "" if same else "are not of a finished run and all of its test songs"
+
+
+def _warnings(a: ScoreFolder, b: ScoreFolder) -> Iterator[str]:
+    """What makes the comparison doubtful."""
+    for scores in (a, b):
+        if scores.made_from is None and (scores.path.parent / "config.json").is_file():
+            yield f"warning: {scores.path}: {UNVERIFIED}"
+    if a.made_from is not None and b.made_from is not None:
+        if a.made_from.songs != b.made_from.songs:
+            yield "warning: the test sets are not of the same songs; compared by the tracks' names"
+    elif a.dataset and b.dataset and a.dataset != b.dataset:
+        yield f"warning: the test sets have different names, {a.dataset} and {b.dataset}; compared by the tracks' names"
 
 
 def _called(scores: ScoreFolder) -> str:

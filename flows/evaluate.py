@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -9,6 +10,7 @@ from flows.command import add_data_option, add_params_option, check_first, comma
 from flows.download import locate_with_bar
 from flows.inputs import check_ffmpeg
 from flows.runners import add_runner_options, check_runner, check_scheduler, model_anywhere, task_runner
+from flows.scored_run import check_place, is_evaluation_of, scored_run
 from flows.test_set import chosen_test_set
 from sepcore import load_config
 from sepcore.evaluation.choices import ENGINES, BaselineName, ScoringEngine
@@ -97,6 +99,7 @@ def _check(arguments: argparse.Namespace) -> None:
     else:
         config = locate_with_bar(arguments.params).config
     songs.check(config)
+    check_place(arguments.out, arguments.params, arguments.estimates)
     check_writable(arguments.out, "-o")
     check_scheduler(arguments.scheduler)
 
@@ -114,15 +117,16 @@ from flows.terminal import say  # noqa: E402
 from flows.test_set import TestSet  # noqa: E402
 from sepcore import Separator  # noqa: E402
 from sepcore.atomic import write_text  # noqa: E402
-from sepcore.errors import SongsFailed  # noqa: E402
+from sepcore.errors import ConfigError, SongsFailed  # noqa: E402
 from sepcore.evaluation.baselines import BASELINES  # noqa: E402
 from sepcore.evaluation.estimates import Estimates, FolderEstimates, ModelEstimates  # noqa: E402
+from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint  # noqa: E402
 from sepcore.evaluation.musdb18 import is_musdb18_test  # noqa: E402
 from sepcore.evaluation.report.evaluation_report import EvaluationReport  # noqa: E402
 from sepcore.evaluation.report.report import write_report  # noqa: E402
+from sepcore.evaluation.run_scores import why_not_own  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
 from sepcore.separator_settings import SeparatorSettings  # noqa: E402
-from sepcore.training.run_folder import RunFolder  # noqa: E402
 from tasks.dead_runs import note_run  # noqa: E402
 from tasks.evaluation import log_scores  # noqa: E402
 from tasks.summaries import show_scores  # noqa: E402
@@ -149,7 +153,8 @@ def evaluate(
     """Score every test song, and report; songs whose scores are there already are not scored again.
 
     Args:
-        params: What ``-p`` takes. The scores of a finished run go into its folder and its MLflow run too.
+        params: What ``-p`` takes. The scores of a finished run go into its folder and its MLflow run too, if they are
+            its own: as its config separates, on its own test set, of every song; see `why_not_own`.
         out: Folder of museval's JSON files (``test/<song>.json``), the tables ``frames.parquet`` and
             ``tracks.parquet``, ``scores.json``, ``report.html`` and ``boxplot.png``; those of a baseline go into
             ``baselines/<name>`` in it.
@@ -166,14 +171,23 @@ def evaluate(
         SongsFailed: some songs could not be scored; the others are, and reported.
     """
     out = out.absolute()  # the workers of a cluster have another working directory
+    check_place(out, params, estimates)
     songs = chosen_test_set(mus_dir, csv, data_dir)
     scored, *beside = _estimates(params, mwf, estimates, baselines, songs)
     rows = test_songs(songs, scored.config, out)
+    run = scored_run(params, estimates)
+    if run is not None:
+        named = {"model": scored.fingerprint(rows[0]), "dataset": songs.name}
+        why_not = partial(why_not_own, run, scored.config, rows, engine, **named)
+        if is_evaluation_of(out, run) and (
+            other := why_not(songs=lambda: songs_fingerprint(map(song_fingerprint, rows)))
+        ):
+            raise ConfigError(f"{out}: is for the run's own scores, and these are others: {other}; give another -o.")
     result = evaluate_songs(rows, scored, out, engine)
     others = {other.name: evaluate_songs(rows, other, out / "baselines" / other.name, engine) for other in beside}
     if not result.files:
         raise _failure({scored.name: result}, len(rows))
-    summary = ScoreSummary.from_tracks(result.tracks, dataset=songs.name)
+    summary = ScoreSummary.from_tracks(result.tracks, dataset=songs.name, made_from=result.made_from)
     write_text(out / "scores.json", summary.to_json())
     report = EvaluationReport(
         model=scored.name,
@@ -189,10 +203,13 @@ def evaluate(
     )
     write_report(out, report)
     show_scores(scored.name, summary)
-    run = RunFolder(Path(params)) if params is not None and estimates is None else None
     if run is not None and (finished := run.finished()) is not None:
-        write_text(run.scores, summary.to_json())
-        log_scores(run, finished["name"], summary, out, csv)
+        failed = f"{len(result.failed)} of {len(rows)} songs could not be scored" if result.failed else ""
+        if other := failed or why_not(songs=lambda: result.made_from.songs):
+            say([f"not taken for the scores of {run.path}: {other}"])
+        else:
+            write_text(run.scores, summary.to_json())
+            log_scores(run, finished["name"], summary, out, csv)
     everything = {scored.name: result} | others
     if any(part.failed for part in everything.values()):
         raise _failure(everything, len(rows))

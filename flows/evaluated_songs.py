@@ -17,7 +17,8 @@ from sepcore.errors import CheckpointError, OutputNotWritable, ProviderError, St
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
 from sepcore.evaluation.report.excerpt import Excerpt
-from sepcore.evaluation.track_evaluation import remove_other_scores
+from sepcore.evaluation.scores import MadeFrom
+from sepcore.evaluation.track_evaluation import remove_other_scores, tracks_made_from
 from sepcore.evaluation.track_excerpt import excerpt_start_s, tracks_to_hear
 from sepcore.evaluation.track_scores import TrackScores, read_track_scores, write_table
 from sepcore.evaluation.track_table import track_table
@@ -30,10 +31,12 @@ class EvaluatedSongs:
     """What came of the songs of a test set.
 
     Attributes:
+        folder: Of the evaluation.
         files: The score file of every song that could be scored.
         failed: Why the others could not, by song; a line each.
     """
 
+    folder: Path
     files: tuple[Path, ...]
     failed: dict[str, str]
 
@@ -46,6 +49,11 @@ class EvaluatedSongs:
                 for tables in zip(*((s.frames, s.totals) for s in scores), strict=True)
             )
         )
+
+    @cached_property
+    def made_from(self) -> MadeFrom:
+        """What the scores belong to."""
+        return tracks_made_from(self.folder, self.files)
 
     @property
     def frames(self) -> pd.DataFrame:
@@ -71,7 +79,7 @@ def evaluate_songs(rows: Sequence[TrackRow], estimates: Estimates, out: Path, en
             raise
         except (StemworksError, OSError) as error:
             failed[row.name] = str(error)
-    evaluated = EvaluatedSongs(tuple(files), failed)
+    evaluated = EvaluatedSongs(out, tuple(files), failed)
     if files:
         remove_other_scores(out, files)
         write_table([evaluated.frames], out / "frames.parquet")

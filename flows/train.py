@@ -91,7 +91,7 @@ from flows.publish import publish  # noqa: E402
 from flows.run_names import run_name  # noqa: E402
 from sepcore.dataset.cache.index import read_index  # noqa: E402
 from sepcore.errors import DatasetError, GateRefused  # noqa: E402
-from sepcore.evaluation.scores import ScoreSummary  # noqa: E402
+from sepcore.evaluation.run_scores import run_scores  # noqa: E402
 from sepcore.training.run_folder import RunFolder  # noqa: E402
 from tasks.dead_runs import note_run  # noqa: E402
 from tasks.mlflow_store import check_store  # noqa: E402
@@ -168,6 +168,7 @@ def train(
     dataset = read_index(data.training_shards, config).fingerprint()
     run = choose_run(work_dir, name, config, dataset, fresh=fresh, force=force)
     if run.is_done(config):
+        run.note_data(data.paths())
         if missed_of(run):
             send_missed(name, config, run, data)
     else:
@@ -223,8 +224,8 @@ def _main(arguments: argparse.Namespace) -> None:
         say(["the training itself is kept"])
         raise
     run = RunFolder(folder)
-    if run.scores.is_file():
-        print_scores(ScoreSummary.from_json(run.scores.read_text("utf-8")))
+    if (scores := run_scores(run).summary) is not None:
+        print_scores(scores)
     say([f"run: {folder}", f"separate with it: python -m flows.separate_batch SONGS -o OUT -p {folder}"])
 
 

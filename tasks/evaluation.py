@@ -56,6 +56,9 @@ def log_scores(run: RunFolder, name: str, summary: ScoreSummary, evaluation: Pat
                 }
             )
         tracking.tag("test_set", summary.dataset)
+        done = run.finished() or {}
+        # Beside the training's own `model_step`: it tells scores of weights that a longer training has left behind.
+        tracking.tag("test_model_step", str(done.get("facts", {}).get("weights", done.get("steps"))))
         if csv is not None:
             tracking.log_dataset(csv, digest=file_fingerprint([csv]), context="test")
         tracking.log_folder(evaluation / "test", "evaluation/test")

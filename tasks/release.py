@@ -23,6 +23,8 @@ def publish_run(
 ) -> Published:
     """Run `sepcore.release.publish.publish_release` beside the champion of the registry."""
     finished = FinishedRun.load(run.path)
+    if finished.scores is not None and finished.scores_note:
+        get_run_logger().warning("%s: %s", run.path.name, finished.scores_note)
     published = publish_release(
         run.path,
         version=version,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sepcore.batch.outcome import Outcome, Totals
+from sepcore.evaluation.run_scores import run_scores
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.training.run_folder import RunFolder
 from tasks.artifacts import show_markdown, show_table
@@ -76,8 +77,7 @@ def show_pipeline(run: RunFolder, releases: Sequence[str]) -> None:
     for place in releases:
         lines.append(f"- release: <{place}>" if "://" in place else f"- release: `{Path(place).absolute()}`")
     lines.append(f"- separate with it: `python -m flows.separate_batch SONGS -o OUT -p {run.path}`")
-    if run.scores.is_file():
-        scores = ScoreSummary.from_json(run.scores.read_text("utf-8"))
+    if (scores := run_scores(run).summary) is not None:
         lines += ["", f"| SDR on {scores.dataset}, dB | mixture | model | gain |", "| --- | --- | --- | --- |"]
         for stem, score in scores.stems.items():
             gain = score.sdr - score.mixture_sdr

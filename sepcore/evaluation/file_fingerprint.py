@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sepcore.config import ModelConfig
 from sepcore.config_separation import SeparationKeys
+from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 
 
@@ -20,6 +21,16 @@ def file_fingerprint(files: Iterable[Path]) -> str:
         except OSError as error:
             raise DatasetError(f"{path}: cannot be read ({error.strerror}); mend the row that names it.") from error
     return digest.hexdigest()[:16]
+
+
+def song_fingerprint(row: TrackRow) -> str:
+    """Of all audio of a song, whatever the order in which a config names its stems; errors as of `file_fingerprint`."""
+    return file_fingerprint((row.mixture, *(path for _, path in sorted(row.stems))))
+
+
+def songs_fingerprint(songs: Iterable[str]) -> str:
+    """Of a set of songs by the fingerprint of each, in any order."""
+    return _digest(sorted(songs))
 
 
 def stems_fingerprint(config: ModelConfig) -> str:

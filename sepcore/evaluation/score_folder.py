@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from sepcore.errors import DatasetError
+from sepcore.evaluation.scores import MadeFrom, read_made_from
 from sepcore.evaluation.track_scores import read_track_scores
 
 _KEYS = {"track", "target", "time_s"}
@@ -21,11 +22,13 @@ class ScoreFolder:
         path: The folder.
         frames: A row for each track, stem and frame; ``track``, ``target``, ``time_s`` and a column for each metric.
         dataset: The test set's name; None where the folder does not say it.
+        made_from: What the scores belong to; None where the folder does not say it.
     """
 
     path: Path
     frames: pd.DataFrame
     dataset: str | None
+    made_from: MadeFrom | None = None
 
 
 def read_score_folder(path: Path) -> ScoreFolder:
@@ -39,7 +42,7 @@ def read_score_folder(path: Path) -> ScoreFolder:
     """
     if not path.is_dir():
         raise DatasetError(f"{path}: no such folder; give one that python -m flows.evaluate -o, or museval, wrote.")
-    return ScoreFolder(path, _read_frames(path), _dataset(path / _MEDIANS))
+    return ScoreFolder(path, _read_frames(path), *_summary(path / _MEDIANS))
 
 
 def has_scores(path: Path) -> bool:
@@ -76,11 +79,11 @@ def _read_table(path: Path) -> pd.DataFrame:
     return frames
 
 
-def _dataset(path: Path) -> str | None:
-    """The name in ``scores.json``, whichever version or program wrote it."""
+def _summary(path: Path) -> tuple[str | None, MadeFrom | None]:
+    """The test set's name in ``scores.json``, whichever version or program wrote it, and what the scores belong to."""
     try:
         content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    name = content.get("dataset") if isinstance(content, dict) else None
-    return name if isinstance(name, str) else None
+        name = content.get("dataset")
+        return (name if isinstance(name, str) else None), read_made_from(content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, None

@@ -25,6 +25,7 @@ class StemScores:
         mixture_sdr: SDR of the untouched mixture taken for this stem, alike.
         global_sdr: Of whole tracks, the mean over the tracks, as the Music Demixing Challenge has it.
         si_sdr: Scale-invariant SDR of whole tracks, the mean over the tracks.
+        num_silent: Tracks of which the untouched mixture has a score and the estimate, silent throughout, has none.
     """
 
     sdr: float
@@ -34,6 +35,7 @@ class StemScores:
     mixture_sdr: float
     global_sdr: float = math.nan
     si_sdr: float = math.nan
+    num_silent: int = 0
 
     def by_metric(self) -> dict[str, float]:
         """The scores by their names in ``scores.json``: museval's, ``mixture_SDR`` and those of `GLOBAL_METRICS`."""
@@ -42,6 +44,20 @@ class StemScores:
 
 _MEDIANS = dict(zip(("sdr", "isr", "sir", "sar", "mixture_sdr"), (*METRICS, MIXTURE_SDR), strict=True))
 _METRICS = _MEDIANS | GLOBAL_METRICS
+_NUM_SILENT = "num_silent"
+
+
+@dataclass(frozen=True)
+class MadeFrom:
+    """What scores belong to.
+
+    Attributes:
+        model: Fingerprint of the weights and of all else that decides the stems; see `Separator.fingerprint`.
+        songs: Fingerprint of the audio of all scored songs, mixtures and stems; see `songs_fingerprint`.
+    """
+
+    model: str
+    songs: str
 
 
 @dataclass(frozen=True)
@@ -53,15 +69,17 @@ class ScoreSummary:
         num_tracks: Tracks scored.
         num_nan_frames: Frames of a stem without a score (silence), over all stems and tracks; medians leave them out.
         stems: Scores by stem, in the model's order.
+        made_from: What they belong to; None of scores that an earlier version wrote.
     """
 
     dataset: str
     num_tracks: int
     num_nan_frames: int
     stems: Mapping[str, StemScores]
+    made_from: MadeFrom | None = None
 
     @classmethod
-    def from_tracks(cls, tracks: pd.DataFrame, *, dataset: str) -> Self:
+    def from_tracks(cls, tracks: pd.DataFrame, *, dataset: str, made_from: MadeFrom | None = None) -> Self:
         """The scores over the tracks of a table with the columns `track_table.COLUMNS`.
 
         Raises:
@@ -72,11 +90,15 @@ class ScoreSummary:
         by_stem = tracks.groupby("target", sort=False)
         medians, means = by_stem[list(_MEDIANS.values())].median(), by_stem[list(GLOBAL_METRICS.values())].mean()
         table = medians.join(means)
+        silent = (tracks["SDR"].isna() & tracks[MIXTURE_SDR].notna()).groupby(tracks["target"]).sum()
         stems = {
-            str(stem): StemScores(**{field: float(table.loc[stem, key]) for field, key in _METRICS.items()})
+            str(stem): StemScores(
+                **{field: float(table.loc[stem, key]) for field, key in _METRICS.items()}, num_silent=int(silent[stem])
+            )
             for stem in table.index
         }
-        return cls(dataset, int(tracks["track"].nunique()), int(tracks["num_nan_frames"].sum()), stems)
+        num_tracks, num_nan_frames = int(tracks["track"].nunique()), int(tracks["num_nan_frames"].sum())
+        return cls(dataset, num_tracks, num_nan_frames, stems, made_from)
 
     @property
     def mean_sdr(self) -> float:
@@ -90,8 +112,10 @@ class ScoreSummary:
             "dataset": self.dataset,
             "num_tracks": self.num_tracks,
             "num_nan_frames": self.num_nan_frames,
+            **({"made_from": vars(self.made_from)} if self.made_from else {}),
             "stems": {
                 name: {metric: _null_for_nan(score) for metric, score in scores.by_metric().items()}
+                | ({_NUM_SILENT: scores.num_silent} if scores.num_silent else {})
                 for name, scores in self.stems.items()
             },
         }
@@ -116,13 +140,21 @@ class ScoreSummary:
                         field: _nan_for_null(scores[key])
                         for field, key in _METRICS.items()
                         if key in scores or field in _MEDIANS
-                    }
+                    },
+                    num_silent=int(scores.get(_NUM_SILENT, 0)),
                 )
                 for name, scores in content["stems"].items()
             }
-            return cls(str(content["dataset"]), int(content["num_tracks"]), int(content["num_nan_frames"]), stems)
+            counts = int(content["num_tracks"]), int(content["num_nan_frames"])
+            return cls(str(content["dataset"]), *counts, stems, read_made_from(content))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{origin}: not a score file of this project ({error!r}); evaluate again.") from error
+
+
+def read_made_from(content: Mapping[str, Any]) -> MadeFrom | None:
+    """What the content of a ``scores.json`` says that it belongs to; KeyError or TypeError if it is damaged."""
+    made_from = content.get("made_from")
+    return None if made_from is None else MadeFrom(str(made_from["model"]), str(made_from["songs"]))
 
 
 def _null_for_nan(score: float) -> float | None:

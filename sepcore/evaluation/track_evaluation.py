@@ -20,12 +20,14 @@ from sepcore.errors import DatasetError, OutputNotWritable
 from sepcore.evaluation.blas_threads import one_blas_thread
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
-from sepcore.evaluation.file_fingerprint import file_fingerprint, stems_fingerprint
+from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint, stems_fingerprint
+from sepcore.evaluation.scores import MadeFrom
 from sepcore.evaluation.signals import Signals
 from sepcore.evaluation.spool import Spool, spool
 from sepcore.evaluation.track_scores import save_track_scores, score_track, track_scores_path
 from sepcore.signal.audio_reader import read_blocks
 from sepcore.signal.sndfile import probe_sndfile
+from sepcore.training.old_scores import MADE_FROM
 
 # Of what a track's scores consist; other numbers than before are not taken for the same.
 _VERSION = 2
@@ -109,7 +111,7 @@ def evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: Sc
 def _evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: ScoringEngine) -> Path:
     path = track_scores_path(folder, row.name)
     made_from = track_made_from(row, estimates) | {"engine": engine, "version": _VERSION}
-    marker = folder / "made_from" / f"{row.name}.json"
+    marker = folder / MADE_FROM / f"{row.name}.json"
     if path.is_file() and _read(marker) == made_from:
         return path
     config = estimates.config
@@ -131,7 +133,7 @@ def remove_other_scores(folder: Path, files: Iterable[Path]) -> None:
         files: The score files of the tracks that belong to it.
     """
     kept = set(files)
-    for marker in (folder / "made_from").glob("*.json"):
+    for marker in (folder / MADE_FROM).glob("*.json"):
         path = track_scores_path(folder, marker.stem)
         if path not in kept:
             path.unlink(missing_ok=True)
@@ -139,16 +141,26 @@ def remove_other_scores(folder: Path, files: Iterable[Path]) -> None:
 
 
 def track_made_from(row: TrackRow, estimates: Estimates) -> dict[str, object]:
-    """What a track's estimates and references depend on; DatasetError for a file that cannot be opened.
-
-    ``audio`` is the song's own: whatever the order in which a config names its stems.
-    """
-    files = (row.mixture, *(path for _, path in sorted(row.stems)))
+    """What a track's estimates and references depend on; DatasetError for a file that cannot be opened."""
     return {
         "model": estimates.fingerprint(row),
         "stems": stems_fingerprint(estimates.config),
-        "audio": file_fingerprint(files),
+        "audio": song_fingerprint(row),
     }
+
+
+def tracks_made_from(folder: Path, files: Iterable[Path]) -> MadeFrom:
+    """What the scores of tracks belong to, as `evaluate_track` noted it.
+
+    Args:
+        folder: Of the evaluation.
+        files: The score files of its tracks.
+    """
+    markers = [_read(folder / MADE_FROM / file.name) for file in files]
+    # Of a model the same for every track; of another program's estimates the files of each.
+    models = {str(marker["model"]) for marker in markers}
+    model = models.pop() if len(models) == 1 else songs_fingerprint(models)
+    return MadeFrom(model, songs_fingerprint(str(marker["audio"]) for marker in markers))
 
 
 def _decode(row: TrackRow, config: ModelConfig, mixture: Spool, references: Spool) -> str:

@@ -11,6 +11,7 @@ from sepcore.dataset.manifest import TrackRow
 from sepcore.evaluation.estimates import Estimates
 from sepcore.evaluation.report.excerpt import Excerpt, read_excerpt, write_excerpt
 from sepcore.evaluation.track_evaluation import estimated_track, track_made_from
+from sepcore.training.old_scores import MADE_FROM
 
 EXCERPT_S = 15.0
 
@@ -59,7 +60,7 @@ def excerpt_of_track(row: TrackRow, estimates: Estimates, folder: Path, start_s:
         AudioEncodeError: the excerpt cannot be written.
     """
     place, config = folder / "excerpts" / row.name, estimates.config
-    marker = folder / "made_from" / "excerpts" / f"{row.name}.json"
+    marker = folder / MADE_FROM / "excerpts" / f"{row.name}.json"
     pictured = {"start_s": start_s, "stft": [config.frame_length, config.hop_length]}
     made_from = json.dumps(track_made_from(row, estimates) | pictured)
     if place.is_dir() and marker.is_file() and marker.read_text("utf-8") == made_from:

@@ -9,11 +9,12 @@ from typing import Self
 from sepcore.config import ModelConfig
 from sepcore.config_file import load_config
 from sepcore.errors import DatasetError, ReleaseError
+from sepcore.evaluation.run_scores import run_scores
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.networks.checkpoint_files import find_checkpoint
+from sepcore.training.run_folder import RunFolder
 
 DONE_FILE = "done.json"
-SCORES_FILE = "scores.json"
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,11 @@ class FinishedRun:
         dataset: Fingerprint of the dataset.
         config: The config it was trained with.
         checkpoint: Prefix of the checkpoint (``…/model`` of ``…/model.index``).
-        scores: On its test set; None if it was never scored.
+        scores: On its test set, of these weights and this config; None if there are none.
         mlflow_run_id: Of the run's page.
         facts: What is known of how it came about, for people and for `reproduce`: ``commit``, ``hardware``, …
         data: Paths of the manifests on the machine that trained; in no release.
+        scores_note: Why there are no scores, or what is not known of them; see `RunScores`.
     """
 
     name: str
@@ -41,6 +43,7 @@ class FinishedRun:
     mlflow_run_id: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
+    scores_note: str = ""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -66,10 +69,9 @@ class FinishedRun:
             facts, data = (
                 {str(key): str(value) for key, value in done.get(which, {}).items()} for which in ("facts", "data")
             )
-            scores_path = folder / SCORES_FILE
-            text = scores_path.read_text("utf-8") if scores_path.is_file() else None
-            scores = ScoreSummary.from_json(text, str(scores_path)) if text is not None else None
+            scores = run_scores(RunFolder(folder))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = error if isinstance(error, DatasetError) else f"{DONE_FILE} cannot be read ({error!r})"
             raise ReleaseError(f"{folder}: {reason}; run the training's command again.") from error
-        return cls(name, steps, dataset, load_config(folder), checkpoint, scores, mlflow_run_id, facts, data)
+        config = load_config(folder)
+        return cls(name, steps, dataset, config, checkpoint, scores.summary, mlflow_run_id, facts, data, scores.note)

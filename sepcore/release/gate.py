@@ -23,7 +23,8 @@ def check_gate(
 
     Raises:
         GateRefused: one line with the stems whose median SDR is not above the untouched mixture's, more than
-            ``margin_db`` below the champion's, or unknown; or that the two were scored on different test sets.
+            ``margin_db`` below the champion's, or unknown, and those that are silent where they should not be; or that
+            the two were scored on different test sets.
     """
     unscored = [name for name in instruments if name not in scores.stems]
     # "not above" also holds for NaN: what could not be scored has not shown that it is better.
@@ -32,6 +33,11 @@ def check_gate(
             f"{name} ({stem.sdr:.2f} dB, mixture {stem.mixture_sdr:.2f} dB)"
             for name, stem in scores.stems.items()
             if not stem.sdr > stem.mixture_sdr
+        ),
+        *(
+            f"{name} (silent in {stem.num_silent} of {scores.num_tracks} songs)"
+            for name, stem in scores.stems.items()
+            if stem.num_silent and stem.sdr > stem.mixture_sdr
         ),
         *(f"{name} (never scored)" for name in unscored),
     ]
@@ -46,7 +52,12 @@ def check_gate(
 
 def _check_beside(scores: ScoreSummary, version: str, before: ScoreSummary, margin_db: float) -> None:
     mine, others = (f"{one.dataset} ({one.num_tracks} songs)" for one in (scores, before))
-    if mine != others:
+    if scores.made_from is not None and before.made_from is not None:
+        same_songs = scores.made_from.songs == before.made_from.songs
+        others = f"{others}, which are other songs," if mine == others else others
+    else:  # scores of an earlier version have no more than a name
+        same_songs = mine == others
+    if not same_songs:
         raise GateRefused(
             f"release refused: scored on {mine}, but the champion {version} on {others}, so that they cannot be "
             "compared; evaluate this run on that test set, or publish with --force."

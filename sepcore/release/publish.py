@@ -14,7 +14,7 @@ from sepcore.provider.checksum import CHECKSUM_FILE, checksums_beside, file_sha2
 from sepcore.provider.version import parse_version
 from sepcore.release.card import model_card
 from sepcore.release.champion import Champion, release_before
-from sepcore.release.finished_run import SCORES_FILE, FinishedRun
+from sepcore.release.finished_run import FinishedRun
 from sepcore.release.gate import MARGIN_DB, check_gate
 from sepcore.release.licence import licence_text
 from sepcore.release.training_record import METRICS_FILE, metrics_text
@@ -103,7 +103,7 @@ def _refusal(run: FinishedRun, run_folder: Path, champion: Champion | None, marg
     """Why the gate refuses the run."""
     if run.scores is None:
         return GateRefused(
-            f"release refused: the run {run_folder.name} has no {SCORES_FILE}; evaluate it, or give --force."
+            f"release refused: the run {run_folder.name} {run.scores_note}; evaluate it, or give --force."
         )
     try:
         check_gate(run.scores, run.config.instruments, champion, margin_db=margin_db)

@@ -13,6 +13,7 @@ import filelock
 from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
 from sepcore.errors import TrainingError
+from sepcore.training.old_scores import remove_scores
 
 # Behind the twelve digits of the fingerprints, if a run was started afresh.
 _FRESH_NUMBER = re.compile(r"(?<=-[0-9a-f]{12})-\d+$")
@@ -150,10 +151,17 @@ class RunFolder:
         finished = self.finished()
         return finished is not None and (finished["steps"] >= config.train_max_steps or "ended_early" in finished)
 
+    def note_data(self, data: Mapping[str, str]) -> None:
+        """Keep of a finished run where its manifests are now; see `finish`."""
+        done = self.finished()
+        if done is not None and done.get("data") != dict(data):
+            write_text(self._done, json.dumps(done | {"data": dict(data)}, indent=2) + "\n")
+
     def reopen(self) -> None:
         """Training begins or goes on: the run is not finished any more, and its scores are of other weights."""
         self._done.unlink(missing_ok=True)
         self.scores.unlink(missing_ok=True)
+        remove_scores(self.evaluation)
 
 
 def find_run(run: str | Path, work_dir: Path) -> RunFolder:

@@ -79,6 +79,24 @@ def test_what_only_a_has_a_score_of_is_refused_and_named(run, here):
     assert run("compare", "base", "lame", "--allow-missing").returncode == 0
 
 
+@pytest.mark.parametrize("named", ["first", "runs/first-123456789abc/evaluation"])
+def test_scores_of_other_weights_than_a_runs_are_refused(run, here, named):
+    content = {"dataset": "MUSDB18", "made_from": {"model": "before", "songs": "these"}}
+    write_text(here / "runs" / "first-123456789abc" / "evaluation" / "scores.json", json.dumps(content))
+    result = run("compare", "base", named)
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert "evaluation are of other weights, or of another config; make them again: python -m flows." in result.stderr
+
+
+def test_a_test_set_is_known_by_its_songs(run, here):
+    for name, songs in (("base", "these"), ("worse", "these"), ("others", "those")):
+        write_scores(here / name, BASE)
+        content = {"dataset": name, "made_from": {"model": name, "songs": songs}}
+        write_text(here / name / "scores.json", json.dumps(content))
+    assert "warning" not in run("compare", "base", "worse").stdout
+    assert "warning: the test sets are not of the same songs" in run("compare", "base", "others").stdout
+
+
 def test_a_loss_within_the_margin_passes(run, here):
     result = run("compare", "base", "worse", "--margin", 0.7)
     assert (result.returncode, result.stderr) == (0, "")

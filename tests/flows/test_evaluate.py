@@ -1,8 +1,9 @@
 """The evaluation as a flow: a model's, another program's stems and baselines, and songs that cannot be scored."""
 
 import json
-from pathlib import Path
+import shutil
 
+import mlflow
 import museval
 import numpy as np
 import pandas as pd
@@ -12,8 +13,10 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows.evaluate import evaluate
 from sepcore.dataset.synthetic import write_dataset
-from sepcore.errors import SongsFailed
+from sepcore.errors import ConfigError, SongsFailed
+from sepcore.evaluation.run_scores import run_scores
 from sepcore.evaluation.scores import ScoreSummary
+from sepcore.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 
@@ -109,13 +112,65 @@ def test_where_no_song_can_be_scored_nothing_is_reported(musdb, tmp_path):
     assert not (tmp_path / "out" / "scores.json").exists()
 
 
-def test_a_model_is_scored_on_a_manifest_of_its_own_stems(model, tmp_path):
-    rng = np.random.default_rng(0)
+def write_manifest(folder, *, accompaniment_s=2, seed=0):
+    """A manifest of one song of noise."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
     stems = {name: rng.uniform(-0.3, 0.3, (16000, 2)) for name in ("vocals", "accompaniment")}
     for name, waveform in {**stems, "mix": sum(stems.values())}.items():
-        soundfile.write(tmp_path / f"{name}.wav", waveform, 8000)
-    csv = tmp_path / "test.csv"
+        seconds = accompaniment_s if name == "accompaniment" else 2
+        soundfile.write(folder / f"{name}.wav", np.resize(waveform, (8000 * seconds, 2)), 8000)
+    csv = folder / "test.csv"
     csv.write_text("mix_path,vocals_path,accompaniment_path,duration\nmix.wav,vocals.wav,accompaniment.wav,2\n")
-    summary = evaluate(str(model), tmp_path / "out", csv=Path(csv), engine="stable")
+    return csv
+
+
+def test_a_model_is_scored_on_a_manifest_of_its_own_stems(model, tmp_path):
+    csv = write_manifest(tmp_path)
+    summary = evaluate(str(model), tmp_path / "out", csv=csv, engine="stable")
     assert list(summary.stems) == ["vocals", "accompaniment"]
     assert "stable" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_only_a_runs_own_evaluation_gives_its_scores(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    run = RunFolder(shutil.copytree(model, tmp_path / "run"))
+    csv = write_manifest(tmp_path / "songs")
+    run.finish(name="mine", steps=1, dataset="abc", mlflow_run_id=None, data={"test_csv": str(csv)})
+    own = evaluate(str(run.path), run.evaluation, csv=csv, listen=0)
+    kept = run.scores.read_text()
+    assert ScoreSummary.from_json(kept) == own == run_scores(run).summary
+
+    def stored():
+        (found,) = mlflow.MlflowClient().search_runs([mlflow.get_experiment_by_name("mine").experiment_id])
+        return found.data.metrics
+
+    assert stored()["test_SDR_vocals"] == pytest.approx(own.stems["vocals"].sdr)
+    others = write_manifest(tmp_path / "others" / "songs", seed=1)
+    capsys.readouterr()
+    for options, said in (
+        ({"csv": csv, "mwf": True}, "its config says otherwise how to separate"),
+        ({"csv": csv, "engine": "stable"}, "--engine stable gives other scores"),
+        ({"csv": others}, f"its own test set is {csv}"),
+    ):
+        evaluate(str(run.path), tmp_path / "out", listen=0, **options)
+        assert f"not taken for the scores of {run.path}: {said}" in capsys.readouterr().out
+        with pytest.raises(
+            ConfigError, match=r"is for the run's own scores, and these are others: .*; give another -o"
+        ):
+            evaluate(str(run.path), run.evaluation, listen=0, **options)
+    write_manifest(tmp_path / "songs", accompaniment_s=4)
+    with pytest.raises(SongsFailed, match=r"accompaniment is 4\.00 s long, the mixture 2\.00 s"):
+        evaluate(str(run.path), tmp_path / "out", csv=csv, listen=0)
+    assert run.scores.read_text() == kept
+    assert stored()["test_SDR_vocals"] == pytest.approx(own.stems["vocals"].sdr)
+
+
+def test_scores_go_into_no_other_runs_folders(model, tmp_path):
+    mine, other = (RunFolder(shutil.copytree(model, tmp_path / name)) for name in ("mine", "other"))
+    for run in (mine, other):
+        run.finish(name="mine", steps=1, dataset="abc", mlflow_run_id=None)
+    for out in (mine.path, other.path, other.evaluation):
+        with pytest.raises(ConfigError, match=r"is a run's folder; give -o|is for the scores of the run"):
+            evaluate(str(mine.path), out, csv=write_manifest(tmp_path / "songs"))
+        assert not (out / "scores.json").exists()

@@ -1,8 +1,10 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from sepcore.errors import GateRefused
+from sepcore.evaluation.scores import MadeFrom
 from sepcore.release.champion import Champion
 from sepcore.release.gate import check_gate
 from tests.release.conftest import summary
@@ -65,6 +67,27 @@ def test_another_test_set_is_refused():
         GateRefused, match=r"scored on SynthMUS test \(6 songs\), but the champion 1\.0\.0 on MUSDB18 test \(50 songs\)"
     ):
         check(Champion("1.0.0", other), vocals=(9.0, 0.0))
+
+
+def of_songs(songs, dataset="SynthMUS test"):
+    scores = summary(vocals=(5.0, 0.0))
+    return replace(scores, dataset=dataset, made_from=MadeFrom("a model", songs))
+
+
+def test_a_test_set_is_known_by_its_songs_not_by_its_name():
+    champion = Champion("1.0.0", of_songs("these"))
+    check_gate(of_songs("these", "renamed"), ["vocals"], champion)
+    with pytest.raises(GateRefused, match=r"champion 1\.0\.0 on SynthMUS test \(6 songs\), which are other songs,"):
+        check_gate(of_songs("others"), ["vocals"], champion)
+    # Of scores of an earlier version there is but the name.
+    check_gate(replace(of_songs("these"), made_from=None), ["vocals"], champion)
+
+
+def test_a_stem_that_is_silent_where_it_should_not_be_is_refused():
+    scores = summary(vocals=(5.0, 0.0), drums=(5.0, 0.0))
+    scores.stems["drums"] = replace(scores.stems["drums"], num_silent=2)
+    with pytest.raises(GateRefused, match=r"for drums \(silent in 2 of 6 songs\);"):
+        check_gate(scores, ["vocals", "drums"])
 
 
 def test_a_champion_without_scores_is_beaten():

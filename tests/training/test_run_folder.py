@@ -25,6 +25,31 @@ def test_a_run_is_finished_once_it_says_so(tmp_path):
     assert run.finished() is None
 
 
+def test_scores_and_frames_of_the_old_weights_go_as_training_goes_on_and_what_others_put_there_stays(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    ours = ["frames.parquet", "tracks.parquet", "scores.json", "report.html", "test/song.json", "made_from/song.json"]
+    others = ["notes.txt", "test/theirs.json", "baselines/mixture/frames.parquet", "audio/song/mixture.wav"]
+    for name in ours + others:
+        (run.evaluation / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.evaluation / name).touch()
+    run.scores.touch()
+    run.reopen()
+    assert not run.scores.exists()
+    left = {str(path.relative_to(run.evaluation)) for path in run.evaluation.rglob("*") if path.is_file()}
+    assert left == set(others)
+    run.reopen()
+
+
+def test_a_finished_run_is_told_where_its_manifests_are_now(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.note_data({"test_csv": "/new/test.csv"})
+    assert run.finished() is None
+    run.finish(name="mine", steps=5, dataset="abc", mlflow_run_id=None, data={"test_csv": "/old/test.csv"})
+    before = run.finished()
+    run.note_data({"test_csv": "/new/test.csv"})
+    assert run.finished() == before | {"data": {"test_csv": "/new/test.csv"}}
+
+
 def test_a_run_is_found_by_folder_by_name_and_by_the_beginning_of_its_name(tmp_path):
     for name in ("a-1234", "b-1234"):
         RunFolder(tmp_path / name).start(small_config())

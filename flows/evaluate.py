@@ -199,7 +199,13 @@ def evaluate(
         engine=ENGINES[engine],
         baselines={name: other.tracks for name, other in others.items() if other.files},
         excerpts=excerpts_to_hear(rows, scored, result, out, listen),
-        failed=result.failed,
+        failed=result.failed
+        | {
+            f"{song} ({name})": reason
+            for name, other in others.items()
+            for song, reason in other.failed.items()
+            if song not in result.failed
+        },
     )
     write_report(out, report)
     show_scores(scored.name, summary)

@@ -14,7 +14,7 @@ from sepcore.config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
 from sepcore.engines.base import Engine
 from sepcore.engines.keras import KerasEngine
-from sepcore.errors import StemworksError
+from sepcore.errors import DatasetError, StemworksError
 from sepcore.evaluation.sdr import sdr_frames
 from sepcore.signal.audio_reader import read_waveform
 
@@ -116,6 +116,8 @@ def _read_song(row: TrackRow, config: ModelConfig) -> tuple[Waveform, Stems]:
         for path in row.files
     )
     length = min(len(waveform) for waveform in (mixture, *targets))
+    if not length:
+        raise DatasetError("one of its files has no samples")
     return mixture[:length], np.stack([target[:length] for target in targets])
 
 

@@ -10,6 +10,7 @@ from sepcore.evaluation import bss_eval
 from sepcore.evaluation.validation_songs import ScoredSong, ValidationSongs, validation_sdr
 from sepcore.networks.registry import build_network
 from sepcore.signal.audio_reader import read_waveform
+from sepcore.signal.audio_writer import write_audio
 from tests.evaluation.songs import RATE, write_row, write_song
 from tests.models import TINY, randomise, small_config
 
@@ -111,6 +112,13 @@ def test_an_unreadable_song_is_left_out_with_one_warning_until_it_is_there_again
     vocals.unlink()
     songs.score(network)
     assert len(caplog.records) == 2
+
+
+def test_a_file_that_has_become_empty_leaves_its_song_out_and_ends_no_training(config, network, tmp_path, caplog):
+    song = write_song(tmp_path, "emptied", stems=STEMS)
+    write_audio(song.stems[0][1], np.zeros((0, 2), np.float32), sample_rate=RATE, bits=32)
+    assert ValidationSongs([song], config).score(network) == []
+    assert "emptied: left out of the validation songs" in caplog.text
 
 
 def test_a_silent_target_and_weights_that_are_nan_have_no_score(config, tmp_path):

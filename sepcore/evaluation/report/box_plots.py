@@ -93,7 +93,7 @@ def _build_figure(evaluation: EvaluationReport) -> "Figure":
     for panel in axes[max(len(panels) - num_columns, 0) : len(panels)]:
         panel.tick_params(labelbottom=True)
         panel.set_xlabel("SDR (dB)", color=_INK)
-    title = textwrap.shorten(f"{evaluation.model} on {evaluation.dataset}", 90, placeholder=" …")
+    title = _shortened(f"{evaluation.model} on {evaluation.dataset}", 90)
     if not evaluation.is_musdb18_test:
         title += f"\n{NOT_COMPARABLE}"  # in the figure, too: pictures travel without their page
     figure.suptitle(title, color=_INK, fontsize="large", fontweight="bold", parse_math=False)
@@ -103,7 +103,7 @@ def _build_figure(evaluation: EvaluationReport) -> "Figure":
 
 def _rows(evaluation: EvaluationReport, stem: str) -> list[_Row]:
     """The best first; those without a score last."""
-    tables = {label(name): table for name, table in evaluation.baselines.items()}
+    tables = {label(name): table for name, table in evaluation.baselines_beside.items()}
     rows = [
         _Row(evaluation.model, _ACCENT, stem_scores(evaluation.tracks, stem)),
         *(_Row(name, _BASELINE, stem_scores(table, stem)) for name, table in tables.items()),
@@ -130,7 +130,7 @@ def _draw(panel: "Axes", stem: str, rows: list[_Row]) -> None:
     places = np.arange(len(rows))[::-1]
     for place, row in zip(places, rows, strict=True):
         _draw_row(panel, float(place), row)
-    names = [textwrap.shorten(row.label, _LABEL_LENGTH, placeholder=" …") for row in rows]
+    names = [_shortened(row.label, _LABEL_LENGTH) for row in rows]
     panel.set_yticks(places, names, parse_math=False)
     for tick, row in zip(panel.get_yticklabels(), rows, strict=True):
         tick.set(color=row.colour if row.colour == _ACCENT else _INK)
@@ -170,6 +170,12 @@ def _draw_row(panel: "Axes", place: float, row: _Row) -> None:
         capprops=line,
         flierprops={"marker": "o", "markersize": 3, "markerfacecolor": row.colour, "markeredgecolor": "none"},
     )
+
+
+def _shortened(label: str, length: int) -> str:
+    """The start of a label, in the middle of a word if need be: the whole of a long one would be left out."""
+    label = " ".join(label.split())
+    return label if len(label) <= length else f"{label[: length - 2].rstrip()} …"
 
 
 def _rgb(colour: str) -> tuple[float, float, float]:

@@ -53,3 +53,9 @@ class EvaluationReport:
         for name, table, columns in tables:
             if missing := [column for column in columns if column not in table.columns]:
                 raise ValueError(f"{name} lacks {', '.join(missing)}; expected the columns {', '.join(columns)}.")
+
+    @property
+    def baselines_beside(self) -> "dict[str, pd.DataFrame]":
+        """The baselines on the tracks that the model has scores of: other tracks, other numbers."""
+        scored = self.tracks["track"]
+        return {name: table[table["track"].isin(scored)] for name, table in self.baselines.items()}

@@ -66,7 +66,10 @@ def models_table(evaluation: EvaluationReport) -> str:
     here = evaluation.dataset
     models = [
         _compared(evaluation.model, here, _medians(evaluation.tracks, stems), stems),
-        *(_compared(label(name), here, _medians(table, stems), stems) for name, table in evaluation.baselines.items()),
+        *(
+            _compared(label(name), here, _medians(table, stems), stems)
+            for name, table in evaluation.baselines_beside.items()
+        ),
         *(
             _compared(f"{model.name} [{number}]", "MUSDB18's test set", model.sdr, stems)
             for number, model in enumerate(PUBLISHED, start=1)

@@ -2,6 +2,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -107,3 +108,20 @@ def test_names_are_text_in_any_alphabet_and_not_formulas(tmp_path):
     assert f"{name} on {name}" in texts(tmp_path)
     assert texts(tmp_path).count(name) == 2
     assert "<b>" not in svg
+
+
+@pytest.mark.parametrize("name", ["experiment_" * 5, "experiment " * 5, "a-" * 40])
+def test_of_a_long_name_the_start_is_shown(tmp_path, name):
+    save_box_plots(tmp_path, evaluation(model=name))
+    (label, *_) = [text for text in texts(tmp_path) if text.startswith(name[:20]) and " on " not in text]
+    assert label.endswith("…")
+    assert 20 < len(label) <= 30
+
+
+def test_baselines_are_shown_on_the_models_own_tracks(tmp_path):
+    beside = tracks_table(frames_table(["One", "Two"], seed=1))
+    more = tracks_table(frames_table(["One", "Two", "Three"], level_db=50.0, seed=2))
+    more = pd.concat([beside, more[more["track"] == "Three"]])
+    for name, table in (("a", beside), ("b", more)):
+        save_box_plots(tmp_path / name, evaluation(["One", "Two"], baselines={"irm": table}))
+    assert texts(tmp_path / "a") == texts(tmp_path / "b")

@@ -10,6 +10,7 @@ from flows.batch import Batch
 from flows.song_bars import SongBars
 from sepcore.batch.outcome import Outcome, failed
 from sepcore.batch.plan import Song
+from sepcore.batch.records import remove_other_records
 from sepcore.batch.run import separate_song
 from sepcore.batch.separators import shared_separator
 
@@ -18,13 +19,16 @@ class _Stopped(Exception):
     """Raised in a thread in the middle of a song, when the work is to end."""
 
 
-def separate_here(batch: Batch, songs: Sequence[Song], *, workers: int = 1) -> dict[Path, Outcome]:
+def separate_here(
+    batch: Batch, songs: Sequence[Song], *, workers: int = 1, overwrite: bool = False
+) -> dict[Path, Outcome]:
     """Separate songs of a batch, with bars on stderr; what ends one song's work does not end the others'.
 
     Args:
         batch: What is to be done.
         songs: Those of its songs that are not done.
         workers: How many at a time.
+        overwrite: Separate also what another process has just done.
 
     Raises:
         StemworksError: what no song can be separated with: a full disk, weights that do not fit. The other songs that
@@ -32,6 +36,7 @@ def separate_here(batch: Batch, songs: Sequence[Song], *, workers: int = 1) -> d
     """
     if not songs:
         return {}
+    remove_other_records(songs)
     stop = Event()
     settings, options = batch.separator.settings, batch.options
     rate, done = batch.separator.config.sample_rate, len(batch.songs) - len(songs)
@@ -46,7 +51,8 @@ def separate_here(batch: Batch, songs: Sequence[Song], *, workers: int = 1) -> d
                     advance(samples)
 
                 try:
-                    return separate_song(shared_separator(settings), song, options, on_samples=on_samples)
+                    separator = shared_separator(settings)
+                    return separate_song(separator, song, options, on_samples=on_samples, unless_done=not overwrite)
                 except OSError as error:
                     return failed(song.path, error)
 

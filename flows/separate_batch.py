@@ -74,7 +74,8 @@ def _main(arguments: argparse.Namespace) -> int:
 def _separate_here(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outcome]:
     skipped = {} if arguments.overwrite else look_for_done(batch)
     pending = [song for song in batch.songs if song.path not in skipped]
-    return conclude(batch, skipped | separate_here(batch, pending, workers=arguments.workers or 1))
+    workers, overwrite = arguments.workers or 1, arguments.overwrite
+    return conclude(batch, skipped | separate_here(batch, pending, workers=workers, overwrite=overwrite))
 
 
 def _separate_as_flow(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outcome]:

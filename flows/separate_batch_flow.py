@@ -14,6 +14,8 @@ from flows.runners import model_anywhere, task_runner
 from flows.song_tasks import finished_tasks
 from sepcore.batch.outcome import Outcome, failed
 from sepcore.batch.plan import Song, prepare_output
+from sepcore.batch.records import remove_other_records
+from sepcore.batch.separators import PlannedModel
 from sepcore.engines.base import Precision
 from sepcore.engines.select import EngineName
 from sepcore.errors import SongsFailed
@@ -93,7 +95,7 @@ def separate_batch(
     prepare_output(batch.songs, out)
     skipped = {} if overwrite else look_for_done(batch, by_time=settled_s is not None)
     pending = [song for song in batch.songs if song.path not in skipped]
-    outcomes = conclude(batch, skipped | _separate(pending, batch))
+    outcomes = conclude(batch, skipped | _separate(pending, batch, overwrite=overwrite))
     show_batch(outcomes, out)
     if any(outcome.status == "failed" for outcome in outcomes):
         raise SomeFailed(outcomes)
@@ -106,13 +108,16 @@ def flow_parameters(settings: SeparatorSettings) -> dict[str, Any]:
     return {"params": parameters.pop("model"), **parameters}
 
 
-def _separate(songs: Sequence[Song], batch: Batch) -> dict[Path, Outcome]:
+def _separate(songs: Sequence[Song], batch: Batch, *, overwrite: bool) -> dict[Path, Outcome]:
+    remove_other_records(songs)
     by_absolute = {song.absolute(): song for song in songs}
     tasks = finished_tasks(
         separate_one,
         by_absolute,
         batch.separator.settings,
         batch.options,
+        PlannedModel.of(batch.separator),
+        overwrite,
         description="separate",
         total=len(songs),
     )

@@ -1,7 +1,7 @@
 """One process at a time: a lock that ends with its process, however that ends, and leaves no file behind."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 _logger = logging.getLogger(__name__)
 # Long enough that who waits for a quick job hears nothing of it.
 _QUIET_S = 2.0
+_LOOK_EVERY_S = 0.5
 
 
 def lock_of(folder: Path) -> Path:
@@ -30,22 +31,33 @@ def is_held(path: Path) -> bool:
 
 
 @contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
+def locked(path: Path, what: str, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold the lock ``path``; its folder exists.
 
     Args:
         path: The lock's file, which is there only while somebody holds it or waits.
         what: What is done under it, for the line that tells that somebody else is at it.
+        on_wait: Called now and then while somebody else holds it; may raise, to wait no longer.
     """
     lock = FileLock(path)
     try:
         lock.acquire(timeout=_QUIET_S)
     except Timeout:
         _logger.warning("another process is at it: %s; waiting for its end", what)
-        lock.acquire()
+        _wait(lock, on_wait)
     try:
         yield
     finally:
         # Before the release. Whoever opened the file meanwhile sees that it is gone, and takes a new one.
         path.unlink(missing_ok=True)
         lock.release()
+
+
+def _wait(lock: FileLock, on_wait: Callable[[], None]) -> None:
+    while True:
+        on_wait()
+        try:
+            lock.acquire(timeout=_LOOK_EVERY_S)
+        except Timeout:
+            continue
+        return

@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import TaskRun
 from sepcore.batch.outcome import Outcome
 from sepcore.batch.plan import Song
 from sepcore.batch.run import separate_song
-from sepcore.batch.separators import shared_separator
+from sepcore.batch.separators import PlannedModel, planned_separator, shared_separator
 from sepcore.errors import SongsFailed
 from sepcore.separator_settings import SeparatorSettings
 from sepcore.stem_files.options import StemFileOptions
@@ -45,10 +45,18 @@ def is_passing(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     retry_condition_fn=is_passing,
     cache_policy=NO_CACHE,
 )
-def separate_one(song: Song, settings: SeparatorSettings, options: StemFileOptions) -> Outcome:
+def separate_one(
+    song: Song,
+    settings: SeparatorSettings,
+    options: StemFileOptions,
+    planned: PlannedModel | None = None,
+    overwrite: bool = False,
+) -> Outcome:
     """Run `sepcore.batch.run.separate_song`; raises SongFailed with the outcome of a song that cannot be separated."""
-    outcome = separate_song(shared_separator(settings), song, options)
+    separator = planned_separator(settings, planned) if planned else shared_separator(settings)
+    outcome = separate_song(separator, song, options, unless_done=not overwrite)
     if outcome.status == "failed":
         raise SongFailed(outcome)
-    get_run_logger().info("%s: %.0f s separated in %.1f s", song.path, outcome.audio_s, outcome.elapsed_s)
+    if outcome.status == "done":
+        get_run_logger().info("%s: %.0f s separated in %.1f s", song.path, outcome.audio_s, outcome.elapsed_s)
     return outcome

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sepcore.atomic import write_text
+from sepcore.file_lock import locked
 from sepcore.provider.checksum import file_sha256
 from sepcore.stem_files.options import STEM_MP4, StemFileOptions
+from sepcore.stem_files.song import file_times
 
 if TYPE_CHECKING:
     from sepcore.batch.plan import Song
@@ -20,6 +23,7 @@ _FORMAT = 1
 # The files themselves say which stems there are, but for a stem.mp4, which holds them all. A page is made of stems that
 # are done.
 _CHOICE = {"stems", "residual"}
+_TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,17 @@ def find_done(song: "Song", separator: str, options: StemFileOptions, *, by_time
 
 
 def write_record(
-    song: "Song", separator: str, options: StemFileOptions, *, song_sha256: str, audio_s: float, elapsed_s: float
+    song: "Song",
+    separator: str,
+    options: StemFileOptions,
+    *,
+    song_sha256: str,
+    song_times: tuple[int, int],
+    audio_s: float,
+    elapsed_s: float,
 ) -> None:
-    """Say that a song is done; all its stems are there."""
-    size, mtime_ns = file_times(song.path)
+    """Say that a song of this content, of the `file_times` that it was read with, is done; all its stems are there."""
+    size, mtime_ns = song_times
     record = Record(
         song_sha256=song_sha256,
         song_size=size,
@@ -104,6 +115,50 @@ def remove_record(song: "Song") -> None:
     _path(song).unlink(missing_ok=True)
 
 
+@contextmanager
+def song_locked(song: "Song", on_wait: Callable[[], None]) -> Iterator[None]:
+    """Keep other processes from separating a song to the same place, from the look at its record to the new record.
+
+    Two commands with different models would otherwise record as done what holds stems of both.
+
+    Args:
+        song: Where it was planned to go.
+        on_wait: Called now and then while another process separates it; may raise, to wait no longer.
+
+    Raises:
+        OSError: the output folder cannot be written to.
+    """
+    lock = _path(song).with_suffix(".lock")
+    with ExitStack() as stack:
+        for tries_left in reversed(range(_TRIES)):
+            if not lock.parent.exists():
+                # Before the lock is taken, so that it happens after it is given back.
+                stack.callback(_remove_if_empty, lock.parent)
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                stack.enter_context(locked(lock, f"separating {song.path.name}", on_wait=on_wait))
+                break
+            except FileNotFoundError:  # another process had nothing to record, and has just removed the folder
+                if not tries_left:
+                    raise
+        yield
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def remove_other_records(songs: Sequence["Song"]) -> None:
+    """Say of what was separated with another filename format that it is not done, where songs will take its files."""
+    places = {song.out / file: _path(song) for song in songs for _, file in song.stems}
+    for out in {song.out for song in songs}:
+        for path in (out / RECORDS).glob("*.json"):
+            record = _read(path)
+            if record and any(places.get(out / file, path) != path for file in record.stems):
+                path.unlink(missing_ok=True)
+
+
 def recorded_stems(out: Path) -> Iterator[Path]:
     """All files below ``out`` that records name as stems."""
     for path in (out / RECORDS).glob("*.json"):
@@ -123,12 +178,6 @@ def _read(path: Path) -> Record | None:
     except (OSError, ValueError, TypeError):
         return None
     return record if isinstance(record.stems, dict) else None
-
-
-def file_times(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in ns: of a file that is being written they change."""
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns
 
 
 def _size(path: Path) -> int | None:

@@ -4,17 +4,18 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from sepcore.batch.outcome import Outcome, failed
 from sepcore.batch.plan import Song
-from sepcore.batch.records import file_times, find_done, remove_record, write_record
+from sepcore.batch.records import find_done, remove_record, song_locked, write_record
 from sepcore.errors import AudioDecodeError, AudioEncodeError, OutputNotWritable
 from sepcore.output_folder import check_writable
 from sepcore.provider.checksum import file_sha256
 from sepcore.stem_files.options import StemFileOptions
 from sepcore.stem_files.page import write_song_page
-from sepcore.stem_files.song import separate_file
+from sepcore.stem_files.song import CHANGED, file_times, separate_file
 
 if TYPE_CHECKING:
     from sepcore.separator import Separator
@@ -52,22 +53,41 @@ def separate_song(
     options: StemFileOptions,
     *,
     on_samples: Callable[[int], None] = lambda samples: None,
+    unless_done: bool = False,
 ) -> Outcome:
-    """Separate one song of a batch and record that it is done.
+    """Separate one song of a batch and record that it is done; no other process does the same song meanwhile.
 
     A file that cannot be decoded, or a stem that cannot be encoded, is an outcome and not an error.
+
+    Args:
+        separator: The model.
+        song: Where its stems go.
+        options: What is read and how stems are written.
+        on_samples: Called with the number of samples that have just been separated, 0 while another process has the
+            song; may raise, to end the work.
+        unless_done: Leave the song if another process has just done it, with the same model and options.
 
     Raises:
         OSError: the song's file cannot be read; another try may help. See `failed`.
         OutputNotWritable: the disk is full; so are the next ones.
-        ConfigError: the output folder cannot be written to any more, or the model has no longer the planned stems.
+        ConfigError: the output folder cannot be written to any more, or the model no longer has the planned stems.
         CheckpointError: the network cannot be loaded.
     """
+    with ExitStack() as stack:
+        _write(song, lambda: stack.enter_context(song_locked(song, lambda: on_samples(0))))
+        if unless_done and (done := skip_if_done(separator, song, options)):
+            return done
+        return _separated(separator, song, options, on_samples)
+
+
+def _separated(
+    separator: "Separator", song: Song, options: StemFileOptions, on_samples: Callable[[int], None]
+) -> Outcome:
     started, loaded_before_s = time.monotonic(), separator.load_s
     before, digest = file_times(song.path), file_sha256(song.path)
     _write(song, lambda: remove_record(song))
     try:
-        audio_s = separate_file(separator, song.path, song.stem_files, options, on_samples=on_samples)
+        audio_s = separate_file(separator, song.path, song.stem_files, options, on_samples=on_samples, times=before)
         _write_page(song, options, anew=True)
     except AudioDecodeError as error:
         return failed(song.path, error)
@@ -77,11 +97,20 @@ def separate_song(
         return failed(song.path, error)
     # Without what loading the network took, for which the first song waits while it is being decoded.
     elapsed_s = time.monotonic() - started - (separator.load_s - loaded_before_s)
-    if file_times(song.path) != before:
-        return failed(song.path, "was changed while it was read; separate it again when it is complete")
+    if song.page and file_times(song.path) != before:  # the page plays the song as it is now
+        (song.out / song.page).unlink(missing_ok=True)
+        return failed(song.path, CHANGED)
 
     def record() -> None:
-        write_record(song, separator.fingerprint(), options, song_sha256=digest, audio_s=audio_s, elapsed_s=elapsed_s)
+        write_record(
+            song,
+            separator.fingerprint(),
+            options,
+            song_sha256=digest,
+            song_times=before,
+            audio_s=audio_s,
+            elapsed_s=elapsed_s,
+        )
 
     _write(song, record)
     return Outcome(song.path, "done", audio_s=audio_s, elapsed_s=elapsed_s, finished_at=time.time())

@@ -29,6 +29,7 @@ _logger = logging.getLogger(__name__)
 # Blocks of 10 s that are decoded before they are needed.
 _DECODED_AHEAD = 2
 _HIGHEST_LOSSY_HZ = 48_000
+CHANGED = "was changed while it was read; separate it again when it is complete"
 
 
 def separate_file(
@@ -38,6 +39,7 @@ def separate_file(
     options: StemFileOptions,
     *,
     on_samples: Callable[[int], None] = lambda samples: None,
+    times: tuple[int, int] | None = None,
 ) -> float:
     """Separate one file in memory that does not depend on its length.
 
@@ -48,16 +50,18 @@ def separate_file(
             their names at the end: after an error there is none.
         options: What to read and how to write.
         on_samples: Called with the number of samples that have just been separated.
+        times: `file_times` that the song must still have when its stems get their names; None: those of now.
 
     Returns:
         Seconds separated.
 
     Raises:
-        AudioDecodeError: the file cannot be read.
+        AudioDecodeError: the file cannot be read, or was changed while it was.
         AudioEncodeError: a stem cannot be written.
         ConfigError: the model has no such stem.
     """
     config = separator.config
+    before = times or _times(song)
     blocks = read_blocks(
         song,
         sample_rate=config.sample_rate,
@@ -77,6 +81,8 @@ def separate_file(
             on_samples(samples)
         if not separated:
             raise AudioDecodeError(f"{song}: no audio after {options.offset_s:g} s; choose a smaller offset.")
+        if _times(song) != before:
+            raise AudioDecodeError(f"{song}: {CHANGED}")
 
     with prefetched(blocks, depth=_DECODED_AHEAD) as decoded:
         form = _format(separator, song, options)  # its ffprobe runs beside the decoding
@@ -86,6 +92,19 @@ def separate_file(
     seconds = separated / config.sample_rate
     _warn_if_cut(song, options, seconds)
     return seconds
+
+
+def file_times(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of change in ns: of a file that is being written they change."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _times(song: Path) -> tuple[int, int] | None:
+    try:
+        return file_times(song)
+    except OSError:  # said by who reads it
+        return None
 
 
 def _streams_of_files(

@@ -1,9 +1,12 @@
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from sepcore import Separator
 from sepcore.batch.outcome import failed
+from sepcore.batch.records import remove_other_records, song_locked
 from sepcore.batch.run import separate_song, skip_if_done
 from sepcore.errors import CheckpointError, OutputNotWritable
 from sepcore.signal.audio_reader import probe_audio
@@ -70,16 +73,83 @@ def test_an_offset_behind_the_end_is_an_outcome(separator, write_song, plan, tmp
     assert "holds no audio after the offset" in outcome.reason
 
 
-def test_a_song_that_changes_while_it_is_read_is_not_done(separator, write_song, plan):
+@pytest.mark.parametrize("clipping", [None, "rescale"])
+def test_a_song_that_changes_while_it_is_read_leaves_the_old_stems_and_nothing_else(
+    separator, write_song, plan, tmp_path, clipping
+):
+    options = StemFileOptions(clipping=clipping)
+    (song,) = plan(write_song(), clipping=clipping)
+    for old in (False, True):  # a first run, and one over the stems of another song
+        if old:
+            assert separate_song(separator, song, options).status == "done"
+            write_song(seed=1)
+        before = contents(tmp_path / "out")
+
+        def goes_on(samples):
+            with song.path.open("ab") as file:
+                file.write(b"\0" * 400)
+
+        outcome = separate_song(separator, song, options, on_samples=goes_on)
+        assert (outcome.status, "was changed while it was read" in outcome.reason) == ("failed", True)
+        after = contents(tmp_path / "out")
+        assert after == {name: content for name, content in before.items() if name.endswith(".wav")}
+        write_song()
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_one_process_at_a_time_has_a_song_and_the_next_sees_what_it_made(separator, write_song, plan, tmp_path):
+    model = write_model(tmp_path / "model", seed=1, model=TINY)
+    (song,) = plan(write_song(seconds=30))
+    under_way, go_on, waits = threading.Event(), threading.Event(), threading.Event()
+
+    def hold(samples):
+        under_way.set()
+        assert go_on.wait(60)
+
+    def another(other, **how):
+        return pool.submit(separate_song, other, song, OPTIONS, on_samples=lambda samples: waits.set(), **how)
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(separate_song, separator, song, OPTIONS, on_samples=hold)
+        assert under_way.wait(60)
+        same = another(separator, unless_done=True)
+        assert waits.wait(60)
+        assert not first.done()
+        assert not same.done()
+        go_on.set()
+        assert (first.result().status, same.result().status) == ("done", "skipped")
+        assert another(Separator(model), unless_done=True).result().status == "done"
+    assert skip_if_done(separator, song, OPTIONS) is None
+    assert [path.suffix for path in (tmp_path / "out" / ".separated").iterdir()] == [".json"]
+
+
+def test_who_waits_for_a_song_can_be_stopped(separator, write_song, plan):
     (song,) = plan(write_song())
 
-    def goes_on(samples):
-        with song.path.open("ab") as file:
-            file.write(b"\0" * 400)
+    class Stop(Exception):
+        pass
 
-    outcome = separate_song(separator, song, OPTIONS, on_samples=goes_on)
-    assert outcome.status == "failed"
-    assert "was changed while it was read" in outcome.reason
+    def stop(samples):
+        raise Stop
+
+    with song_locked(song, lambda: None), pytest.raises(Stop):
+        separate_song(separator, song, OPTIONS, on_samples=stop)
+    assert not song.out.exists() or not list(song.out.rglob("*"))
+
+
+def test_a_record_is_gone_where_another_format_takes_its_files(separator, write_song, plan, tmp_path):
+    path = write_song()
+    (song,) = plan(path)
+    separate_song(separator, song, OPTIONS)
+    only = StemFileOptions(stems=("vocals",))
+    (other,) = plan(path, stems=("vocals",), filename_format="a/vocals.{codec}")
+    remove_other_records([song])
+    assert skip_if_done(separator, song, OPTIONS)
+    remove_other_records([other])
+    separate_song(Separator(write_model(tmp_path / "model", seed=1, model=TINY)), other, only)
     assert skip_if_done(separator, song, OPTIONS) is None
 
 

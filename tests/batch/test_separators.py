@@ -11,8 +11,8 @@ import pytest
 from flows.batch import plan
 from flows.batch_here import separate_here
 from sepcore import Separator
-from sepcore.batch.separators import shared_separator
-from sepcore.errors import ConfigError, StemworksError
+from sepcore.batch.separators import PlannedModel, planned_separator, shared_separator
+from sepcore.errors import CheckpointError, ConfigError, StemworksError
 from sepcore.separator_settings import SeparatorSettings
 from sepcore.signal.audio_reader import read_waveform
 from sepcore.stem_files.names import DEFAULT_FORMAT
@@ -132,3 +132,19 @@ def test_a_model_with_other_stems_ends_the_batch_and_leaves_the_stems_that_are_t
     with pytest.raises(ConfigError, match=r"one without accompaniment \(it has vocals, drums\); run the same command"):
         separate_here(batch, batch.songs)
     assert not list((tmp_path / "out").rglob("*.wav"))
+
+
+def test_a_worker_whose_model_is_another_refuses_and_names_both_places(versions, tmp_path):
+    here, there = (shutil.copytree(versions[number], tmp_path / str(number)) for number in (0, 1))
+    planned = PlannedModel.of(Separator(here, load=False))
+    assert planned_separator(SeparatorSettings(str(here)), planned).folder == here / "model"
+    with pytest.raises(CheckpointError) as error:
+        planned_separator(SeparatorSettings(str(there)), planned)
+    assert str(here / "model") in str(error.value)
+    assert str(there / "model") in str(error.value)
+    assert "\n" not in str(error.value)
+    # The same weights elsewhere are the same model; and where the planner found it, the model of now is meant.
+    in_place(versions[0], there)
+    assert planned_separator(SeparatorSettings(str(there)), planned).folder == there / "model"
+    in_place(versions[1], here)
+    assert planned_separator(SeparatorSettings(str(here)), planned).fingerprint() != planned.fingerprint

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from flows import separation_options
-from sepcore import separator_settings
+from sepcore import Separator, separator_settings
 from sepcore.stem_files.options import STEM_CODECS
 from tests.models import convert_here, write_model
 
@@ -149,3 +149,34 @@ def test_a_record_is_small_and_readable(run, ready, tmp_path):
         f"a/{stem}.flac": (tmp_path / "out" / "a" / f"{stem}.flac").stat().st_size
         for stem in ("vocals", "accompaniment")
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [(0, 0), (0, 1)])
+def test_two_commands_at_once_separate_each_song_once_and_a_record_never_names_another_models_stems(
+    seeds, tmp_path, environment
+):
+    for number in range(6):
+        write_song(tmp_path / "songs" / f"{number}.wav", seed=number, seconds=20)
+    started = []
+    for place, seed in enumerate(seeds):
+        convert_here(write_model(tmp_path / f"model{place}", seed=seed))
+        command = [sys.executable, "-m", "flows.separate_batch", "songs", "-o", "out", "-p", f"model{place}"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes))
+    done = 0
+    for process in started:
+        stdout, stderr = process.communicate(timeout=300)
+        assert (process.returncode, "Traceback" in stderr) == (0, False), stderr
+        done += int(re.search(r"(\d+) done, \d+ skipped, 0 failed", stdout)[1])
+    assert done == 6 * len(set(seeds))
+    models = {
+        separator.fingerprint(): separator for separator in map(Separator, (tmp_path / "model0", tmp_path / "model1"))
+    }
+    records = [json.loads(path.read_text()) for path in (tmp_path / "out" / ".separated").iterdir()]
+    assert len(records) == 6
+    for record in records:
+        stem = next(iter(record["stems"]))
+        song = tmp_path / "songs" / f"{stem.partition('/')[0]}.wav"
+        models[record["separator"]].separate_to_file(song, tmp_path / "expected")
+        assert (tmp_path / "out" / stem).read_bytes() == (tmp_path / "expected" / stem).read_bytes()

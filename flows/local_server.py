@@ -83,7 +83,7 @@ def _is_taken(port: int) -> bool:
 def _server(url: str, port: int) -> Iterator[None]:
     log = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect") / _LOG
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", _HOST, "--port", str(port)]
+    command = [sys.executable, "-P", "-m", "prefect", "server", "start", "--host", _HOST, "--port", str(port)]
     with log.open("w") as output:
         # In a process group of its own: Ctrl-C ends what is served first, which tells the server so.
         process = subprocess.Popen(

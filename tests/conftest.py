@@ -33,6 +33,15 @@ def memory_given_back() -> Iterator[None]:
         trim(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Networks that are converted for the engine of CPUs are this run's: those of yesterday's code may be others."""
+    fonts = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matplotlib"
+    os.environ.setdefault("MPLCONFIGDIR", str(fonts))  # collected once for all runs, which takes long
+    base = tmp_path_factory.getbasetemp()
+    os.environ["XDG_CACHE_HOME"] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real weights, clips and datasets that lies beside the checkout on some machines."""

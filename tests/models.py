@@ -70,6 +70,7 @@ def convert_here(model: str | Path) -> Path:
     """Convert a model's network for the lean engine in this process: seconds less than in a child."""
     located = locate_model(model)
     file = network_places(located.config, located.folder)[0]
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     convert(located.folder, file, located.config.to_json())
     return file
 

@@ -1,24 +1,27 @@
-"""The file of a model's network for the lean engine: made once, kept beside the weights, made anew for others."""
+"""The file of a model's network for the lean engine: made once, kept in the user's own cache, made anew for others."""
 
 import hashlib
 import logging
 import os
-import stat
 import subprocess
 import sys
+import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISDIR, S_IWGRP, S_IWOTH
 
 from sepcore.atomic import remove_leftovers
 from sepcore.config import ModelConfig
 from sepcore.file_lock import locked
-from sepcore.networks.checkpoint_files import checkpoint_data, find_checkpoint
+from sepcore.networks.checkpoint_files import checkpoint_data
 from sepcore.provider.checksum import file_sha256, known_sha256
 
 _logger = logging.getLogger(__name__)
 # Counted up when files that older versions wrote are no longer good.
-_FORMAT = 3
-_PREFIX = f".network-{_FORMAT}-"
-_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+_FORMAT = 4
+_PREFIX = f"network-{_FORMAT}-"
+_UNUSED_S = 30 * 86_400
 
 
 class ConversionFailed(Exception):
@@ -33,15 +36,21 @@ def weights_sha256(folder: Path) -> str:
 
 def converted_network(config: ModelConfig, folder: Path) -> Path | None:
     """The file of a model's network, if it has been converted and is whole."""
-    return next((file for file in network_places(config, folder) if _is_whole(file)), None)
+    return next((file for file in network_places(config, folder) if _is_good(file)), None)
 
 
-def _is_whole(file: Path) -> bool:
-    """Whether a file is what was written: a damaged network may run all the same, and give other stems."""
+def _is_good(file: Path) -> bool:
+    """Whether a file is what this user wrote: a damaged or forged network runs all the same, and gives other stems."""
     try:
-        return file_sha256(file) == checksum_file(file).read_text("ascii")
+        return _is_private(file.parent) and file_sha256(file) == checksum_file(file).read_text("ascii")
     except (OSError, ValueError):
         return False
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether nobody else can write to a folder, which is no link either."""
+    stat = folder.lstat()
+    return S_ISDIR(stat.st_mode) and stat.st_uid == os.getuid() and not stat.st_mode & (S_IWGRP | S_IWOTH)
 
 
 def checksum_file(file: Path) -> Path:
@@ -50,15 +59,17 @@ def checksum_file(file: Path) -> Path:
 
 
 def convert_network_once(config: ModelConfig, folder: Path) -> Path:
-    """Convert a model's network, unless that has been done, by whatever process.
+    """Convert a model's network, unless that has been done, by whatever process of this user.
 
     It is done in a process of its own: TensorFlow, which reads the checkpoint, is loaded there and gone after. A file
-    that a disk has damaged since is made anew, which is logged; files of weights that the folder had before are
-    removed.
+    that a disk has damaged since is made anew, which is logged; those that nobody has read for a month are removed.
 
     Args:
         config: The model's config.
-        folder: Holds its checkpoint; the file is put there, or where that cannot be written into the user's cache.
+        folder: Holds its checkpoint. Nothing is written there, and nothing that came with the weights is run.
+
+    Returns:
+        A file in the user's cache, or where that cannot be written, in the folder for temporary files.
 
     Raises:
         ConversionFailed: ONNX has no operator for a part of the network, the weights do not fit, or neither place can
@@ -69,38 +80,52 @@ def convert_network_once(config: ModelConfig, folder: Path) -> Path:
     reasons = []
     for file in network_places(config, folder):
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not _is_private(file.parent):
+                reasons.append(f"{file.parent}: others can write to it")
+                continue
             with locked(file.with_name(f"{file.name}.lock"), f"converting the network of {folder.name}"):
-                if not _is_whole(file):  # nobody else has converted it meanwhile
+                if not _is_good(file):  # nobody else has converted it meanwhile
                     if file.exists():
                         _logger.warning("%s: is damaged, and made anew", file)
                     remove_leftovers(file.parent)
+                    _remove_unused(file.parent)
                     _convert(config, folder, file)
         except OSError as error:
             reasons.append(f"{file.parent}: {error.strerror or error}")
             continue
-        _remove_others(file)
         return file
     raise ConversionFailed("; ".join(reasons))
 
 
 def network_places(config: ModelConfig, folder: Path) -> list[Path]:
-    """Where the file of a model's network may be: beside the weights in ``folder``, and in the user's cache."""
+    """Where the file of a model's network may be: in the user's cache, or among this user's temporary files."""
     # Everything that decides the network's graph and weights. Masks are the engine's, so -16kHz's only other F counts.
     network = config.model.model_dump_json()
     shape = (config.segment_frames, config.num_bins, config.num_channels, *config.instruments)
     text = f"{network} {shape} {weights_sha256(folder)}"
-    name = f"{_PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:16]}.onnx"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stemworks" / "networks"
-    # Folders that are marked read-only stay as they are, even where root could write.
-    return [place / name for place in (folder, cache) if place is cache or place.stat().st_mode & _WRITABLE]
+    name = f"{_PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:32]}.onnx"
+    return [place / name for place in _places()]
+
+
+def _places() -> list[Path]:
+    # Never beside the weights: what lies there may have come with them.
+    temporary = Path(tempfile.gettempdir()) / f"stemworks-{os.getuid()}"
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        # A relative one is to be ignored (XDG base directory specification).
+        cache = named if named.is_absolute() else Path.home() / ".cache"
+    except RuntimeError:  # a user without a home
+        return [temporary]
+    return [cache / "stemworks" / "private-networks", temporary]
 
 
 def _convert(config: ModelConfig, folder: Path, file: Path) -> None:
     _logger.info("converting the network in %s for the CPU, once", folder)
-    # By its name: exports stand above the engines. The child looks for it where this process found its own packages.
-    command = [sys.executable, "-m", "sepcore.export.convert", str(folder), str(file)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "CUDA_VISIBLE_DEVICES": "-1"}
+    # By its name: exports stand above the engines. With -P nothing is imported from the working folder, which may hold
+    # anything: songs and files of other people.
+    command = [sys.executable, "-P", "-m", "sepcore.export.convert", str(folder), str(file)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(_import_path()), "CUDA_VISIBLE_DEVICES": "-1"}
     ran = subprocess.run(
         command, input=config.to_json(), capture_output=True, text=True, errors="replace", env=environment, check=False
     )
@@ -109,16 +134,19 @@ def _convert(config: ModelConfig, folder: Path, file: Path) -> None:
         raise ConversionFailed(lines[-1] if lines else f"exit code {ran.returncode}")
 
 
-def _remove_others(file: Path) -> None:
-    """Remove the files of weights that a model's folder holds no more, and those that older versions wrote."""
-    for other in file.parent.glob(".network-*.onnx"):
-        outdated = not other.name.startswith(_PREFIX)
-        # Files in the cache are other models', and those beside the weights may be of another F.
-        replaced = find_checkpoint(file.parent) is not None and other.stat().st_mtime < _weights_time(file.parent)
-        if other != file and (outdated or replaced):
-            other.unlink(missing_ok=True)
-            checksum_file(other).unlink(missing_ok=True)
+def _import_path() -> list[str]:
+    """Where this process finds packages, without the working folder and that of the script that was started."""
+    project = Path(__file__).resolve().parents[2]
+    entries = sys.path if sys.flags.safe_path else sys.path[1:]
+    unsafe = {Path.cwd(), project}
+    found = [entry for entry in map(Path, entries) if entry.is_absolute() and entry.resolve() not in unsafe]
+    return [str(project), *map(str, found)]
 
 
-def _weights_time(folder: Path) -> float:
-    return max(part.stat().st_mtime for part in folder.glob("*.data-*"))
+def _remove_unused(folder: Path) -> None:
+    for file in folder.glob("network-*.onnx"):
+        with suppress(FileNotFoundError):  # another process removes it, too
+            stat = file.stat()
+            if time.time() - max(stat.st_atime, stat.st_mtime) > _UNUSED_S:
+                file.unlink()
+                checksum_file(file).unlink()

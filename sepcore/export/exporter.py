@@ -11,7 +11,7 @@ from sepcore.atomic import atomic_folder, remove_leftovers
 from sepcore.errors import ExportError
 from sepcore.export.destination import Destination, exported_files, write_record
 from sepcore.export.formats import Format, check_exportable
-from sepcore.networks.checkpoint_files import find_checkpoint
+from sepcore.networks.checkpoint_files import data_files, find_checkpoint
 from sepcore.provider.checksum import file_sha256
 from sepcore.provider.resolve import LocalModel
 
@@ -76,8 +76,8 @@ def export_fingerprint(model: LocalModel, form: Format) -> str:
     """SHA-256 of what decides an export's files: form, config, weights, and the version of this project."""
     prefix = find_checkpoint(model.folder)
     assert prefix, f"{model.folder} holds a checkpoint: locate_model has found it"
-    parts = sorted(prefix.parent.glob(f"{prefix.name}.data-*"))
-    deciding = [form, version("stemworks"), model.config.to_json(), *(file_sha256(part) for part in parts)]
+    weights = [file_sha256(part) for part in data_files(prefix)]
+    deciding = [form, version("stemworks"), model.config.to_json(), *weights]
     return hashlib.sha256("\n".join(deciding).encode()).hexdigest()
 
 

@@ -1,12 +1,14 @@
 """A TensorFlow checkpoint's files, told by their names: no TensorFlow needed."""
 
+import glob
 import re
 from pathlib import Path
 
 from sepcore.atomic import TEMPORARY_NAME
 
+_MOST_OF_A_POINTER = 1 << 16  # two lines, and one for each checkpoint that a training keeps
 _CHECKPOINT = re.compile(r"checkpoint|model\.(index|meta|data-[0-9]{5}-of-[0-9]{5})|\.probe")
-# What `engines.converted` makes of a checkpoint and puts beside it.
+# What earlier versions of `engines.converted` made of a checkpoint and put beside it.
 _CONVERTED = re.compile(r"\.network-([0-9]+-)?[0-9a-f]{16}\.(onnx|sha256|onnx\.lock)")
 
 
@@ -35,7 +37,9 @@ def find_checkpoint(folder: Path) -> Path | None:
     prefixes = [index.with_suffix("") for index in indices]
     pointer = folder / "checkpoint"
     if pointer.is_file():
-        named = re.search(r'^model_checkpoint_path: "(.*)"', pointer.read_text("utf-8", "replace"), re.MULTILINE)
+        with pointer.open("rb") as file:
+            text = file.read(_MOST_OF_A_POINTER).decode("utf-8", "replace")
+        named = re.search(r'^model_checkpoint_path: "(.*)"', text, re.MULTILINE)
         if named:
             prefixes.append(folder / Path(named[1]).name)
     return next((prefix for prefix in reversed(prefixes) if _is_whole(prefix)), None)
@@ -44,11 +48,17 @@ def find_checkpoint(folder: Path) -> Path | None:
 def checkpoint_data(folder: Path) -> list[Path]:
     """The files that hold the weights of a folder's checkpoint, in their order; none without a whole checkpoint."""
     checkpoint = find_checkpoint(folder)
-    return sorted(folder.glob(f"{checkpoint.name}.data-*")) if checkpoint else []
+    return data_files(checkpoint) if checkpoint else []
+
+
+def data_files(prefix: Path) -> list[Path]:
+    """The files of a checkpoint's weights, in their order."""
+    return sorted(prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*-of-*"))
 
 
 def _is_whole(prefix: Path) -> bool:
     if not prefix.with_name(f"{prefix.name}.index").is_file():
         return False
-    parts = list(prefix.parent.glob(f"{prefix.name}.data-*-of-*"))
-    return bool(parts) and len(parts) == int(parts[0].name.rpartition("-of-")[2])
+    parts = data_files(prefix)
+    total = parts[0].name.rpartition("-of-")[2] if parts else ""
+    return total.isdecimal() and len(parts) == int(total)

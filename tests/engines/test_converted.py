@@ -1,6 +1,9 @@
+import hashlib
 import os
+import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from sepcore import Separator, load_config
 from sepcore.engines.converted import (
     ConversionFailed,
+    checksum_file,
     convert_network_once,
     converted_network,
     network_places,
@@ -25,15 +29,15 @@ def model(tmp_path):
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "stemworks" / "networks"
+    return tmp_path / "cache" / "stemworks" / "private-networks"
 
 
 def networks(folder):
-    return sorted(folder.glob(".network-*.onnx"))
+    return sorted(folder.glob("network-*.onnx"))
 
 
 @pytest.mark.slow
-def test_a_process_that_separates_on_a_cpu_converts_once_and_never_imports_tensorflow(model):
+def test_a_process_that_separates_on_a_cpu_converts_once_and_never_imports_tensorflow(model, cache):
     code = (
         "import sys, numpy; from sepcore import Separator; s = Separator(sys.argv[1]);"
         "s.separate(numpy.zeros((9000, 2), 'f4'));"
@@ -44,31 +48,40 @@ def test_a_process_that_separates_on_a_cpu_converts_once_and_never_imports_tenso
         ran = subprocess.run([sys.executable, "-c", code, str(model)], capture_output=True, text=True, check=True)
         assert ran.stdout == "OpenVinoEngine []\n"
         assert ran.stderr == ""
-    (file,) = networks(model / "model")
+    (file,) = networks(cache)
     assert converted_network(load_config(model), model / "model") == file
-    assert not [path for path in (model / "model").iterdir() if path.name.startswith((".tmp", f"{file.name}.lock"))]
+    assert sorted(path.name for path in cache.iterdir()) == [file.name, file.with_suffix(".sha256").name]
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+    assert not [path for path in (model / "model").iterdir() if "network" in path.name]
 
 
 @pytest.mark.slow
-def test_many_who_ask_at_once_convert_once(model):
+def test_many_who_ask_at_once_convert_once(model, cache):
     config = load_config(model)
     with ThreadPoolExecutor(4) as pool:
         files = set(pool.map(lambda _: convert_network_once(config, model / "model"), range(4)))
-    assert files == set(networks(model / "model"))
+    assert files == set(networks(cache))
 
 
 @pytest.mark.slow
-def test_a_conversion_removes_the_files_of_older_versions_and_of_weights_that_are_gone(model):
-    folder = model / "model"
-    (folder / ".network-0123456789abcdef.onnx").touch()
-    gone = network_places(load_config(model), folder)[0]
-    gone.touch()
-    os.utime(gone, (0, 0))
-    write_model(model, seed=1)
-    other_shape = gone.with_stem(f"{gone.stem[:-4]}0000")
-    other_shape.touch()
-    file = convert_network_once(load_config(model), folder)
-    assert networks(folder) == sorted([file, other_shape])
+def test_a_conversion_removes_what_nobody_has_used_for_a_month_and_imports_nothing_from_the_working_folder(
+    model, cache, tmp_path, monkeypatch
+):
+    cache.mkdir(parents=True, mode=0o700)
+    for name, age_s in (("network-3-0", 31 * 86_400), ("network-4-0", 31 * 86_400), ("network-4-1", 29 * 86_400)):
+        for file in (cache / f"{name}.onnx", cache / f"{name}.sha256"):
+            file.touch()
+            os.utime(file, (time.time() - age_s,) * 2)
+    # Modules of the names that the child imports first, as they might lie among somebody's songs.
+    songs = tmp_path / "songs"
+    songs.mkdir()
+    for name in ("sepcore", "numpy", "json", "tensorflow", "sitecustomize"):
+        (songs / f"{name}.py").write_text(f"open({str(tmp_path / 'stolen')!r}, 'w').close()")
+    monkeypatch.chdir(songs)
+    monkeypatch.syspath_prepend(str(songs))  # as python -m and an empty PYTHONPATH entry have it
+    file = convert_network_once(load_config(model), model / "model")
+    assert not (tmp_path / "stolen").exists()
+    assert networks(cache) == sorted([file, cache / "network-4-1.onnx"])
 
 
 @pytest.mark.slow
@@ -77,8 +90,7 @@ def test_what_cannot_be_converted_says_why_and_leaves_nothing(tmp_path, cache):
     folder = write_model(tmp_path / "tiny", model=TINY)
     with pytest.raises(ConversionFailed, match=r"tests\.tiny"):
         convert_network_once(load_config(folder), folder / "model")
-    assert not networks(folder / "model")
-    assert not cache.exists() or not list(cache.iterdir())
+    assert not list(cache.iterdir())
 
 
 def test_other_weights_another_network_or_another_shape_need_a_file_of_their_own(model, tmp_path):
@@ -108,13 +120,50 @@ def test_new_weights_are_seen_by_the_process_that_has_read_the_old(model):
     assert weights_sha256(model / "model") != before
 
 
-def test_a_folder_marked_read_only_stays_as_it_is_for_root_too(model, cache):
+def write_network_file(file, content=b"a network"):
+    file.write_bytes(content)
+    checksum_file(file).write_text(hashlib.sha256(content).hexdigest())
+
+
+def test_a_network_that_came_with_the_weights_is_never_taken(model, cache):
+    located = load_config(model), model / "model"
+    places = network_places(*located)
+    assert not [place for place in places if place.is_relative_to(model)]
+    for name in {places[0].name, f".{places[0].name}", places[0].name.replace("network-4-", ".network-3-")}:
+        write_network_file(model / "model" / name)
+    assert converted_network(*located) is None
+    cache.mkdir(parents=True, mode=0o700)
+    write_network_file(cache / places[0].name)
+    assert converted_network(*located) == cache / places[0].name
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o777, 0o1777])
+def test_a_cache_that_others_can_write_to_is_not_used(model, cache, tmp_path, monkeypatch, mode):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    cache.mkdir(parents=True)
+    file = convert_here(model)
+    assert converted_network(load_config(model), model / "model") == file
+    cache.chmod(mode)
+    assert converted_network(load_config(model), model / "model") is None
+    cache.chmod(0o700)
+    cache.rename(tmp_path / "moved")
+    cache.symlink_to(tmp_path / "moved")
+    assert converted_network(load_config(model), model / "model") is None
+
+
+def test_without_a_home_networks_are_kept_among_the_users_temporary_files(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    home, temporary = (place.parent for place in network_places(load_config(model), model / "model"))
+    assert home == tmp_path / "home" / ".cache" / "stemworks" / "private-networks"
+    assert temporary == tmp_path / f"stemworks-{os.getuid()}"
+
+
+def test_a_folder_marked_read_only_separates(model, cache):
     (model / "model").chmod(0o555)
     try:
-        file = convert_here(model)
-        assert file.parent == cache
-        assert converted_network(load_config(model), model / "model") == file
+        assert convert_here(model).parent == cache
         assert Separator(model, engine="openvino").separate(np.zeros((100, 2), np.float32))["vocals"].shape == (100, 2)
     finally:
         (model / "model").chmod(0o755)
-    assert not networks(model / "model")

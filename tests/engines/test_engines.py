@@ -45,7 +45,8 @@ def test_an_unknown_engine_is_refused_with_the_known_ones(tmp_path):
         load_engine("cuda", small_config(), tmp_path)
 
 
-def test_a_process_that_runs_tensorflow_stays_with_it_until_the_network_is_converted(tmp_path):
+def test_a_process_that_runs_tensorflow_stays_with_it_until_the_network_is_converted(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = write_model(tmp_path)
     assert isinstance(load_engine("auto", load_config(folder), folder / "model"), TensorFlowEngine)
     convert_here(folder)

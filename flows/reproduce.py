@@ -1,16 +1,15 @@
 """Train a released model, or that of a run, again from its recorded config, and put both scores side by side."""
 
 import argparse
-import json
 from pathlib import Path
 
 from flows.command import add_run_options, check_first, command_parser, run_command, set_up_process
 from flows.inputs import check_ffmpeg, check_musdb_folder, check_trainable
 from flows.runs import resolve_run
-from sepcore.config import ModelConfig
-from sepcore.config_file import is_archive, parse_config
+from sepcore.config_file import is_archive
 from sepcore.errors import ConfigError
-from sepcore.release.training_record import TrainingRecord
+from sepcore.release.paths import config_to_train_again
+from sepcore.release.training_record import INIT_FROM, TrainingRecord
 
 _CSVS = ("train_csv", "validation_csv", "test_csv")
 
@@ -27,6 +26,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--musdb-root", type=Path, metavar="DIR", help="MUSDB18 or a set in its layout")
     for name, what in (("train", "training"), ("validation", "validation"), ("test", "scoring")):
         parser.add_argument(f"--{name}-csv", type=Path, metavar="CSV", help=f"manifest of the songs for {what}")
+    parser.add_argument(
+        "--init-from", metavar="MODEL", help="the model that it was started from, if it was (default: the run's)"
+    )
     parser.add_argument("-d", "--data", type=Path, metavar="DIR", help="folder of the CSVs' relative paths")
     add_run_options(parser)
     arguments = parser.parse_args()
@@ -41,6 +43,7 @@ def _check(arguments: argparse.Namespace) -> None:
     check_ffmpeg()
     record = training_record(arguments.source, arguments.work_dir)
     check_trainable(record.config)
+    _initial_model(record, arguments.init_from)
     if arguments.musdb_root is not None:
         check_musdb_folder(arguments.musdb_root, "train")
     else:
@@ -65,6 +68,14 @@ def _manifests(record: TrainingRecord, given: dict[str, Path | None]) -> dict[st
         if key in csvs and not Path(csvs[key]).is_file():
             raise ConfigError(f"{csvs[key]}: no such file; give the manifest with --{_flag(key)}.")
     return csvs
+
+
+def _initial_model(record: TrainingRecord, given: str | None) -> str | None:
+    """The model to start from: the one that is given, else the run's. A release's is on another machine."""
+    name = record.facts.get(INIT_FROM)
+    if given is None and record.config.init_from is None and name is not None:
+        raise ConfigError(f"{record.name}: was started from the weights of {name}; give that model with --init-from.")
+    return given or record.config.init_from
 
 
 def _flag(key: str) -> str:
@@ -99,6 +110,7 @@ def reproduce(
     validation_csv: Path | None = None,
     test_csv: Path | None = None,
     data_dir: Path | None = None,
+    init_from: str | None = None,
     work_dir: Path = Path("runs"),
 ) -> Path:
     """Train again what a release or a run was trained on, as it was; stopped, it goes on where it was.
@@ -110,23 +122,28 @@ def reproduce(
         validation_csv: Manifest of the validation songs; by default the run's.
         test_csv: Manifest of the songs for scoring; by default the run's, if it has one.
         data_dir: Folder of the manifests' relative paths; by default the run's.
-        work_dir: Folder of the runs. The new one lies in its folder ``reproduced``.
+        init_from: The model that it was started from, if it was; by default the run's.
+        work_dir: Folder of the runs. The new one lies in its folder ``reproduced``, and so does all else that a
+            release makes necessary: nothing is written where its config says.
 
     Returns:
         The new run's folder.
     """
     record = training_record(source, work_dir)
     folder = work_dir / "reproduced"
-    params = folder / f"{record.name}.json"
+    params, made_here = folder / f"{record.name}.json", folder / "data" / record.name
+    start = _initial_model(record, init_from)
+    caches = made_here if record.source.is_file() else None
     if musdb_root is not None:
-        write_text(params, _config(record, {}).to_json())
-        made = ingest(musdb_root, manifests_of_musdb(musdb_root, record.name), str(params))
+        write_text(params, config_to_train_again(record.config, {}, init_from=start, caches=caches).to_json())
+        manifests = made_here / "manifests" if caches else manifests_of_musdb(musdb_root, record.name)
+        made = ingest(musdb_root, manifests, str(params))
         csvs = {f"{part}_csv": str(csv.absolute()) for part, csv in made.items()}
     else:
         csvs = _manifests(record, {"train_csv": train_csv, "validation_csv": validation_csv, "test_csv": test_csv})
         if data_dir is None and train_csv is None and "data_dir" in record.data:
             data_dir = Path(record.data["data_dir"])
-    config = _config(record, csvs)
+    config = config_to_train_again(record.config, csvs, init_from=start, caches=caches)
     write_text(params, config.to_json())
     shards = cache(str(params), data_dir=data_dir)
     dataset = read_index(shards["training"], config).fingerprint()
@@ -137,12 +154,6 @@ def reproduce(
             f"{dataset}); give the songs of then, in the same order."
         )
     return train(str(params), data_dir=data_dir, work_dir=folder)
-
-
-def _config(record: TrainingRecord, csvs: dict[str, str]) -> ModelConfig:
-    """The config of then with the manifests of now; its model goes into no `model_dir`, where another may stand."""
-    content = json.loads(record.config.to_json()) | dict.fromkeys(_CSVS) | csvs | {"model_dir": None}
-    return parse_config(json.dumps({key: value for key, value in content.items() if value is not None}), record.name)
 
 
 def _say_code(record: TrainingRecord) -> None:
@@ -180,6 +191,7 @@ def _main(arguments: argparse.Namespace) -> None:
         validation_csv=arguments.validation_csv,
         test_csv=arguments.test_csv,
         data_dir=arguments.data,
+        init_from=arguments.init_from,
         work_dir=arguments.work_dir,
     )
     again = TrainingRecord.of_run(run)

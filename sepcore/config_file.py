@@ -10,8 +10,11 @@ from pydantic import BaseModel, ValidationError
 from sepcore.archive_reader import read_member
 from sepcore.config import ModelConfig, config_folder
 from sepcore.errors import ConfigError
+from sepcore.foreign import ForeignTextError, check_texts, escaped, parse_json, read_bounded
 
 _ARCHIVES = (".tar.gz", ".tgz")
+# Nobody reads more than that at once; a file that is no config may have thousands of mistakes, and keys of any length.
+_MOST_LINES, _MOST_OF_A_LINE, _MOST_OF_A_KEY = 20, 1000, 60
 
 
 def is_archive(path: Path) -> bool:
@@ -48,17 +51,21 @@ def read_config_text(descriptor: str | Path) -> tuple[str, str]:
     shipped = config_folder() / f"{str(descriptor).removeprefix('spleeter:')}.json"
     try:
         if path.is_dir() and (path / "config.json").is_file():
-            return (path / "config.json").read_text("utf-8"), f"{path.name}/config.json"
+            return _text(path / "config.json"), f"{path.name}/config.json"
         if path.is_file():
-            return (_text_in_archive(path), path.name) if is_archive(path) else (path.read_text("utf-8"), path.name)
+            return (_text_in_archive(path), path.name) if is_archive(path) else (_text(path), path.name)
         if shipped.parent == config_folder() and shipped.is_file():
-            return shipped.read_text("utf-8"), shipped.name
-    except (OSError, UnicodeDecodeError) as error:
+            return _text(shipped), shipped.name
+    except (OSError, UnicodeDecodeError, ForeignTextError) as error:
         raise ConfigError(f"{path}: cannot be read as a config ({error}); give a JSON file.") from error
     if path.is_dir():
         names = ", ".join(_shipped_names())
         raise ConfigError(f"{path}: this folder has no config.json; give a run folder, a JSON file or one of {names}.")
     raise unknown_model(descriptor)
+
+
+def _text(path: Path) -> str:
+    return read_bounded(path).decode("utf-8")
 
 
 def _shipped_names() -> list[str]:
@@ -88,16 +95,22 @@ def _text_in_archive(path: Path) -> str:
 def parse_config(text: str, origin: str) -> ModelConfig:
     """Validate the text of a config; ``origin`` is the name to put in front of messages."""
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{origin}: not valid JSON, line {error.lineno}: {error.msg}.") from error
+        content = parse_json(text, any_text=True)
+    except ForeignTextError as error:
+        raise ConfigError(f"{origin}: {error}.") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{origin}: holds a {type(content).__name__}; a config is an object of keys: {{...}}.")
     try:
-        return ModelConfig.model_validate_json(json.dumps(content))
+        config = ModelConfig.model_validate_json(json.dumps(content))
+        check_texts(content)  # behind the keys' own checks, which say more
+    except ForeignTextError as error:
+        raise ConfigError(f"{origin}: {error}.") from error
     except ValidationError as error:
-        lines = [_one_line(detail, ModelConfig) for detail in error.errors()]
+        details = error.errors(include_url=False)
+        lines = [escaped(_one_line(detail, ModelConfig)[:_MOST_OF_A_LINE]) for detail in details[:_MOST_LINES]]
+        lines += [f"and {len(details) - _MOST_LINES} more."] if len(details) > _MOST_LINES else []
         raise ConfigError("\n".join(f"{origin}: {line}" for line in lines)) from error
+    return config
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
@@ -106,7 +119,7 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 def _one_line(detail: Any, model: type[BaseModel]) -> str:
     """One of pydantic's errors as a line of ours: key, value, cure."""
-    location = [str(part) for part in detail["loc"]]
+    location = [str(part)[:_MOST_OF_A_KEY] for part in detail["loc"]]
     key, value = ".".join(location), detail.get("input")
     if detail["type"] == "extra_forbidden":
         known = _keys(model)
@@ -119,6 +132,8 @@ def _one_line(detail: Any, model: type[BaseModel]) -> str:
         hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}."
         return f"{key} is not a known key; {hint}"
     message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "json_invalid":  # of what json.loads takes, half a character only
+        return f"not valid JSON: {message[0].lower()}{message[1:]}."
     if detail["type"] == "value_error":
         return f"{key}: {message}" if key else message
     shown = json.dumps(value, ensure_ascii=False, default=str)

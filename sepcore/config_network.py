@@ -8,7 +8,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveInt,
     SerializeAsAny,
     ValidationInfo,
     field_validator,
@@ -16,6 +15,8 @@ from pydantic import (
 )
 
 Activation = Literal["LeakyReLU", "ReLU", "ELU"]
+# Weights grow with its square, and are made before those of the checkpoint are found not to fit.
+_Width = Annotated[int, Field(ge=1, le=4096)]
 
 
 class StrictModel(BaseModel):
@@ -34,7 +35,7 @@ class StrictModel(BaseModel):
 class UNetParams(StrictModel):
     """``model.params`` of ``unet.unet`` and ``unet.softmax_unet``."""
 
-    conv_n_filters: Annotated[tuple[PositiveInt, ...], Field(min_length=6, max_length=6)] = (16, 32, 64, 128, 256, 512)
+    conv_n_filters: Annotated[tuple[_Width, ...], Field(min_length=6, max_length=6)] = (16, 32, 64, 128, 256, 512)
     """Filters of the six levels of the encoder; the decoder mirrors them."""
     conv_activation: Activation = "LeakyReLU"
     """Activation of the encoder (LeakyReLU with slope 0.2)."""
@@ -50,7 +51,7 @@ class UNetParams(StrictModel):
 class BLSTMParams(StrictModel):
     """``model.params`` of ``blstm.blstm``."""
 
-    lstm_units: PositiveInt = 250
+    lstm_units: _Width = 250
     """Units of each direction of the three LSTM layers."""
 
     @property

@@ -8,6 +8,11 @@ from unicodedata import category
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from sepcore.config_network import NetworkConfig, StrictModel
+from sepcore.foreign import is_name
+
+_MOST_STEMS = 100
+# A segment of Spleeter's has 2^20 values; a network takes many times the memory of one.
+_MOST_VALUES = 2**27
 
 
 class SeparationKeys(StrictModel):
@@ -15,7 +20,9 @@ class SeparationKeys(StrictModel):
 
     mix_name: str = "mix"
     """Name of the mixture's column in the CSVs (``<mix_name>_path``)."""
-    instruments: tuple[str, ...] = Field(("vocals", "accompaniment"), alias="instrument_list", min_length=1)
+    instruments: tuple[str, ...] = Field(
+        ("vocals", "accompaniment"), alias="instrument_list", min_length=1, max_length=_MOST_STEMS
+    )
     """The stems, in the order of the network's outputs."""
     sample_rate: PositiveInt = 44100
     """Rate of the model in Hz; audio at another rate is resampled."""
@@ -46,7 +53,7 @@ class SeparationKeys(StrictModel):
         twice = sorted({name for name in value if value.count(name) > 1})
         if twice:
             raise ValueError(f"{twice[0]!r} is listed twice; name every instrument once.")
-        unusable = [name for name in value if not name or "/" in name or "\\" in name or name in {".", ".."}]
+        unusable = [name for name in value if not is_name(name)]
         if unusable:
             raise ValueError(f"{unusable[0]!r} cannot be the name of a stem: it becomes a file name; use letters.")
         return value
@@ -91,6 +98,16 @@ class SeparationKeys(StrictModel):
             if value % step:
                 nearest = max(step, value // step * step)
                 raise ValueError(f"{key} is {value}; {self.model.type} needs a multiple of {step}. Try {nearest}.")
+        return self
+
+    @model_validator(mode="after")
+    def _segment_fits_into_memory(self) -> Self:
+        values = max(self.frame_length, self.num_bins * self.segment_frames) * self.num_channels
+        if values > _MOST_VALUES:
+            raise ValueError(
+                f"T is {self.segment_frames}; segments of so many frames of F = {self.num_bins} bins in "
+                f"{self.num_channels} channel(s) have {values} values, and {_MOST_VALUES} are the most. Lower T or F."
+            )
         return self
 
     @property

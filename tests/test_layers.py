@@ -40,6 +40,7 @@ STAGES = [
         "file_lock",
         "retries",
         "archive_reader",
+        "foreign",
         "urls",
     },
 ]

@@ -11,6 +11,7 @@ import pandas as pd
 from sepcore.errors import DatasetError
 from sepcore.evaluation.global_scores import GLOBAL_METRICS
 from sepcore.evaluation.track_scores import METRICS, MIXTURE_SDR
+from sepcore.foreign import parse_json
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class ScoreSummary:
             DatasetError: one line, if it is not such a file.
         """
         try:
-            content = json.loads(text)
+            content = parse_json(text)
             stems = {
                 str(name): StemScores(
                     **{

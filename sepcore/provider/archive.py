@@ -1,24 +1,27 @@
 """Model tarballs: packed so that the same files give the same bytes, unpacked so that no archive can do harm."""
 
-import gzip
 import shutil
 import tarfile
+import unicodedata
 from collections.abc import Mapping
 from io import SEEK_END, BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sepcore.archive_reader import open_archive
+from sepcore.archive_reader import open_archive, read_to_end
 from sepcore.errors import ProviderError
+from sepcore.foreign import is_printable, shortened
+from sepcore.provider.stored_gzip import StoredGzip
 
 # Spleeter's models hold 80 to 200 MB in four files; a bomb would hold more.
 MAX_BYTES = 4 * 2**30
 MAX_MEMBERS = 1000
+# Disks take names of 255 bytes; what is unpacked lies in folders of its own.
+_MAX_NAME = 200
 _PICKLES = frozenset({".pkl", ".pickle", ".pt", ".pth", ".joblib", ".dill"})
 # How pickles of protocol 2 to 5 begin and end. Weights in TensorFlow's own files may begin as they like.
 _PICKLE_STARTS, _PICKLE_END = tuple(bytes((0x80, protocol)) for protocol in range(2, 6)), b"."
 _HONEST = "; a model's archive holds its config and checkpoint."
-_COMPRESSION = 6
 
 
 def pack_archive(members: Mapping[str, bytes | Path], archive: Path) -> None:
@@ -31,8 +34,8 @@ def pack_archive(members: Mapping[str, bytes | Path], archive: Path) -> None:
     """
     with (
         archive.open("wb") as file,
-        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=_COMPRESSION, mtime=0) as compressed,
-        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        StoredGzip(file) as stored,
+        tarfile.TarFile(fileobj=stored, mode="w", format=tarfile.PAX_FORMAT) as tar,  # type: ignore[arg-type]
     ):
         for name in sorted(members):
             content = members[name]
@@ -52,7 +55,10 @@ _EXTRACTION: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filte
 
 
 def unpack_archive(archive: Path, folder: Path, origin: str | None = None) -> None:
-    """Unpack a model's ``.tar.gz`` into ``folder``; a single top-level folder in it is left out.
+    """Unpack a model's ``.tar.gz`` into ``folder``; a single top-level folder in it is left out, and so is all hidden.
+
+    Hidden files are marks of programs (Spleeter's and this one's of a model's origin) and a Mac's attributes of files
+    (``._model.index``): none is part of a model, and a mark that came with it would be a lie.
 
     Args:
         archive: File to read. It is read once; nothing in it is run or loaded.
@@ -61,24 +67,28 @@ def unpack_archive(archive: Path, folder: Path, origin: str | None = None) -> No
 
     Raises:
         ProviderError: one line, if the archive is damaged, has a member that is no plain file or folder, that would
-            land outside ``folder`` or that is a pickle, or if it holds more than `MAX_BYTES` or `MAX_MEMBERS`.
+            land outside ``folder`` or on another one or that is a pickle, or if it holds more than `MAX_BYTES` or
+            `MAX_MEMBERS`.
     """
     origin = origin or archive.name
     scratch = folder / ".unpacking"
     scratch.mkdir()
     try:
         with open_archive(archive) as tar:
-            total_bytes = 0
+            total_bytes, taken = 0, set[str]()
             # One pass: every member is judged by its header before its content is decompressed.
             for count, member in enumerate(tar, start=1):
                 total_bytes += member.size
-                reason = _refusal(member, count, total_bytes)
+                reason = _refusal(member, count, total_bytes, taken)
                 if reason:
                     raise ProviderError(f"{origin}: refused, {reason}{_HONEST}")
+                if is_hidden(member.name):
+                    continue
                 tar.extract(member, scratch, **_EXTRACTION)
                 if _is_pickle(scratch / member.name):
                     raise ProviderError(f"{origin}: refused, {_pickle(member.name)}{_HONEST}")
-    except (tarfile.TarError, FileExistsError, NotADirectoryError) as error:
+            read_to_end(tar)
+    except (tarfile.TarError, FileExistsError, NotADirectoryError, IsADirectoryError, OverflowError) as error:
         raise ProviderError(f"{origin}: not a whole .tar.gz ({error}); fetch or build it again.") from error
     top = list(scratch.iterdir())
     root = top[0] if len(top) == 1 and top[0].is_dir() else scratch
@@ -87,19 +97,32 @@ def unpack_archive(archive: Path, folder: Path, origin: str | None = None) -> No
     shutil.rmtree(scratch)
 
 
-def _refusal(member: tarfile.TarInfo, count: int, total_bytes: int) -> str | None:
-    """Why an archive with this member is not unpacked."""
-    path = PurePosixPath(member.name)
+def is_hidden(name: str) -> bool:
+    """Whether a member, or a folder that it lies in, is hidden."""
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
+
+
+def _refusal(member: tarfile.TarInfo, count: int, total_bytes: int, taken: set[str]) -> str | None:
+    """Why an archive with this member is not unpacked; ``taken`` are the names of the files before it."""
+    path, name = PurePosixPath(member.name), shortened(member.name)
     if not (member.isreg() or member.isdir()) or member.issparse():
-        return f"{member.name!r} is neither a plain file nor a folder"
-    if path.is_absolute() or ".." in path.parts or "\0" in member.name:
-        return f"{member.name!r} leads out of the model's folder"
+        return f"{name} is neither a plain file nor a folder"
+    if path.is_absolute() or ".." in path.parts or "\0" in member.name or "\\" in member.name:
+        return f"{name} leads out of the model's folder"
+    if not is_printable(member.name) or len(member.name.encode()) > _MAX_NAME:
+        return f"{name} is no name of a model's file"
     if path.suffix.lower() in _PICKLES:
         return _pickle(member.name)
     if count > MAX_MEMBERS:
         return f"it has more than {MAX_MEMBERS} members"
     if total_bytes > MAX_BYTES:
         return f"it holds more than {MAX_BYTES / 2**30:.0f} GiB"
+    # As a disk sees it that takes Model and model for one name, and é for e with an accent.
+    place = unicodedata.normalize("NFC", str(path)).casefold()
+    if member.isreg() and place in taken:
+        return f"{name} would land on another of its files"
+    if member.isreg():
+        taken.add(place)
     return None
 
 
@@ -115,4 +138,4 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _pickle(name: str) -> str:
-    return f"{name!r} is a pickle, which could run code"
+    return f"{shortened(name)} is a pickle, which could run code"

@@ -1,7 +1,6 @@
 """SHA-256 of archives, and the ``checksum.json`` that lies beside them in a release."""
 
 import hashlib
-import json
 import re
 import time
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sepcore.errors import ProviderError
+from sepcore.foreign import MAX_BYTES, ForeignTextError, is_name, parse_json, shortened
 
 CHECKSUM_FILE = "checksum.json"
 _TICK_NS = 2_000_000_000  # the coarsest there is
@@ -66,20 +66,31 @@ def parse_checksums(text: str | bytes, origin: str | Path) -> dict[str, str]:
         ProviderError: if it is something else.
     """
     try:
-        checksums = json.loads(text)
-    except ValueError:
-        checksums = None
-    if not isinstance(checksums, dict) or not all(
-        isinstance(digest, str) and re.fullmatch(r"[0-9a-fA-F]{64}", digest) for digest in checksums.values()
-    ):
-        raise ProviderError(f'{origin}: not a list of checksums; expected {{"<model>": "<SHA-256>"}}.')
+        checksums = parse_json(text)
+        if not isinstance(checksums, dict):
+            raise ForeignTextError(f"a {type(checksums).__name__}")
+        for name, digest in checksums.items():
+            if not is_name(name):
+                raise ForeignTextError(f"{shortened(name)} is no model's name")
+            if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
+                raise ForeignTextError(f"{shortened(name)} has no SHA-256")
+    except ForeignTextError as error:
+        raise ProviderError(
+            f'{origin}: not a list of checksums; expected {{"<model>": "<SHA-256>"}}, but: {error}.'
+        ) from error
     return {name: digest.lower() for name, digest in checksums.items()}
 
 
 def checksums_beside(archive: Path) -> dict[str, str]:
     """What the ``checksum.json`` in an archive's folder says; empty if there is none."""
     path = archive.parent / CHECKSUM_FILE
-    return parse_checksums(path.read_bytes(), path) if path.is_file() else {}
+    return read_checksums(path) if path.is_file() else {}
+
+
+def read_checksums(path: Path) -> dict[str, str]:
+    """What a ``checksum.json`` on a disk says; see `parse_checksums`."""
+    with path.open("rb") as file:
+        return parse_checksums(file.read(MAX_BYTES + 1), path)
 
 
 def verified(archive: Path, name: str) -> VerifiedArchive:

@@ -9,6 +9,7 @@ from typing import Self
 from sepcore.config import ModelConfig
 from sepcore.config_file import load_config
 from sepcore.errors import CheckpointError, ConfigError, ProviderError
+from sepcore.foreign import shortened
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.checksum import VerifiedArchive
 from sepcore.provider.download import fetched_model, published_models
@@ -16,6 +17,8 @@ from sepcore.provider.host import Release
 from sepcore.provider.origin import ModelOrigin
 from sepcore.provider.store import install_model, model_path
 from sepcore.provider.transfer import OnProgress
+
+_MOST_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,12 @@ class InstalledModel:
                     f"{self.name}: {', '.join(changed)} changed or missing since it came from {self.origin.address}; "
                     f"python -m flows.models pull {self.name} fetches it anew."
                 )
+            foreign = self.origin.foreign_files(self.folder)
+            if foreign:
+                raise ProviderError(
+                    f"{self.name}: {_listed(foreign)} in {self.folder} did not come from {self.origin.address}; remove "
+                    "what is not yours. What came with the model is as it was."
+                )
             return f"{len(self.origin.files)} files as they came from {self.origin.address}"
         if self.config is None:
             raise ProviderError(
@@ -77,6 +86,11 @@ class InstalledModel:
             read_checkpoint(build_network(self.config), self.folder)
         except CheckpointError as error:
             raise ProviderError(f"{self.name}: {error}") from error
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(shortened(name) for name in names[:_MOST_NAMES]) + more
 
 
 def _config(folder: Path) -> ModelConfig | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from sepcore.atomic.ownership import foreign_content, is_real_folder, shown_names
+from sepcore.foreign import parse_json, read_bounded, read_json
 from sepcore.networks.checkpoint_files import checkpoint_names, derived_names, find_checkpoint
 from sepcore.provider.checksum import file_sha256
 
@@ -32,11 +33,11 @@ class TrainedMark:
     def of(cls, folder: Path) -> Self | None:
         """The mark in a folder; None if no training put the model there."""
         try:
-            text = (folder / _RUN_FILE).read_text("utf-8")
+            text = read_bounded(folder / _RUN_FILE).decode("utf-8")
         except (OSError, ValueError):
             return None
         try:
-            content = json.loads(text)
+            content = parse_json(text)
             return cls(str(content["run"]), {str(name): str(digest) for name, digest in content["files"].items()})
         except (ValueError, KeyError, TypeError, AttributeError):
             return cls(text, None) if text and len(text) < _LONGEST_NAME and text.isprintable() else None
@@ -79,7 +80,7 @@ def own_model_files(folder: Path, *, force: bool = False) -> set[str]:
 
 def _files_of_origin(folder: Path) -> set[str] | None:
     try:
-        return {str(name) for name in dict(json.loads((folder / ORIGIN_FILE).read_bytes())["files"])}
+        return {str(name) for name in dict(read_json(folder / ORIGIN_FILE)["files"])}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

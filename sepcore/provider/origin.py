@@ -2,12 +2,16 @@
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 
 from sepcore.atomic import write_text
+from sepcore.foreign import read_json
 from sepcore.provider.checksum import VerifiedArchive, file_sha256
 from sepcore.provider.model_files import ORIGIN_FILE, file_digests
+
+# What this program, or Spleeter, puts beside the files that came.
+_MARKS = {ORIGIN_FILE, ".probe"}
 
 
 @dataclass(frozen=True)
@@ -28,14 +32,28 @@ class ModelOrigin:
     def of(cls, folder: Path) -> Self | None:
         """What stands in a model's folder; None if another program, or the user, has put the model there."""
         try:
-            content = json.loads((folder / ORIGIN_FILE).read_text("utf-8"))
-            return cls(str(content["address"]), str(content["sha256"]), dict(content["files"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            content = read_json(folder / ORIGIN_FILE)
+            files = {str(name): str(digest) for name, digest in content["files"].items()}
+            origin = cls(str(content["address"]), str(content["sha256"]), files)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
+        return origin if all(_is_below(name) for name in files) else None
 
     def changed_files(self, folder: Path) -> list[str]:
         """The files that are missing or no longer what came."""
         return [name for name, digest in self.files.items() if not _is_file(folder / name, digest)]
+
+    def foreign_files(self, folder: Path) -> list[str]:
+        """The files that did not come with the model."""
+        here = {
+            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or path.is_file()
+        }
+        return sorted(here - set(self.files) - _MARKS)
+
+
+def _is_below(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def write_origin(folder: Path, archive: VerifiedArchive) -> None:

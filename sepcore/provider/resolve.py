@@ -9,6 +9,7 @@ from pathlib import Path
 from sepcore.config import ModelConfig, config_folder
 from sepcore.config_file import is_archive, load_config, model_name, unknown_model
 from sepcore.errors import ConfigError, ProviderError
+from sepcore.foreign import is_name
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.checksum import VerifiedArchive, known_sha256, verified
 from sepcore.provider.download import fetched_model, published_models
@@ -71,11 +72,25 @@ def _of_json(path: Path, on_progress: OnProgress | None) -> LocalModel:
     if model_dir:
         places = [model_path() / model_dir, here / model_dir, *places]
     folder = next((place for place in places if find_checkpoint(place)), None)
-    if not folder and model_dir and _PLAIN_NAME.fullmatch(model_dir):
+    # As in Spleeter, a model of the release is fetched; what leads elsewhere than to a name never is.
+    if not folder and model_dir and _PLAIN_NAME.fullmatch(model_dir) and is_name(model_dir):
         folder = _stored(model_dir)
-        if not folder and model_dir in PRETRAINED:
-            folder = _downloaded(model_dir, on_progress)
+        if not folder and Release.from_environment().carries(model_dir):
+            folder = _downloaded_for(path, places, model_dir, on_progress)
     return LocalModel(model_name(path), config, folder or _whole_among(places, path))
+
+
+def _downloaded_for(path: Path, places: list[Path], model_dir: str, on_progress: OnProgress | None) -> Path:
+    """The model that a JSON's ``model_dir`` names, from the release."""
+    try:
+        return _downloaded(model_dir, on_progress)
+    except ProviderError as error:
+        if model_dir in PRETRAINED:
+            raise
+        raise ProviderError(
+            f"{path}: no complete checkpoint in {', '.join(str(place) for place in dict.fromkeys(places))}, nor can "
+            f"{model_dir} be fetched ({error}); train the model first, or set MODEL_PATH to the folder that holds it."
+        ) from error
 
 
 def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:

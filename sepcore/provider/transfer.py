@@ -1,12 +1,14 @@
 """One file over http(s): resumed where the connection broke, tried again where that may help."""
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sepcore.errors import ProviderError
+from sepcore.foreign import MAX_BYTES
 from sepcore.provider.host import shown
 from sepcore.retries import Patience, retrying
 
@@ -19,6 +21,8 @@ OnProgress = Callable[[int, int | None], None]
 
 _logger = logging.getLogger(__name__)
 PATIENCE = Patience(tries=4, pause_s=0.5, timeout_s=30)
+# What a tarball may unpack to: a host can send without end.
+_MOST_BYTES = 4 * 2**30
 _WORTH_ANOTHER_TRY = frozenset({408, 429, 500, 502, 503, 504})
 _PARTIAL, _NO_SUCH_RANGE = 206, 416
 _NOT_PUBLISHED = frozenset({403, 404, 410})
@@ -31,12 +35,16 @@ class NotPublished(ProviderError):
 
 
 def read_url(url: str, cure: str) -> bytes:
-    """The content of a small file; raises as `download` does."""
+    """The content of a small file, cut off where it is larger than `MAX_BYTES`; raises as `download` does."""
     content = b""
     with _one_line(url, cure):
         for attempt in _tries(url):
             with attempt, _response("GET", url) as response:
-                content = b"".join(response.iter_raw())
+                content = b""
+                for block in response.iter_raw():
+                    content += block
+                    if len(content) > MAX_BYTES:
+                        break
     return content
 
 
@@ -73,6 +81,8 @@ def download(url: str, destination: Path, cure: str, on_progress: OnProgress | N
                 file.truncate(start)
                 file.seek(start)
                 for block in response.iter_raw():
+                    if file.tell() + len(block) > _MOST_BYTES:
+                        raise ProviderError(f"{shown(url)}: sends more than {_MOST_BYTES >> 30} GiB; {cure}")
                     file.write(block)
                     if on_progress:
                         on_progress(file.tell(), None if length is None else start + length)
@@ -112,7 +122,7 @@ def _response(
 
 def _length(response: "httpx.Response") -> int | None:
     length: str = response.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() else None
+    return int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
 
 def _strong_etag(response: "httpx.Response") -> str:
@@ -162,4 +172,4 @@ def _asked_pause_s(error: BaseException) -> float:
     import httpx
 
     asked = error.response.headers.get("Retry-After", "") if isinstance(error, httpx.HTTPStatusError) else ""
-    return float(asked) if asked.isdigit() else 0.0
+    return float(asked) if asked.isascii() and asked.isdigit() else 0.0

@@ -1,6 +1,5 @@
 """What a release takes from a run folder: its config, checkpoint, scores and the marker that it is finished."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from sepcore.config_file import load_config
 from sepcore.errors import DatasetError, ReleaseError
 from sepcore.evaluation.run_scores import run_scores
 from sepcore.evaluation.scores import ScoreSummary
+from sepcore.foreign import is_name, read_json, shortened
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.training.run_folder import RunFolder
 
@@ -63,8 +63,10 @@ class FinishedRun:
         if checkpoint is None:
             raise ReleaseError(f"{folder / 'model'}: holds no complete checkpoint; run the training again.")
         try:
-            done = json.loads((folder / DONE_FILE).read_text("utf-8"))
+            done = read_json(folder / DONE_FILE)
             name, steps, dataset = str(done["name"]), int(done["steps"]), str(done["dataset"])
+            if not is_name(name):
+                raise ValueError(f"{shortened(name)} is no model's name")
             mlflow_run_id = done.get("mlflow_run_id")
             facts, data = (
                 {str(key): str(value) for key, value in done.get(which, {}).items()} for which in ("facts", "data")

@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from sepcore.archive_reader import open_archive, read_member
+from sepcore.archive_reader import is_plain_file, member_blocks, open_archive, read_member
 from sepcore.config import ModelConfig
-from sepcore.config_file import load_config
+from sepcore.config_file import load_config, model_name
 from sepcore.errors import DatasetError, ReleaseError
 from sepcore.evaluation.scores import ScoreSummary
+from sepcore.foreign import is_name, parse_json, shortened
 from sepcore.provider.checksum import file_sha256
 from sepcore.release.finished_run import FinishedRun
+from sepcore.release.paths import without_paths
 
 METRICS_FILE = "metrics.json"
+INIT_FROM = "init_from"
+"""The fact that names the model whose weights a training started from."""
 _TRAINING = "training"
 _WEIGHTS = ".data-"
-_BLOCK = 1 << 20
 
 
 def metrics_text(run: FinishedRun) -> str:
@@ -40,7 +43,7 @@ class TrainingRecord:
 
     Attributes:
         name: Of the model.
-        config: Its config. Of a release it names no manifests.
+        config: Its config. Of a release it names no path, whatever stands in the tarball.
         dataset: Fingerprint of the chunks it was trained on.
         scores: On its test set; None if it was never scored.
         facts: See `FinishedRun.facts`.
@@ -75,7 +78,12 @@ class TrainingRecord:
             training = content[_TRAINING]
             facts = {str(key): str(value) for key, value in training["facts"].items()}
             name, dataset = str(training["name"]), str(training["dataset"])
-            return cls(name, load_config(tarball), dataset, _scores(content), facts, {}, tarball)
+            if not is_name(name):
+                raise ValueError(f"{shortened(name)} is no model's name")
+            config = load_config(tarball)
+            if config.init_from is not None:
+                facts.setdefault(INIT_FROM, model_name(config.init_from))
+            return cls(name, without_paths(config), dataset, _scores(content), facts, {}, tarball)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, DatasetError):
                 raise ReleaseError(f"{tarball}: {error}") from error
@@ -91,10 +99,9 @@ class TrainingRecord:
         digests = {}
         with open_archive(self.source) as tar:
             for member in tar:
-                file = tar.extractfile(member) if _WEIGHTS in member.name else None
-                if file is not None:
+                if _WEIGHTS in member.name and is_plain_file(member):
                     digest = hashlib.sha256()
-                    while block := file.read(_BLOCK):
+                    for block in member_blocks(tar, member):
                         digest.update(block)
                     digests[Path(member.name).name] = digest.hexdigest()
         return digests
@@ -110,7 +117,8 @@ def released_scores(tarball: Path) -> ScoreSummary | None:
 
 
 def _metrics(tarball: Path) -> dict[str, Any]:
-    content = json.loads(read_member(tarball, METRICS_FILE) or "{}")
+    # The whole is read: a damaged number would be believed.
+    content = parse_json(read_member(tarball, METRICS_FILE, check_all=True) or "{}")
     return content if isinstance(content, dict) else {}
 
 

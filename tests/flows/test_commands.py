@@ -34,7 +34,10 @@ COMMANDS = {
     "publish": [
         *("RUN", "--version", "--models", "--releases", "--margin", "--force", "--github", "--work-dir"),
     ],
-    "reproduce": ["RELEASE|RUN", "--musdb-root", "--train-csv", "--validation-csv", "--test-csv", "-d", "--work-dir"],
+    "reproduce": [
+        *("RELEASE|RUN", "--musdb-root", "--train-csv", "--validation-csv", "--test-csv", "--init-from", "-d"),
+        "--work-dir",
+    ],
     "separate_batch": [
         *("-o", "--output_path", "-p", "--params_filename", "-f", "--filename_format", "-s", "--offset"),
         *("-d", "--duration", "-c", "--codec", "-b", "--bitrate", "--mwf", "--bits", "--overwrite", "--dry-run"),

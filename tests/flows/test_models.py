@@ -33,11 +33,20 @@ def test_a_model_is_pulled_listed_and_verified(models, tmp_path):
     pulled = models("pull", "mine", "mine")
     came = f"mine: fetched from {tmp_path}/mirror/mine.tar.gz into {tmp_path}/here/mine"
     assert pulled.stdout == f"{came}; its network is ready for CPUs\n"
-    assert len(list((tmp_path / "here" / "mine").glob(".network-*.onnx"))) == 1
+    assert not list((tmp_path / "here" / "mine").glob("*network*"))
     assert models("pull", "mine").stdout == "mine: is there, as the release has it\n"
     assert "vocals, accompaniment │ yes" in models("list").stdout
     assert models("verify").stdout.startswith("mine: 4 files as they came from ")
     assert find_checkpoint(tmp_path / "here" / "mine")
+
+
+def test_a_file_that_did_not_come_with_the_model_is_named(models, tmp_path):
+    models("pull", "mine")
+    (tmp_path / "here" / "mine" / ".network-3-0.onnx").touch()
+    verified = models("verify")
+    assert verified.returncode == 1
+    assert "mine: '.network-3-0.onnx' in" in verified.stderr
+    assert "did not come from" in verified.stderr
 
 
 def test_one_that_fails_does_not_stop_the_others(models, tmp_path):

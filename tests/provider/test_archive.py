@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 import io
 import os
 import pickle
@@ -57,6 +58,20 @@ def test_the_same_files_give_the_same_bytes_whatever_their_order_times_and_permi
     pack_archive({"a": first, "b": b"text"}, tmp_path / "1.tar.gz")
     pack_archive({"b": b"text", "a": second}, tmp_path / "2.tar.gz")
     assert (tmp_path / "1.tar.gz").read_bytes() == (tmp_path / "2.tar.gz").read_bytes()
+
+
+def test_the_bytes_depend_on_no_build_of_zlib(tmp_path, monkeypatch):
+    content = os.urandom(200_000) + bytes(100_000)
+    monkeypatch.setattr("zlib.compressobj", None)
+    pack_archive({"a": content, "b": b""}, tmp_path / "x.tar.gz")
+    # Of the version of Python neither: these bytes are for ever.
+    pack_archive({"config.json": b"{}", "model.index": bytes(range(256)) * 300}, tmp_path / "fixed.tar.gz")
+    digest = hashlib.sha256((tmp_path / "fixed.tar.gz").read_bytes()).hexdigest()
+    assert digest == "6b55d94496120ad6632858988ecd2e7cabc155be2f17d6d516f5455807adb42f"
+    with tarfile.open(tmp_path / "x.tar.gz") as tar:  # as Spleeter reads it
+        assert tar.extractfile("a").read() == content
+    assert gzip.decompress((tmp_path / "x.tar.gz").read_bytes())[512 : 512 + len(content)] == content
+    subprocess.run(["gzip", "-t", "x.tar.gz"], cwd=tmp_path, check=True)
 
 
 def test_packed_members_have_fixed_times_owners_and_permissions_and_sorted_names(tmp_path):

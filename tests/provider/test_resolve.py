@@ -161,6 +161,44 @@ def test_a_json_file_with_the_model_dir_of_a_published_model_has_it_downloaded(t
     assert locate_model(tmp_path / "x.json") == LocalModel("x", load_config("4stems-16kHz"), models / "4stems")
 
 
+def test_a_json_file_with_the_model_dir_of_ones_own_release_has_it_downloaded(
+    tmp_path, models, server, monkeypatch, config_json
+):
+    monkeypatch.setenv("GITHUB_REPOSITORY", "me/mine")
+    monkeypatch.setenv("GITHUB_RELEASE", "1.0.0")
+    (tmp_path / "x.json").write_text(config_json)
+    with pytest.raises(ProviderError, match=r"no complete checkpoint .*nor can mine be fetched .*HTTP 404") as error:
+        locate_model(tmp_path / "x.json")
+    assert str(error.value).isprintable()
+    archive = release(tmp_path / "made", "mine")
+    serve(server, archive, "/me/mine/releases/download/1.0.0")
+    found = locate_model(tmp_path / "x.json")
+    assert (found.name, found.folder) == ("x", models / "mine")
+    assert found.config.instruments == ("vocals", "drums", "rest")
+
+
+def test_one_that_is_not_what_its_release_lists_is_refused(tmp_path, models, server, monkeypatch, config_json):
+    monkeypatch.setenv("GITHUB_REPOSITORY", "me/mine")
+    archive = release(tmp_path / "made", "mine")
+    archive.write_bytes(archive.read_bytes() + b"x")
+    serve(server, archive, "/me/mine/releases/latest/download")
+    (tmp_path / "x.json").write_text(config_json)
+    with pytest.raises(ProviderError, match=r"nor can mine be fetched .*SHA-256 is"):
+        locate_model(tmp_path / "x.json")
+    assert names(models) == []
+
+
+@pytest.mark.parametrize(
+    "model_dir", ["/tmp/mine", "../mine", "a/mine", ".", "..", ".mine", "mine/", "mi ne", "x" * 200]
+)
+def test_a_model_dir_that_is_no_name_is_never_fetched(tmp_path, server, monkeypatch, config_json, model_dir):
+    monkeypatch.setenv("GITHUB_REPOSITORY", "me/mine")
+    (tmp_path / "x.json").write_text(config_json.replace('"mine"', json.dumps(model_dir)))
+    with pytest.raises((ProviderError, ConfigError)):
+        locate_model(tmp_path / "x.json")
+    assert not server.requests
+
+
 def test_a_json_file_of_an_untrained_model_says_where_it_looked(tmp_path, config_json):
     (tmp_path / "x.json").write_text(config_json)
     with pytest.raises(

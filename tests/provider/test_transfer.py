@@ -107,3 +107,18 @@ def test_pauses_grow(get, monkeypatch):
     monkeypatch.setattr(transfer, "PATIENCE", replace(transfer.PATIENCE, pause_s=0.5, sleep=pauses.append))
     assert get(BUSY, BUSY, BUSY, Response(BODY)) == BODY
     assert pauses == [0.5, 1, 2]
+
+
+def test_a_host_that_sends_without_end_fills_neither_memory_nor_disk(get, server, monkeypatch):
+    server.answers["/list"] = Response(bytes(3_000_000))
+    assert len(read_url(f"{server.url}/list", "the cure")) < 1_200_000
+    monkeypatch.setattr(transfer, "_MOST_BYTES", 1_000_000)
+    with pytest.raises(ProviderError, match=r"/file: sends more than .*; the cure"):
+        get(Response(BODY))
+    assert server.requests["/file"] == 1
+
+
+@pytest.mark.parametrize("asked", ["\xb2", "9" * 400, "-1", "soon"])
+def test_a_pause_that_makes_no_sense_is_none(get, asked):
+    with pytest.raises(ProviderError, match="HTTP 503"):
+        get(Response(status=503, headers={"Retry-After": asked}))

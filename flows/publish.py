@@ -22,7 +22,7 @@ def _arguments() -> argparse.Namespace:
     parser = command_parser(
         "publish",
         f"{__doc__} Refused (exit code 1) unless every stem beats the untouched mixture and none is worse than in the "
-        "champion, the model of this name that was released last.",
+        "champion, the model of this name that was released last. Of several runs all are published, or none.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run: its folder, its name, or its MLflow run id")
     parser.add_argument(
@@ -85,7 +85,7 @@ from flows.parameters import Decibels, Version  # noqa: E402
 from flows.run_names import run_name  # noqa: E402
 from flows.terminal import say  # noqa: E402
 from tasks.dead_runs import note_run  # noqa: E402
-from tasks.release import announce, publish_run, upload_to_github  # noqa: E402
+from tasks.release import announce, judge, publish_models, upload_to_github  # noqa: E402
 
 
 @flow(name="publish", flow_run_name=run_name("publish", runs="", version="as"), on_running=[note_run])
@@ -99,7 +99,7 @@ def publish(
     force: bool = False,
     github: bool = False,
 ) -> list[str]:
-    """Publish the models of finished runs in one release, each if the gate lets it pass.
+    """Publish the models of finished runs in one release: all, or none if the gate or what is there refuses one.
 
     Args:
         runs: Folders, names or MLflow run ids.
@@ -116,10 +116,10 @@ def publish(
     """
     folders = [resolve_run(run, work_dir) for run in runs]
     names: list[str | None] = [*models] if models else [None] * len(folders)
-    published = [
-        publish_run(folder, version, releases, name, margin_db, force)
-        for folder, name in zip(folders, names, strict=True)
+    judged = [
+        judge(folder, version, releases, name, margin_db, force) for folder, name in zip(folders, names, strict=True)
     ]
+    published = publish_models(judged, version, releases, github)
     page = None
     if github:
         with upload_bar() as report:

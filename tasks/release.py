@@ -1,31 +1,31 @@
 """The publishing task."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from sepcore.provider.checksum import VerifiedArchive
 from sepcore.release.finished_run import FinishedRun
-from sepcore.release.github import upload_release
+from sepcore.release.github import check_upload, upload_release
 from sepcore.release.github_assets import OnUpload
 from sepcore.release.github_repository import GithubRepository
 from sepcore.release.notes import release_notes
-from sepcore.release.publish import Published, publish_release
+from sepcore.release.publish import Candidate, Published, judge_run, publish_candidates
 from sepcore.training.run_folder import RunFolder
 from tasks.artifacts import show_link
 from tasks.champion import champion_before, make_champion
 from tasks.tracking import tracked
 
 
-@task(task_run_name="publish-{version}", cache_policy=NO_CACHE)
-def publish_run(
-    run: RunFolder, version: str, releases: Path, name: str | None, margin_db: float, force: bool
-) -> Published:
-    """Run `sepcore.release.publish.publish_release` beside the champion of the registry."""
+@task(task_run_name="judge-{run.path.name}", cache_policy=NO_CACHE)
+def judge(run: RunFolder, version: str, releases: Path, name: str | None, margin_db: float, force: bool) -> Candidate:
+    """Run `sepcore.release.publish.judge_run` beside the champion of the registry."""
     finished = FinishedRun.load(run.path)
     if finished.scores is not None and finished.scores_note:
         get_run_logger().warning("%s: %s", run.path.name, finished.scores_note)
-    published = publish_release(
+    candidate = judge_run(
         run.path,
         version=version,
         releases=releases,
@@ -34,9 +34,22 @@ def publish_run(
         margin_db=margin_db,
         force=force,
     )
-    if published.forced is not None:
-        get_run_logger().warning("%s", published.forced)
-    get_run_logger().info("%s published as %s", run.path.name, published.tarball)
+    if candidate.forced is not None:
+        get_run_logger().warning("%s", candidate.forced)
+    return candidate
+
+
+@task(task_run_name="publish-{version}", cache_policy=NO_CACHE)
+def publish_models(candidates: list[Candidate], version: str, releases: Path, github: bool) -> list[Published]:
+    """Run `sepcore.release.publish.publish_candidates`; with ``github`` if the repository there will take all, too."""
+
+    def check(staged: Mapping[str, VerifiedArchive]) -> None:
+        if github:
+            check_upload(releases / version, staged, tag=version, repository=GithubRepository.from_environment())
+
+    published = publish_candidates(candidates, releases, check=check)
+    for one in published:
+        get_run_logger().info("%s published as %s", one.name, one.tarball)
     return published
 
 

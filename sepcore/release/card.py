@@ -82,9 +82,9 @@ def model_card(run: FinishedRun, *, name: str, version: str, forced: str | None 
         f"    mkdir -p pretrained_models/{name}\n"
         f"    tar xzf {name}.tar.gz -C pretrained_models/{name}\n"
         f"    spleeter separate -p pretrained_models/{name}/config.json -o stems SONG",
-        "## Licence",
-        "MIT, see LICENSE. The recordings that a model was trained on have licences of their own, which may limit what "
-        "it may be used for.",
+        "## License",
+        "Unknown: the publisher has not stated a license for these weights. The recordings that a model was trained on "
+        "have licenses of their own, which may limit what it may be used for.",
     ]
     return "\n\n".join(sections) + "\n"
 

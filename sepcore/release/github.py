@@ -1,29 +1,27 @@
 """From a folder of a release to a release on GitHub: nobody sees half of it, and running again completes it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from sepcore.errors import ReleaseError
-from sepcore.provider.checksum import CHECKSUM_FILE
+from sepcore.provider.checksum import CHECKSUM_FILE, VerifiedArchive
 from sepcore.provider.version import parse_version
-from sepcore.release.github_assets import AssetTransfer, Content, OnUpload, delete
+from sepcore.release.github_api import open_api
+from sepcore.release.github_assets import AssetTransfer, Content, Listed, OnUpload, delete
 from sepcore.release.github_errors import no_github, one_line, patiently
 from sepcore.release.github_repository import GithubRepository
-from sepcore.release.release_folder import TARBALL_SUFFIX, checked_checksums
+from sepcore.release.release_folder import TARBALL_SUFFIX, checked_models
 from sepcore.retries import Patience
 
 if TYPE_CHECKING:
-    from github import Github
     from github.GitRelease import GitRelease
+    from github.GitReleaseAsset import GitReleaseAsset
     from github.Repository import Repository
+    from github.Requester import Requester
 
 PATIENCE = Patience(tries=5, pause_s=1.0)
-# The most that GitHub gives at a time.
-_PER_PAGE = 100
-_API_VERSION = "2022-11-28"
 # The highest version is the latest release, not the one that was published last: 1.0.1 may come after 2.0.0.
 _LATEST = "legacy"
 
@@ -60,82 +58,95 @@ def upload_release(
             content of the same model, or if GitHub refuses, limits the rate of requests or cannot be reached.
     """
     try:
-        checksums = checked_checksums(folder)
-        with one_line(repository), _opened(repository, patience, on_progress) as (api, transfer):
-            upload = _Upload(folder, checksums, tag, notes, repository, api, transfer)
+        models = checked_models(folder)
+        with one_line(repository), open_api(repository, patience) as (api, http):
+            transfer = AssetTransfer(http, on_progress)
+            upload = _Upload(models, tag, notes, repository, api, transfer)
             return patiently(upload.complete, repository, patience, progress=lambda: transfer.num_uploads)
     except OSError as error:
         raise ReleaseError(f"{folder}: cannot be read ({error}); run the same command again.") from error
 
 
-@contextmanager
-def _opened(
-    repository: GithubRepository, patience: Patience, on_progress: OnUpload | None
-) -> "Iterator[tuple[Github, AssetTransfer]]":
-    """The API, and the carrier of files' content; both with the token."""
-    import httpx
-    from github import Auth, Github
+def check_upload(
+    folder: Path,
+    staged: Mapping[str, VerifiedArchive],
+    *,
+    tag: str,
+    repository: GithubRepository,
+    patience: Patience = PATIENCE,
+) -> None:
+    """Whether `upload_release` will take a folder once the models that are ``staged`` lie in it; nothing is changed.
 
-    # Its own retries know of nothing but single requests, and its pauses are meant for hundreds of them.
-    api = Github(
-        base_url=repository.api_url,
-        auth=Auth.Token(repository.token),
-        timeout=patience.timeout_s,
-        per_page=_PER_PAGE,
-        retry=None,
-        seconds_between_requests=None,
-        seconds_between_writes=None,
-        api_version=_API_VERSION,
-    )
-    headers = {"Authorization": f"Bearer {repository.token}", "X-GitHub-Api-Version": _API_VERSION}
-    with api, httpx.Client(headers=headers, timeout=patience.timeout_s) as http:
-        yield api, AssetTransfer(http, on_progress)
+    Raises:
+        ReleaseError: as `upload_release` does.
+    """
+    models = checked_models(folder, staged)
+    with one_line(repository), open_api(repository, patience) as (api, http):
+        upload = _Upload(models, tag, "", repository, api, AssetTransfer(http))
+        patiently(upload.check, repository, patience, progress=lambda: 0)
 
 
 @dataclass
 class _Upload:
-    """One folder's way to GitHub."""
+    """The way of a release's models to GitHub."""
 
-    folder: Path
-    checksums: dict[str, str]
+    models: Mapping[str, VerifiedArchive]
     tag: str
     notes: str
     repository: GithubRepository
-    api: "Github"
+    api: "Requester"
     transfer: AssetTransfer
     # GitHub's list of releases may be late: a draft of ours is known before it is listed.
     draft: "GitRelease | None" = None
+
+    def check(self) -> None:
+        """Look at what is there, and refuse what would be overwritten."""
+        for release in self._releases(self._repository())[:1]:
+            self._compare(release, {asset.name: asset for asset in release.get_assets()})
 
     def complete(self) -> str:
         """Look at what is there, bring what is missing, and publish it; the address of the release's page."""
         release = self._release()
         listed = {asset.name: asset for asset in release.get_assets()}
-        published = self.transfer.checksums(listed)
-        for name, digest in self.checksums.items():
-            if published.get(name, digest) != digest:
-                self._refuse(f"{CHECKSUM_FILE} there lists another {name} ({published[name][:12]}…)", release)
-        missing = []
-        for name, digest in sorted(self.checksums.items()):
-            path = self.folder / f"{name}{TARBALL_SUFFIX}"
-            there = listed.get(path.name)
-            state = self.transfer.compare(there, path, digest) if there else Content.PART
-            if state is Content.OTHER:
-                self._refuse(f"{path.name} is there with other content", release)
-            if state is Content.PART:
-                missing.append((path, there))
+        published, missing = self._compare(release, listed)
         for path, half in missing:
             if half:
                 delete(half)
             self.transfer.upload_file(release, path)
         # Last: what it does not list cannot be pulled.
-        self.transfer.write_checksums(release, listed, published | self.checksums)
+        checksums = {name: model.sha256 for name, model in self.models.items()}
+        self.transfer.write_checksums(release, listed, published | checksums)
         return self._published(release).html_url
+
+    def _compare(
+        self, release: "GitRelease", listed: Listed
+    ) -> "tuple[dict[str, str], list[tuple[Path, GitReleaseAsset | None]]]":
+        """The checksums that a release has, and the files that it lacks, each with the half of it that is there."""
+        published = self.transfer.checksums(listed)
+        for name, model in self.models.items():
+            if published.get(name, model.sha256) != model.sha256:
+                self._refuse(f"{CHECKSUM_FILE} there lists another {name} ({published[name][:12]}…)", release)
+        missing = []
+        for name, model in sorted(self.models.items()):
+            there = listed.get(f"{name}{TARBALL_SUFFIX}")
+            state = self.transfer.compare(there, model.path, model.sha256) if there else Content.PART
+            if there and state is Content.OTHER:
+                self._refuse(f"{there.name} is there with other content", release)
+            if state is Content.PART:
+                missing.append((model.path, there))
+        return published, missing
+
+    def _repository(self) -> "Repository":
+        from github.Repository import Repository
+
+        repository = Repository(self.api, url=f"/repos/{self.repository.repository}")
+        if "id" not in repository.raw_data:
+            raise ReleaseError(no_github(self.repository, "no repository in its answer"))
+        return repository
 
     def _release(self) -> "GitRelease":
         """The release of the tag; a new draft if there is none."""
-        repository = self.api.get_repo(self.repository.repository)
-        if "id" not in repository.raw_data:
-            raise ReleaseError(no_github(self.repository, "no repository in its answer"))
+        repository = self._repository()
         releases = self._releases(repository)
         if not releases:
             self.draft = repository.create_git_release(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from sepcore.errors import ProviderError, ReleaseError
+from sepcore.foreign import MAX_BYTES
 from sepcore.provider.checksum import CHECKSUM_FILE, parse_checksums
 from sepcore.release.github_errors import Outdated
 
@@ -115,8 +116,12 @@ class AssetTransfer:
 
     def _checksums(self, asset: "GitReleaseAsset") -> dict[str, str]:
         if asset.id not in self._lists:
+            content = b""
             with self._download(asset) as blocks:
-                content = b"".join(blocks)
+                for block in blocks:
+                    content += block
+                    if len(content) > MAX_BYTES:
+                        break
             try:
                 self._lists[asset.id] = parse_checksums(content, asset.browser_download_url)
             except ProviderError as error:

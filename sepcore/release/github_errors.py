@@ -1,7 +1,7 @@
 """What GitHub answers when it fails or refuses: whether to ask again, when, and the line that says so."""
 
-import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +17,7 @@ T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 # What GitHub asks for where it limits the rate of requests without saying for how long.
 _UNSAID_PAUSE_S = 60.0
+_SECONDS = re.compile("[0-9]{1,11}")  # up to the year 5138: what is a date, too
 
 
 class Outdated(Exception):
@@ -55,8 +56,9 @@ def one_line(repository: GithubRepository) -> Iterator[None]:
         yield
     except (GithubException, requests.RequestException, httpx.HTTPError, Outdated) as error:
         line = f"{repository.page}: {_complaint(error, repository)}"
-    # PyGithub asserts that all addresses in an answer are the API's, and raises RuntimeError at a redirect elsewhere.
-    except (AssertionError, RuntimeError, BadAttributeException, json.JSONDecodeError, httpx.InvalidURL) as error:
+    # PyGithub asserts that all addresses in an answer are the API's, raises RuntimeError at a redirect elsewhere, and
+    # TypeError where it expects an object and gets a list.
+    except (AssertionError, RuntimeError, TypeError, BadAttributeException, ValueError, httpx.InvalidURL) as error:
         line = no_github(repository, _reason(error))
     else:
         return
@@ -124,9 +126,9 @@ def _asked_pause_s(error: BaseException) -> float | None:
         return None
     headers = error.headers or {}
     after, reset = headers.get("retry-after", ""), headers.get("x-ratelimit-reset", "")
-    if after.isdigit():
+    if _SECONDS.fullmatch(after):
         return float(after)
-    if headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
+    if headers.get("x-ratelimit-remaining") == "0" and _SECONDS.fullmatch(reset):
         return max(0.0, int(reset) - time.time()) + 1  # the reset is somewhere within that second
     return _UNSAID_PAUSE_S if error.status == 429 or "rate limit" in _reason(error).lower() else None
 

@@ -1,10 +1,11 @@
 """Which repository on which GitHub releases go to, as the environment names it."""
 
+import ipaddress
 import os
 import re
 from dataclasses import dataclass, field
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from sepcore.errors import ReleaseError
 from sepcore.provider.host import GITHUB
@@ -15,7 +16,8 @@ class GithubRepository:
     """Where releases are uploaded to.
 
     Attributes:
-        host: ``https://github.com``, or a GitHub Enterprise's ``http(s)://…``; no slash at its end.
+        host: ``https://github.com``, or a GitHub Enterprise's ``https://…``; no slash at its end. ``http://`` only to
+            this machine itself: the token would be read on the way.
         repository: ``owner/name`` on the host.
         token: Lets write the repository's contents. It is in no message and no ``repr``.
         api: The host's REST API, no slash at its end; None: where GitHub has it for such a host.
@@ -38,7 +40,7 @@ class GithubRepository:
         host = (os.environ.get("GITHUB_HOST") or server or GITHUB).rstrip("/")
         api = (os.environ.get("GITHUB_API_URL") or "").rstrip("/") if server in {"", host} else ""
         for variable, url in (("GITHUB_HOST", host), ("GITHUB_API_URL", api or host)):
-            _refuse_unless_http(variable, url)
+            _refuse_unless_safe(variable, url)
         repository = os.environ.get("GITHUB_REPOSITORY") or ""
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository, re.ASCII):
             raise ReleaseError(
@@ -66,12 +68,43 @@ class GithubRepository:
         address = urlsplit(self.host)
         name = address.hostname or ""
         # GitHub's own hosts have the API on a host of its own, an Enterprise Server below its own address.
-        if name in {"github.com", "www.github.com"} or name.endswith(".ghe.com"):
+        if _is_githubs(name):
             return f"{address.scheme}://api.{name.removeprefix('www.')}"
         return f"{self.host}/api/v3"
 
+    def check_address(self, url: str) -> None:
+        """Refuse an address that an answer of the API names, if the token must not go there.
 
-def _refuse_unless_http(variable: str, url: str) -> None:
+        Raises:
+            ReleaseError: one line, if it is neither https (or this machine itself) nor of the API's own domain.
+        """
+        address, own = urlsplit(url), urlsplit(self.api_url).hostname or ""
+        name = address.hostname or ""
+        domain = own.removeprefix("api.") if _is_githubs(own.removeprefix("api.")) else own
+        if not (_is_safe(address) and (name in {own, domain} or name.endswith(f".{domain}"))):
+            raise ReleaseError(
+                f"{self.api_url}: leads to {address.scheme}://{name}, but GITHUB_TOKEN is sent only by https, and only "
+                f"to {domain}; check GITHUB_HOST, and GITHUB_API_URL if it is set."
+            )
+
+
+def _is_githubs(name: str) -> bool:
+    return name in {"github.com", "www.github.com"} or name.endswith(".ghe.com")
+
+
+def _is_safe(address: SplitResult) -> bool:
+    """Whether nobody on the way can read what is sent to an address."""
+    return address.scheme == "https" or (address.scheme == "http" and _is_loopback(address.hostname or ""))
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse_unless_safe(variable: str, url: str) -> None:
     address = urlsplit(url)
     if "@" in address.netloc:
         raise ReleaseError(f"{variable} has a user or password in it; give the address alone, and set GITHUB_TOKEN.")
@@ -79,4 +112,9 @@ def _refuse_unless_http(variable: str, url: str) -> None:
         raise ReleaseError(
             f"{variable} is {url}; a release is uploaded to a GitHub: expected {GITHUB} or the https address of a "
             "GitHub Enterprise, not a file: URL or folder."
+        )
+    if not _is_safe(address):
+        raise ReleaseError(
+            f"{variable} is {url}; GITHUB_TOKEN is not sent over http, where it can be read on the way. Give the https "
+            "address."
         )

@@ -1,51 +1,60 @@
 """A folder of a release, checked before it leaves the machine."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from sepcore.errors import ProviderError, ReleaseError
-from sepcore.provider.checksum import CHECKSUM_FILE, file_sha256, parse_checksums
+from sepcore.provider.checksum import CHECKSUM_FILE, VerifiedArchive, file_sha256, read_checksums
 
 TARBALL_SUFFIX = ".tar.gz"
 # GitHub renames an asset that has other characters in its name; the model would not be found under its own.
 _NAME = re.compile(r"[A-Za-z0-9_][\w.+-]*", re.ASCII)
 
 
-def checked_checksums(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every model in ``folder``, by name, after its tarball was found to have it.
+def checked_models(folder: Path, staged: Mapping[str, VerifiedArchive] | None = None) -> dict[str, VerifiedArchive]:
+    """The models of a release by name, after the tarball of each was found to be the one that its folder lists.
 
     Args:
         folder: Holds ``<model>.tar.gz`` files and the ``checksum.json`` that lists them; every tarball is read.
+        staged: Models that are about to be published in it, and are taken instead of what is there of their names.
 
     Raises:
         ReleaseError: one line, if a tarball is missing, not listed or another one, if there is none at all, or if a
             model's name would not stay as it is on GitHub.
         OSError: if a file cannot be read.
     """
-    path = folder / CHECKSUM_FILE
-    if not path.is_file():
+    staged, path = staged or {}, folder / CHECKSUM_FILE
+    if not path.is_file() and not staged:
         raise ReleaseError(f"{folder}: not a release (it has no {CHECKSUM_FILE}); give the folder of a version.")
     try:
-        checksums = parse_checksums(path.read_bytes(), path)
+        listed = read_checksums(path) if path.is_file() else {}
     except ProviderError as error:
         raise ReleaseError(f"{error} Publish the runs of this version again.") from error
-    listed = {f"{name}{TARBALL_SUFFIX}" for name in checksums}
+    models = {
+        name: VerifiedArchive(folder / f"{name}{TARBALL_SUFFIX}", digest, str(folder / f"{name}{TARBALL_SUFFIX}"))
+        for name, digest in listed.items()
+        if name not in staged
+    }
     there = {file.name for file in folder.glob(f"*{TARBALL_SUFFIX}") if not file.name.startswith(".")}
-    if listed != there or not checksums:
-        missing, unlisted = sorted(listed - there), sorted(there - listed)
+    there -= {f"{name}{TARBALL_SUFFIX}" for name in staged}
+    expected = {model.path.name for model in models.values()}
+    if expected != there or not {**models, **staged}:
+        missing, unlisted = sorted(expected - there), sorted(there - expected)
         reason = (
             f"{CHECKSUM_FILE} lists {', '.join(missing)}, which is not there"
             if missing
             else f"{CHECKSUM_FILE} does not list {', '.join(unlisted) or 'any model'}"
         )
         raise ReleaseError(f"{folder}: {reason}; publish the runs of this version again.")
-    for name, digest in checksums.items():
+    for name in {**models, **staged}:
         if not _NAME.fullmatch(name):
             raise ReleaseError(f"{folder}: GitHub would rename {name!r}; publish it with a --name in ASCII.")
-        actual = file_sha256(folder / f"{name}{TARBALL_SUFFIX}")
-        if actual != digest:
+    for model in models.values():
+        actual = file_sha256(model.path)
+        if actual != model.sha256:
             raise ReleaseError(
-                f"{folder / name}{TARBALL_SUFFIX}: SHA-256 is {actual[:12]}…, {CHECKSUM_FILE} says {digest[:12]}…; "
-                "the tarball is damaged or another one. Publish its run again."
+                f"{model.origin}: SHA-256 is {actual[:12]}…, {CHECKSUM_FILE} says {model.sha256[:12]}…; the tarball is "
+                "damaged or another one. Publish its run again."
             )
-    return checksums
+    return {**models, **staged}

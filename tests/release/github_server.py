@@ -82,6 +82,7 @@ class GithubServer:
         changes: What was changed, in order, in words: `create draft 1.0.0`, `upload mine.tar.gz`, `publish 1.0.0`, …
         gives_digests: Whether assets have a `digest`; older Enterprise Servers give none.
         per_page: The most that is listed at a time, however much is asked for.
+        api_url: What answers call the API's address.
         downloaded: Names of the assets whose content was sent, in order.
     """
 
@@ -104,6 +105,7 @@ class GithubServer:
         self._folder = tempfile.TemporaryDirectory()
         self._servers = [_Server(self, Pages), _Server(self, Storage)]
         self.url, self.storage_url = (f"http://127.0.0.1:{server.server_port}" for server in self._servers)
+        self.api_url = f"{self.url}/api/v3"
         self._threads = [
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}) for server in self._servers
         ]
@@ -211,8 +213,8 @@ class GithubServer:
         tag = f"untagged-{release.id:08x}" if release.draft else release.tag
         return {
             "id": release.id,
-            "url": f"{self.url}/api/v3/{path}",
-            "assets_url": f"{self.url}/api/v3/{path}/assets",
+            "url": f"{self.api_url}/{path}",
+            "assets_url": f"{self.api_url}/{path}/assets",
             "upload_url": f"{self.storage_url}/api/uploads/{path}/assets{{?name,label}}",
             "html_url": f"{self.url}/{self.name}/releases/tag/{tag}",
             "tag_name": release.tag,
@@ -228,7 +230,7 @@ class GithubServer:
         told = {"digest": f"sha256:{asset.sha256}" if asset.state == "uploaded" else None} if self.gives_digests else {}
         return {
             "id": asset.id,
-            "url": f"{self.url}/api/v3/repos/{self.name}/releases/assets/{asset.id}",
+            "url": f"{self.api_url}/repos/{self.name}/releases/assets/{asset.id}",
             "browser_download_url": f"{self.url}/{self.name}/releases/download/{tag}/{asset.name}",
             "name": asset.name,
             "state": asset.state,

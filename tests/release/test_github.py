@@ -6,16 +6,19 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 import pytest
 
 from sepcore.errors import ReleaseError
-from sepcore.release.github import PATIENCE, upload_release
+from sepcore.provider.checksum import VerifiedArchive
+from sepcore.release.github import PATIENCE, check_upload, upload_release
 from sepcore.release.github_repository import GithubRepository
 from tests.release.github_server import TOKEN, GithubServer
 
@@ -684,6 +687,9 @@ def test_the_token_of_another_host_is_not_sent_to_the_api_that_github_actions_se
         ({"HOST": "github.com"}, "GITHUB_HOST is github.com; a release is uploaded to a GitHub"),
         ({"HOST": "https://me:hunter2@github.com"}, "GITHUB_HOST has a user or password in it"),
         ({"API_URL": "api.github.com"}, "GITHUB_API_URL is api.github.com; a release"),
+        ({"HOST": "http://github.com"}, "GITHUB_HOST is http://github.com; GITHUB_TOKEN is not sent over http"),
+        ({"HOST": "http://127.0.0.1.firm.org"}, "GITHUB_TOKEN is not sent over http"),
+        ({"API_URL": "http://api.github.com"}, "GITHUB_API_URL is http://api.github.com; GITHUB_TOKEN is not sent"),
     ],
 )
 def test_an_environment_that_leads_nowhere_is_one_line(environment, variables, message):
@@ -700,6 +706,112 @@ def test_an_environment_that_leads_nowhere_is_one_line(environment, variables, m
 def test_a_token_from_a_file_may_end_with_a_newline(environment):
     environment(TOKEN=f"{TOKEN}\n")
     assert GithubRepository.from_environment().token == TOKEN
+
+
+# What is looked at beforehand
+
+
+def test_what_a_release_would_refuse_is_refused_while_nothing_is_published_yet(github, write_folder, waits, tmp_path):
+    folder = write_folder(mine=MINE)
+    (tmp_path / ".tmp").write_bytes(b"new")
+    staged = {"new": VerifiedArchive(tmp_path / ".tmp", sha256(b"new"), "new.tar.gz")}
+
+    def check(folder=folder):
+        check_upload(folder, staged, tag="1.0.0", repository=github.repository, patience=patience(waits))
+
+    check()
+    check(tmp_path / "no such folder yet")
+    release = github.add_release("1.0.0")
+    github.add_asset(release, "mine.tar.gz", MINE[: BIG // 2], state="starter")
+    check()
+    other = github.add_asset(release, "new.tar.gz", b"other")
+    with pytest.raises(ReleaseError, match=r"new\.tar\.gz is there with other content, .*give the next version"):
+        check()
+    release.assets.remove(other)
+    (folder / "mine.tar.gz").write_bytes(b"damaged")
+    with pytest.raises(ReleaseError, match=r"mine\.tar\.gz: SHA-256 is"):
+        check()
+    assert github.changes == []
+
+
+# Where the token goes
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "may_go"),
+    [
+        ("https://github.com", "https://api.github.com/repos/me/name", True),
+        ("https://github.com", "https://uploads.github.com/repos/me/name/releases/1/assets", True),
+        ("https://github.com", "http://uploads.github.com/repos", False),
+        ("https://github.com", "http://api.github.com/repos", False),
+        ("https://github.com", "https://evilgithub.com/", False),
+        ("https://github.com", "https://github.com.evil.org/", False),
+        ("https://github.com", "https://github.com@evil.org/", False),
+        ("https://github.com", "http://127.0.0.1:81/", False),
+        ("https://github.com", "file:///etc/passwd", False),
+        ("https://git.firm.org", "https://git.firm.org/api/uploads/repos", True),
+        ("https://git.firm.org", "https://firm.org/", False),
+        ("https://git.firm.org", "https://uploads.github.com/", False),
+        ("https://api.co.uk", "https://evil.co.uk/", False),
+        ("https://firm.ghe.com", "https://uploads.firm.ghe.com/", True),
+        ("https://firm.ghe.com", "https://uploads.others.ghe.com/", False),
+        ("http://localhost:81", "http://localhost:82/", True),
+        ("http://[::1]:81", "http://[::1]:82/", True),
+        ("http://127.0.0.1:81", "http://127.0.0.2:82/", False),
+    ],
+)
+def test_the_token_goes_by_https_to_the_apis_own_domain_or_stays_on_this_machine(host, address, may_go):
+    repository = GithubRepository(host, "me/name", TOKEN)
+    if may_go:
+        repository.check_address(address)
+        return
+    with pytest.raises(ReleaseError, match="but GITHUB_TOKEN is sent only by https, and only to"):
+        repository.check_address(address)
+
+
+class Thief(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.seen.append(self.headers.get("Authorization"))
+        self.send_response(404)
+        self.end_headers()
+
+    do_POST = do_PATCH = do_DELETE = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def thief():
+    """Another host: what requests to it carried is in `seen`."""
+    with HTTPServer(("127.0.0.1", 0), Thief) as server:
+        server.seen, server.url = [], f"http://localhost:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("which", ["storage_url", "api_url"])
+@pytest.mark.parametrize("state", ["uploaded", "starter"])
+def test_the_token_goes_to_no_host_that_an_answer_names(github, upload, folder, thief, which, state):
+    github.gives_digests = False  # so that files are downloaded and compared
+    asset = github.add_asset(github.add_release("1.0.0"), "mine.tar.gz", b"other", state)
+    setattr(github, which, thief.url)
+    if which == "storage_url":
+        asset.name = "unrelated.bin"
+    line = refusal(upload, folder)
+    assert "leads to http://localhost, but GITHUB_TOKEN" in line or "does not answer as GitHub" in line
+    assert not thief.seen
+
+
+def test_a_download_that_is_redirected_to_another_host_leaves_the_token_out(github, upload, folder, thief):
+    github.gives_digests = False
+    github.add_asset(github.add_release("1.0.0"), "mine.tar.gz", b"other")
+    github.storage_url = thief.url
+    refusal(upload, folder)
+    assert set(thief.seen) == {None}
 
 
 def test_importing_it_does_not_import_the_libraries():

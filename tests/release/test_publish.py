@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +10,10 @@ import pytest
 
 from sepcore.config_file import load_config
 from sepcore.errors import GateRefused, ReleaseError
+from sepcore.provider.checksum import file_sha256
 from sepcore.provider.resolve import locate_model
 from sepcore.release.champion import Champion
-from sepcore.release.publish import publish_release
+from sepcore.release.publish import judge_run, publish_candidates, publish_release
 from tests.release.conftest import summary
 
 
@@ -42,7 +44,6 @@ def test_a_release_is_a_tarball_with_its_checksum_beside_it(publish, releases):
 def test_the_tarball_holds_all_that_a_user_needs_at_its_root(publish, run_folder):
     members = contents(publish())
     assert sorted(members) == [
-        "LICENSE",
         "checkpoint",
         "config.json",
         "metrics.json",
@@ -55,8 +56,14 @@ def test_the_tarball_holds_all_that_a_user_needs_at_its_root(publish, run_folder
     metrics = json.loads(members["metrics.json"])
     assert metrics.pop("training") == json.loads((run_folder / "done.json").read_text())
     assert metrics == json.loads((run_folder / "scores.json").read_text())
-    assert members["LICENSE"].startswith(b"MIT License")
     assert members["model_card.md"].startswith(b"# mine 1.0.0\n")
+
+
+def test_no_license_is_made_up_that_nobody_chose(publish):
+    members = contents(publish())
+    assert not [name for name in members if "licen" in name.lower()]
+    assert b"Unknown: the publisher has not stated a license for these weights." in members["model_card.md"]
+    assert not [name for name, content in members.items() if re.search(rb"\bMIT\b", content)]
 
 
 def test_nothing_in_it_leads_to_the_machine_that_trained(publish, tmp_path):
@@ -149,6 +156,74 @@ def test_a_prerelease_is_a_version(publish, releases):
 def test_a_name_must_be_a_file_name(publish, name):
     with pytest.raises(ReleaseError, match="name is a file name"):
         publish(name=name)
+
+
+# Several runs at once
+
+
+@pytest.fixture
+def runs(run_folder, tmp_path):
+    """Two finished runs."""
+    second = tmp_path / "runs" / "second-0123456789ab"
+    shutil.copytree(run_folder, second)
+    (second / "done.json").write_text((second / "done.json").read_text().replace('"mine"', '"second"'))
+    return [run_folder, second]
+
+
+def publish_all(runs, releases, version="1.0.0", **options):
+    judged = [judge_run(run, version=version, releases=releases) for run in runs]
+    return publish_candidates(judged, releases, **options)
+
+
+def snapshot(folder):
+    return {path.relative_to(folder).as_posix(): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+def spoil_bytes(run, releases):
+    publish_all([run], releases)
+    (run / "model" / "model.index").write_bytes(b"other weights")
+
+
+def spoil_name(run, releases):
+    (run / "done.json").write_text((run / "done.json").read_text().replace('"second"', '"mine"'))
+
+
+def spoil_file(run, releases):
+    (run / "model" / "model.index").unlink()
+    (run / "model" / "model.index").mkdir()
+
+
+def spoil_gate(run, releases):
+    score(run, vocals=(-4.0, -3.0), accompaniment=(8.0, 3.0))
+
+
+@pytest.mark.parametrize("spoil", [spoil_gate, spoil_bytes, spoil_name, spoil_file])
+def test_of_several_runs_all_are_published_or_none_is(runs, releases, spoil):
+    spoil(runs[1], releases)
+    before = snapshot(releases)
+    with pytest.raises((ReleaseError, GateRefused)):
+        publish_all(runs, releases)
+    assert snapshot(releases) == before
+
+
+def test_nothing_is_published_before_the_last_check_has_seen_all(runs, releases):
+    seen = {}
+
+    def refuse(staged):
+        seen.update({name: file_sha256(archive.path) == archive.sha256 for name, archive in staged.items()})
+        raise ReleaseError("no")
+
+    with pytest.raises(ReleaseError, match="no"):
+        publish_all(runs, releases, check=refuse)
+    assert seen == {"mine": True, "second": True}
+    assert not releases.exists()
+    published = publish_all(runs, releases)
+    checksums = json.loads((releases / "1.0.0" / "checksum.json").read_text())
+    assert (
+        checksums
+        == {one.name: one.sha256 for one in published}
+        == {one.name: file_sha256(one.tarball) for one in published}
+    )
 
 
 # What is not published

@@ -63,7 +63,8 @@ class TrainingKeys(StrictModel):
     dropout: _Share = 0.0
     """Share of values dropped after the first three levels of the decoder; in Spleeter nothing ever is (own key)."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    """Arithmetic of the network in training; weights and losses are float32 (own key)."""
+    """Arithmetic of the network in training; weights and losses are float32. GPUs since Ampere multiply float32 in TF32
+    there, unless `deterministic` is true (own key)."""
     jit: bool = False
     """Compile the training step with XLA: for GPUs; on CPUs it is slower (own key)."""
     deterministic: bool = False

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sepcore.config import ModelConfig
 from sepcore.engines.base import Engine
+from sepcore.networks.gpu import full_float32
 
 
 class KerasEngine(Engine):
@@ -22,6 +23,7 @@ class KerasEngine(Engine):
 
     def estimate(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine.estimate`."""
-        estimates = self._network.predict_on_batch(magnitudes)
+        with full_float32():  # a training may go on in less
+            estimates = self._network.predict_on_batch(magnitudes)
         # Of a network that is mirrored on several devices, each estimates the whole batch: one after the other.
         return np.asarray(estimates[: len(magnitudes)], np.float32)

@@ -15,6 +15,7 @@ from sepcore.errors import ConfigError
 
 EngineName = Literal["auto", "openvino", "tensorflow"]
 _logger = logging.getLogger(__name__)
+_DEVICES = Path("/dev")
 
 
 def check_engine(name: str) -> None:
@@ -54,11 +55,23 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
 
 
 def _prefers_openvino(config: ModelConfig, folder: Path) -> bool:
-    if _has_gpu() or not find_spec("openvino"):
+    runs_tensorflow = "tensorflow" in sys.modules
+    if tensorflow_lists_gpu() or not find_spec("openvino"):
         return False
-    return "tensorflow" not in sys.modules or converted_network(config, folder) is not None
+    return not runs_tensorflow or converted_network(config, folder) is not None
 
 
-def _has_gpu() -> bool:
-    """Whether TensorFlow would find a GPU, told without loading it."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and any(Path("/dev").glob("nvidia[0-9]*"))
+def tensorflow_lists_gpu() -> bool:
+    """Whether TensorFlow finds a GPU; it is asked, and so loaded, only on machines that have one of NVIDIA's."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if hidden or not any(_DEVICES.glob("nvidia[0-9]*")):
+        return False
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return True
+    _logger.warning(
+        "TensorFlow cannot use this machine's GPU; separating on the CPU. The extra gpu of this package has the CUDA "
+        "libraries that it needs."
+    )
+    return False

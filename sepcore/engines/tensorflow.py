@@ -18,8 +18,10 @@ class TensorFlowEngine(Engine):
         import tensorflow as tf
 
         from sepcore.engines.waveform_graph import separate_block
+        from sepcore.networks.gpu import use_full_float32
 
         super().__init__(config)
+        use_full_float32()  # for the process: several threads may separate at once
         samples = tf.TensorSpec([None, config.num_channels], tf.float32)
         segments = [None, config.segment_frames, config.num_bins, config.num_channels]
 

@@ -88,9 +88,11 @@ def _load_network(model: LocalModel) -> Any:
         raise ExportError(
             f"KERAS_BACKEND is {keras.config.backend()}; models are exported from TensorFlow. Unset KERAS_BACKEND."
         )
+    from sepcore.networks.gpu import use_full_float32
     from sepcore.networks.registry import build_network
     from sepcore.networks.spleeter_checkpoint import read_checkpoint
 
+    use_full_float32()
     network = build_network(model.config)
     read_checkpoint(network, model.folder)
     return network

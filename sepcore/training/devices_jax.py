@@ -11,6 +11,7 @@ import numpy as np
 
 from sepcore.config import ModelConfig
 from sepcore.errors import TrainingError
+from sepcore.networks.gpu import use_full_float32
 from sepcore.training.device_count import device_count
 
 _logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ def set_up(config: ModelConfig) -> None:
                 ) from error
     num_gpus = _num_gpus()
     device_count(config, num_gpus)
+    use_full_float32(config.deterministic)
     if config.deterministic and num_gpus and _DETERMINISTIC not in os.environ.get("XLA_FLAGS", ""):
         raise TrainingError(
             f"deterministic is true; on a GPU, JAX is told so before it starts. Set XLA_FLAGS={_DETERMINISTIC}=true."

@@ -1,6 +1,5 @@
-"""Devices under TensorFlow: memory of the GPUs, and mirrored training."""
+"""Devices under TensorFlow: memory and arithmetic of the GPUs, and mirrored training."""
 
-import logging
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
@@ -11,10 +10,9 @@ import tensorflow as tf
 
 from sepcore.config import ModelConfig
 from sepcore.errors import TrainingError
+from sepcore.networks.gpu import let_memory_grow, use_full_float32
 from sepcore.networks.instrument import InstrumentNetwork
 from sepcore.training.device_count import device_count
-
-_logger = logging.getLogger(__name__)
 
 
 def set_up(config: ModelConfig) -> None:
@@ -23,6 +21,7 @@ def set_up(config: ModelConfig) -> None:
     count = device_count(config, len(gpus))
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
+    use_full_float32(config.deterministic)
     try:
         if config.gpu_memory_mb:
             for gpu in gpus:
@@ -37,23 +36,13 @@ def set_up(config: ModelConfig) -> None:
             "cannot be set. Start the training in a process of its own."
         ) from error
     if not config.gpu_memory_mb:
-        _let_memory_grow(gpus)
+        let_memory_grow()
 
 
 def _set_logical(device: Any, wanted: list[Any]) -> None:
     """Split a device into logical ones, unless it is so."""
     if tf.config.get_logical_device_configuration(device) != wanted:
         tf.config.set_logical_device_configuration(device, wanted)
-
-
-def _let_memory_grow(gpus: list[Any]) -> None:
-    for gpu in gpus:
-        try:
-            if not tf.config.experimental.get_memory_growth(gpu):
-                tf.config.experimental.set_memory_growth(gpu, True)
-        except (RuntimeError, ValueError) as error:
-            # Nobody asked for it: the training can do with memory that has been taken otherwise before.
-            _logger.info("%s: its memory stays as it was set before (%s)", gpu.name, error)
 
 
 def parallel(config: ModelConfig) -> "MirroredDevices | None":

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sepcore import load_config
+from sepcore.engines import select
 from sepcore.engines.base import Engine
 from sepcore.engines.openvino import OpenVinoEngine
 from sepcore.engines.select import load_engine
@@ -52,6 +54,21 @@ def test_a_process_that_runs_tensorflow_stays_with_it_until_the_network_is_conve
     convert_here(folder)
     assert isinstance(load_engine("auto", load_config(folder), folder / "model"), OpenVinoEngine)
     assert isinstance(load_engine("tensorflow", load_config(folder), folder / "model"), TensorFlowEngine)
+
+
+def test_a_gpu_that_tensorflow_cannot_use_does_not_count(tmp_path, monkeypatch, caplog):
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setattr(select, "_DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    folder = write_model(tmp_path)
+    convert_here(folder)
+    assert isinstance(load_engine("auto", load_config(folder), folder / "model"), OpenVinoEngine)
+    assert "TensorFlow cannot use this machine's GPU" in caplog.text
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+    assert select.tensorflow_lists_gpu()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert not select.tensorflow_lists_gpu()
 
 
 @pytest.mark.slow

@@ -1,0 +1,62 @@
+"""What networks need of a GPU: memory as it is used, and float32 in full where results are promised to be exact."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import keras
+
+_logger = logging.getLogger(__name__)
+
+
+def let_memory_grow() -> None:
+    """Let this process take a GPU's memory as it needs it, not all at once: others may want some.
+
+    Only before the first computation; later, and where its memory has a limit, what is set stays. JAX goes by
+    ``XLA_PYTHON_CLIENT_PREALLOCATE``.
+    """
+    if keras.config.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        try:
+            if not tf.config.experimental.get_memory_growth(gpu):
+                tf.config.experimental.set_memory_growth(gpu, True)
+        except (RuntimeError, ValueError) as error:
+            _logger.info("%s: its memory stays as it was set before (%s)", gpu.name, error)
+
+
+def use_full_float32(full: bool = True) -> None:
+    """Whether this process multiplies float32 in float32, or as GPUs since Ampere do by default, in TF32.
+
+    TF32 keeps 10 bits of a number: stems then differ by about 1e-3 of their peak.
+    """
+    if keras.config.backend() == "jax":
+        import jax
+
+        cast(Any, jax.config).update("jax_default_matmul_precision", "highest" if full else None)
+    else:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_tensor_float_32_execution(not full)
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """`use_full_float32` for a while; nothing else may compute in this process then."""
+    if keras.config.backend() == "jax":
+        import jax
+
+        with jax.default_matmul_precision("highest"):
+            yield
+        return
+    import tensorflow as tf
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    use_full_float32()
+    try:
+        yield
+    finally:
+        use_full_float32(not before)

@@ -150,7 +150,8 @@ def drum_sounds(rng: np.random.Generator, sample_rate: int) -> Callable[[int, in
 
     def noise(length_s: float, decay_s: float, low_hz: float, high_hz: float) -> Waveform:
         samples = int(length_s * sample_rate)
-        band = np.minimum([low_hz, high_hz], 0.45 * sample_rate)
+        # At low rates too, the band keeps some width.
+        band = np.minimum([low_hz, high_hz], [0.4 * sample_rate, 0.45 * sample_rate])
         filtered = scipy.signal.sosfilt(
             scipy.signal.butter(2, band, "bandpass", fs=sample_rate, output="sos"), rng.standard_normal(samples)
         )

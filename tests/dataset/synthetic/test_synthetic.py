@@ -48,8 +48,12 @@ def test_the_same_seed_gives_the_same_song_and_another_one_another(song):
     assert all(np.abs(other[name] - song[name]).max() > 0.01 for name in STEMS)
 
 
-def test_another_rate_is_possible():
-    assert generate_song(3, duration_s=2, sample_rate=16000)["drums"].shape == (32000, 2)
+@pytest.mark.parametrize("sample_rate", [8000, 16000])
+@pytest.mark.parametrize("seed", [2, 3])
+def test_another_rate_is_possible(sample_rate, seed):
+    stems = generate_song(seed, duration_s=2, sample_rate=sample_rate)
+    assert all(stem.shape == (2 * sample_rate, 2) for stem in stems.values())
+    assert all(np.isfinite(stem).all() and stem.any() for stem in stems.values())
 
 
 def test_the_voice_is_periodic_with_formants_and_the_bass_is_low(song):

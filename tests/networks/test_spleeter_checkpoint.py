@@ -63,6 +63,48 @@ def test_a_recurrent_networks_tensors_have_the_names_and_shapes_of_spleeters_gra
     assert stored == spleeters["variables"]
 
 
+def cudnn_lstm(x, kernel, recurrent_kernel, bias):
+    """What CuDNN makes of the variables of `CuDNNLSTM`: it reads each gate's values one unit after the other."""
+    units = len(recurrent_kernel)
+    of_input = [gate.reshape(units, -1) for gate in np.split(kernel, 4, axis=1)]
+    of_output = [gate.reshape(units, units) for gate in np.split(recurrent_kernel, 4, axis=1)]
+    biases = bias.reshape(2, 4, units).sum(axis=0)
+    output = cell = np.zeros(units)
+    outputs = []
+    for frame in x:
+        sums = [w @ frame + r @ output + b for w, r, b in zip(of_input, of_output, biases, strict=True)]
+        kept, forgotten, opened = (1 / (1 + np.exp(-sums[gate])) for gate in (0, 1, 3))
+        cell = forgotten * cell + kept * np.tanh(sums[2])
+        output = opened * np.tanh(cell)
+        outputs.append(output)
+    return np.array(outputs)
+
+
+def test_the_tensors_of_a_blstm_give_its_estimates_as_cudnn_computes_them(tmp_path):
+    network = build_network(small_config(model=SMALL_BLSTM, T=8, F=6))
+    randomise(network)
+    write_checkpoint(network, tmp_path / "model", step=0)
+    stored = tf.train.load_checkpoint(str(tmp_path / "model"))
+    magnitudes = np.random.default_rng(0).random((1, 8, 6, 2)).astype(np.float32)
+    estimates = np.asarray(network(magnitudes))[0]
+    assert estimates.any()
+    for instrument in range(2):
+        x = magnitudes[0].reshape(8, 12)
+        for number in range(3 * instrument, 3 * instrument + 3):
+            tail = f"_{number}" if number else ""
+            directions = []
+            for direction, step in (("forward", 1), ("backward", -1)):
+                names = (
+                    f"bidirectional{tail}/{direction}_cu_dnnlstm{tail}/{leaf}"
+                    for leaf in ("kernel", "recurrent_kernel", "bias")
+                )
+                directions.append(cudnn_lstm(x[::step], *map(stored.get_tensor, names))[::step])
+            x = np.concatenate(directions, axis=1)
+        dense = f"time_distributed_{2 * instrument + 1}"
+        x = x @ stored.get_tensor(f"{dense}/kernel") + stored.get_tensor(f"{dense}/bias")
+        np.testing.assert_allclose(estimates[instrument].reshape(8, 12), np.maximum(x, 0), atol=1e-5)
+
+
 def test_a_folder_without_a_whole_checkpoint_is_refused(written):
     (written[1] / "model.data-00000-of-00001").unlink()
     with pytest.raises(CheckpointError, match="no complete checkpoint"):

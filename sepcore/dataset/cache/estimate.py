@@ -10,7 +10,7 @@ import numpy as np
 
 from sepcore.config import ModelConfig
 from sepcore.dataset.cache.chunks import Chunk, Signal, song_chunks
-from sepcore.dataset.cache.plan import ShardPlan
+from sepcore.dataset.cache.plan import ShardPlan, chunk_frames
 from sepcore.dataset.cache.tfrecord import FRAMING_BYTES, serialise
 from sepcore.dataset.check.findings import common_samples
 from sepcore.signal.audio_reader import read_waveform
@@ -54,27 +54,18 @@ def estimate_cache(plans: Sequence[ShardPlan], config: ModelConfig, *, num_worke
         signals = (signal,) * (1 + len(config.instruments))
         return len(serialise(Chunk(0, 0.0, signals), config.instruments)) + FRAMING_BYTES
 
-    frames = [num_frames for plan in plans for num_frames in _chunk_frames(plan, config)]
+    frames = [num_frames for plan in plans for num_frames in chunk_frames(plan, config)]
     num_bytes = sum(map(record_bytes, frames))
     if config.cache_format == "parquet":
         num_bytes = round(num_bytes * _ZSTD_RATIO[config.cache_dtype])
     return CacheEstimate(len(plans), len(frames), num_bytes, _seconds(plans, len(frames), config) / num_workers / 60)
 
 
-def _chunk_frames(plan: ShardPlan, config: ModelConfig) -> list[int]:
-    """Frames of each chunk that there will be."""
-    end = common_samples(plan.files, config)
-    lengths = (min(config.chunk_samples, end - start) for start in plan.starts)
-    return [
-        1 + (length - config.frame_length) // config.hop_length for length in lengths if length >= config.frame_length
-    ]
-
-
 def _seconds(plans: Sequence[ShardPlan], num_chunks: int, config: ModelConfig) -> float:
     """Of one worker: songs are read until their last chunk ends, and chunks computed, at the first chunk's speed."""
     if not num_chunks:
         return 0.0
-    example = replace(next(plan for plan in plans if _chunk_frames(plan, config)), starts=(0,))
+    example = replace(next(plan for plan in plans if chunk_frames(plan, config)), starts=(0,))
 
     def read() -> None:
         for file in example.files:

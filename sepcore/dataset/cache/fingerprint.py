@@ -40,3 +40,20 @@ def shard_fingerprint(checksums: Iterable[str], starts: Iterable[int], config: M
     """
     made_from = {"settings": shard_settings(config), "recordings": list(checksums), "starts": list(starts)}
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def index_settings(config: ModelConfig) -> dict[str, Any]:
+    """The shards' settings, and what decides which of their chunks are listed."""
+    return {**shard_settings(config), "T": config.segment_frames}
+
+
+def content_fingerprint(songs: Iterable[tuple[str, int]]) -> str:
+    """Sixteen hex digits of the audio and settings of all listed chunks; songs' names count only by their order.
+
+    Args:
+        songs: Of each song in the order of the index, the shard's fingerprint and the number of listed chunks.
+    """
+    digest = hashlib.sha256()
+    for fingerprint, num_chunks in songs:
+        digest.update(f"{fingerprint}:{num_chunks} ".encode())
+    return digest.hexdigest()[:16]

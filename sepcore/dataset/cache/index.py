@@ -1,9 +1,10 @@
-"""The Parquet index of a folder of shards: one row a chunk, read as columns, since there may be millions."""
+"""The Parquet index of cached songs: one row a chunk, read as columns, since there may be millions."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import atomic_path
+from sepcore.atomic import DISK_FULL, atomic_path
 from sepcore.config import ModelConfig
-from sepcore.dataset.cache.fingerprint import shard_settings
-from sepcore.dataset.cache.index_rows import SongRows, index_schema, index_table
+from sepcore.dataset.cache.fingerprint import content_fingerprint, index_settings
+from sepcore.dataset.cache.index_file import (
+    FILE_NAME,
+    SUMMARY_KEY,
+    SongChunks,
+    copy_for_people,
+    existing_index,
+    folder_of_shards,
+    key_of,
+    own_path,
+)
+from sepcore.dataset.cache.index_rows import SongRows, index_schema, index_table, read_columns
 from sepcore.dataset.cache.shards import ChunkRecord, ShardRef
 from sepcore.dataset.cache.sidecar import read_content
-from sepcore.errors import DatasetError
+from sepcore.errors import CacheNotWritable, DatasetError
 
-FILE_NAME = "index.parquet"
 _SONGS_AT_ONCE = 2000
-SUMMARY_KEY = "stemworks"
-"""Of the entry in the file's metadata that holds the settings, counts and fingerprint."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +38,7 @@ class ChunkIndex:
     """The chunks of one data set, at least one, by song and by place in it. Arrays have an item a chunk.
 
     Attributes:
+        path: The index's file.
         folder: Where the shards lie.
         shards: Their file names. Songs that are copies of one another share one.
         shard: Number of the chunk's shard among `shards`, int32.
@@ -44,6 +53,7 @@ class ChunkIndex:
         content: What `fingerprint` returns.
     """
 
+    path: Path
     folder: Path
     shards: tuple[str, ...]
     shard: NDArray[np.int32]
@@ -75,7 +85,7 @@ class ChunkIndex:
 
         if not 0 <= number < len(self):
             raise IndexError(f"chunk {number} of {len(self)}; count from 0")
-        with pq.ParquetFile(self.folder / FILE_NAME) as file:
+        with pq.ParquetFile(self.path) as file:
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 if number < rows:
@@ -87,13 +97,16 @@ class ChunkIndex:
         """All rows whole, one after the other; read from the file."""
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.folder / FILE_NAME) as file:
+        with pq.ParquetFile(self.path) as file:
             for batch in file.iter_batches(batch_size=1024):
                 yield from map(_record, batch.to_pylist())
 
 
 def build_index(folder: Path, shards: Iterable[tuple[str, ShardRef]], config: ModelConfig) -> Path:
-    """Write ``index.parquet``, which lists the chunks of these songs that hold a segment, and no others.
+    """Write the index that lists the chunks of these songs that hold a segment, and no others.
+
+    It is a file of these songs' own, ``indexes/<key>.parquet``: another caching in the folder writes another one.
+    ``index.parquet`` becomes a copy of it.
 
     Args:
         folder: Where the shards lie.
@@ -102,22 +115,43 @@ def build_index(folder: Path, shards: Iterable[tuple[str, ShardRef]], config: Mo
 
     Returns:
         The index. The same songs give the same bytes. Its file's metadata hold the settings, how many songs
-        there were, and the fingerprint.
+        there were, the key and the fingerprint.
 
     Raises:
-        DatasetError: a shard that is not there any more; an index that cannot be written.
+        DatasetError: a shard that is not there any more.
+        CacheNotWritable: an index that cannot be written.
     """
-    path = folder / FILE_NAME
-    try:
-        with atomic_path(path) as temporary:
-            _write(temporary, sorted(shards, key=itemgetter(0)), config)
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be written ({error.strerror}); free some space and run again.") from error
+    songs = sorted(shards, key=itemgetter(0))
+    summary = _summary(songs, config)
+    key = summary["key"]
+    path = own_path(folder, key)
+    with _fault_named(path):
+        if existing_index(folder, key) != path:
+            with atomic_path(path) as temporary:
+                _write(temporary, _rows(songs, config), summary)
+        copy_for_people(path, key)
     return path
 
 
-def read_index(folder: Path, config: ModelConfig) -> ChunkIndex:
-    """Read the index of a folder of shards.
+def find_index(folder: Path, shards: Iterable[tuple[str, ShardRef]], config: ModelConfig) -> Path | None:
+    """The index that `build_index` would write, if it is there; errors as of that.
+
+    Nothing is written but the copy ``index.parquet``, where that is another caching's and the folder is not read-only.
+    """
+    key = _summary(sorted(shards, key=itemgetter(0)), config)["key"]
+    index = existing_index(folder, key)
+    if index is not None:
+        with _fault_named(folder / FILE_NAME):
+            copy_for_people(index, key)
+    return index
+
+
+def read_index(place: Path, config: ModelConfig) -> ChunkIndex:
+    """Read an index.
+
+    Args:
+        place: The index, as `build_index` gives it; or a folder of shards: that of the last caching there.
+        config: The model's.
 
     Raises:
         DatasetError: no index, one that was made with other settings than the config's (they are named), or one
@@ -126,14 +160,14 @@ def read_index(folder: Path, config: ModelConfig) -> ChunkIndex:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = folder / FILE_NAME
+    path = place if place.suffix == ".parquet" and not place.is_dir() else place / FILE_NAME
     if not path.is_file():
         raise DatasetError(f"{path}: there is no such index; cache the songs first (python -m flows.cache -p CONFIG).")
     try:
         with pq.ParquetFile(path) as file:
             summary = json.loads(file.metadata.metadata[SUMMARY_KEY.encode()])
             _check_settings(path, summary["settings"], index_settings(config))
-            shards, columns = _read_columns(file)
+            shards, columns = read_columns(file)
     except (pa.ArrowInvalid, KeyError, TypeError) as error:
         raise DatasetError(f"{path}: is not an index of shards ({error}); delete it and cache again.") from error
     if not shards:
@@ -142,7 +176,8 @@ def read_index(folder: Path, config: ModelConfig) -> ChunkIndex:
             f"{config.segment_frames} frames; list longer songs or lower T and chunk_duration."
         )
     return ChunkIndex(
-        folder=folder,
+        path=path,
+        folder=folder_of_shards(path),
         shards=shards,
         **columns,
         cache_format=config.cache_format,
@@ -152,60 +187,54 @@ def read_index(folder: Path, config: ModelConfig) -> ChunkIndex:
     )
 
 
-def index_settings(config: ModelConfig) -> dict[str, Any]:
-    """The shards' settings, and what decides which of their chunks are listed."""
-    return {**shard_settings(config), "T": config.segment_frames}
+def _summary(songs: list[tuple[str, ShardRef]], config: ModelConfig) -> dict[str, Any]:
+    """What the index says of itself, its key and fingerprint among it; each shard's description is read for it."""
+    settings, usable = index_settings(config), []
+
+    def chunks() -> Iterator[SongChunks]:
+        for song in _rows(songs, config):
+            content, listed = song.content, song.listed
+            if listed:
+                places = [(n, content.offset[n], content.length[n], content.checksum[n]) for n in listed]
+                yield song.song, song.shard, content.fingerprint, places
+            usable.append((content.fingerprint, len(listed)))
+
+    key = key_of(chunks(), len(songs), settings)
+    return {
+        "settings": settings,
+        "num_songs": len(songs),
+        "key": key,
+        "num_usable_songs": sum(num_chunks > 0 for _, num_chunks in usable),
+        "fingerprint": content_fingerprint(usable),
+    }
 
 
-def _write(path: Path, songs: list[tuple[str, ShardRef]], config: ModelConfig) -> None:
+def _rows(songs: list[tuple[str, ShardRef]], config: ModelConfig) -> Iterator[SongRows]:
+    for song, shard in songs:
+        content = read_content(shard.path)
+        if content is None:
+            raise DatasetError(f"{shard.path}: the shard is missing or incomplete; cache the songs again.")
+        listed = [chunk for chunk, frames in enumerate(content.num_frames) if frames >= config.segment_frames]
+        yield SongRows(song, shard.path.name, content, listed)
+
+
+def _write(path: Path, rows: Iterator[SongRows], summary: dict[str, Any]) -> None:
     import pyarrow.parquet as pq
 
-    fingerprint = hashlib.sha256()
-    num_usable_songs = 0
     with path.open("wb") as file, pq.ParquetWriter(file, index_schema()) as writer:
-        for first in range(0, len(songs), _SONGS_AT_ONCE):
-            rows = []
-            for song, shard in songs[first : first + _SONGS_AT_ONCE]:
-                content = read_content(shard.path)
-                if content is None:
-                    raise DatasetError(f"{shard.path}: the shard is missing or incomplete; cache the songs again.")
-                listed = [chunk for chunk, frames in enumerate(content.num_frames) if frames >= config.segment_frames]
-                rows.append(SongRows(song, shard.path.name, content, listed))
-                num_usable_songs += bool(listed)
-                fingerprint.update(f"{content.fingerprint}:{len(listed)} ".encode())
-            writer.write_table(index_table(rows))
-        summary = {
-            "settings": index_settings(config),
-            "num_songs": len(songs),
-            "num_usable_songs": num_usable_songs,
-            "fingerprint": fingerprint.hexdigest()[:16],
-        }
+        while part := list(islice(rows, _SONGS_AT_ONCE)):
+            writer.write_table(index_table(part))
         writer.add_key_value_metadata({SUMMARY_KEY: json.dumps(summary)})
 
 
-def _read_columns(file: Any) -> tuple[tuple[str, ...], dict[str, NDArray[Any]]]:
-    """The names of the shards, and the columns that training needs; a row group at a time is held beside them."""
-    rows = file.metadata.num_rows
-    dtypes = {
-        **dict.fromkeys(("shard", "chunk", "num_frames"), np.int32),
-        **dict.fromkeys(("offset", "num_bytes"), np.int64),
-        "checksum": np.uint32,
-    }
-    columns: dict[str, NDArray[Any]] = {name: np.empty(rows, dtype) for name, dtype in dtypes.items()}
-    numbers: dict[str, int] = {}
-    first = 0
-    for group in range(file.num_row_groups):
-        table = file.read_row_group(group, columns=list(dtypes))
-        part = slice(first, first + len(table))
-        for name in dtypes:
-            column = table.column(name).combine_chunks()
-            if name == "shard":
-                of_group = [numbers.setdefault(shard, len(numbers)) for shard in column.dictionary.to_pylist()]
-                columns[name][part] = np.array(of_group, np.int32)[column.indices.to_numpy()]
-            else:
-                columns[name][part] = column.to_numpy()
-        first = part.stop
-    return tuple(numbers), columns
+@contextmanager
+def _fault_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        cure = "free some space" if error.errno in DISK_FULL else "mend that"
+        reason = f"{path}: cannot be written ({error.strerror}); {cure} and run again."
+        raise CacheNotWritable(reason) from error
 
 
 def _record(fields: dict[str, Any]) -> ChunkRecord:

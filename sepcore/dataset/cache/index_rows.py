@@ -1,4 +1,4 @@
-"""The rows of the index, made a table column by column: of millions, a Python object each would take minutes."""
+"""The rows of the index, written and read column by column: of millions, a Python object each would take minutes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sepcore.dataset.cache.sidecar import ShardContent
 
@@ -87,3 +88,28 @@ def index_table(songs: Sequence[SongRows]) -> "pa.Table":
         of_song([content.fingerprint for content in contents], pa.string()).dictionary_encode(),
     ]
     return pa.Table.from_arrays(columns, schema=index_schema())
+
+
+def read_columns(file: Any) -> tuple[tuple[str, ...], dict[str, NDArray[Any]]]:
+    """The names of the shards, and the columns that training needs; a row group at a time is held beside them."""
+    rows = file.metadata.num_rows
+    dtypes = {
+        **dict.fromkeys(("shard", "chunk", "num_frames"), np.int32),
+        **dict.fromkeys(("offset", "num_bytes"), np.int64),
+        "checksum": np.uint32,
+    }
+    columns: dict[str, NDArray[Any]] = {name: np.empty(rows, dtype) for name, dtype in dtypes.items()}
+    numbers: dict[str, int] = {}
+    first = 0
+    for group in range(file.num_row_groups):
+        table = file.read_row_group(group, columns=list(dtypes))
+        part = slice(first, first + len(table))
+        for name in dtypes:
+            column = table.column(name).combine_chunks()
+            if name == "shard":
+                of_group = [numbers.setdefault(shard, len(numbers)) for shard in column.dictionary.to_pylist()]
+                columns[name][part] = np.array(of_group, np.int32)[column.indices.to_numpy()]
+            else:
+                columns[name][part] = column.to_numpy()
+        first = part.stop
+    return tuple(numbers), columns

@@ -1,24 +1,31 @@
-"""One process at a time caches in a folder."""
+"""One process at a time caches in a folder; the others wait for it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import filelock
-
-from sepcore.errors import DatasetError
+from sepcore.atomic import DISK_FULL
+from sepcore.errors import CacheNotWritable
+from sepcore.file_lock import locked
 
 
 @contextmanager
 def lock_cache(folder: Path) -> Iterator[None]:
-    """Hold the folder of a cache, which is made if missing; a process that dies lets go of it.
+    """Hold the folder of a cache, which is made if missing; while another process does, a line says so, and this waits.
+
+    A process that dies lets go of it.
 
     Raises:
-        DatasetError: if another process holds it.
+        CacheNotWritable: if the folder or its lock cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(folder / ".lock", timeout=0):
-            yield
-    except filelock.Timeout as error:
-        raise DatasetError(f"{folder}: another process caches songs here; wait for it, or stop it.") from error
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(folder / ".lock", f"caching songs in {folder}"))
+        except OSError as error:
+            cure = "free some space" if error.errno in DISK_FULL else "mend that"
+            raise CacheNotWritable(
+                f"{folder}: cannot be written to ({error.strerror}), and has not all of these songs yet; {cure}, or "
+                "set training_cache and validation_cache to other folders."
+            ) from error
+        yield

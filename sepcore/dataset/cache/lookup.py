@@ -4,7 +4,7 @@ import difflib
 
 import numpy as np
 
-from sepcore.dataset.cache.index import FILE_NAME, ChunkIndex
+from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.errors import DatasetError
 
 _SHOWN_SONGS = 3
@@ -25,14 +25,14 @@ def chunk_row(index: ChunkIndex, *, song: str | None = None, chunk: int | None =
     if song is not None:
         return _row_of_song(index, song, chunk)
     if row is not None and not 0 <= row < len(index):
-        raise DatasetError(f"{index.folder / FILE_NAME}: has no row {row}; give 0 to {len(index) - 1}.")
+        raise DatasetError(f"{index.path}: has no row {row}; give 0 to {len(index) - 1}.")
     return row or 0
 
 
 def _row_of_song(index: ChunkIndex, song: str, chunk: int | None) -> int:
     import pyarrow.parquet as pq
 
-    path = index.folder / FILE_NAME
+    path = index.path
     column = pq.read_table(path, columns=["song"]).column("song").unify_dictionaries().combine_chunks()
     songs = column.dictionary.to_pylist()
     if song not in songs:

@@ -1,9 +1,10 @@
 """What is to be cached of one song: which recordings, which chunks, and the fingerprint that both have together."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sepcore.config import ModelConfig
-from sepcore.dataset.cache.fingerprint import shard_fingerprint
+from sepcore.dataset.cache.fingerprint import content_fingerprint, shard_fingerprint
 from sepcore.dataset.check.findings import common_samples
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures
 from sepcore.dataset.check.report import CheckReport
@@ -73,3 +74,20 @@ def chunk_starts(duration_s: float, *, chunk_duration_s: float, num_chunks: int)
         return [max((duration_s - chunk_duration_s) / 2, 0.0)]
     step_s = (duration_s - chunk_duration_s - 2 * _MARGIN_S) / (num_chunks - 1)
     return [max(_MARGIN_S + number * step_s, 0.0) for number in range(num_chunks)]
+
+
+def chunk_frames(plan: ShardPlan, config: ModelConfig) -> list[int]:
+    """STFT frames of each chunk that there will be."""
+    end = common_samples(plan.files, config)
+    lengths = (min(config.chunk_samples, end - start) for start in plan.starts)
+    return [
+        1 + (length - config.frame_length) // config.hop_length for length in lengths if length >= config.frame_length
+    ]
+
+
+def planned_fingerprint(plans: Iterable[ShardPlan], config: ModelConfig) -> str:
+    """What `ChunkIndex.fingerprint` of these songs will be, once they are cached."""
+    return content_fingerprint(
+        (plan.fingerprint, sum(frames >= config.segment_frames for frames in chunk_frames(plan, config)))
+        for plan in sorted(plans, key=lambda plan: plan.song)
+    )

@@ -1,11 +1,13 @@
 import dataclasses
+import json
 import shutil
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
-from sepcore.dataset.cache.index import build_index, read_index
+from sepcore.dataset.cache.index import build_index, find_index, read_index
 from sepcore.dataset.cache.shards import ChunkRecord, write_shard
 from sepcore.dataset.cache.sidecar import read_content, sidecar_path
 from sepcore.errors import DatasetError
@@ -107,6 +109,63 @@ def test_pandas_reads_it(config, songs, tmp_path):
 def test_the_order_of_the_songs_does_not_matter(config, songs, tmp_path):
     first = build_index(tmp_path, songs, config).read_bytes()
     assert build_index(tmp_path, songs[::-1], config).read_bytes() == first
+
+
+def test_another_caching_in_the_folder_leaves_an_index_and_what_reads_it_alone(config, songs, tmp_path):
+    first = build_index(tmp_path, songs, config)
+    index, content = read_index(first, config), first.read_bytes()
+    second = build_index(tmp_path, songs[:1], config.model_copy(update={"segment_frames": 32}))
+    assert second != first
+    assert (first.read_bytes(), index.folder) == (content, tmp_path)
+    assert [record.song for record in index.records()] == ["a", "a", "a", "b", "b"]
+    assert index.record(0).song == "a"
+    assert (tmp_path / "index.parquet").read_bytes() == second.read_bytes()
+
+
+def test_an_index_that_is_there_is_found_and_only_its_copy_put_back(config, songs, tmp_path):
+    assert find_index(tmp_path, songs, config) is None
+    index = build_index(tmp_path, songs, config)
+    build_index(tmp_path, songs[:1], config)
+    written = index.stat().st_mtime_ns
+    assert find_index(tmp_path, songs[::-1], config) == index == build_index(tmp_path, songs, config)
+    assert index.stat().st_mtime_ns == written
+    assert (tmp_path / "index.parquet").read_bytes() == index.read_bytes()
+
+
+def test_a_damaged_index_is_not_found_and_written_anew(config, songs, tmp_path):
+    index = build_index(tmp_path, songs, config)
+    content = index.read_bytes()
+    index.write_bytes(content[:-20])
+    assert find_index(tmp_path, songs, config) is None
+    build_index(tmp_path, songs, config)
+    assert index.read_bytes() == content
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_of_a_read_only_cache_without_indexes_of_their_own_index_parquet_is_taken_if_it_lists_these_songs(
+    config, songs, tmp_path, same, monkeypatch
+):
+    as_by_the_version_before(build_index(tmp_path, songs, config), tmp_path)
+    monkeypatch.setattr("sepcore.dataset.cache.index_file.os.access", lambda path, mode: False)  # root may, anywhere
+    wanted = songs if same else songs[:1]
+    assert find_index(tmp_path, wanted, config) == (tmp_path / "index.parquet" if same else None)
+
+
+def test_where_it_can_be_written_to_such_a_cache_gets_an_index_of_its_own(config, songs, tmp_path):
+    as_by_the_version_before(build_index(tmp_path, songs, config), tmp_path)
+    assert find_index(tmp_path, songs, config) is None
+    assert read_index(build_index(tmp_path, songs, config), config).path.parent.name == "indexes"
+
+
+def as_by_the_version_before(index, folder):
+    """Leave a cache as a version left it that knew only ``index.parquet``, which had no key."""
+    with pq.ParquetFile(index) as file:
+        summary = json.loads(file.metadata.metadata[b"stemworks"])
+        del summary["key"]
+        with pq.ParquetWriter(folder / "index.parquet", file.schema_arrow) as writer:
+            writer.write_table(file.read())
+            writer.add_key_value_metadata({"stemworks": json.dumps(summary)})
+    shutil.rmtree(index.parent)
 
 
 def test_shards_that_are_not_given_are_not_in_it(config, songs, tmp_path):

@@ -1,25 +1,32 @@
 import subprocess
 import sys
 
-import pytest
-
 from sepcore.dataset.cache.lock import lock_cache
-from sepcore.errors import DatasetError
 
-
-def test_a_folder_is_made_and_held_by_one(tmp_path):
-    refused = pytest.raises(DatasetError, match="another process caches songs here")
-    with lock_cache(tmp_path / "cache"), refused, lock_cache(tmp_path / "cache"):
-        pytest.fail("two hold it")
-    with lock_cache(tmp_path / "cache"):
-        assert (tmp_path / "cache").is_dir()
+KILLED = """
+import os, pathlib, sys; from sepcore.dataset.cache.lock import lock_cache
+with lock_cache(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)
+"""
+HELD = """
+import pathlib, sys; from sepcore.dataset.cache.lock import lock_cache
+with lock_cache(pathlib.Path(sys.argv[1])): print("held", flush=True); sys.stdin.read()
+print("let go")
+"""
 
 
 def test_a_process_that_is_killed_lets_go(tmp_path):
-    code = (
-        "import os, pathlib, sys; from sepcore.dataset.cache.lock import lock_cache\n"
-        "with lock_cache(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)"
-    )
-    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
+    assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False).returncode == -9
     with lock_cache(tmp_path):
         pass
+
+
+def test_who_comes_second_waits_for_the_first(tmp_path):
+    command = [sys.executable, "-c", HELD, str(tmp_path / "cache")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as first:
+        assert first.stdout.readline() == "held\n"
+        with subprocess.Popen(command, **pipes) as second:
+            assert f"caching songs in {tmp_path / 'cache'}" in second.stderr.readline()
+            first.stdin.close()
+            assert second.stdout.readline() == "held\n"
+            second.stdin.close()

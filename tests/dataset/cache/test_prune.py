@@ -47,5 +47,17 @@ def test_other_files_folders_and_links_stay(each_format, shards, tmp_path):
     assert names(folder) == before
 
 
+def test_indexes_go_with_a_shard_that_they_list_and_strangers_files_stay(each_format, shards, tmp_path):
+    folder = tmp_path / "cache"
+    gone, kept = (build_index(folder, [(name, shard)], each_format) for name, shard in zip("ab", shards, strict=True))
+    strangers = [kept.with_name(f"{'0' * 16}.parquet"), kept.with_name("notes.parquet")]
+    for file in strangers:
+        file.write_bytes(gone.read_bytes())
+    prune(folder, {shards[1].fingerprint}, dry_run=True)
+    assert names(kept.parent) == {path.name for path in (gone, kept, *strangers)}
+    prune(folder, {shards[1].fingerprint}, dry_run=False)
+    assert names(kept.parent) == {path.name for path in (kept, *strangers)}
+
+
 def test_a_folder_that_is_not_there_has_nothing_to_prune(tmp_path):
     assert prune(tmp_path / "none", set(), dry_run=False) == (0, 0)

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from sepcore.urls import is_url
 _SHOWN_FAULTS = 5
 # Files of these names say nothing about the song; its folder does, as in MUSDB18-HQ.
 _MIXTURE_FILE_NAMES = {"mix", "mixture"}
+# A song's name stands in lines and in names of files.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 @dataclass(frozen=True)
@@ -234,7 +237,8 @@ def _is_duration(text: str) -> bool:
 
 def _song_name(mixture: Path, config: ModelConfig) -> str:
     says_nothing = mixture.stem.lower() in _MIXTURE_FILE_NAMES | {config.mix_name.lower()}
-    return mixture.absolute().parent.name if says_nothing else mixture.stem
+    name = mixture.absolute().parent.name if says_nothing else mixture.stem
+    return _CONTROL.sub(" ", name)  # the folder that the manifest lies in may have any name
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -245,3 +245,10 @@ def test_columns_are_checked_without_looking_at_the_rows(csv_path, config):
     csv_path.write_text("mix_path,duration\n")
     with pytest.raises(DatasetError, match="lacks the column"):
         check_columns(csv_path, config)
+
+
+def test_a_songs_name_is_one_line_whatever_folder_the_manifest_lies_in(tmp_path, config, audio):
+    audio("A\nsong\t1/mix.wav", "v.wav", "d.wav")
+    csv = tmp_path / "A\nsong\t1" / "train.csv"
+    csv.write_text(HEADER + "mix.wav,../v.wav,../d.wav,3\n")
+    assert [row.name for row in load_manifest(csv, config)] == ["A song 1"]

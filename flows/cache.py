@@ -1,8 +1,9 @@
 """The CSVs that a config names to shards of cached spectrograms."""
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flows.cache_estimate import say_what_it_takes
@@ -64,18 +65,19 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 from prefect import flow  # noqa: E402
 
-from flows.checked_songs import checked_manifests  # noqa: E402
+from flows.checked_songs import check_test_songs, checked_manifests  # noqa: E402
 from flows.run_names import run_name  # noqa: E402
 from flows.song_tasks import finished_tasks  # noqa: E402
 from sepcore.atomic import remove_leftovers  # noqa: E402
 from sepcore.config import ModelConfig  # noqa: E402
-from sepcore.dataset.cache.index import build_index  # noqa: E402
+from sepcore.dataset.cache.index import build_index, find_index  # noqa: E402
 from sepcore.dataset.cache.lock import lock_cache  # noqa: E402
-from sepcore.dataset.cache.plan import ShardPlan, shard_plans  # noqa: E402
+from sepcore.dataset.cache.plan import ShardPlan, planned_fingerprint, shard_plans  # noqa: E402
 from sepcore.dataset.cache.prune import prune  # noqa: E402
 from sepcore.dataset.cache.repair import remove_damaged_shards  # noqa: E402
 from sepcore.dataset.cache.shards import ShardRef, find_shards  # noqa: E402
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError, SongsFailed  # noqa: E402
+from sepcore.training.run_folder import RunFolder  # noqa: E402
 from tasks.dataset import cache_song  # noqa: E402
 from tasks.dead_runs import note_run  # noqa: E402
 
@@ -90,6 +92,9 @@ def cache(
     data_dir: Path | None = None,
     verify: bool = False,
     prune_for: tuple[str, ...] | None = None,
+    test_csv: Path | None = None,
+    work_dir: Path | None = None,
+    unfinished: Path | None = None,
 ) -> dict[str, Path]:
     """Check the songs of both manifests and cache those whose shards are not there yet.
 
@@ -100,25 +105,27 @@ def cache(
         data_dir: Folder of the manifests' relative paths.
         verify: Read every chunk that is there, and cache songs with a damaged one again.
         prune_for: Remove the shards that neither this config nor these need; None: remove none.
+        test_csv: Songs that the model will be scored on: all must be usable, and are looked for in the others.
+        work_dir: Folder for the check's reports where nothing can be written beside the manifests and in the caches.
+        unfinished: Folder of a run that goes on if the songs are its own; if not, a line says so before the caching.
 
     Returns:
-        The folders of shards: ``training`` and ``validation``.
+        The indexes of exactly these songs: ``training`` and ``validation``.
     """
     config = load_config(params)
     parts = parts_to_cache(config, train_csv=train_csv, validation_csv=validation_csv)
     # Both are checked before the first song is cached: hours may lie between.
-    plans = _plan(parts, config, data_dir)
+    plans = _plan(parts, config, data_dir, test_csv, [work_dir] if work_dir else [])
+    if unfinished is not None:
+        say(_changed_songs(RunFolder(unfinished), plans, config))
+    indexes = {}
     for part in parts:
-        with lock_cache(part.folder):
-            remove_leftovers(part.folder)
-            if verify:
-                say(remove_damaged_shards(part.folder))
-            shards = _cache_missing(part, plans[part], config)
-            build_index(part.folder, [(plan.song, shards[plan.fingerprint]) for plan in plans[part]], config)
-            say([f"{part.name}: {len(plans[part])} songs in {part.folder}"])
+        index = None if verify else _cached_index(part, plans[part], config)
+        indexes[part.name] = index or _cache_songs(part, plans[part], config, verify=verify)
+        say([f"{part.name}: {len(plans[part])} songs in {part.folder}"])
     if prune_for is not None:
         _prune([(config, plans), *((other, _plan_of(other, data_dir)) for other in map(load_config, prune_for))])
-    return {part.name: part.folder for part in parts}
+    return indexes
 
 
 def _plan_of(config: ModelConfig, data_dir: Path | None) -> dict[PartToCache, list[ShardPlan]]:
@@ -126,14 +133,56 @@ def _plan_of(config: ModelConfig, data_dir: Path | None) -> dict[PartToCache, li
 
 
 def _plan(
-    parts: Sequence[PartToCache], config: ModelConfig, data_dir: Path | None
+    parts: Sequence[PartToCache],
+    config: ModelConfig,
+    data_dir: Path | None,
+    test_csv: Path | None = None,
+    fallbacks: Sequence[Path] = (),
 ) -> dict[PartToCache, list[ShardPlan]]:
     """What each part's usable songs are to become."""
-    reports = checked_manifests([(part.csv, part.folder) for part in parts], config, data_dir)
+    csvs = [(part.csv, [part.folder, *fallbacks]) for part in parts]
+    reports = checked_manifests(csvs, config, data_dir)
+    if test_csv is not None:
+        # Now: what is wrong with them shall not come to light after hours of training.
+        check_test_songs(test_csv, fallbacks, config, data_dir, beside=reports)
     return {
         part: shard_plans(report, config, num_chunks=part.num_chunks)
         for part, report in zip(parts, reports, strict=True)
     }
+
+
+def _changed_songs(
+    run: RunFolder, plans: Mapping[PartToCache, Sequence[ShardPlan]], config: ModelConfig
+) -> Iterator[str]:
+    """A line if an unfinished run was trained on other songs than those that are to be cached."""
+    inputs = run.inputs()
+    now = {part.name: planned_fingerprint(songs, config) for part, songs in plans.items()}
+    changed = [f"{part} songs" for part, content in now.items() if inputs and inputs.songs[part] != content]
+    if changed:
+        yield (
+            f"{run.path} is unfinished and was trained with other {' and '.join(changed)}: a new run will start beside "
+            "it. To go on there, stop this and bring those songs back, or give --force (go on there with these)."
+        )
+
+
+def _cached_index(part: PartToCache, plans: Sequence[ShardPlan], config: ModelConfig) -> Path | None:
+    """The index of a part that is cached whole; without a lock, so that a read-only cache can be trained from."""
+    shards = find_shards(part.folder)
+    if any(plan.fingerprint not in shards for plan in plans):
+        return None
+    if os.access(part.folder, os.W_OK):
+        remove_leftovers(part.folder)
+    return find_index(part.folder, [(plan.song, shards[plan.fingerprint]) for plan in plans], config)
+
+
+def _cache_songs(part: PartToCache, plans: Sequence[ShardPlan], config: ModelConfig, *, verify: bool) -> Path:
+    """Cache what is missing of a part; its index."""
+    with lock_cache(part.folder):
+        remove_leftovers(part.folder)
+        if verify:
+            say(remove_damaged_shards(part.folder))
+        shards = _cache_missing(part, plans, config)
+        return build_index(part.folder, [(plan.song, shards[plan.fingerprint]) for plan in plans], config)
 
 
 def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelConfig) -> dict[str, ShardRef]:

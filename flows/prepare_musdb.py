@@ -77,7 +77,7 @@ def prepare_musdb(
         workers: Songs at a time on this machine; None: as many as it has cores.
 
     Returns:
-        The folders of shards: ``training`` and ``validation``.
+        The indexes of the cached songs: ``training`` and ``validation``.
     """
     musdb = _musdb(musdb_root, params)
     on_runner = {"task_runner": task_runner(runner, scheduler, workers)}
@@ -86,10 +86,10 @@ def prepare_musdb(
 
 
 def _main(arguments: argparse.Namespace) -> None:
-    shards = prepare_musdb(
+    indexes = prepare_musdb(
         arguments.params, arguments.musdb_root, arguments.runner, arguments.scheduler, arguments.workers
     )
-    say(f"{part}: {folder}" for part, folder in shards.items())
+    say(f"{part}: {index}" for part, index in indexes.items())
 
 
 if __name__ == "__main__":

@@ -145,8 +145,8 @@ def reproduce(
             data_dir = Path(record.data["data_dir"])
     config = config_to_train_again(record.config, csvs, init_from=start, caches=caches)
     write_text(params, config.to_json())
-    shards = cache(str(params), data_dir=data_dir)
-    dataset = read_index(shards["training"], config).fingerprint()
+    indexes = cache(str(params), data_dir=data_dir)
+    dataset = read_index(indexes["training"], config).fingerprint()
     if dataset != record.dataset:
         songs, manifest = record.facts.get("songs", "?"), record.facts.get("manifest", "its manifest")
         raise TrainingError(

@@ -17,11 +17,10 @@ from flows.command import (
 from flows.inputs import parts_to_cache
 from flows.runners import RunnerName, add_runner_options, check_runner, task_runner
 from flows.terminal import progress_bar, say
-from flows.training_inputs import check_training, config_of, manifests_of_musdb, musdb_of
-from sepcore import load_config
+from flows.training_inputs import check_training, config_of, initial_weights, manifests_of_musdb, musdb_of
 from sepcore.config_file import model_name
 from sepcore.dataset.manifest import load_manifest
-from sepcore.training.run_choice import choose_run
+from sepcore.training.run_choice import choose_run, unfinished_run, what_is_new
 
 
 def _arguments() -> argparse.Namespace:
@@ -43,7 +42,9 @@ def _arguments() -> argparse.Namespace:
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--fresh", action="store_true", help="start anew beside the run that there is, which is kept")
     again.add_argument(
-        "--force", action="store_true", help="go on in the unfinished run, though the config has changed since"
+        "--force",
+        action="store_true",
+        help="go on in the unfinished run, though the config or the songs have changed since",
     )
     parser.add_argument(
         "--version", type=release_version, metavar="V", help="publish the model as this version, e.g. 1.0.0"
@@ -82,7 +83,6 @@ from prefect import flow  # noqa: E402
 from pydantic import PositiveInt  # noqa: E402
 
 from flows.cache import cache  # noqa: E402
-from flows.checked_songs import checked_manifests  # noqa: E402
 from flows.evaluate import WORKERS, evaluate  # noqa: E402
 from flows.ingest import ingest  # noqa: E402
 from flows.parameters import Version  # noqa: E402
@@ -90,14 +90,14 @@ from flows.progress import TrainingProgress, print_scores  # noqa: E402
 from flows.publish import publish  # noqa: E402
 from flows.run_names import run_name  # noqa: E402
 from sepcore.dataset.cache.index import read_index  # noqa: E402
-from sepcore.errors import DatasetError, GateRefused  # noqa: E402
+from sepcore.errors import GateRefused  # noqa: E402
 from sepcore.evaluation.run_scores import run_scores  # noqa: E402
 from sepcore.training.run_folder import RunFolder  # noqa: E402
+from sepcore.training.run_inputs import RunInputs  # noqa: E402
 from tasks.dead_runs import note_run  # noqa: E402
 from tasks.mlflow_store import check_store  # noqa: E402
 from tasks.summaries import show_pipeline  # noqa: E402
-from tasks.tracking import missed_of  # noqa: E402
-from tasks.training import TrainingSet, send_missed, train_model  # noqa: E402
+from tasks.training import TrainingSet, renew_run, train_model  # noqa: E402
 
 
 @flow(name="train", flow_run_name=run_name("train", params="", musdb_root="on", version="for"), on_running=[note_run])
@@ -126,7 +126,7 @@ def train(
         max_steps: Instead of the config's ``train_max_steps``.
         init_from: Instead of the config's ``init_from``.
         fresh: Start anew beside the run that there is.
-        force: Go on in an unfinished run of another config.
+        force: Go on in an unfinished run of another config or other songs, or in one of an earlier version.
         version: Publish under this version.
         work_dir: Folder of the runs.
         releases: Folder of the releases.
@@ -158,28 +158,37 @@ def train(
         train_csv, validation_csv, test_csv = manifests["train"], manifests["validation"], manifests["test"]
         data_dir = None  # the manifests' paths are relative to themselves
     test_songs = load_manifest(test_csv, config, data_dir=data_dir) if test_csv else []
-    if test_csv and test_songs:
-        # Now: what is wrong with them shall not come to light after hours of training.
-        check_test_songs.with_options(**on_runner)(params, test_csv, data_dir, work_dir)
-
-    shards = cache.with_options(**on_runner)(params, train_csv, validation_csv, data_dir)
+    tested = test_csv if test_songs else None
+    going_on = None if fresh or force else unfinished_run(work_dir, name, config)
+    indexes = cache.with_options(**on_runner)(
+        params,
+        train_csv,
+        validation_csv,
+        data_dir,
+        test_csv=tested,
+        work_dir=work_dir,
+        unfinished=going_on and going_on.path,
+    )
     parts = parts_to_cache(config, train_csv=train_csv, validation_csv=validation_csv)
-    data = TrainingSet(*(part.csv for part in parts), shards["training"], shards["validation"], data_dir, test_csv)
-    dataset = read_index(data.training_shards, config).fingerprint()
-    run = choose_run(work_dir, name, config, dataset, fresh=fresh, force=force)
+    data = TrainingSet(*(part.csv for part in parts), indexes["training"], indexes["validation"], data_dir, test_csv)
+    songs = {part: read_index(index, config).fingerprint() for part, index in indexes.items()}
+    inputs = RunInputs(songs, initial_weights(config))
+    new = None if fresh else what_is_new(work_dir, name, config, inputs)
+    run = choose_run(work_dir, name, config, inputs, fresh=fresh, force=force)
+    if new and not run.path.exists():
+        say([f"{run.path}: {new}"])
     if run.is_done(config):
         run.note_data(data.paths())
-        if missed_of(run):
-            send_missed(name, config, run, data)
+        where = renew_run(name, config, run, inputs, data)
     else:
         with progress_bar() as bar:
             report = TrainingProgress(bar, name, config.train_max_steps)
-            where = train_model(name, config, run, data, report)
-        say([where])
+            where = train_model(name, config, run, inputs, data, report)
+    say([where])
 
-    if test_csv is not None and test_songs:
+    if tested is not None:
         for_scores = task_runner(runner, scheduler, workers or WORKERS)
-        evaluate.with_options(task_runner=for_scores)(str(run.path), run.evaluation, csv=test_csv, data_dir=data_dir)
+        evaluate.with_options(task_runner=for_scores)(str(run.path), run.evaluation, csv=tested, data_dir=data_dir)
     published: list[str] = []
     try:
         if version is not None:
@@ -187,20 +196,6 @@ def train(
     finally:
         show_pipeline(run, published)
     return run.path
-
-
-@flow(
-    name="check-test-songs",
-    flow_run_name=run_name("check", test_csv=""),
-    task_runner=task_runner(),
-    on_running=[note_run],
-)
-def check_test_songs(params: str, test_csv: Path, data_dir: Path | None, work_dir: Path) -> None:
-    """Refuse test songs that cannot be read; the report stands beside the CSV, or in ``work_dir``."""
-    config = load_config(params)
-    (report,) = checked_manifests([(test_csv, work_dir)], config, data_dir, for_training=False)
-    if len(report.usable) < report.num_rows:
-        raise DatasetError(f"{test_csv}: has songs that cannot be scored (see above); mend them or take them out.")
 
 
 def _main(arguments: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from sepcore.config_file import model_name, parse_config
 from sepcore.dataset.manifest import load_manifest
 from sepcore.errors import ConfigError
 from sepcore.output_folder import check_writable
-from sepcore.training.initial_model import check_initial_model
+from sepcore.training.initial_model import check_initial_model, initial_fingerprint
 from sepcore.training.run_choice import check_unchanged
 
 _MUSDB_PATH = "MUSDB_PATH"
@@ -39,6 +39,11 @@ def config_of(params: str, max_steps: int | None, init_from: str | None) -> Mode
     config, given = load_config(params), {"train_max_steps": max_steps, "init_from": init_from}
     changed = {key: value for key, value in given.items() if value is not None}
     return parse_config(json.dumps(json.loads(config.to_json()) | changed), params) if changed else config
+
+
+def initial_weights(config: ModelConfig) -> str | None:
+    """Fingerprint of the weights that the config's `init_from` names, which are fetched if need be; None without."""
+    return None if config.init_from is None else initial_fingerprint(locate_with_bar(config.init_from))
 
 
 def check_training(

@@ -1,6 +1,7 @@
 """What validation songs score, sound and look like while a network is trained: in the run folder and in MLflow."""
 
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,16 @@ from sepcore.evaluation.example_files import write_estimates, write_targets
 from sepcore.evaluation.validation_songs import ScoredSong, ValidationSongs, validation_sdr
 from tasks.tracking import TrackedRun
 
+_LAST_KEPT = 3
+"""Of the validations' excerpts those of the first, of the best and of so many last ones are kept."""
+
 _logger = logging.getLogger(__name__)
 
 
 class ValidationExamples:
     """Scores the validation songs of a training and keeps an excerpt of each: ``examples/<song>/step-<step>/``.
 
-    Mixture and targets, which do not change, are written once for all, into the song's folder.
+    Mixture and targets, which do not change, are written once for all, into the song's folder. See `keep_few`.
     """
 
     def __init__(self, songs: ValidationSongs, config: ModelConfig, tracking: TrackedRun) -> None:
@@ -34,12 +38,39 @@ class ValidationExamples:
                 _logger.warning("%s: no example of step %d (%s)", song.name, step, error)
         return validation_sdr(scored)
 
+    def why_unscored(self) -> str:
+        """Why the last validation had no SDR: a song and its reason, and how many more there are."""
+        reasons = [f"{song}: {reason}" for song, reason in self._songs.unscored.items()]
+        more = f"; and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        return f"{reasons[0]}{more}" if reasons else "none of them is cached"
+
+    def keep_few(self, best_step: int | None) -> None:
+        """Remove all excerpts, here and in MLflow, but those of the first, the best and the last few validations."""
+        root = self._tracking.run.examples
+        for song in sorted(root.iterdir()) if root.is_dir() else []:
+            steps = sorted(filter(_step_of, song.iterdir()), key=_step_of)
+            kept = {*steps[:1], *steps[-_LAST_KEPT:], *(song / _folder_name(step) for step in [best_step] if step)}
+            for folder in steps:
+                if folder not in kept:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    self._tracking.remove_folder(folder.relative_to(self._tracking.run.path).as_posix())
+
     def _keep(self, song: ScoredSong, step: int) -> None:
         folder = self._tracking.run.examples / song.name
         if not list(folder.glob("mixture.*")):  # written last
             self._log(write_targets(song, folder, self._config))
-        self._log(write_estimates(song, folder / f"step-{step:06d}", self._config))
+        self._log(write_estimates(song, folder / _folder_name(step), self._config))
 
     def _log(self, files: list[Path]) -> None:
         for file in files:
             self._tracking.log_file(file, str(file.parent.relative_to(self._tracking.run.path)))
+
+
+def _folder_name(step: int) -> str:
+    return f"step-{step:06d}"
+
+
+def _step_of(folder: Path) -> int:
+    """The step of an excerpt's folder; 0 of anything else."""
+    number = folder.name.removeprefix("step-")
+    return int(number) if number.isdecimal() and folder.name == _folder_name(int(number)) else 0

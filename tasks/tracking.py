@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import mlflow
 from mlflow.entities import LifecycleStage, Metric, Param, Run, RunStatus
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
@@ -36,8 +37,9 @@ _logger = logging.getLogger(__name__)
 _RUN_ID_FILE = "mlflow_run_id"
 _CURSOR_FILE = "mlflow_sent.json"
 _MISSED_FILE = "mlflow_missed"
-# MLflow's limit of a call.
-_PARAMS = 100
+_CHANGED = "config_changed"
+# MLflow's limits of a call and of a tag.
+_PARAMS, _TAG = 100, 5000
 
 Result = TypeVar("Result")
 
@@ -133,15 +135,22 @@ class TrackedRun:
         return self._guard.attempt(what, call)
 
     def log_config(self, config: ModelConfig, **tags: str) -> None:
-        """Every key of the config as a parameter, and facts about the run as tags."""
+        """Every key of the config as a parameter, and facts about the run as tags.
+
+        A parameter stays as it was first written: what has changed since is in the tag ``config_changed``.
+        """
         flat = _flat(config.model_dump(mode="json", by_alias=True))
         params = {mlflow_name(key): str(value)[:500] for key, value in flat.items()}
 
         def write() -> None:
-            known = self._client.get_run(self.run_id).data.params
+            stored = self._client.get_run(self.run_id).data
+            known = stored.params
             new = [Param(key, value) for key, value in params.items() if key not in known]
             for first in range(0, len(new), _PARAMS):
                 self._client.log_batch(self.run_id, params=new[first : first + _PARAMS])
+            changed = ", ".join(f"{key} = {value}" for key, value in params.items() if known.get(key, value) != value)
+            if changed != stored.tags.get(_CHANGED, ""):
+                self._client.set_tag(self.run_id, _CHANGED, changed[:_TAG])
 
         self.attempt("parameters", write)
         for key, value in tags.items():
@@ -176,6 +185,16 @@ class TrackedRun:
     def log_file(self, file: Path, folder: str | None = None) -> None:
         """Copy a file to the run's artifacts."""
         self.attempt(file.name, lambda: self._client.log_artifact(self.run_id, str(file), folder))
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder of the run's artifacts; where MLflow's store of artifacts cannot, it stays."""
+
+        def remove() -> None:
+            place = self._client.get_run(self.run_id).info.artifact_uri
+            with suppress(NotImplementedError):
+                get_artifact_repository(place, tracking_uri=tracking_uri()).delete_artifacts(folder)
+
+        self.attempt(f"removal of {folder}", remove)
 
     def tag(self, key: str, value: str) -> None:
         """Set a tag of the run."""

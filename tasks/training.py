@@ -8,33 +8,35 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from sepcore.config import ModelConfig
-from sepcore.config_file import model_name
+from sepcore.config_file import load_config, model_name
 from sepcore.dataset.batch_places import batch_places
 from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
 from sepcore.dataset.cache.index import ChunkIndex, read_index
-from sepcore.dataset.manifest import load_manifest, manifest_name
+from sepcore.dataset.manifest import manifest_name, scan_manifest
 from sepcore.evaluation.validation_songs import ValidationSongs
+from sepcore.training.checkpoints import forget_selections, kept_steps
 from sepcore.training.metrics_log import Record
 from sepcore.training.model_dir import put_into_model_dir
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.work import TrainingWork
+from sepcore.training.run_inputs import RunInputs, config_of_finished, identity_keys
+from sepcore.training.work import TrainingResult, TrainingWork
 from tasks.artifacts import show_link
 from tasks.examples import ValidationExamples
 from tasks.progress import ProgressArtifact, step_note
 from tasks.registered_model import version_of
 from tasks.run_facts import code_facts, hardware
-from tasks.tracking import TrackedRun, forget_missed, tracked
+from tasks.tracking import TrackedRun, forget_missed, missed_of, tracked
 from tasks.training_slot import training_slot
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a training reads: the songs' manifests, and the folders of their shards; and what it is scored on later."""
+    """What a training reads: the songs' manifests, and the indexes of their shards; and what it is scored on later."""
 
     training_csv: Path
     validation_csv: Path
-    training_shards: Path
-    validation_shards: Path
+    training_index: Path
+    validation_index: Path
     data_dir: Path | None = None
     test_csv: Path | None = None
 
@@ -51,15 +53,26 @@ class TrainingSet:
 
 @task(task_run_name="train-{name}", cache_policy=NO_CACHE)
 def train_model(
-    name: str, config: ModelConfig, run: RunFolder, data: TrainingSet, report: Callable[[Record], None]
+    name: str,
+    config: ModelConfig,
+    run: RunFolder,
+    inputs: RunInputs,
+    data: TrainingSet,
+    report: Callable[[Record], None],
 ) -> str:
-    """Run `sepcore.training.trainer.fit` on two folders of shards as one MLflow run; returns where the model went."""
-    from sepcore.training.trainer import fit  # TensorFlow: not for who only names or serves the flow
+    """Run `sepcore.training.trainer.fit` on two indexes of shards as one MLflow run; returns where the model went."""
+    # TensorFlow: not for who only names or serves the flow
+    from sepcore.training.trainer import check_checkpoint_fits, fit
 
-    training, validation = read_index(data.training_shards, config), read_index(data.validation_shards, config)
+    training, validation = read_index(data.training_index, config), read_index(data.validation_index, config)
     with training_slot(), run.locked():  # before anything of the run is touched: another process may train there
+        if kept_steps(run.checkpoints) and identity_keys(load_config(run.path)) != identity_keys(config):
+            check_checkpoint_fits(config, run)
+        before = run.inputs()
+        if before is not None and before.songs["validation"] != inputs.songs["validation"]:
+            forget_selections(run.checkpoints)
         run.reopen()
-        run.start(config, dataset=training.fingerprint())
+        run.start(config, inputs)
         with tracked(run, name, training=True) as tracking, ProgressArtifact(f"training {name}") as progress:
             show_link(f"training {name} mlflow", tracking.url(), "MLflow run", name)
             _log_what_is_trained(tracking, config, data, training, validation)
@@ -70,19 +83,24 @@ def train_model(
                 max_steps = config.train_max_steps
                 progress(record.step, max_steps, step_note(record.step, max_steps, record.metrics))
 
+            examples = ValidationExamples(_validation_songs(config, data, validation), config, tracking)
             work = TrainingWork(
                 training_batches=lambda first: with_chunk_named(
                     training_batches(training, config, first_step=first), training
                 ),
                 validation_batches=lambda: with_chunk_named(validation_batches(validation, config), validation),
                 report=show,
-                score_songs=ValidationExamples(_validation_songs(config, data, validation), config, tracking),
+                score_songs=examples,
+                why_unscored=examples.why_unscored,
+                validated=examples.keep_few,
                 batch_places=lambda step: batch_places(training, config, step),
             )
             result = fit(config, run, work)
             _, where = put_into_model_dir(run, config)
             get_run_logger().info("%s: %d steps; %s", name, result.steps, where)
             _log_weights(tracking, result.model_step)
+            if result.choice_note:
+                tracking.tag("model_choice_note", result.choice_note)
             tracking.register(name, config, result.model_step)
             run.finish(
                 name=name,
@@ -90,25 +108,55 @@ def train_model(
                 dataset=training.fingerprint(),
                 mlflow_run_id=tracking.run_id,
                 ended_early=result.ended_early,
-                facts=_facts(config, data, training, result.model_step),
+                facts=_facts(config, data, training, result),
                 data=data.paths(),
             )
     return where
 
 
-@task(task_run_name="track-{name}", cache_policy=NO_CACHE)
-def send_missed(name: str, config: ModelConfig, run: RunFolder, data: TrainingSet) -> None:
-    """Send MLflow what its store did not take of a training that is finished by now; see `tasks.tracking.missed_of`."""
-    training, validation = read_index(data.training_shards, config), read_index(data.validation_shards, config)
+@task(task_run_name="renew-{name}", cache_policy=NO_CACHE)
+def renew_run(name: str, config: ModelConfig, run: RunFolder, inputs: RunInputs, data: TrainingSet) -> str:
+    """Bring a run that is finished by now up to its config: the keys that decide no weights, and its place.
+
+    MLflow gets the config, and what its store did not take of the training; see `tasks.tracking.missed_of`.
+
+    Returns:
+        Where the model went.
+    """
+    before, missed = load_config(run.path), missed_of(run)
+    config = config_of_finished(before, config)
+    changed = run.inputs() is None or config.to_json() != before.to_json()
+    if changed:
+        with run.locked():
+            if run.inputs() is None:  # of an earlier version, and taken with --force
+                run.note_inputs(inputs)
+            run.write_config(config)
+    if changed or missed:
+        _send(name, config, run, data, missed=bool(missed), register=_separates_otherwise(before, config))
+    _, where = put_into_model_dir(run, config)
+    return where
+
+
+def _separates_otherwise(before: ModelConfig, now: ModelConfig) -> bool:
+    keys = ("separation_exponent", "mask_extension", "mwf")
+    return any(getattr(before, key) != getattr(now, key) for key in keys)
+
+
+def _send(name: str, config: ModelConfig, run: RunFolder, data: TrainingSet, *, missed: bool, register: bool) -> None:
+    training, validation = read_index(data.training_index, config), read_index(data.validation_index, config)
     done = run.finished() or {}
     step = int(done.get("facts", {}).get("weights", config.train_max_steps))
     with tracked(run, name) as tracking:
         _log_what_is_trained(tracking, config, data, training, validation)
-        _log_weights(tracking, step)
+        tracking.log_file(run.path / "config.json")
+        if missed:
+            _log_weights(tracking, step)
         # `publish` may have registered it meanwhile.
-        if tracking.attempt("registered model", lambda: version_of(tracking.run_id, name, step)) is None:
+        if register or (
+            missed and tracking.attempt("registered model", lambda: version_of(tracking.run_id, name, step)) is None
+        ):
             tracking.register(name, config, step)
-    if tracking.is_whole:
+    if missed and tracking.is_whole:
         forget_missed(run)
 
 
@@ -117,14 +165,16 @@ def _log_weights(tracking: TrackedRun, step: int) -> None:
     tracking.tag("model_step", str(step))
 
 
-def _facts(config: ModelConfig, data: TrainingSet, training: ChunkIndex, model_step: int) -> dict[str, str]:
+def _facts(config: ModelConfig, data: TrainingSet, training: ChunkIndex, result: TrainingResult) -> dict[str, str]:
     """What the model card says of the training. Of paths no more than what a reader may recognise."""
     facts = {
         "songs": str(training.num_songs),
         "manifest": manifest_name(data.training_csv),
-        "weights": str(model_step),
+        "weights": str(result.model_step),
         "hardware": hardware(),
     }
+    if result.choice_note:
+        facts["model_choice"] = result.choice_note
     if config.init_from is not None:
         facts["init_from"] = model_name(config.init_from)
     return facts | code_facts()
@@ -146,7 +196,7 @@ def _log_what_is_trained(
 
 
 def _validation_songs(config: ModelConfig, data: TrainingSet, validation: ChunkIndex) -> ValidationSongs:
-    """Songs to score whole, among those that are good enough to be cached."""
+    """Songs to score whole, among those that are good enough to be cached; the check has named the others."""
     cached = {record.song for record in validation.records()}
-    rows = load_manifest(data.validation_csv, config, data_dir=data.data_dir)
-    return ValidationSongs((row for row in rows if row.name in cached), config)
+    scan = scan_manifest(data.validation_csv, config, data_dir=data.data_dir)
+    return ValidationSongs((row for _, row in scan.rows if row.name in cached), config)

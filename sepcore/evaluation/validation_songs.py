@@ -57,6 +57,7 @@ class ValidationSongs:
 
     Attributes:
         rows: The chosen songs.
+        unscored: Why the last `score` gave a song no score, by its name.
     """
 
     def __init__(self, rows: Iterable[TrackRow], config: ModelConfig) -> None:
@@ -66,6 +67,7 @@ class ValidationSongs:
         ranked = sorted(rows, key=lambda row: hashlib.sha256(f"{config.random_seed} {row.name}".encode()).digest())
         self.rows = tuple(ranked[: config.validation_songs])
         self._unreadable: set[str] = set()
+        self.unscored: dict[str, str] = {}
 
     def score(self, network: Any) -> list[ScoredSong]:
         """Separate every song by ratio masks and score it; at most its first ten minutes.
@@ -78,6 +80,7 @@ class ValidationSongs:
         """
         engine = KerasEngine(self._config, network)
         songs = []
+        self.unscored = {}
         for row in self.rows:
             try:
                 mixture, targets = _read_song(row, self._config)
@@ -85,9 +88,12 @@ class ValidationSongs:
                 if row.name not in self._unreadable:
                     _logger.warning("%s: left out of the validation songs until it can be read: %s", row.name, error)
                 self._unreadable.add(row.name)
+                self.unscored[row.name] = str(error)
                 continue
             self._unreadable.discard(row.name)
             songs.append(_scored(row.name, mixture, targets, engine))
+            if all(math.isnan(sdr) for sdr in songs[-1].sdr.values()):
+                self.unscored[row.name] = "silent in every second, or estimates that are not finite"
         return songs
 
 

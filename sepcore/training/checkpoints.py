@@ -56,6 +56,12 @@ def save_selection(selection: Selection, folder: Path, *, step: int) -> None:
     write_text(_selection_file(folder, step), selection.to_json())
 
 
+def forget_selections(folder: Path) -> None:
+    """Forget what validations have come to: they were made with other songs, and no score compares with theirs."""
+    for step in kept_steps(folder):
+        _selection_file(folder, step).unlink(missing_ok=True)
+
+
 def restore_selection(folder: Path, step: int) -> tuple[Selection, bool]:
     """What validations had come to at a checkpoint.
 
@@ -89,7 +95,10 @@ def restore_training_state(network: Any, folder: Path) -> int:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path}: damaged ({error}); delete it to go on from the one before.") from error
     if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
-        raise CheckpointError(f"{path}: belongs to another network; delete the folder {folder} to start anew.")
+        raise CheckpointError(
+            f"{path}: belongs to another network than the config's; put the config back, or give --fresh (a new run "
+            "beside it)."
+        )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return steps[-1]

@@ -1,10 +1,13 @@
 """Whether another model's weights mean the same in the network of a config; told without building either."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
 from sepcore.config import ModelConfig
+from sepcore.engines.converted import weights_sha256
 from sepcore.errors import ConfigError
+from sepcore.provider.resolve import LocalModel
 
 # Types whose layers are the same: only how the masks are made of them differs.
 _SAME_LAYERS = {"unet.softmax_unet": "unet.unet"}
@@ -56,6 +59,12 @@ def _differences(theirs: ModelConfig, ours: ModelConfig) -> Iterator[tuple[str, 
         pair = getattr(theirs, field), getattr(ours, field)
         if pair[0] != pair[1]:
             yield key, *pair
+
+
+def initial_fingerprint(model: LocalModel) -> str:
+    """Sixteen hex digits of the weights that a training would start from, and whose they are; not of where they lie."""
+    made_from = f"{weights_sha256(model.folder)} {' '.join(model.config.instruments)}"
+    return hashlib.sha256(made_from.encode()).hexdigest()[:16]
 
 
 def differing_params(theirs: ModelConfig, ours: ModelConfig) -> Iterator[tuple[str, Any, Any]]:

@@ -14,8 +14,9 @@ from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
 from sepcore.errors import TrainingError
 from sepcore.training.old_scores import remove_scores
+from sepcore.training.run_inputs import RunInputs, run_fingerprint
 
-# Behind the twelve digits of the fingerprints, if a run was started afresh.
+# Behind the twelve digits of the fingerprint, if a run was started afresh.
 _FRESH_NUMBER = re.compile(r"(?<=-[0-9a-f]{12})-\d+$")
 
 
@@ -26,9 +27,9 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def of(cls, work_dir: Path, name: str, config: ModelConfig, dataset: str) -> "RunFolder":
-        """The folder of a config trained on a dataset (by fingerprint): the same again leads to the same folder."""
-        return cls(work_dir / f"{name}-{config.fingerprint()[:6]}{dataset[:6]}")
+    def of(cls, work_dir: Path, name: str, config: ModelConfig, inputs: RunInputs) -> "RunFolder":
+        """The folder of a config trained on these songs and so on: the same again leads to the same folder."""
+        return cls(work_dir / f"{name}-{run_fingerprint(config, inputs)}")
 
     @property
     def lineage(self) -> str:
@@ -96,18 +97,67 @@ class RunFolder:
     def _done(self) -> Path:
         return self.path / "done.json"
 
-    def start(self, config: ModelConfig, *, dataset: str = "") -> None:
-        """Write what is trained on, and the config, by which the folder can be named wherever a model is asked for."""
-        write_text(self._dataset, dataset)
+    def start(self, config: ModelConfig, inputs: RunInputs | None = None) -> None:
+        """Training begins or goes on: write what it is made from, and the config.
+
+        By the config the folder can be named wherever a model is asked for.
+        """
+        if inputs is not None:
+            self.note_inputs(inputs)
+        self.write_config(config)
+
+    def note_inputs(self, inputs: RunInputs) -> None:
+        """Write what the run is made from, and that it is the last one that was worked in."""
+        turn = 1 + max((RunFolder(file.parent).turn() for file in self._siblings()), default=0)
+        write_text(self._identity, json.dumps({"turn": turn, **inputs.to_dict()}, indent=2) + "\n")
+        self._dataset_before.unlink(missing_ok=True)
+
+    def write_config(self, config: ModelConfig) -> None:
+        """Write ``config.json``."""
         write_text(self.path / "config.json", config.to_json() + "\n")
 
     @property
-    def _dataset(self) -> Path:
+    def _identity(self) -> Path:
+        return self.path / "identity.json"
+
+    def _siblings(self) -> Iterator[Path]:
+        return self.path.parent.glob(f"*/{self._identity.name}")
+
+    @property
+    def _dataset_before(self) -> Path:
+        """What earlier versions had instead, with the fingerprint of the training songs only."""
         return self.path / ".dataset"
 
+    def inputs(self) -> RunInputs | None:
+        """What it is made from, as `start` was given it; None of a run of an earlier version, which did not note it."""
+        content = self._noted()
+        return None if content is None else RunInputs.from_dict(content)
+
+    def turn(self) -> int:
+        """When a training last began or went on here, counted over the folders beside it; 0 if that was not noted."""
+        try:
+            content = self._noted()
+        except TrainingError:  # told where the run is asked for; it keeps no other training from its turn
+            content = None
+        return 0 if content is None else int(content["turn"])
+
+    def _noted(self) -> dict[str, Any] | None:
+        if not self._identity.is_file():
+            return None
+        try:
+            content: dict[str, Any] = json.loads(self._identity.read_text("utf-8"))
+            RunInputs.from_dict(content)
+            return content | {"turn": int(content["turn"])}
+        except (ValueError, KeyError, TypeError) as error:
+            raise TrainingError(
+                f"{self._identity}: cannot be read ({error!r}); bring it back, or move the folder away."
+            ) from error
+
     def dataset(self) -> str:
-        """Fingerprint of the training chunks, as `start` was given it; empty if it never was."""
-        return self._dataset.read_text("utf-8") if self._dataset.is_file() else ""
+        """Fingerprint of the training songs; empty if it was never noted."""
+        if inputs := self.inputs():
+            return inputs.songs["training"]
+        return self._dataset_before.read_text("utf-8") if self._dataset_before.is_file() else ""
 
     def finished(self) -> dict[str, Any] | None:
         """What `finish` wrote, or None while the run is not finished."""

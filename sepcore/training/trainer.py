@@ -1,5 +1,6 @@
 """The training loop: steps, checkpoints, validation; resumed wherever it stopped."""
 
+import gc
 import logging
 import math
 import shutil
@@ -82,6 +83,19 @@ def fit(config: ModelConfig, run: RunFolder, work: TrainingWork) -> TrainingResu
         return _Training(config, run, work).to_the_end()
 
 
+def check_checkpoint_fits(config: ModelConfig, run: RunFolder) -> None:
+    """Refuse to go on in a run whose last checkpoint is of another network than the config's; nothing is written.
+
+    Raises:
+        CheckpointError: one line that says so.
+    """
+    set_up_devices(config)
+    network = build_trainable_network(config)
+    restore_training_state(network, run.checkpoints)
+    del network
+    gc.collect()  # a Keras model holds itself in a circle
+
+
 class _Training:
     """A training under way."""
 
@@ -99,6 +113,7 @@ class _Training:
         self._selection, self._judged = restore_selection(run.checkpoints, self._step)
         cut_records(run.metrics, step=self._step, validated=self._judged)
         self._last_validation = -math.inf
+        self._unscored: str | None = None
 
     def to_the_end(self) -> TrainingResult:
         """All steps that are left."""
@@ -159,15 +174,42 @@ class _Training:
             with averaged_weights(self._network, config):
                 metrics = validate(self._network, config, self._work.validation_batches())
                 metrics |= self._work.score_songs(self._network, self._step)
+                self._check_scored(metrics)
                 before, self._selection = self._selection, self._selection.after(self._step, metrics, config)
                 if self._selection.best_step == self._step:
                     self._write(self._run.best)
+            self._work.validated(self._selection.best_step)
             if metrics:
                 self._record("validation", metrics)
             if self._selection.rate_factor != before.rate_factor:
                 _logger.info("step %d: no better for long; learning rate lowered", self._step)
         with self._disk_full_named("state of the validations"):
             save_selection(self._selection, self._run.checkpoints, step=self._step)
+
+    def _check_scored(self, metrics: Mapping[str, float]) -> None:
+        """Say once that a choice by SDR has nothing to go by.
+
+        Such a validation counts neither as better nor as worse: `patience` and a plateau do not see it. Were the loss
+        taken in its place, one choice would be made by two measures.
+        """
+        if self._config.model_choice != "validation_sdr" or "validation_SDR" in metrics:
+            return
+        if self._unscored is None:
+            _logger.warning(
+                "step %d: no validation song could be scored (%s), and model_choice is validation_sdr: validations "
+                "without scores decide nothing, patience and plateau do not count them, and if none has a score the "
+                "last weights become the model; mend these songs, or choose by validation_loss",
+                self._step,
+                self._work.why_unscored(),
+            )
+        self._unscored = self._work.why_unscored()
+
+    def _choice_note(self) -> str | None:
+        """Why the last weights become the model though the best were asked for."""
+        if self._config.model_choice == "last" or self._selection.best_step is not None:
+            return None
+        reason = f" ({self._unscored})" if self._unscored else ""
+        return f"last instead of {self._config.model_choice}: no validation had a score{reason}"
 
     def _finish(self) -> TrainingResult:
         """Write the last weights, and make the last or the best ones the model."""
@@ -180,7 +222,8 @@ class _Training:
                 shutil.copy2(chosen / name, temporary)
         model_step = self._selection.best_step if by_choice else self._step
         assert model_step is not None
-        return TrainingResult(self._step, self._step < self._config.train_max_steps, model_step)
+        ended_early = self._step < self._config.train_max_steps
+        return TrainingResult(self._step, ended_early, model_step, self._choice_note())
 
     def _write(self, folder: Path) -> None:
         with self._disk_full_named("model"):

@@ -20,6 +20,8 @@ class TrainingWork:
         report: Called with each record after it has been written to the run's `metrics_log`.
         score_songs: Called at each validation with the network and the step; its metrics are joined to the losses,
             ``validation_SDR`` being the one that a model can be chosen by.
+        why_unscored: Why ``score_songs`` has just given no ``validation_SDR``, in a few words.
+        validated: Called after each validation with the step of the best one so far; None if there is none.
         batch_places: Songs and offsets of the batch of a step, to be named when its loss is not finite.
     """
 
@@ -27,6 +29,8 @@ class TrainingWork:
     validation_batches: Callable[[], Batches]
     report: Callable[[Record], None] = lambda record: None
     score_songs: Callable[[Any, int], Mapping[str, float]] = lambda network, step: {}
+    why_unscored: Callable[[], str] = lambda: "no songs were given"
+    validated: Callable[[int | None], None] = lambda best_step: None
     batch_places: Callable[[int], list[str]] = lambda step: []
 
 
@@ -38,8 +42,10 @@ class TrainingResult:
         steps: Steps done.
         ended_early: Whether ``patience`` ended it.
         model_step: Step of the weights that became the model.
+        choice_note: Why these are not the weights that `model_choice` asks for; None if they are.
     """
 
     steps: int
     ended_early: bool
     model_step: int
+    choice_note: str | None = None

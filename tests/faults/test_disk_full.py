@@ -1,6 +1,7 @@
 """A disk without room, or that cannot be written to: a small file system is mounted where a command writes."""
 
 import os
+import shutil
 
 import pytest
 
@@ -71,6 +72,32 @@ def test_on_a_full_disk_a_check_ends_in_one_line_and_leaves_no_report(make_workp
     (workplace.folder / "filler").unlink()
     workplace.finish(CHECK)
     assert workplace.leftovers() == []
+
+
+@pytest.mark.parametrize("of_the_version_before", thoroughly(True, False))
+def test_a_whole_cache_on_a_read_only_disk_is_taken_as_it_is(of_the_version_before, workplace, small_disk, remount):
+    folder = workplace.folder / "training_cache"
+    small_disk(folder, 200 << 20)
+    workplace.finish(CACHE)
+    if of_the_version_before:  # which knew neither these nor keys
+        shutil.rmtree(folder / "indexes")
+        workplace.run_python(WITHOUT_KEY)
+    remount(folder, "ro")
+    result = workplace.run(CACHE)
+    assert (result.returncode, said(result.stderr)) == (0, [])
+
+
+WITHOUT_KEY = """
+import json, pyarrow.parquet as pq
+path = "training_cache/index.parquet"
+file = pq.ParquetFile(path)
+summary = json.loads(file.metadata.metadata[b"stemworks"])
+del summary["key"]
+table = file.read()
+with pq.ParquetWriter(path, table.schema) as writer:
+    writer.write_table(table)
+    writer.add_key_value_metadata({"stemworks": json.dumps(summary)})
+"""
 
 
 def test_a_cache_folder_that_cannot_be_written_to_is_one_line(workplace, small_disk, remount):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,8 +16,12 @@ import pytest
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.cache import cache
+from sepcore import load_config
+from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.cache.lock import lock_cache
 from sepcore.errors import DatasetError, SongsFailed
+from sepcore.training.run_folder import RunFolder
+from sepcore.training.run_inputs import RunInputs
 from tasks.dataset import cache_song
 
 pytestmark = pytest.mark.slow
@@ -140,10 +145,51 @@ def test_a_song_in_both_manifests_is_told(here, capsys):
     assert "songs that another CSV has, too: 5" in capsys.readouterr().out
 
 
-def test_a_folder_in_which_another_process_caches_is_refused(here):
-    (here / "training_cache").mkdir()
-    with lock_cache(here / "training_cache"), pytest.raises(DatasetError, match="another process caches songs here"):
-        cache("config.json")
+def test_two_cachings_in_one_folder_each_get_an_index_of_their_own(here):
+    header, *songs = (here / "train.csv").read_text().splitlines()
+    (here / "fewer.csv").write_text("\n".join([header, *songs[:2]]) + "\n")
+    first = cache("config.json")["training"]
+    second = cache(write_config(here, "fewer.json", train_csv="fewer.csv", instrument_list=["vocals"]))["training"]
+    assert [set(pyarrow.parquet.read_table(index)["song"].to_pylist()) for index in (first, second)] == [
+        {f"song{number}" for number in range(5)},
+        {"song0", "song1"},
+    ]
+    assert cache("config.json")["training"] == first
+
+
+def test_what_is_cached_whole_needs_no_lock(here):
+    indexes = cache("config.json")
+    with lock_cache(here / "training_cache"):
+        assert cache("config.json") == indexes
+
+
+def test_test_songs_are_looked_for_in_the_others(here, capsys):
+    (here / "test.csv").write_text((here / "train.csv").read_text())
+    cache("config.json", test_csv=Path("test.csv"))
+    said = capsys.readouterr().out
+    assert "test.csv: 5 rows, 5 usable" in said
+    assert re.search(
+        r"songs that another CSV has, too: 5 \(row 1: warning: .* same audio as in row 1 of train\.csv", said
+    )
+
+
+def test_a_test_song_that_cannot_be_scored_is_refused_before_the_caching(here):
+    (here / "test.csv").write_text((here / "train.csv").read_text().replace("song1/vocals.wav", "test.csv"))
+    with pytest.raises(DatasetError, match=r"test\.csv: has songs that cannot be scored"):
+        cache("config.json", test_csv=Path("test.csv"))
+    assert not shards(here)
+
+
+def test_other_songs_than_those_of_an_unfinished_run_are_told_before_the_caching(here, capsys):
+    indexes, config = cache("config.json"), load_config("config.json")
+    songs = {part: read_index(index, config).fingerprint() for part, index in indexes.items()}
+    run = RunFolder(here / "runs" / "mine")
+    run.start(config, RunInputs(songs))
+    cache("config.json", unfinished=run.path)
+    assert "is unfinished" not in capsys.readouterr().out
+    shutil.copy(here / "song1" / "bass.wav", here / "song0" / "bass.wav")
+    cache("config.json", unfinished=run.path)
+    assert f"{run.path} is unfinished and was trained with other training songs" in capsys.readouterr().out
 
 
 def test_a_read_only_folder_of_recordings_gets_its_report_in_the_cache(here, monkeypatch):

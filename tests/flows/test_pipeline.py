@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from flows.publish import publish
 from flows.reproduce import reproduce
 from flows.separate_batch_flow import separate_batch
 from flows.train import train
-from sepcore import Separator
+from sepcore import Separator, load_config
 from sepcore.dataset.synthetic import write_dataset
 from sepcore.errors import GateRefused, TrainingError
 from sepcore.evaluation.scores import ScoreSummary
@@ -292,6 +293,34 @@ def test_other_songs_than_those_of_then_are_refused_before_the_training(trained)
         reproduce(str(trained.run.path), train_csv=fewer, work_dir=Path("other-runs"))
     assert states(Path("runs")) == before
     assert [path.name for path in Path("other-runs/reproduced").iterdir()] == ["tiny.json"]
+
+
+def test_keys_that_decide_no_weights_reach_a_finished_run(trained):
+    before, scores = states(trained.run.checkpoints, trained.run.model), trained.run.scores.read_text()
+    changed = {"separation_exponent": 1, "model_dir": "moved", "train_max_steps": 2}
+    Path("tiny.json").write_text(json.dumps(CONFIG | changed))
+    try:
+        assert trained.train() == trained.run.path
+        config = load_config(trained.run.path)
+        assert (config.separation_exponent, config.model_dir, config.train_max_steps) == (1, "moved", 3)
+        assert states(trained.run.checkpoints, trained.run.model) == before
+        assert locate_model("tiny.json").folder == trained.folder / "models" / "moved"
+        assert trained.run.scores.read_text() != scores
+        assert "separation_exponent = 1.0" in trained.mlflow_run().data.tags["config_changed"]
+    finally:
+        Path("tiny.json").write_text(json.dumps(CONFIG))
+    trained.train()
+    assert trained.run.scores.read_text() == scores
+
+
+def test_other_validation_songs_start_a_new_run_and_a_line_says_so(trained, capsys):
+    csvs = {f"{part}_csv": f"data/dataset-tiny/{csv}.csv" for part, csv in (("train", "train"), ("validation", "test"))}
+    Path("changed").mkdir()
+    Path("changed/tiny.json").write_text(json.dumps(CONFIG | csvs | {"model_dir": "changed"}))
+    run = train("changed/tiny.json")
+    assert run != trained.run.path
+    assert f"{run}: a new run: {trained.run.path} was trained with other validation songs\n" in capsys.readouterr().out
+    shutil.rmtree(run)  # what comes after works with the first
 
 
 def test_going_on_to_more_steps_reopens_the_run_and_drops_the_scores_of_fewer(trained, monkeypatch):

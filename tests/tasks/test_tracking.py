@@ -48,6 +48,18 @@ def test_a_run_folder_has_one_mlflow_run_however_often_it_is_gone_on_with(store,
     assert run_folder_of(tracking.run_id) == run.path
 
 
+def test_keys_that_have_changed_since_are_in_a_tag_and_the_parameters_as_they_were(store, tmp_path):
+    tags = []
+    for mwf in (False, True, False):
+        with tracked(RunFolder(tmp_path / "mine-changed"), "mine") as tracking:
+            tracking.log_config(small_config(MWF=mwf))
+        stored = store.get_run(tracking.run_id)
+        assert stored.data.params["MWF"] == "False"
+        tags.append(stored.data.tags.get("config_changed", ""))
+    assert tags == ["", "MWF = True", ""]
+    assert tracking.is_whole
+
+
 def test_the_store_and_its_artifacts_lie_in_the_working_directory(store, tmp_path):
     run = RunFolder(tmp_path / "mine-2")
     (tmp_path / "note.txt").write_text("kept")
@@ -109,7 +121,7 @@ def test_a_training_that_goes_on_has_every_record_once(store, tmp_path):
 
 def test_a_training_shows_the_machine_the_code_and_its_config(store, tmp_path):
     run = RunFolder(tmp_path / "mine-facts")
-    run.start(small_config(), dataset="0123")
+    run.start(small_config())
     with tracked(run, "mine", training=True) as tracking:
         tracking.log_surroundings()
         assert store.get_run(tracking.run_id).info.status == "RUNNING"
@@ -145,7 +157,7 @@ def test_more_keys_than_mlflow_takes_in_a_call_are_all_written(store, tmp_path, 
 def test_the_model_loads_from_the_registry_and_separates_as_separator_does(store, tmp_path, capfd):
     config = small_config()
     run = RunFolder(tmp_path / "mine-model")
-    run.start(config, dataset="0123")
+    run.start(config)
     network = build_network(config)
     randomise(network)
     write_checkpoint(network, run.model, step=7)

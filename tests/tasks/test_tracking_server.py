@@ -102,7 +102,7 @@ def test_a_server_that_stays_away_ends_no_training_and_the_next_command_sends_th
 def test_a_model_goes_to_the_servers_registry_and_comes_back(server, tmp_path):
     config = small_config()
     run = RunFolder(tmp_path / "mine-3")
-    run.start(config, dataset="0123")
+    run.start(config)
     write_checkpoint(build_network(config), run.model, step=7)
     with tracked(run, "mine", training=True) as tracking:
         tracking.log_surroundings()

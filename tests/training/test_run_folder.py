@@ -1,17 +1,24 @@
+import dataclasses
+
 import pytest
 
 from sepcore import load_config
 from sepcore.errors import TrainingError
 from sepcore.training.run_folder import RunFolder, find_run
+from sepcore.training.run_inputs import RunInputs
 from tests.models import small_config
 
 
 def test_the_same_config_on_the_same_dataset_leads_to_the_same_folder(tmp_path):
     config = small_config()
-    run = RunFolder.of(tmp_path, "mine", config, "abcdef0123")
-    assert run == RunFolder.of(tmp_path, "mine", small_config(train_max_steps=7), "abcdef0123")
-    assert run != RunFolder.of(tmp_path, "mine", small_config(random_seed=1), "abcdef0123")
-    assert run != RunFolder.of(tmp_path, "mine", config, "0123abcdef")
+    songs = {"training": "abcdef0123", "validation": "0123"}
+    inputs = RunInputs(songs, "0f0f")
+    run = RunFolder.of(tmp_path, "mine", config, inputs)
+    assert run == RunFolder.of(tmp_path, "mine", small_config(train_max_steps=7, init_from="elsewhere"), inputs)
+    assert run != RunFolder.of(tmp_path, "mine", small_config(random_seed=1), inputs)
+    others = [{"songs": songs | {part: "ff"}} for part in songs] + [{"initial_weights": None}, {"draws": -1}]
+    for other in others:
+        assert run != RunFolder.of(tmp_path, "mine", config, dataclasses.replace(inputs, **other))
 
 
 def test_a_run_is_finished_once_it_says_so(tmp_path):
@@ -63,3 +70,28 @@ def test_a_run_that_is_not_meant_clearly_is_refused_with_those_there(tmp_path, w
         RunFolder(tmp_path / name).start(small_config())
     with pytest.raises(TrainingError, match=rf"{problem} in .*there: a-1, a-2"):
         find_run(wanted, tmp_path)
+
+
+def test_what_a_run_is_made_from_is_kept_with_it(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.start(small_config())
+    assert (run.inputs(), run.dataset()) == (None, "")
+    inputs = RunInputs({"training": "ab", "validation": "cd"}, "ef", draws=7)
+    run.start(small_config(), inputs)
+    assert (run.inputs(), run.dataset()) == (inputs, "ab")
+
+
+def test_of_a_run_of_an_earlier_version_the_training_songs_are_known(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.start(small_config())
+    (run.path / ".dataset").write_text("abcdef0123456789")
+    assert (run.inputs(), run.dataset()) == (None, "abcdef0123456789")
+    run.start(small_config(), RunInputs({"training": "ab", "validation": "cd"}))
+    assert run.dataset() == "ab"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"turn": 1, "songs": {}, "initial_weights": null, "draws": 1}'])
+def test_a_damaged_identity_is_refused_in_one_line_and_not_taken_for_none(tmp_path, text):
+    (tmp_path / "identity.json").write_text(text)
+    with pytest.raises(TrainingError, match=r"identity\.json: cannot be read"):
+        RunFolder(tmp_path).inputs()

@@ -7,10 +7,10 @@ import pytest
 from sepcore.errors import CheckpointError, TrainingError
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint
-from sepcore.training.checkpoints import kept_steps
+from sepcore.training.checkpoints import forget_selections, kept_steps
 from sepcore.training.metrics_log import read_records
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.trainer import build_trainable_network, fit
+from sepcore.training.trainer import build_trainable_network, check_checkpoint_fits, fit
 from sepcore.training.work import TrainingWork
 from tests.models import SMALL_UNET, TINY, small_config
 
@@ -178,6 +178,49 @@ def test_the_model_is_the_best_by_sdr_where_the_config_says_so(tmp_path):
     assert read_checkpoint(build_network(training.config), training.run.model) == 4
     assert_same_weights(training.weights(), training.weights("best"))
     assert not np.array_equal(training.weights()[0], training.weights("last")[0])
+
+
+def test_where_no_song_can_be_scored_it_is_said_once_and_with_the_result(tmp_path, caplog):
+    keys = {"throttle_secs": 1e-9, "model_choice": "validation_sdr", "patience": 1, "schedule": "plateau"}
+    training = Training(tmp_path, plateau_patience=1, **keys)
+    result = training.fit(score_songs=lambda network, step: {}, why_unscored=lambda: "song: no such file")
+    assert (result.steps, result.ended_early, result.model_step) == (6, False, 6)
+    assert result.choice_note == "last instead of validation_sdr: no validation had a score (song: no such file)"
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith("step 2: no validation song could be scored (song: no such file)")
+    assert {record.metrics["learning_rate"] for record in training.reports if record.kind == "train"} == {1e-4}
+
+
+def test_a_validation_without_scores_among_others_decides_nothing(tmp_path):
+    keys = {"throttle_secs": 1e-9, "model_choice": "validation_sdr", "patience": 2}
+    scores = iter([{"validation_SDR": 2.0}, {}, {"validation_SDR": 1.0}])
+    result = Training(tmp_path, **keys).fit(score_songs=lambda network, step: next(scores))
+    assert (result.steps, result.model_step, result.choice_note) == (6, 2, None)
+
+
+def test_the_best_step_is_told_after_each_validation(tmp_path):
+    training, told = Training(tmp_path, throttle_secs=1e-9, model_choice="validation_sdr"), []
+    training.fit(score_songs=score_by_step(1.0, 2.0, 0.0), validated=told.append)
+    assert told == [2, 4, 4]
+
+
+def test_with_other_validation_songs_the_best_is_chosen_anew(tmp_path):
+    keys = {"throttle_secs": 1e-9, "model_choice": "validation_sdr"}
+    Training(tmp_path, train_max_steps=4, **keys).fit(score_songs=score_by_step(9.0, 8.0))
+    longer = Training(tmp_path, **keys)
+    forget_selections(longer.run.checkpoints)
+    assert longer.fit(score_songs=score_by_step(1.0, 2.0)).model_step == 6
+    assert longer.validated() == [4, 6]
+
+
+def test_a_checkpoint_of_another_network_is_refused_and_the_folder_left_as_it_is(tmp_path):
+    training = Training(tmp_path, train_max_steps=2)
+    training.fit()
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    with pytest.raises(CheckpointError, match=r"step-2\.npz: belongs to another network .* --fresh"):
+        check_checkpoint_fits(small_config(model=SMALL_UNET), training.run)
+    check_checkpoint_fits(small_config(model=TINY, learning_rate=0.5), training.run)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
 def test_patience_ends_a_training_and_it_stays_ended(tmp_path):

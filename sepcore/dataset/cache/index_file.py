@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ FILE_NAME = "index.parquet"
 SUMMARY_KEY = "stemworks"
 """Of the entry in an index's metadata that holds the settings, counts, key and fingerprint."""
 
+_logger = logging.getLogger(__name__)
 _FOLDER = "indexes"
 _NAME = re.compile(r"[0-9a-f]{16}\.parquet")
 
@@ -81,11 +83,18 @@ def existing_index(folder: Path, key: str) -> Path | None:
 
 
 def copy_for_people(index: Path, key: str) -> None:
-    """Make an index the folder's ``index.parquet``, unless it is, or the folder cannot be written to."""
+    """Make an index the folder's ``index.parquet``, unless it is, or the folder cannot be written to.
+
+    A Parquet file of that name which is no index is somebody else's, and left alone.
+    """
     folder = folder_of_shards(index)
     copy = folder / FILE_NAME
-    if not has_key(copy, key) and os.access(folder, os.W_OK):
-        write_bytes(copy, index.read_bytes())
+    if has_key(copy, key) or not os.access(folder, os.W_OK):
+        return
+    if _is_other_parquet(copy):
+        _logger.warning("%s is not an index of shards and is left alone; the index is %s", copy, index)
+        return
+    write_bytes(copy, index.read_bytes())
 
 
 def indexes_of(folder: Path) -> Iterator[Path]:
@@ -103,6 +112,16 @@ def fingerprints_in(index: Path) -> set[str]:
     with pq.ParquetFile(index) as file:
         groups = (file.read_row_group(group, ["fingerprint"]) for group in range(file.num_row_groups))
         return {shard for group in groups for shard in group.column("fingerprint").unique().to_pylist()}
+
+
+def _is_other_parquet(path: Path) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return SUMMARY_KEY.encode() not in (pq.read_metadata(path).metadata or {})
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def _key_of_old(path: Path) -> str | None:

@@ -109,10 +109,20 @@ def report_path(csv: Path) -> Path:
     return csv.with_name(f"{csv.stem}.check.parquet")
 
 
-def place_of_report(csv: Path, fallback: Path) -> Path:
-    """Beside the manifest (`report_path`), or in the folder ``fallback``, which is made, if that is read-only."""
+def place_of_report(csv: Path, *fallbacks: Path) -> Path:
+    """Beside the manifest (`report_path`), or in the first of the folders ``fallbacks`` that can be written to.
+
+    Where nothing can, it is beside the manifest all the same: a report that says all already need not be written.
+    """
     beside = report_path(csv)
     if os.access(beside.parent, os.W_OK):
         return beside
-    fallback.mkdir(parents=True, exist_ok=True)
-    return fallback / beside.name
+    return next((folder / beside.name for folder in fallbacks if _is_writable(folder)), beside)
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)

@@ -230,6 +230,14 @@ def test_a_parquet_file_of_something_else_is_refused(config, tmp_path):
         read_index(tmp_path, config)
 
 
+def test_somebody_elses_parquet_file_called_as_the_copy_is_left_alone(config, songs, tmp_path, caplog):
+    pd.DataFrame({"song": ["a"]}).to_parquet(tmp_path / "index.parquet")
+    content = (tmp_path / "index.parquet").read_bytes()
+    index = build_index(tmp_path, songs, config)
+    assert (tmp_path / "index.parquet").read_bytes() == content
+    assert f"the index is {index}" in caplog.text
+
+
 def test_an_index_of_other_settings_is_refused_and_they_are_named(config, songs, tmp_path):
     build_index(tmp_path, songs, config)
     other = config.model_copy(update={"hop_length": 256, "instruments": ("drums", "vocals")})

@@ -19,16 +19,17 @@ pytestmark = pytest.mark.slow
 
 PUBLISH = """
 import sys
-from contextlib import suppress
 from pathlib import Path
-from sepcore.release.publish import publish_release
-print(publish_release(Path(sys.argv[1]), version="1.0.0", releases=Path(sys.argv[2])).tarball)
+from sepcore.release.publish import judge_run, publish_candidates
+run, releases, waits = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+check = (lambda staged: print("staged", flush=True) or sys.stdin.read()) if waits else (lambda staged: None)
+publish_candidates([judge_run(run, version="1.0.0", releases=releases)], releases, check=check)
 """
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A finished run whose tarball takes a second to write."""
+    """A finished run with a tarball of 30 MB."""
     folder = tmp_path_factory.mktemp("runs") / "mine"
     (folder / "model").mkdir(parents=True)
     (folder / "model" / "model.index").write_bytes(b"index")
@@ -39,10 +40,12 @@ def run(tmp_path_factory):
     return folder
 
 
-def start(run, releases):
+def start(run, releases, *waits):
+    """Publish; with `waits` the process stands still when all is written under temporary names."""
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    command = [sys.executable, "-c", PUBLISH, str(run), str(releases)]
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command = [sys.executable, "-c", PUBLISH, str(run), str(releases), *waits]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen(command, env=environment, text=True, **pipes)
 
 
 def kill(process):
@@ -69,9 +72,10 @@ def contents(releases):
 
 def test_killed_while_the_tarball_is_written_it_is_not_there_and_the_next_run_writes_it(run, undisturbed, tmp_path):
     releases = tmp_path / "releases"
-    process = start(run, releases)
-    wait_until(lambda: any(half.stat().st_size > 1_000_000 for half in releases.glob("1.0.0/.tmp-*")), process)
+    process = start(run, releases, "waits")
+    assert process.stdout.readline() == "staged\n"
     kill(process)
+    assert [half.stat().st_size > 30_000_000 for half in releases.glob("1.0.0/.tmp-*")] == [True]
     assert not list(releases.glob("1.0.0/*.tar.gz"))
     assert not list(releases.glob("1.0.0/checksum.json"))
     finish(run, releases)

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from sepcore.provider.archive import pack_archive
+
 COMMANDS = {
     "quickstart": ["--max-steps"],
     "ingest": [
@@ -107,6 +109,10 @@ def here(tmp_path):
     (unfinished / "checkpoints").mkdir(parents=True)
     (unfinished / "checkpoints" / "step-3.npz").touch()
     (unfinished / "config.json").write_text(json.dumps(CONFIG))
+    training = {"training": {"name": "tuned", "dataset": "abc", "facts": {}}}
+    config = CONFIG | {"init_from": "/elsewhere/base"}
+    members = {"config.json": json.dumps(config).encode(), "metrics.json": json.dumps(training).encode()}
+    pack_archive(members, tmp_path / "tuned.tar.gz")
     return tmp_path
 
 
@@ -226,6 +232,7 @@ MISTAKES = {
     "evaluate --csv train.csv -o out --estimates runs --mwf": r"--mwf is for a model that separates: give -p MODEL",
     "publish nosuch --version 1.0.0": r"nosuch: no such run in runs/ \(there: changed-0123456789ab, config-123456\)",
     "publish config-123456 --version 1.0.0": r"this run is not finished .* run the same training command again",
+    "reproduce tuned.tar.gz": r"tuned: was started from the weights of base; give that model with --init-from\.",
     "publish config-123456 --version latest": r"'latest' is not a semantic version such as 1\.2\.0",
 }
 

@@ -9,6 +9,7 @@ from flows.inputs import check_ffmpeg
 from flows.runners import add_runner_options, check_runner, check_scheduler, task_runner
 from flows.terminal import say
 from sepcore import load_config
+from sepcore.dataset.ingest.manifests import claim_manifests, left_out_file, write_manifests
 from sepcore.dataset.ingest.plan import LAYOUTS, find_dataset, plan_ingest
 from sepcore.dataset.ingest.splits import SPLIT_SCHEMES, SplitScheme
 from sepcore.output_folder import check_writable
@@ -53,6 +54,11 @@ def _arguments() -> argparse.Namespace:
             metavar="X",
             help=f"share of the songs for {split} by --split fraction or artist{which} (default: {_FRACTION})",
         )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace CSVs in --out that ingest did not write or somebody edited since",
+    )
     add_runner_options(parser)
     arguments = parser.parse_args()
     check_runner(parser, arguments)
@@ -83,14 +89,17 @@ def _arguments() -> argparse.Namespace:
 
 def _check(arguments: argparse.Namespace) -> None:
     check_ffmpeg()
-    plan_ingest(
+    config = load_config(arguments.params)
+    plan = plan_ingest(
         find_dataset(arguments.musdb_root, arguments.stems_root, arguments.layout),
-        load_config(arguments.params),
+        config,
         split=arguments.split,
         validation_fraction=arguments.validation_fraction,
         test_fraction=arguments.test_fraction,
     )
     check_writable(arguments.out, "--out")
+    if not arguments.overwrite:
+        claim_manifests(arguments.out, plan, config)
     check_scheduler(arguments.scheduler)
 
 
@@ -102,7 +111,6 @@ from prefect import flow  # noqa: E402
 from flows.parameters import Share  # noqa: E402
 from flows.run_names import run_name  # noqa: E402
 from flows.song_tasks import finished_tasks  # noqa: E402
-from sepcore.dataset.ingest.manifests import left_out_file, write_manifests  # noqa: E402
 from sepcore.dataset.ingest.recording import SPLITS, Split, printable  # noqa: E402
 from sepcore.dataset.ingest.targets import LeftOut  # noqa: E402
 from sepcore.dataset.manifest import TrackRow  # noqa: E402
@@ -128,6 +136,7 @@ def ingest(
     validation_fraction: Share = _FRACTION,
     test_fraction: Share = _FRACTION,
     layout: str = "folders",
+    overwrite: bool = False,
 ) -> dict[Split, Path]:
     """Decode what must be decoded of a multitrack set and list its songs in three CSVs.
 
@@ -143,6 +152,7 @@ def ingest(
         validation_fraction: Of the schemes fraction and artist.
         test_fraction: Of the schemes fraction and artist, where the set has no test songs of its own.
         layout: Of ``stems_root``, one of `LAYOUTS`.
+        overwrite: Replace also CSVs in ``out`` that ingest did not write or somebody edited since.
 
     Returns:
         The manifest of each split.
@@ -155,6 +165,8 @@ def ingest(
         validation_fraction=validation_fraction,
         test_fraction=test_fraction,
     )
+    if not overwrite:
+        claim_manifests(out, plan, config)
     say(plan.notes)
     rows: dict[Split, list[TrackRow]] = {split: [] for split in SPLITS}
     left_out = list(plan.left_out)
@@ -166,7 +178,7 @@ def ingest(
             rows[plan.splits[song]].append(future.result())
         except (AudioDecodeError, DatasetError) as error:  # its own fault; a full disk is everybody's
             left_out.append(LeftOut(song.name, printable(str(error))))
-    manifests = write_manifests(rows, left_out, out, config)
+    manifests = write_manifests(rows, left_out, out, config, overwrite=overwrite)
     say(f"{split}: {manifests[split]} (songs: {len(rows[split])})" for split in SPLITS)
     say(f"left out: {song.song}: {song.reason}" for song in left_out[:_SHOWN_LEFT_OUT])
     if left_out:
@@ -184,6 +196,7 @@ def _main(arguments: argparse.Namespace) -> int:
         arguments.validation_fraction,
         arguments.test_fraction,
         arguments.layout,
+        arguments.overwrite,
     )
     return 1 if left_out_file(arguments.out).is_file() else 0
 

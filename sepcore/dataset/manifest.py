@@ -126,6 +126,11 @@ def load_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None 
 
 def save_manifest(csv_path: Path, rows: Iterable[TrackRow], config: ModelConfig) -> None:
     """Write the CSV that `load_manifest` reads; paths below its folder are written relative to it, others absolute."""
+    write_text(csv_path, manifest_text(csv_path, rows, config))
+
+
+def manifest_text(csv_path: Path, rows: Iterable[TrackRow], config: ModelConfig) -> str:
+    """What `save_manifest` writes."""
     folder = csv_path.absolute().parent
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -134,7 +139,7 @@ def save_manifest(csv_path: Path, rows: Iterable[TrackRow], config: ModelConfig)
         paths = [path.absolute() for path in row.files]
         shown = [path.relative_to(folder) if path.is_relative_to(folder) else path for path in paths]
         writer.writerow([*(path.as_posix() for path in shown), f"{row.duration_s:.6f}"])
-    write_text(csv_path, text.getvalue())
+    return text.getvalue()
 
 
 def manifest_name(csv_path: Path) -> str:

@@ -1,6 +1,7 @@
 """One song to audio files at a config's rate and channels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
@@ -8,10 +9,19 @@ import soundfile
 from sepcore.atomic import remove_leftovers
 from sepcore.config import ModelConfig
 from sepcore.dataset.ingest.recording import Recording, SourceSong
-from sepcore.dataset.ingest.song_folder import entry, is_text, origin, read_record, song_folder, write_record
+from sepcore.dataset.ingest.song_folder import (
+    Record,
+    entry,
+    is_text,
+    origin,
+    read_record,
+    song_folder,
+    write_record,
+)
 from sepcore.dataset.ingest.sums import RecordingSum, write_sums
 from sepcore.dataset.ingest.targets import MIXTURE, LeftOut, refusal, song_parts
 from sepcore.dataset.manifest import TrackRow
+from sepcore.errors import AudioDecodeError, DatasetError
 from sepcore.signal.sndfile import probe_sndfile
 
 _SUFFIXES = {".aif", ".aiff", ".flac", ".w64", ".wav"}
@@ -32,36 +42,84 @@ def bring_song(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow:
         config: Its instruments, rate and channels are asked for.
 
     Raises:
-        DatasetError: the song lacks an instrument, see `song_parts`.
+        DatasetError: the song lacks an instrument, see `song_parts`; or a file would replace one of its recordings.
         AudioDecodeError: a recording that cannot be decoded; nothing is written then.
         AudioEncodeError: a file that cannot be written, as on a full disk.
     """
+    files = _files(song, out, config)
+    outdated = files.outdated()
+    if outdated:
+        remove_leftovers(files.folder)
+        kept = {name: state for name, state in files.record.items() if name not in {file.name for file in outdated}}
+        if kept != files.record:
+            # Taken out first: if this is killed, no new file stands beside the entry of the old one.
+            write_record(files.folder, kept)
+        sums = [RecordingSum(file, files.made_from[file]) for file in outdated]
+        write_sums(sums, sample_rate=config.sample_rate, num_channels=config.num_channels)
+        made = {file.name: entry(file, files.origins[file]) for file in outdated}
+        write_record(files.folder, kept | made)
+    return files.row(song, config)
+
+
+def finished_row(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow | None:
+    """The row of a song all of whose audio is there already; None if `bring_song` would make some, or fail."""
+    try:
+        files = _files(song, out, config)
+        return None if files.outdated() else files.row(song, config)
+    except (AudioDecodeError, DatasetError):
+        return None
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The audio files of a song.
+
+    Attributes:
+        folder: Where those lie that are made.
+        where: The file of the mixture and of each instrument, in place or made.
+        made_from: Of each file that is made, its recordings.
+        origins: Of each file that is made, what its content depends on.
+        record: What the files in the folder were made from.
+    """
+
+    folder: Path
+    where: Mapping[str, Path]
+    made_from: Mapping[Path, tuple[Recording, ...]]
+    origins: Mapping[Path, Record]
+    record: Record
+
+    def outdated(self) -> list[Path]:
+        """The files that have to be made, or made again."""
+        return [
+            file
+            for file, made_from in self.origins.items()
+            if file.name not in self.record or self.record[file.name] != entry(file, made_from)
+        ]
+
+    def row(self, song: SourceSong, config: ModelConfig) -> TrackRow:
+        """The row of the song, once all files are there."""
+        stems = tuple((instrument, self.where[instrument]) for instrument in config.instruments)
+        return TrackRow(song.name, self.where[MIXTURE], stems, soundfile.info(self.where[MIXTURE]).duration)
+
+
+def _files(song: SourceSong, out: Path, config: ModelConfig) -> _Files:
     found = song_parts(song, config)
     if isinstance(found, LeftOut):
         raise refusal([found])
     folder = song_folder(out, song)
-    files = {name: _usable_in_place(recordings, config) for name, recordings in found.parts.items()}
-    stored = {name: folder / f"{name}.wav" for name, file in files.items() if file is None}
-    origins = {name: origin(found.parts[name], config) for name in stored}
-    record = read_record(folder)
-    outdated = {
-        name: file
-        for name, file in stored.items()
-        if file.name not in record or record[file.name] != entry(file, origins[name])
-    }
-    if outdated:
-        remove_leftovers(folder)
-        kept = {name: state for name, state in record.items() if name not in {file.name for file in outdated.values()}}
-        if kept != record:
-            # Taken out first: if this is killed, no new file stands beside the entry of the old one.
-            write_record(folder, kept)
-        sums = [RecordingSum(file, found.parts[name]) for name, file in outdated.items()]
-        write_sums(sums, sample_rate=config.sample_rate, num_channels=config.num_channels)
-        made = {file.name: entry(file, origins[name]) for name, file in outdated.items()}
-        write_record(folder, kept | made)
-    where = {name: file or stored[name] for name, file in files.items()}
-    stems = tuple((instrument, where[instrument]) for instrument in config.instruments)
-    return TrackRow(song.name, where[MIXTURE], stems, soundfile.info(where[MIXTURE]).duration)
+    in_place = {name: _usable_in_place(parts, config) for name, parts in found.parts.items()}
+    made_from = {folder / f"{name}.wav": found.parts[name] for name, file in in_place.items() if file is None}
+    recordings = {recording.path.resolve() for _, recording in song.recordings}
+    for file in made_from:
+        if file.resolve() in recordings:
+            raise DatasetError(f"{file}: is a recording of the set and would be replaced; choose another --out.")
+    return _Files(
+        folder,
+        {name: file or folder / f"{name}.wav" for name, file in in_place.items()},
+        made_from,
+        {file: origin(parts, config) for file, parts in made_from.items()},
+        read_record(folder),
+    )
 
 
 def _usable_in_place(recordings: Sequence[Recording], config: ModelConfig) -> Path | None:

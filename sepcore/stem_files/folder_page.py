@@ -1,20 +1,36 @@
 """The page of a folder of songs: a list that leads to the page of each."""
 
+import logging
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from html import unescape
+from itertools import chain
 from pathlib import Path, PurePath
+from urllib.parse import unquote_to_bytes
 
 from sepcore.atomic import write_text
 from sepcore.errors import AudioEncodeError
+from sepcore.file_lock import locked
 from sepcore.page.document import build_document, text
 from sepcore.page.links import relative_address, shown_name
 from sepcore.page.table import SORTING_SCRIPT, Cell, Column, build_table
 from sepcore.stem_files.page import clock
-from sepcore.stem_files.page_links import link_page, song_duration_s
+from sepcore.stem_files.page_links import LIST_MARK, is_free, is_song_list, link_page, page_title, song_duration_s
 
 _FILTER_SCRIPT = "filter.js"
+
+
+_logger = logging.getLogger(__name__)
+# The first that is free, and no song's own page.
+_NAMES = ("index.html", "songs.html")
+_NO_FOLDER = "/"
+_ROW = re.compile(
+    r'<tr><th scope="row" data-value="(?P<name>[^"]*)"><a href="(?P<address>[^"]*)">[^<]*</a></th>'
+    r'(<td data-value="(?P<folder>[^"]*)">)?'
+)
 
 
 @dataclass(frozen=True)
@@ -30,8 +46,9 @@ class _Listed:
 def write_folder_page(out: Path, pages: Iterable[tuple[str, Path]]) -> Path | None:
     """Write ``index.html``, which lists songs and leads to their pages, and let each page lead to the next.
 
-    Where a song's own page is ``index.html``, the list becomes ``songs.html``; a song alone there needs none. All links
-    are relative: the folder can be moved. Songs stand in the order of folder and name.
+    Songs of earlier runs stay in the list as long as their pages are there. Where ``index.html`` is a song's own page,
+    or somebody else's, which is logged, the list becomes ``songs.html``; a song alone there needs none. All links are
+    relative: the folder can be moved. Songs stand in the order of folder and name.
 
     Args:
         out: The folder that holds all pages, at any depth.
@@ -39,41 +56,69 @@ def write_folder_page(out: Path, pages: Iterable[tuple[str, Path]]) -> Path | No
             to ``out``. Pages that do not exist are left out.
 
     Returns:
-        The list's file; None if none is needed, because there is no page, or the only one is ``index.html`` itself.
+        The list's file; None if none is needed, because there is no page, or the only one is ``index.html`` itself, or
+        if there is no place for it.
 
     Raises:
         AudioEncodeError: if the list cannot be written, or a page not be read and written.
     """
+    if not out.is_dir():
+        return None
     try:
-        songs = sorted(_listed(out, pages), key=lambda song: (_by_number(song.folder), _by_number(song.name)))
-        path = out / "index.html"
-        is_a_songs = path in [song.page for song in songs]
-        if len(songs) <= is_a_songs:
-            return None
-        if is_a_songs:
-            path = out / "songs.html"
-        write_text(path, _document(out, path, songs))
-        neighbours = [None, *((song.name, song.page) for song in songs), None]
-        for song, before, after in zip(songs, neighbours, neighbours[2:], strict=False):
-            link_page(song.page, songs=path, before=before, after=after)
+        with locked(out / ".songs.lock", f"listing the songs of {out}"):
+            return _write(out, pages)
     except OSError as error:
         raise AudioEncodeError(f"{out}: the songs' pages cannot be written: {error.strerror or error}") from error
+
+
+def _write(out: Path, pages: Iterable[tuple[str, Path]]) -> Path | None:
+    found = {song.page: song for song in chain(_listed_before(out), _listed(out, pages))}
+    songs = sorted(found.values(), key=lambda song: (_by_number(song.folder), _by_number(song.name)))
+    free = [out / name for name in _NAMES if out / name not in found]
+    path = next((path for path in free if is_song_list(path) or is_free(path)), None)
+    if len(songs) <= (out / _NAMES[0] in found):
+        return None
+    if path != free[0]:
+        where = f"the list of songs is {path.name}" if path else "there is no list of songs"
+        _logger.warning("%s: is not of this program and is left alone; %s", free[0], where)
+    if path is None:
+        return None
+    write_text(path, _document(out, path, songs))
+    neighbours = [None, *((song.name, song.page) for song in songs), None]
+    for song, before, after in zip(songs, neighbours, neighbours[2:], strict=False):
+        link_page(song.page, songs=path, before=before, after=after)
     return path
 
 
 def _listed(out: Path, pages: Iterable[tuple[str, Path]]) -> Iterator[_Listed]:
     for title, relative in pages:
-        page, place = out / relative, PurePath(title)
-        duration_s = song_duration_s(page)
-        if duration_s is not None:
-            folder = "" if place.parent == PurePath() else str(place.parent)
-            yield _Listed(shown_name(place.name), shown_name(folder), page, duration_s)
+        place = PurePath(title)
+        folder = "" if place.parent == PurePath() else str(place.parent)
+        yield from _with_length(shown_name(place.name), shown_name(folder), out / relative)
+
+
+def _listed_before(out: Path) -> Iterator[_Listed]:
+    """The songs of the list that stands there, and the one whose own page stands in its place."""
+    yield from _with_length(page_title(out / _NAMES[0]), "", out / _NAMES[0])
+    for path in (out / name for name in _NAMES):
+        for row in _ROW.finditer(path.read_text("utf-8", "replace") if is_song_list(path) else ""):
+            page = PurePath(os.fsdecode(unquote_to_bytes(unescape(row["address"]))))
+            if ".." not in page.parts and not page.is_absolute():
+                folder = unescape(row["folder"] or "")
+                yield from _with_length(unescape(row["name"]), "" if folder == _NO_FOLDER else folder, out / page)
+
+
+def _with_length(name: str, folder: str, page: Path) -> Iterator[_Listed]:
+    duration_s = song_duration_s(page)
+    if duration_s is not None:
+        yield _Listed(name, folder, page, duration_s)
 
 
 def _by_number(name: str) -> list[str | int]:
     """Sorts names as the list's script does: small letters without accents, and numbers by their size."""
     plain = "".join(one for one in unicodedata.normalize("NFD", name) if not unicodedata.combining(one)).casefold()
-    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", plain)]
+    # Between the digits, at every second place, stands the text.
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", plain))]
 
 
 def _document(out: Path, path: Path, songs: Sequence[_Listed]) -> str:
@@ -84,7 +129,7 @@ def _document(out: Path, path: Path, songs: Sequence[_Listed]) -> str:
         [
             Cell(song.name, song.name, address=relative_address(song.page, path)),
             # Those in no folder stand before the others, not behind as what has no value.
-            *([Cell(song.folder, song.folder or "/")] if has_folders else []),
+            *([Cell(song.folder, song.folder or _NO_FOLDER)] if has_folders else []),
             Cell(clock(song.duration_s), song.duration_s),
         ]
         for song in songs
@@ -110,4 +155,4 @@ def _document(out: Path, path: Path, songs: Sequence[_Listed]) -> str:
             "</main>",
         )
     )
-    return build_document(title, body, scripts=[SORTING_SCRIPT, _FILTER_SCRIPT])
+    return build_document(title, body, scripts=[SORTING_SCRIPT, _FILTER_SCRIPT], facts={LIST_MARK: len(songs)})

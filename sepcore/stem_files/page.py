@@ -1,5 +1,6 @@
 """The page of one song: its stems to listen to in a browser, opened from the disk."""
 
+import logging
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,9 @@ from sepcore.signal.audio_reader import probe_audio
 from sepcore.signal.audio_writer import CODECS, named_errors
 from sepcore.stem_files.names import DEFAULT_FORMAT, stem_paths
 from sepcore.stem_files.page_audio import mp3_format, write_page_audio
-from sepcore.stem_files.page_links import NO_LINKS
+from sepcore.stem_files.page_links import NO_LINKS, is_ours
 
+_logger = logging.getLogger(__name__)
 # What a page plays, a browser holds decoded: 23 MB a minute for each stem and for the mixture at 48 kHz, so that four
 # stems take 1.2 GB.
 PAGE_MINUTES = 10.0
@@ -49,7 +51,8 @@ def write_song_page(
     `PAGE_MINUTES` the first of them, and the page says so. Memory does not depend on the song's length.
 
     Args:
-        path: Where to, whole or not at all; a file that stands there is replaced.
+        path: Where to, whole or not at all. A page of this project's that stands there is replaced; another file is
+            left alone, which is logged.
         song: What was separated.
         stems: The written file of each stem, in the order in which they are shown, at least one.
         offset_s: Where in the song the stems start, in seconds.
@@ -74,6 +77,9 @@ def write_song_page(
 
         with ThreadPoolExecutor(min(num_cores(), len(files))) as threads:
             peaks = list(threads.map(write, files, sources))
+        if not is_ours(path):
+            _logger.warning("%s: is no page of this program's and is left alone; move it away to get one there", path)
+            return
         mixture, *stem_files = files
         player = PlayerSong(
             name=shown_name(title or song.stem),

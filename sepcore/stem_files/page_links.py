@@ -1,10 +1,12 @@
-"""What leads from one song's page to those before and after it: one line near the page's start."""
+"""What a page says of itself, and the line near its start that leads to the songs before and after."""
 
 import re
 import shutil
+from html import unescape
 from pathlib import Path
 
 from sepcore.atomic import atomic_path
+from sepcore.atomic.ownership import is_plain_file
 from sepcore.page.document import text
 from sepcore.page.links import relative_address, shown_name
 
@@ -13,6 +15,10 @@ NO_LINKS = '<nav class="songs" aria-label="Songs"></nav>'
 # A page's head has styles of 15 kB; what comes after the line is audio.
 _HEAD_BYTES = 1 << 17
 _LINE = re.compile(rb'^<nav class="songs" aria-label="Songs">.*</nav>$', re.MULTILINE)
+_TITLE = re.compile(rb"<title>(.*?)</title>", re.DOTALL)
+# What the list of songs is known by; earlier versions wrote only what stands in its body.
+LIST_MARK = "stemworks-list-of-songs"
+_LIST = re.compile(rb'<meta name="stemworks-list-of-songs" |to listen to</p>\n</header>\n<main class="filterable">')
 _DURATION = re.compile(rb'<meta name="song-duration-s" content="([0-9.]+)">')
 
 
@@ -20,6 +26,27 @@ def song_duration_s(page: Path) -> float | None:
     """The length of a song in seconds, as its page has it; None if there is no such page."""
     found = _DURATION.search(_head(page))
     return float(found[1]) if found else None
+
+
+def page_title(page: Path) -> str:
+    """The title of a page; empty if there is none."""
+    found = _TITLE.search(_head(page))
+    return unescape(found[1].decode("utf-8", "replace")) if found else ""
+
+
+def is_song_list(page: Path) -> bool:
+    """Whether a page lists songs and was written by `folder_page`."""
+    return _LIST.search(_head(page)) is not None
+
+
+def is_free(page: Path) -> bool:
+    """Whether neither a file nor a link is in a page's place; that a folder is, writing it will tell."""
+    return not page.is_file() and not page.is_symlink()
+
+
+def is_ours(page: Path) -> bool:
+    """Whether a page may be written there: in a free place, or over a song's page or a list of songs."""
+    return is_free(page) or song_duration_s(page) is not None or is_song_list(page)
 
 
 def link_page(page: Path, *, songs: Path, before: tuple[str, Path] | None, after: tuple[str, Path] | None) -> None:
@@ -66,8 +93,8 @@ def _label(which: str, name: str) -> str:
 
 
 def _head(page: Path) -> bytes:
-    try:
-        with page.open("rb") as file:
-            return file.read(_HEAD_BYTES)
-    except FileNotFoundError:
+    """How a page begins; nothing of what is no file, such as a link."""
+    if not is_plain_file(page):
         return b""
+    with page.open("rb") as file:
+        return file.read(_HEAD_BYTES)

@@ -119,3 +119,80 @@ def test_names_are_text(out):
     assert "<b>" not in page
     assert "&lt;b&gt;&#x27;&quot;&amp;amp;</a>" in page
     assert "<b>" not in (out / "Two" / "index.html").read_text("utf-8")
+
+
+# What is there already
+
+
+def texts(out):
+    return re.findall(r'data-value="[^"]*"><a href="[^"]*">([^<]*)</a>', out.read_text("utf-8"))
+
+
+def test_another_album_joins_those_that_are_listed_and_their_pages_lead_to_each_other(out):
+    first = write_pages(out, ["a/One & Only", "a/Two"])
+    write_folder_page(out, first)
+    write_folder_page(out, write_pages(out, ["b/Three", "Zero"]))
+    page = out / "index.html"
+    assert texts(page) == ["Zero", "One &amp; Only", "Two", "Three"]
+    assert re.findall(r'<td data-value="[^"]*">(\w*)<', page.read_text("utf-8")) == ["", "a", "a", "b"]
+    assert ("next", "../../b/Three/index.html") in linked(out / "a" / "Two" / "index.html")
+    (out / first[1][1]).unlink()
+    write_folder_page(out, first)
+    assert texts(page) == ["Zero", "One &amp; Only", "Three"]
+
+
+def test_the_list_of_an_earlier_version_is_gone_on_with(out):
+    path = write_folder_page(out, write_pages(out, ["a/One", "Two"]))
+    path.write_text(re.sub(r'<meta name="stemworks[^>]*>\n', "", path.read_text("utf-8")), "utf-8")
+    write_folder_page(out, write_pages(out, ["Three"]))
+    assert texts(path) == ["Three", "Two", "One"]
+
+
+def test_a_name_that_is_not_unicode_stays_listed(out):
+    name = os.fsdecode(b"caf\xe9 ?#%")
+    write_folder_page(out, write_pages(out, [name]))
+    path = write_folder_page(out, write_pages(out, ["Two"]))
+    assert (None, "caf%E9%20%3F%23%25/index.html") in linked(path)
+
+
+@pytest.mark.parametrize("text", ["", "<!DOCTYPE html><title>mine</title><p>to listen to</p>", "\udcff"])
+def test_a_users_own_index_is_left_alone_and_the_list_goes_beside_it(out, caplog, text):
+    pages = write_pages(out, ["One", "Two"])
+    (out / "index.html").write_text(text, errors="surrogateescape")
+    for _ in range(2):
+        assert write_folder_page(out, pages) == out / "songs.html"
+    assert (out / "index.html").read_text(errors="surrogateescape") == text
+    assert linked(out / "One" / "index.html")[0] == (None, "../songs.html")
+    assert caplog.messages[0] == (
+        f"{out / 'index.html'}: is not of this program and is left alone; the list of songs is songs.html"
+    )
+
+
+def test_a_link_is_a_users_own_index(out):
+    pages = write_pages(out, ["One", "Two"])
+    (out / "index.html").symlink_to(out / "One" / "index.html")
+    assert write_folder_page(out, pages) == out / "songs.html"
+    assert (out / "index.html").is_symlink()
+
+
+def test_without_a_place_there_is_no_list_and_a_warning(out, caplog):
+    pages = write_pages(out, ["One", "Two"])
+    for name in ("index.html", "songs.html"):
+        (out / name).write_text("mine")
+    assert write_folder_page(out, pages) is None
+    assert caplog.messages == [
+        f"{out / 'index.html'}: is not of this program and is left alone; there is no list of songs"
+    ]
+    assert [(out / name).read_text() for name in ("index.html", "songs.html")] == ["mine", "mine"]
+
+
+def test_the_page_of_a_song_of_an_earlier_run_makes_no_way_for_a_list(out):
+    (_, page), two = write_pages(out, ["One", "Two"])
+    (out / page).rename(out / "index.html")
+    path = write_folder_page(out, [two])
+    assert path == out / "songs.html"
+    assert texts(path) == ["One", "Two"]
+
+
+def test_numbers_in_other_scripts_are_sorted_as_text(out):
+    write_folder_page(out, write_pages(out, ["３", "abc", "1"]))

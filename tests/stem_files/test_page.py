@@ -104,3 +104,15 @@ def test_a_page_that_cannot_be_written_is_told_by_name_in_one_line(tmp_path):
     with pytest.raises(AudioEncodeError, match=r"page\.html: cannot be written: [^\n]+$"):
         write_song_page(tmp_path / "page.html", song=song, stems=stems)
     assert not list(tmp_path.glob(".tmp*"))
+
+
+def test_a_page_of_the_users_own_is_left_alone(tmp_path, caplog):
+    song, stems = separated_song(tmp_path)
+    (tmp_path / "index.html").write_text("mine")
+    write_song_page(tmp_path / "index.html", song=song, stems=stems)
+    assert (tmp_path / "index.html").read_text() == "mine"
+    (message,) = caplog.messages
+    assert message.startswith(f"{tmp_path / 'index.html'}: is no page of this program's and is left alone")
+    write_song_page(tmp_path / "page.html", song=song, stems=stems)
+    write_song_page(tmp_path / "page.html", song=song, stems=stems, title="Again")
+    assert "Again" in (tmp_path / "page.html").read_text("utf-8")

@@ -229,14 +229,17 @@ def test_the_cache_stage_needs_no_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 
 
-def test_ctrl_c_ends_in_one_line_though_prefects_own_server_gets_it_too(here, environment):
-    """A terminal sends it to all processes that a command has started."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_in_one_line_though_prefects_own_server_gets_it_too(here, environment, number):
+    """A terminal sends it to all processes that a command has started; in a flow SIGTERM is Prefect's to handle."""
+    temporary = here / "temporary"
+    temporary.mkdir()
     # Many chunks, so that some song is always under way.
     write_config(here, "long.json", n_chunks_per_song=60)
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.cache", "-p", "long.json"],
         cwd=here,
-        env=environment,
+        env=environment | {"TMPDIR": str(temporary)},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -245,9 +248,10 @@ def test_ctrl_c_ends_in_one_line_though_prefects_own_server_gets_it_too(here, en
     deadline = time.monotonic() + 120
     while not shards(here) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert stderr.splitlines()[-1] == "interrupted; what is finished is kept, nothing is half-written"
     assert "Traceback" not in stderr
     assert not list(here.rglob(".tmp*"))
+    assert not list(temporary.iterdir())

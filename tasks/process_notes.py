@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,8 +85,10 @@ class ProcessNotes:
         return living
 
     def _files(self) -> list[Path]:
-        # The folder may be shared by machines, and only this one's processes hold locks that can be seen here.
-        return sorted(self._folder.glob(f"{socket.gethostname()}-*.jsonl"))
+        # The folder may be shared by machines, and only this one's processes hold locks that can be seen here. By the
+        # whole name: "host-gpu" is another machine than "host".
+        mine = re.compile(rf"{re.escape(socket.gethostname())}-\d+-[0-9a-f]{{8}}\.jsonl")
+        return sorted(file for file in self._folder.glob("*.jsonl") if mine.fullmatch(file.name))
 
 
 def _lock(file: Path) -> Path:

@@ -1,5 +1,6 @@
 """The notes of processes, some of which are killed."""
 
+import socket
 import subprocess
 import sys
 
@@ -68,7 +69,7 @@ def test_what_is_over_is_not_handed_over(other, tmp_path):
     notes.add(SECOND)
     notes.remove(SECOND)
     (own,) = [file for file in tmp_path.glob("*.jsonl") if SECOND.where in file.read_text()]
-    own.rename(own.with_name(own.name.replace(".jsonl", "-dead.jsonl")))  # as if its process had ended
+    own.rename(own.with_name(f"{own.stem[:-8]}00000000.jsonl"))  # under another lock, as if its process had ended
     kill(process)
     assert settled(tmp_path) == [{FIRST}]
 
@@ -86,6 +87,17 @@ def test_what_another_process_has_taken_up_is_left_to_it(other, tmp_path):
     assert settled(tmp_path) == [{SECOND}]
     kill(heir)
     assert settled(tmp_path) == [{FIRST}]
+
+
+@pytest.mark.parametrize("other_host", ["{}-gpu", "{}-1", "{}-1-2", "big-{}", "{}2", "{}.local"])
+def test_what_another_machine_is_at_is_left_to_it(other, tmp_path, other_host):
+    # Its locks cannot be seen on a shared disk, so that its living processes would look dead.
+    host = socket.gethostname()
+    kill(other(FIRST))
+    (file,) = tmp_path.glob("*.jsonl")
+    theirs = file.rename(file.with_name(file.name.replace(host, other_host.format(host), 1)))
+    assert settled(tmp_path) == []
+    assert theirs.is_file()
 
 
 def test_half_a_line_of_a_killed_process_is_no_note(other, tmp_path):

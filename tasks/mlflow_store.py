@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from sepcore.errors import TrackingError
 from sepcore.file_lock import locked
+from sepcore.system_errors import cure_of, named_in
 from tasks.store_address import SQLITE, tracking_uri
 
 # Before MLflow is imported: it would look up its makers' host, and warn three times where there is no git.
@@ -84,13 +85,16 @@ def ping(limit_s: float = _ANSWER_S) -> None:
 def unusable(error: Exception) -> TrackingError:
     """The line for the user about a store that failed."""
     uri = tracking_uri()
+    said = reason(error)
     if uri.startswith(("http://", "https://")):
         cure = "start that server, or unset MLFLOW_TRACKING_URI to track in mlflow.db in the working directory."
+    elif (refused := named_in(said)) is not None:
+        cure = f"{cure_of(refused)}, or set MLFLOW_TRACKING_URI to another store."
     elif os.environ.get("MLFLOW_TRACKING_URI"):
         cure = "mend MLFLOW_TRACKING_URI, or unset it to track in mlflow.db in the working directory."
     else:
         cure = "move that file away, or set MLFLOW_TRACKING_URI to another store."
-    return TrackingError(f"MLflow's store at {uri} cannot be used ({reason(error)}); {cure}")
+    return TrackingError(f"MLflow's store at {uri} cannot be used ({said}); {cure}")
 
 
 def reason(error: Exception) -> str:

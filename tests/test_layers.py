@@ -36,6 +36,7 @@ STAGES = [
         "prefetch",
         "output_folder",
         "errors",
+        "system_errors",
         "atomic",
         "file_lock",
         "retries",

@@ -1,6 +1,5 @@
 """Writes that a killed process cannot leave half done: a temporary name in the same folder, then a rename."""
 
-import errno
 import logging
 import os
 import re
@@ -15,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from sepcore.atomic.ownership import OwnFiles, is_plain_file, is_real_folder, replace_folder
+from sepcore.system_errors import DISK_FULL
 
 _logger = logging.getLogger(__name__)
 # Machines may share the folder: whether a process is alive is known of this one's only.
@@ -23,9 +23,6 @@ _ABANDONED_S = 86_400
 
 TEMPORARY_NAME = re.compile(r"\.tmp-(?P<pid>[1-9][0-9]{0,8})(\.(?P<host>[0-9a-f]{8}))?-[0-9a-f]{8}(\.[^./]*)?")
 """What temporary files and folders are called; nothing else is taken for one. The first version named no host."""
-
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""How the system says that a disk takes no more."""
 
 
 def _temporary_name(path: Path) -> Path:

@@ -1,7 +1,6 @@
 """One song of a batch: separated, or left as it is because that is done."""
 
 import errno
-import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,12 +15,13 @@ from sepcore.provider.checksum import file_sha256
 from sepcore.stem_files.options import StemFileOptions
 from sepcore.stem_files.page import write_song_page
 from sepcore.stem_files.song import CHANGED, file_times, separate_file
+from sepcore.system_errors import DISK_FULL, cure_of, reason_of, system_error
 
 if TYPE_CHECKING:
     from sepcore.separator import Separator
 
-# No song's own fault. Looked for in the text, since ffmpeg has only that.
-_FULL = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)]
+# No song's own fault, as a file that grows too large for its file system may be.
+_OF_THE_DISK = (DISK_FULL | {errno.EROFS}) - {errno.EFBIG}
 
 
 def skip_if_done(
@@ -129,13 +129,15 @@ def _write(song: Song, write: Callable[[], None]) -> None:
         _raise_if_full(song, error)
         check_writable(song.out, "-o")
         raise OutputNotWritable(
-            f"{song.out}: what is done cannot be recorded ({error.strerror or error}); choose another folder with -o."
+            f"{song.out}: what is done cannot be recorded ({reason_of(error)}); choose another folder with -o."
         ) from error
 
 
 def _raise_if_full(song: Song, error: Exception) -> None:
-    if reason := next((reason for reason in _FULL if reason in str(error)), None):
+    refused = system_error(error)
+    if refused is not None and refused.errno in _OF_THE_DISK:
         raise OutputNotWritable(
-            f"{song.out}: takes no more ({reason}) at {song.path.name}; make room or choose another folder with -o; "
-            "what is done is kept, and the same command goes on from there."
+            f"{song.out}: takes no more ({reason_of(refused)}) at {song.path.name}; "
+            f"{cure_of(refused)} or choose another folder with -o; what is done is kept, and the same command goes on "
+            "from there."
         ) from error

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import DISK_FULL, write_text
+from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
 from sepcore.dataset.check.findings import LONGEST_STEM_DIFFERENCE_S
 from sepcore.dataset.manifest import TrackRow
@@ -27,6 +27,7 @@ from sepcore.evaluation.spool import Spool, spool
 from sepcore.evaluation.track_scores import save_track_scores, score_track, track_scores_path
 from sepcore.signal.audio_reader import read_blocks
 from sepcore.signal.sndfile import probe_sndfile
+from sepcore.system_errors import DISK_FULL, cure_of, reason_of
 from sepcore.training.old_scores import MADE_FROM
 
 # Of what a track's scores consist; other numbers than before are not taken for the same.
@@ -103,8 +104,8 @@ def evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: Sc
         if error.errno not in DISK_FULL:
             raise
         raise OutputNotWritable(
-            f"{folder}: takes no more ({error.strerror}) at {row.name}; make room or choose another folder with -o; "
-            "what is scored is kept, and the same command goes on from there."
+            f"{folder}: takes no more ({reason_of(error)}) at {row.name}; {cure_of(error)} or choose another folder "
+            "with -o; what is scored is kept, and the same command goes on from there."
         ) from error
 
 

@@ -16,6 +16,7 @@ from sepcore.atomic import atomic_folder
 from sepcore.errors import CheckpointError
 from sepcore.networks.checkpoint_files import find_checkpoint, model_names
 from sepcore.networks.instrument import InstrumentNetwork
+from sepcore.system_errors import named_in
 
 Array = NDArray[np.float32]
 
@@ -251,8 +252,8 @@ def write_checkpoint(network: Any, folder: Path, *, step: int) -> None:
                 prefix=str(temporary / _FILE), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
             )
         except tf.errors.OpError as error:
-            number = errno.ENOSPC if "No space left" in error.message else errno.EIO
-            raise OSError(number, os.strerror(number), str(folder)) from error
+            refused = named_in(error.message) or OSError(errno.EIO, os.strerror(errno.EIO))
+            raise OSError(refused.errno, refused.strerror, str(folder)) from error
         # Relative, so that the folder can be moved.
         (temporary / "checkpoint").write_text(
             f'model_checkpoint_path: "{_FILE}"\nall_model_checkpoint_paths: "{_FILE}"\n', "utf-8"

@@ -14,6 +14,7 @@ from sepcore.provider.archive import unpack_archive
 from sepcore.provider.checksum import VerifiedArchive
 from sepcore.provider.model_files import own_model_files, why_not_replaceable
 from sepcore.provider.origin import write_origin
+from sepcore.system_errors import cure_of
 
 _DEFAULT = "pretrained_models"
 # Spleeter's mark of a complete model: what is unpacked here it takes without a download of its own.
@@ -66,7 +67,8 @@ def install_model(
                     _unpack(archive, temporary)
     except OSError as error:
         raise ProviderError(
-            f"{folder}: the model cannot be put there ({error}); set MODEL_PATH to a folder that can be written."
+            f"{folder}: the model cannot be put there ({error}); {cure_of(error)}, "
+            "or set MODEL_PATH to a folder that can be written."
         ) from error
     return folder
 

@@ -23,6 +23,7 @@ from sepcore.release.finished_run import FinishedRun
 from sepcore.release.gate import MARGIN_DB, check_gate
 from sepcore.release.paths import released_config
 from sepcore.release.training_record import METRICS_FILE, metrics_text
+from sepcore.system_errors import cure_of
 
 _NAME = re.compile(r"\w[\w.+-]*")
 
@@ -154,7 +155,9 @@ def publish_candidates(
             digests = {name: archive.sha256 for name, archive in staged.items()}
             write_text(folder / CHECKSUM_FILE, json.dumps({**published, **digests}, indent=2, sort_keys=True) + "\n")
     except OSError as error:
-        raise ReleaseError(f"{folder}: cannot be written ({error}); give another folder of releases.") from error
+        raise ReleaseError(
+            f"{folder}: cannot be written ({error}); {cure_of(error)}, or give another folder of releases."
+        ) from error
     return [
         Published(one.name, version, tarballs[one.name], digests[one.name], one.run, one.forced) for one in candidates
     ]

@@ -20,6 +20,7 @@ from sepcore.networks.checkpoint_files import checkpoint_names, model_names
 from sepcore.networks.precision import dtype_policy
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
+from sepcore.system_errors import cure_of, reason_of
 from sepcore.training.checkpoints import (
     kept_steps,
     restore_selection,
@@ -141,7 +142,7 @@ class _Training:
                 self._record("system", summary.speed(self._step, config.batch_size))
                 summary = _Summary(self._step)
             if at_end or self._step % config.save_checkpoints_steps == 0:
-                with self._disk_full_named("checkpoint"):
+                with self._write_errors_named("checkpoint"):
                     save_training_state(self._network, self._run.checkpoints, step=self._step)
                 self._after_checkpoint()
                 if self._is_over():
@@ -183,7 +184,7 @@ class _Training:
                 self._record("validation", metrics)
             if self._selection.rate_factor != before.rate_factor:
                 _logger.info("step %d: no better for long; learning rate lowered", self._step)
-        with self._disk_full_named("state of the validations"):
+        with self._write_errors_named("state of the validations"):
             save_selection(self._selection, self._run.checkpoints, step=self._step)
 
     def _check_scored(self, metrics: Mapping[str, float]) -> None:
@@ -217,7 +218,7 @@ class _Training:
             self._write(self._run.last)
         by_choice = self._config.model_choice != "last" and self._selection.best_step is not None
         chosen = self._run.best if by_choice else self._run.last
-        with self._disk_full_named("model"), atomic_folder(self._run.model, model_names) as temporary:
+        with self._write_errors_named("model"), atomic_folder(self._run.model, model_names) as temporary:
             for name in checkpoint_names(chosen):
                 shutil.copy2(chosen / name, temporary)
         model_step = self._selection.best_step if by_choice else self._step
@@ -226,25 +227,25 @@ class _Training:
         return TrainingResult(self._step, ended_early, model_step, self._choice_note())
 
     def _write(self, folder: Path) -> None:
-        with self._disk_full_named("model"):
+        with self._write_errors_named("model"):
             write_checkpoint(self._network, folder, step=self._step)
 
     def _record(self, kind: Kind, metrics: Mapping[str, float]) -> None:
         record = Record(kind, self._step, time.time(), metrics)
-        with self._disk_full_named("losses"):
+        with self._write_errors_named("losses"):
             append_record(self._run.metrics, record)
         self._work.report(record)
 
     @contextmanager
-    def _disk_full_named(self, what: str) -> Iterator[None]:
+    def _write_errors_named(self, what: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             kept = kept_steps(self._run.checkpoints)
             goes_on = f"the same command goes on from step {kept[-1]}" if kept else "then start again"
             raise TrainingError(
-                f"{self._run.path}: the {what} of step {self._step} could not be written ({error.strerror or error}); "
-                f"make room: {goes_on}."
+                f"{self._run.path}: the {what} of step {self._step} could not be written ({reason_of(error)}); "
+                f"{cure_of(error)}: {goes_on}."
             ) from error
 
 

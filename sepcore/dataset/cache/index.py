@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import DISK_FULL, atomic_path
+from sepcore.atomic import atomic_path
 from sepcore.config import ModelConfig
 from sepcore.dataset.cache.fingerprint import content_fingerprint, index_settings
 from sepcore.dataset.cache.index_file import (
@@ -29,6 +29,7 @@ from sepcore.dataset.cache.index_rows import SongRows, index_schema, index_table
 from sepcore.dataset.cache.shards import ChunkRecord, ShardRef
 from sepcore.dataset.cache.sidecar import read_content
 from sepcore.errors import CacheNotWritable, DatasetError
+from sepcore.system_errors import cure_of, reason_of
 
 _SONGS_AT_ONCE = 2000
 
@@ -232,8 +233,7 @@ def _fault_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        cure = "free some space" if error.errno in DISK_FULL else "mend that"
-        reason = f"{path}: cannot be written ({error.strerror}); {cure} and run again."
+        reason = f"{path}: cannot be written ({reason_of(error)}); {cure_of(error)} and run again."
         raise CacheNotWritable(reason) from error
 
 

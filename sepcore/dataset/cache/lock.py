@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from sepcore.atomic import DISK_FULL
 from sepcore.errors import CacheNotWritable
 from sepcore.file_lock import locked
+from sepcore.system_errors import cure_of, reason_of
 
 
 @contextmanager
@@ -23,9 +23,8 @@ def lock_cache(folder: Path) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked(folder / ".lock", f"caching songs in {folder}"))
         except OSError as error:
-            cure = "free some space" if error.errno in DISK_FULL else "mend that"
             raise CacheNotWritable(
-                f"{folder}: cannot be written to ({error.strerror}), and has not all of these songs yet; {cure}, or "
-                "set training_cache and validation_cache to other folders."
+                f"{folder}: cannot be written to ({reason_of(error)}), and has not all of these songs yet; "
+                f"{cure_of(error)}, or set training_cache and validation_cache to other folders."
             ) from error
         yield

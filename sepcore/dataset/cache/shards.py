@@ -1,6 +1,5 @@
 """Shards: one file of cached chunks a song, found again by the fingerprint in its name."""
 
-import errno
 import os
 import re
 from collections.abc import Iterator
@@ -16,8 +15,7 @@ from sepcore.dataset.cache.plan import ShardPlan
 from sepcore.dataset.cache.sidecar import ShardContent, read_content, sidecar_path, write_content
 from sepcore.dataset.cache.tfrecord import write_tfrecord
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+from sepcore.system_errors import cure_of, reason_of
 
 SHARD_NAME = re.compile(r".+-(?P<fingerprint>[0-9a-f]{16})\.(?P<kind>tfrecord|parquet|json)")
 """What a shard and the JSON file beside it are called: song, fingerprint, format."""
@@ -124,12 +122,13 @@ def _write(path: Path, plan: ShardPlan, config: ModelConfig) -> ShardContent:
     columns: dict[str, list[Any]] = {name: [] for name in ("start_s", "num_frames", "min_db", "max_db")}
 
     def noted_chunks() -> Iterator[Chunk]:
-        for chunk in song_chunks(plan, config):
-            columns["start_s"].append(chunk.start_s)
-            columns["num_frames"].append(chunk.num_frames)
-            columns["min_db"].append([signal.min_db for signal in chunk.signals])
-            columns["max_db"].append([signal.max_db for signal in chunk.signals])
-            yield chunk
+        with _read_errors_named(plan):
+            for chunk in song_chunks(plan, config):
+                columns["start_s"].append(chunk.start_s)
+                columns["num_frames"].append(chunk.num_frames)
+                columns["min_db"].append([signal.min_db for signal in chunk.signals])
+                columns["max_db"].append([signal.max_db for signal in chunk.signals])
+                yield chunk
 
     with path.open("w+b") as file:
         if config.cache_format == "tfrecord":
@@ -182,6 +181,17 @@ def _faults_named(plan: ShardPlan, path: Path) -> Iterator[None]:
         _check_unchanged(plan)  # which explains it better
         raise
     except OSError as error:
-        cure = "free some space" if error.errno in _FULL else "mend that"
-        reason = f"{path}: the shard cannot be written ({error.strerror}); {cure} and run again."
+        reason = f"{path}: the shard cannot be written ({reason_of(error)}); {cure_of(error)} and run again."
         raise CacheNotWritable(reason) from error
+
+
+@contextmanager
+def _read_errors_named(plan: ShardPlan) -> Iterator[None]:
+    """Around what reads the song while its shard is written: its errors are no errors of the shard."""
+    try:
+        yield
+    except OSError as error:
+        cure = cure_of(error, reading=True)
+        raise AudioDecodeError(
+            f"{error.filename or plan.song}: cannot be read ({reason_of(error)}); {cure} and run again."
+        ) from error

@@ -11,6 +11,7 @@ from sepcore.atomic import atomic_path
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures
 from sepcore.dataset.check.report import CheckedSong, CheckReport
 from sepcore.errors import DatasetError
+from sepcore.system_errors import cure_of, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,8 +104,8 @@ def _measures(row: dict[str, Any]) -> FileMeasures:
 def cannot_write(report: Path, error: OSError) -> DatasetError:
     """What to say where the report, or the journal beside it, cannot be written."""
     return DatasetError(
-        f"{report.parent}: cannot be written to ({error.strerror or error}), and the report of the check goes there; "
-        "make room, or give it another place (flows.check: --report)."
+        f"{report.parent}: cannot be written to ({reason_of(error)}), and the report of the check goes there; "
+        f"{cure_of(error)}, or give it another place (flows.check: --report)."
     )
 
 

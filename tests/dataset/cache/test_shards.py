@@ -183,7 +183,7 @@ def test_a_full_disk_is_said_and_nothing_is_left(each_format, write_song, tmp_pa
     (size,) = (path.stat().st_size for path in (tmp_path / "whole").iterdir() if path.suffix != ".json")
     with (
         room_for({"none": 0, "for a chunk": size // 2, "for all but a byte": size - 1}[room]),
-        pytest.raises(DatasetError, match=r"the shard cannot be written \(File too large\); free some space and run"),
+        pytest.raises(DatasetError, match=r"the shard cannot be written \(File too large\); make room and run"),
     ):
         write_shard(plan, each_format, tmp_path / "cache")
     assert contents(tmp_path / "cache") == {}
@@ -198,7 +198,23 @@ def test_a_disk_that_is_full_at_the_end_is_said_and_nothing_is_left(config, writ
 
     plan = plan_of(write_song("song"), config, num_chunks=1)
     monkeypatch.setattr(step, full)
-    with pytest.raises(DatasetError, match=r"\(No space left on device\); free some space and run again"):
+    with pytest.raises(DatasetError, match=r"\(No space left on device\); make room and run again"):
+        write_shard(plan, config, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"), [(errno.EIO, "mend that"), (errno.EACCES, "make it readable"), (errno.ENOSPC, "make room")]
+)
+def test_an_error_of_reading_is_none_of_the_shard(config, write_song, tmp_path, monkeypatch, number, cure):
+    def broken(*_, **__):
+        raise OSError(number, os.strerror(number), "vocals.wav")
+
+    plan = plan_of(write_song("song"), config, num_chunks=1)
+    monkeypatch.setattr("sepcore.dataset.cache.chunks.read_blocks", broken)
+    with pytest.raises(
+        AudioDecodeError, match=rf"^vocals\.wav: cannot be read \({os.strerror(number)}\); {cure} and run"
+    ):
         write_shard(plan, config, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 

@@ -25,7 +25,7 @@ install: $(VENV)/.installed ## set up .venv with the locked packages, and ffmpeg
 demo: install ## install, then run the whole job on a small made-up dataset
 	$(BIN)/python -m flows.quickstart
 
-test: lint types need-chromium ## install, then lint, check types and run the tests (PYTEST_ARGS="-k word")
+test: lint types need-chromium ## install, then lint, check types and run the tests (PYTEST_ARGS="-k word", "--order-seed 7")
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: install ## ruff: rules and format

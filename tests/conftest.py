@@ -3,14 +3,27 @@
 import ctypes
 import gc
 import os
+import random
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
-if "PYTEST_XDIST_WORKER" in os.environ:
+from tests.surroundings import changes, forbid_signals_to_this_process, move_home, surroundings
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+# Before anything is imported that looks there. A worker's lies in the first process's, and goes with it.
+HOME = Path(os.environ["HOME"], WORKER) if WORKER else Path(tempfile.mkdtemp(prefix="stemworks-tests-"))
+HOME.mkdir(exist_ok=True)
+move_home(HOME)
+forbid_signals_to_this_process()
+
+if WORKER:
     # Read when numpy loads BLAS. Workers share the cores, and BLAS' threads would wait for each other in busy loops.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -20,6 +33,37 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--order-seed``, to see that no test depends on what ran before it."""
+    parser.addoption("--order-seed", metavar="SEED", help="run the files, and each file's tests, in a random order")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle files, and the tests in each; every worker gives the same order."""
+    if (seed := config.getoption("--order-seed")) is None:
+        return
+    rng = random.Random(seed)
+    files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
+    rng.shuffle(files)
+    for tests in files:
+        rng.shuffle(tests)
+    items[:] = [test for tests in files for test in tests]
+
+
+def pytest_unconfigure() -> None:
+    """Remove the home."""
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def surroundings_left_as_they_were() -> Iterator[None]:
+    """A test that leaves the process changed for those after it fails, and not one of those."""
+    before = surroundings()
+    yield
+    changed = list(changes(before, surroundings()))
+    assert not changed, "the test left behind: " + "; ".join(changed)
 
 
 @pytest.fixture(scope="module", autouse=True)

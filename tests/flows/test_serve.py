@@ -28,7 +28,7 @@ NAMES = {
 
 
 @pytest.fixture(scope="module")
-def served(small_dataset, environment, tmp_path_factory):
+def serving(small_dataset, environment, tmp_path_factory):
     """What is served where a small dataset lies, with the config ``mine.json``: one step of a small network."""
     folder = tmp_path_factory.mktemp("served")
     # A copy that no other test has checked yet.
@@ -38,9 +38,16 @@ def served(small_dataset, environment, tmp_path_factory):
     content |= {"test_csv": csvs["validation_csv"], "train_max_steps": 2, "batch_size": 2}
     (folder / "mine.json").write_text(json.dumps(content))
     made = Served(folder, environment)
-    made.lines = made.start()
     yield made
     made.kill_all()
+
+
+@pytest.fixture
+def served(serving):
+    """The same, started unless it runs: one test ends it."""
+    if serving.process is None or serving.process.poll() is not None:
+        serving.lines = serving.start()
+    return serving
 
 
 def test_it_says_where_its_page_is_and_what_other_shells_need(served):

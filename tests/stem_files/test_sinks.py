@@ -1,66 +1,68 @@
-import os
-import signal
+import subprocess
+import sys
 import threading
-import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sepcore.stem_files.sinks import Sink
 
+ROOT = Path(__file__).resolve().parents[2]
 BLOCK = {"vocals": np.zeros((10, 2), np.float32)}
+
+
+# Ctrl-C goes to a process of its own. It tells what was done, then what came of it.
+PROGRAM = """
+import os, signal, threading, time
+from contextlib import contextmanager
+import numpy as np
+from sepcore.stem_files.sinks import Sink
+
+BLOCK = {"vocals": np.zeros((10, 2), np.float32)}
+done = []
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.1)
+    done.append("interrupted")
+
+@contextmanager
+def open_file():
+    yield encode
+    AT_THE_END
+
+def encode(block):
+    IN_A_BLOCK
+
+try:
+    with Sink(open_file, ("vocals",)) as sink:
+        sink.start()
+        sink.write(BLOCK)
+        sink.write(BLOCK)  # waits behind the first; so does the end
+except KeyboardInterrupt:
+    done.append("ended")
+print(*done, threading.active_count())
+"""
+
+
+def outcome(**places):
+    program = PROGRAM
+    for place in ("AT_THE_END", "IN_A_BLOCK"):
+        program = program.replace(place, places.get(place, "pass"))
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout.split()
 
 
 def test_ctrl_c_while_the_last_block_is_encoded_waits_for_the_thread():
     # Otherwise it would finish a file whose place has been cleared already.
-    ended = []
-
-    @contextmanager
-    def slow_at_the_end():
-        yield lambda blocks: None
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.1)
-        ended.append(True)
-
-    def write():
-        with Sink(slow_at_the_end, ("vocals",)) as sink:
-            sink.start()
-            sink.write(BLOCK)
-
-    before = threading.active_count()
-    with pytest.raises(KeyboardInterrupt):
-        write()
-    assert ended
-    assert threading.active_count() == before
+    assert outcome(AT_THE_END="interrupt()") == ["interrupted", "ended", "1"]
 
 
 def test_ctrl_c_while_a_block_waits_for_its_turn_abandons_the_file():
-    written, kept = [], []
-
-    @contextmanager
-    def slow():
-        yield encode
-        kept.append(True)
-
-    def encode(blocks):
-        written.append(blocks)
-        if len(written) == 1:
-            time.sleep(0.1)
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.1)
-
-    def write():
-        with Sink(slow, ("vocals",)) as sink:
-            sink.start()
-            sink.write(BLOCK)
-            sink.write(BLOCK)  # waits behind the first; so does the end
-
-    before = threading.active_count()
-    with pytest.raises(KeyboardInterrupt):
-        write()
-    assert not kept
-    assert threading.active_count() == before
+    kept = outcome(IN_A_BLOCK="if not done: interrupt()", AT_THE_END="done.append('kept')")
+    assert kept == ["interrupted", "ended", "1"]
 
 
 def test_ctrl_c_in_the_start_of_the_thread_opens_no_file(monkeypatch):

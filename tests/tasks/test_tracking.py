@@ -1,4 +1,5 @@
 import json
+import sys
 
 import mlflow
 import numpy as np
@@ -154,7 +155,10 @@ def test_more_keys_than_mlflow_takes_in_a_call_are_all_written(store, tmp_path, 
 
 
 @pytest.mark.filterwarnings("ignore:.*type hints:UserWarning")  # MLflow misses them in what is loaded
-def test_the_model_loads_from_the_registry_and_separates_as_separator_does(store, tmp_path, capfd):
+def test_the_model_loads_from_the_registry_and_separates_as_separator_does(store, tmp_path, capfd, monkeypatch):
+    # MLflow names its store there, and puts the model's copy of this project in front of all that is imported later.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri())
+    monkeypatch.setattr(sys, "path", [*sys.path])
     config = small_config()
     run = RunFolder(tmp_path / "mine-model")
     run.start(config)

@@ -110,10 +110,11 @@ def test_what_processes_that_died_have_left_half_written_is_removed(cached):
     workplace = cached(CACHE)
     program = "import os, sys; from pathlib import Path; from sepcore.atomic import atomic_path\n"
     program += "with atomic_path(Path(sys.argv[1])) as half_written: half_written.touch(); os._exit(1)"
-    for name in ("train.check.parquet", "training_cache/index.parquet"):
+    shutil.rmtree(workplace.folder / "training_cache" / "indexes")  # it died before it had written one
+    for name in ("train.check.parquet", "training_cache/index.parquet", "training_cache/indexes/new.parquet"):
         subprocess.run(
             [sys.executable, "-c", program, name], cwd=workplace.folder, env=workplace.environment, check=False
         )
-    assert len(workplace.leftovers()) == 2
+    assert len(workplace.leftovers()) == 3
     workplace.finish(CACHE)
     assert workplace.leftovers() == []

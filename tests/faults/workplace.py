@@ -32,8 +32,8 @@ def thoroughly(*cases: Case) -> tuple[Case, ...]:
 
 
 def songs_of_shards(names: Iterable[str]) -> set[str]:
-    """A shard and the JSON file beside it have one name; the index belongs to no song."""
-    return {Path(name).stem for name in names} - {"index"}
+    """A shard and the JSON file beside it have one name; the indexes belong to no song."""
+    return {path.stem for path in map(Path, names) if path.parent.name != "indexes"} - {"index"}
 
 
 def songs_of_audio(names: Iterable[str]) -> set[str]:

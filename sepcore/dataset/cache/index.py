@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import atomic_path
+from sepcore.atomic import atomic_path, remove_leftovers
 from sepcore.config import ModelConfig
 from sepcore.dataset.cache.fingerprint import content_fingerprint, index_settings
 from sepcore.dataset.cache.index_file import (
@@ -128,6 +128,7 @@ def build_index(folder: Path, shards: Iterable[tuple[str, ShardRef]], config: Mo
     path = own_path(folder, key)
     with _fault_named(path):
         if existing_index(folder, key) != path:
+            remove_leftovers(path.parent)
             with atomic_path(path) as temporary:
                 _write(temporary, _rows(songs, config), summary)
         copy_for_people(path, key)

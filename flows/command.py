@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from traceback import format_exception
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -17,7 +18,8 @@ from flows.prefect_gone import is_of_prefect_api, send_no_more
 from flows.prefect_server import keep_from_ctrl_c, without_heartbeats
 from sepcore.errors import StemworksError
 from sepcore.provider.version import parse_version
-from sepcore.urls import NEEDS_PATH, is_url
+from sepcore.urls import NEEDS_PATH, is_url, shown
+from tasks import one_line_errors
 
 _INTERRUPTED_LINE = "interrupted; what is finished is kept, nothing is half-written"
 _NO_PREFECT_API = "Failed to reach API"
@@ -36,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
         return parsed
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
+        self.exit(2, f"{self.prog}: {shown(message)} (--help lists the options)\n")
 
 
 def command_parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -103,6 +105,7 @@ def set_up_process(verbose: bool) -> None:
     if not verbose:
         filter_native_log()
     level = "INFO" if verbose else "WARNING"
+    one_line_errors.install()
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     if not verbose:
         # Of Prefect's services, which have loggers of their own: what they still send when a command ends is no news.
@@ -171,7 +174,7 @@ def _excepthook(kind: type[BaseException], error: BaseException, traceback: Trac
     if issubclass(kind, KeyboardInterrupt):
         _say(_INTERRUPTED_LINE, INTERRUPTED)
     else:
-        sys.__excepthook__(kind, error, traceback)
+        sys.stderr.write(shown("".join(format_exception(kind, error, traceback))))
 
 
 def run_command(work: Callable[[], int | None]) -> NoReturn:
@@ -201,5 +204,5 @@ def _let_go_of_a_closed_terminal() -> None:
 
 def _say(line: str, code: int) -> int:
     with suppress(OSError):  # a terminal that has been closed
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{shown(line)}\n")
     return code

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from flows.command import command_parser, run_command, set_up_process
+from sepcore.urls import shown
 
 
 def _arguments() -> argparse.Namespace:
@@ -38,7 +39,7 @@ from flows.terminal import say  # noqa: E402
 from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network  # noqa: E402
 from sepcore.errors import ProviderError, StemworksError  # noqa: E402
 from sepcore.provider.download import published_models  # noqa: E402
-from sepcore.provider.host import Release, shown  # noqa: E402
+from sepcore.provider.host import Release  # noqa: E402
 from sepcore.provider.installed import InstalledModel, Pulled, installed_models, pull_model  # noqa: E402
 from sepcore.provider.origin import ModelOrigin  # noqa: E402
 from sepcore.provider.resolve import locate_model, published_name  # noqa: E402

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from flows.command import check_first, command_parser, run_command, set_up_process
 from flows.inputs import check_ffmpeg
+from flows.prefect_server import start_prefect
+from sepcore.urls import shown
 
 FOLDER = Path("data/quickstart")
 
@@ -20,6 +22,7 @@ def _arguments() -> argparse.Namespace:
     check_first(check_ffmpeg)
     # All that the quickstart makes lies in one folder, the models that it unpacks too.
     os.environ["MODEL_PATH"] = str(FOLDER / "models")
+    start_prefect()
     return arguments
 
 
@@ -76,7 +79,7 @@ def _main(arguments: argparse.Namespace) -> None:
             f"run:      {result.run}",
             f"release:  {result.release}",
             f"stems:    {result.stems}",
-            f"tracking: {tracking_uri()}",
+            f"tracking: {shown(tracking_uri())}",
             "browse the run:        make ui",
             f"separate your songs:   python -m flows.separate_batch SONGS -o OUT -p {result.release}",
             "train on MUSDB18:      python -m flows.train -p musdb --musdb-root MUSDB18",

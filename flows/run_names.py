@@ -8,6 +8,10 @@ from typing import Any
 from prefect.runtime import flow_run
 
 from sepcore.config_file import model_name
+from sepcore.urls import shown
+
+# As `flows.training_inputs` has it, whose import takes longer than a flow's.
+MUSDB_OF_ENVIRONMENT = "$MUSDB_PATH"
 
 
 def run_name(stage: str, **parts: str) -> Callable[[], str]:
@@ -31,9 +35,11 @@ def _short(value: Any) -> str:
     if isinstance(value, list | tuple):
         more = f" and {len(value) - 1} more" if len(value) > 1 else ""
         return _short(value[0]) + more
-    text = os.path.expandvars(str(value))
-    if text.startswith("$"):  # a variable that is not set
-        return ""
+    text = str(value)
+    if text == MUSDB_OF_ENVIRONMENT:
+        # The one variable that flows look up, too: any other may hold what nobody shall read in a name.
+        text = os.environ.get(text.removeprefix("$"), "")
+    text = shown(text)
     if Path(text).name != text or text.endswith((".json", ".gz")):
         return model_name(text) or text
     return text

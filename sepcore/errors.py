@@ -1,5 +1,7 @@
 """Errors whose text is one line for the user: what was given, what is allowed, how to mend it."""
 
+from sepcore.urls import shown
+
 
 class StemworksError(Exception):
     """Base of all errors that a command shows as one line, without a traceback.
@@ -9,6 +11,10 @@ class StemworksError(Exception):
     """
 
     exit_code = 2
+
+    def __init__(self, *given: object) -> None:
+        # Here, not where it is shown: Prefect keeps the text of what ended a run.
+        super().__init__(*(shown(text) if isinstance(text, str) else text for text in given))
 
 
 class ConfigError(StemworksError, ValueError):

@@ -1,10 +1,24 @@
-"""URLs where a path is expected: pathlib would take them for a folder that is not there."""
+"""Addresses: shown without their secrets, and refused where a path is expected."""
 
+import os
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 # Two letters at least: "C:/" is a drive. One slash is what pathlib leaves of two.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:/{1,2})([^\s\"<>]+)")
+# User and password; an unescaped slash in a password is told from the end of a port.
+_USER = re.compile(r"(?:[^/?#]*|[^/?#:@]*:(?!\d{1,5}(?:[/?#]|$)).*)@")
+# Of a query or a fragment; a bare token stands where a name and its value would.
+_VALUE = re.compile(r"(?<==)[^&#]+|(?<=[?&])[\w~.%+-]{8,}(?![^&#])")
+_AFTER_ADDRESS = "'),.;:]}"
+_HIDDEN = "***"
+# Variables whose values are secrets.
+_SECRET = re.compile(r"(?:^|_)(?:TOKEN|PASSWORD|SECRET|AUTH_STRING|KEY|KEY_ID)$", re.IGNORECASE)
+# What is shorter may be part of any word.
+_LONG = 6
 
 NEEDS_PATH = "is a URL, a path is needed; mount the store as a file system (docs/scaling.md) and give the path there"
 """What is said of one."""
@@ -13,3 +27,41 @@ NEEDS_PATH = "is a URL, a path is needed; mount the store as a file system (docs
 def is_url(text: str) -> bool:
     """Whether a text is a URL such as ``s3://bucket/song.wav``, and no path; a folder may well be called ``Live:``."""
     return _URL.match(text) is not None and not Path(text.partition("/")[0]).exists()
+
+
+def shown(text: object) -> str:
+    """A text for people, or for a file: without the secrets of the addresses in it, and those of the environment.
+
+    User and password go from every address, the values of its query are replaced. Libraries also cite parts of an
+    address, so passwords in the environment's addresses, and variables such as ``GITHUB_TOKEN``, are replaced anywhere.
+    """
+    clean = _ADDRESS.sub(lambda match: match[1] + _without_secrets(match[2]), str(text))
+    for secret in _secrets_of_environment():
+        clean = clean.replace(secret, _HIDDEN)
+    return clean
+
+
+def _without_secrets(rest: str) -> str:
+    """What follows an address's scheme."""
+    if user := _USER.match(rest):
+        rest = rest[user.end() :]
+    place = re.split(r"(?=[?#])", rest, maxsplit=1)
+    return place[0] + "".join(_VALUE.sub(_hidden, query) for query in place[1:])
+
+
+def _hidden(value: re.Match[str]) -> str:
+    end = len(value[0].rstrip(_AFTER_ADDRESS))
+    return _HIDDEN + value[0][end:]
+
+
+def _secrets_of_environment() -> list[str]:
+    """The longest first: one may be part of another."""
+    found: set[str] = set()
+    for name, value in os.environ.items():
+        if _SECRET.search(name) and not value.startswith("/"):  # the path of a key's file
+            found |= {value, value.partition(":")[2]}  # a user's name and password
+        for address in _ADDRESS.finditer(value):
+            if user := _USER.match(address[2]):
+                password = user[0].removesuffix("@").partition(":")[2] or user[0].removesuffix("@")
+                found |= {password, unquote(password)}
+    return sorted((secret for secret in found if len(secret) >= _LONG), key=len, reverse=True)

@@ -14,6 +14,7 @@ from typing import TypeVar
 from sepcore.errors import TrackingError
 from sepcore.file_lock import locked
 from sepcore.system_errors import cure_of, named_in
+from sepcore.urls import shown
 from tasks.store_address import SQLITE, tracking_uri
 
 # Before MLflow is imported: it would look up its makers' host, and warn three times where there is no git.
@@ -143,5 +144,5 @@ def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
 def page_address(experiment: str, run_id: str) -> str:
     """Where a browser shows a run: on the tracking server, or where ``make ui`` serves a local store."""
     uri = tracking_uri()
-    host = uri.rstrip("/") if uri.startswith(("http://", "https://")) else _LOCAL_UI
+    host = shown(uri).rstrip("/") if uri.startswith(("http://", "https://")) else _LOCAL_UI
     return f"{host}/#/experiments/{experiment}/runs/{run_id}"

@@ -10,6 +10,7 @@ from prefect.runtime import flow_run
 from prefect.utilities.urls import url_for
 
 from sepcore.cores import num_cores
+from sepcore.urls import shown
 
 PROJECT = Path(__file__).resolve().parents[1]
 """The checkout, if the project runs from one; else the folder that it is installed in."""
@@ -69,4 +70,4 @@ def flow_run_tags() -> dict[str, str]:
     if run_id is None:
         return {}
     page = url_for("flow-run", obj_id=run_id)
-    return {"prefect.flow_run": str(run_id)} | ({"prefect.flow_run_url": page} if page else {})
+    return {"prefect.flow_run": str(run_id)} | ({"prefect.flow_run_url": shown(page)} if page else {})

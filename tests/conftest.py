@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.canaries import SECRETS, told_in
 from tests.surroundings import changes, forbid_signals_to_this_process, move_home, surroundings
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
@@ -84,6 +85,16 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ.setdefault("MPLCONFIGDIR", str(fonts))  # collected once for all runs, which takes long
     base = tmp_path_factory.getbasetemp()
     os.environ["XDG_CACHE_HOME"] = str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """At the end of all tests: nothing that they wrote has a secret of the environment in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SECRETS.items():
+            patch.setenv(name, value)
+        yield
+    assert told_in(tmp_path_factory.getbasetemp()) + told_in(HOME) == []
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Where models are published: a GitHub release, or a mirror of one as a server or a folder."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -75,8 +74,3 @@ class Release:
 def join(place: Address, file: str) -> Address:
     """The address of a file in a place."""
     return place / file if isinstance(place, Path) else f"{place}/{file}"
-
-
-def shown(address: Address) -> str:
-    """An address for people: without the user and password that it may have in it."""
-    return re.sub(r"(?<=://)[^/@]*@", "", str(address))

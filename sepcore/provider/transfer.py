@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from sepcore.errors import ProviderError
 from sepcore.foreign import MAX_BYTES
-from sepcore.provider.host import shown
 from sepcore.retries import Patience, retrying
+from sepcore.urls import shown
 
 if TYPE_CHECKING:
     import httpx

@@ -5,11 +5,16 @@ switches plugins on (``[tool.prefect.plugins]``), which it reads in the working 
 """
 
 import sys
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from prefect.plugins import register_hook
+
+from flows.prefect_api import prefect_setting
+from flows.prefect_gone import is_not_let_in, not_let_in
+from sepcore.urls import shown
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -23,9 +28,9 @@ _PAGE = 200
 # Keyword-only as in Prefect's own specification: pluggy refuses the hook with a plain argument.
 @register_hook
 def setup_environment(*, ctx: Any) -> None:
-    """Let Prefect's client look up a bare name; done once in a process."""
+    """Let Prefect's client look up a bare name, and its command line say what it was not let in for; done once."""
     import httpx
-    from prefect.client.base import ServerType
+    from prefect.client.base import PrefectHttpxAsyncClient, ServerType
     from prefect.client.orchestration._deployments.client import DeploymentAsyncClient
 
     original = DeploymentAsyncClient.read_deployment_by_name
@@ -43,12 +48,29 @@ def setup_environment(*, ctx: Any) -> None:
             if not _is_prefects_command():
                 raise
             _refuse(
-                f"no Prefect server answers at {self.api_url}; start `python -m flows.serve`, or give this shell the "
-                "address of the one that runs: `export PREFECT_API_URL=…`."
+                f"no Prefect server answers at {shown(self.api_url)}; start `python -m flows.serve`, or give this "
+                "shell the address of the one that runs: `export PREFECT_API_URL=…`."
             )
 
     read_deployment_by_name.__module__ = __name__
     DeploymentAsyncClient.read_deployment_by_name = read_deployment_by_name
+    if _is_prefects_command():
+        PrefectHttpxAsyncClient.send = _telling(PrefectHttpxAsyncClient.send)
+
+
+def _telling(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """A client's ``send`` that ends Prefect's command with one line where the server does not let it in."""
+
+    @wraps(send)
+    async def sent(*given: Any, **named: Any) -> Any:
+        try:
+            return await send(*given, **named)
+        except Exception as error:
+            if not is_not_let_in(error):
+                raise
+            _refuse(not_let_in(prefect_setting("api", "url") or ""))
+
+    return sent
 
 
 async def full_name(client: "PrefectClient", name: str) -> str:
@@ -65,8 +87,8 @@ async def full_name(client: "PrefectClient", name: str) -> str:
         _refuse(f"{name} names {len(found)} deployments; give one of {', '.join(found)}.")
     if not names:
         _refuse(
-            f"{name}: no such deployment, nor any other, at {client.api_url}; start `python -m flows.serve`, and give "
-            "this shell the line `export PREFECT_API_URL=…` that it prints."
+            f"{name}: no such deployment, nor any other, at {shown(client.api_url)}; start `python -m flows.serve`, "
+            "and give this shell the lines `export …` that it prints."
         )
     _refuse(f"{name}: no such deployment; give one of {', '.join(names)}.")
 
@@ -83,7 +105,7 @@ def _warn_of_no_server() -> None:
     if _is_prefects_command():
         sys.stderr.write(
             "PREFECT_API_URL is not set: a run that is made now waits in Prefect's database until something serves it; "
-            "start `python -m flows.serve`, and give this shell the line `export PREFECT_API_URL=…` that it prints.\n"
+            "start `python -m flows.serve`, and give this shell the lines `export …` that it prints.\n"
         )
 
 

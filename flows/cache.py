@@ -9,6 +9,7 @@ from pathlib import Path
 from flows.cache_estimate import say_what_it_takes
 from flows.command import add_data_option, add_params_option, check_first, command_parser, run_command, set_up_process
 from flows.inputs import PartToCache, check_ffmpeg, check_manifests, parts_to_cache
+from flows.prefect_server import start_prefect
 from flows.runners import add_runner_options, check_runner, check_scheduler, task_runner
 from flows.terminal import say
 from sepcore import load_config
@@ -47,6 +48,7 @@ def _arguments() -> argparse.Namespace:
     check_first(lambda: _check(arguments))
     if arguments.dry_run:
         sys.exit()
+    start_prefect()
     return arguments
 
 

@@ -13,9 +13,7 @@ from typing import Any, NoReturn
 
 from flows.interruption import INTERRUPTED, interrupt_like_ctrl_c, is_interruption, settle_interruption
 from flows.native_log import filter_native_log
-from flows.prefect_api import prefect_api_configured
-from flows.prefect_gone import is_of_prefect_api, send_no_more
-from flows.prefect_server import keep_from_ctrl_c, without_heartbeats
+from flows.prefect_gone import is_not_let_in, is_of_prefect_api, not_let_in, send_no_more
 from sepcore.errors import StemworksError
 from sepcore.provider.version import parse_version
 from sepcore.urls import NEEDS_PATH, is_url, shown
@@ -116,10 +114,7 @@ def set_up_process(verbose: bool) -> None:
         "PREFECT_LOGGING_LEVEL": "INFO" if verbose else "CRITICAL",
         # And what its background threads cannot send while its API is away.
         "PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR" if verbose else "CRITICAL",
-        # What its temporary server has not written yet when a command ends is an error to it, with a long traceback.
-        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING" if verbose else "CRITICAL",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "MLFLOW_LOGGING_LEVEL": "INFO" if verbose else "WARNING",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
@@ -165,6 +160,8 @@ def _say_without_api(error: Exception) -> int:
             return _say(_INTERRUPTED_LINE, INTERRUPTED)
         cause = cause.__context__
     where = os.environ.get("PREFECT_API_URL", "").rstrip("/")
+    if is_not_let_in(error):
+        return _say(not_let_in(where), 2)
     reason = (str(error).splitlines() or [""])[0] or type(error).__name__
     return _say(f"Prefect's API{where and f' at {where}'} failed ({reason}); {_GONE_ON_WITH}", 2)
 
@@ -179,10 +176,10 @@ def _excepthook(kind: type[BaseException], error: BaseException, traceback: Trac
 
 def run_command(work: Callable[[], int | None]) -> NoReturn:
     """`guarded` work, and the end of the process."""
-    if "prefect" in sys.modules and not prefect_api_configured():
-        keep_from_ctrl_c()
-        with without_heartbeats():
-            code = guarded(work)
+    if "prefect" in sys.modules:
+        from flows.prefect_server import with_prefect
+
+        code = guarded(lambda: with_prefect(work))
     else:
         code = guarded(work)
     settle_interruption()

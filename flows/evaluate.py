@@ -9,6 +9,7 @@ from typing import get_args
 from flows.command import add_data_option, add_params_option, check_first, command_parser, run_command, set_up_process
 from flows.download import locate_with_bar
 from flows.inputs import check_ffmpeg
+from flows.prefect_server import start_prefect
 from flows.runners import add_runner_options, check_runner, check_scheduler, model_anywhere, task_runner
 from flows.scored_run import check_place, is_evaluation_of, scored_run
 from flows.test_set import chosen_test_set
@@ -76,6 +77,7 @@ def _arguments() -> argparse.Namespace:
         parser.error("--mwf is for a model that separates: give -p MODEL without --estimates, or leave --mwf out")
     set_up_process(arguments.verbose)
     check_first(lambda: _check(arguments))
+    start_prefect()
     return arguments
 
 

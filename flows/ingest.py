@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flows.command import add_params_option, check_first, command_parser, run_command, set_up_process
 from flows.inputs import check_ffmpeg
+from flows.prefect_server import start_prefect
 from flows.runners import add_runner_options, check_runner, check_scheduler, task_runner
 from flows.terminal import say
 from sepcore import load_config
@@ -84,6 +85,7 @@ def _arguments() -> argparse.Namespace:
             parser.error(f"{option} is for --split fraction or artist; add one of them, or leave {option} out")
     set_up_process(arguments.verbose)
     check_first(lambda: _check(arguments))
+    start_prefect()
     return arguments
 
 

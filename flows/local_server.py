@@ -1,117 +1,138 @@
-"""A Prefect server of this machine's own, for a command that needs one that stays."""
+"""A Prefect server of this machine that stays while something is served, shared by all that serve at its port."""
 
+import errno
+import fcntl
 import os
 import socket
-import subprocess
-import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 import httpx
 
+from flows.credential import kept_credential
+from flows.prefect_api import prefect_home
+from flows.prefect_gone import WHO_IS_THERE
+from flows.prefect_server import HOST, PrefectServer, use_prefect_api
 from sepcore.errors import ConfigError
 
-_HOST = "127.0.0.1"
-_LOCAL = _HOST, "localhost"
-# The first start makes the database.
-_START_S = 120.0
-_END_S = 20.0
+_LOCAL = HOST, "localhost"
+# For a server that is just ending, with whoever started it.
+_PATIENCE_S = 60.0
+# Between the start of listening and the lock, of another that has just been started.
+_STRANGER_S = 2.0
+_PAUSE_S = 0.2
 _ANSWER_S = 5.0
+_CREDENTIAL = "stemworks-credential"
 _LOG = "server.log"
-_WHO_IS_THERE = 401, 403
-# As pyproject.toml has it for servers that are started in the project's folder: a slot whose holder was killed is freed
-# by the next server, too.
-_LEASES_ON_DISK = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
 
 
 @contextmanager
-def prefect_api(configured: str | None, port: int) -> Iterator[str]:
-    """Address of a Prefect API that answers; ends the server with the context if it was started here.
+def prefect_api(configured: str | None, port: int) -> Iterator[PrefectServer | None]:
+    """Let Prefect's settings lead to an API that answers, or to a server that is started here.
 
     Args:
-        configured: Address that the environment or Prefect's profile names, if one does.
-        port: Where a server on this machine is looked for otherwise.
+        configured: Address that Prefect's settings name, if they name one.
+        port: Where a server on this machine is shared otherwise.
+
+    Returns:
+        The server that was started here, to be waited for; it ends with the context.
 
     Raises:
-        ConfigError: the configured server is another machine's and does not answer, or something else has the port.
+        ConfigError: the configured server is another machine's and does not answer, something else has the port, or
+            the credential cannot be used.
     """
-    url = (configured or f"http://{_HOST}:{port}/api").rstrip("/")
-    if is_answering(url):
-        yield url
+    if configured is not None and is_answering(configured):
+        os.environ["PREFECT_API_URL"] = configured  # of a file here, say: for processes that work elsewhere
+        yield None
         return
-    parts = urlsplit(url)
+    parts = urlsplit(configured or f"http://{HOST}:{port}/api")
     if parts.hostname not in _LOCAL or not parts.port:
         raise ConfigError(
-            f"Prefect's API at {url} does not answer; start it with `prefect server start`, or take it out of "
+            f"Prefect's API at {configured} does not answer; start it with `prefect server start`, or take it out of "
             "PREFECT_API_URL and of Prefect's profile: then a server is started here."
         )
-    if _is_taken(parts.port):
-        raise ConfigError(
-            f"port {parts.port} is taken by another program, which is no Prefect server; choose another: --port "
-            f"{parts.port + 1}"
-        )
-    with _server(url, parts.port):
-        yield url
+    with _own_server(parts.port) as server:
+        yield server
 
 
 def is_answering(url: str) -> bool:
     """Whether a Prefect server answers at the address of an API, or asks who is there."""
     local = urlsplit(url).hostname in _LOCAL  # no proxy leads there
     try:
-        answer = httpx.get(f"{url}/health", timeout=_ANSWER_S, trust_env=not local)
+        answer = httpx.get(f"{url.rstrip('/')}/health", timeout=_ANSWER_S, trust_env=not local)
     except (httpx.HTTPError, httpx.InvalidURL):
         return False
-    return answer.status_code in _WHO_IS_THERE or (answer.is_success and answer.text.strip() == "true")
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what has just ended is no hindrance
-        try:
-            probe.bind((_HOST, port))
-        except PermissionError:
-            return False  # a port below 1024: the server says so
-        except OSError:
-            return True
-    return False
+    return answer.status_code in WHO_IS_THERE or (answer.is_success and answer.text.strip() == "true")
 
 
 @contextmanager
-def _server(url: str, port: int) -> Iterator[None]:
-    log = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect") / _LOG
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-P", "-m", "prefect", "server", "start", "--host", _HOST, "--port", str(port)]
-    with log.open("w") as output:
-        # In a process group of its own: Ctrl-C ends what is served first, which tells the server so.
-        process = subprocess.Popen(
-            command,
-            # By its own address the server's page knows where the API is, whatever the port.
-            env=os.environ | {"PREFECT_API_URL": url, **_LEASES_ON_DISK},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            process_group=0,
-        )
-    try:
-        _wait_for(process, url, log)
-        yield
-    finally:
-        process.terminate()
+def _own_server(port: int) -> Iterator[PrefectServer | None]:
+    home = prefect_home()
+    credential = kept_credential(home / _CREDENTIAL)
+    with ExitStack() as stack:
+        # Held by the server of the port and by who has started it: nobody else at that port is shown the credential.
+        lock = os.open(home / f"stemworks-{port}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        stack.callback(os.close, lock)
+        listening = _listen(port, lock, credential)
+        if listening is None:
+            use_prefect_api(f"http://{HOST}:{port}/api", credential)
+            yield None
+            return
+        log = stack.enter_context((home / _LOG).open("w+b"))
+        server = PrefectServer(listening, credential, log, page=True, lock=lock)
+        stack.callback(server.stop)
+        yield server
+
+
+def _listen(port: int, lock: int, credential: str) -> socket.socket | None:
+    """A socket that listens, with the lock held; None where a server of this user's own answers there."""
+    deadline = time.monotonic() + _PATIENCE_S
+    strangers_until = time.monotonic() + _STRANGER_S
+    while True:
         try:
-            process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            listening = socket.create_server((HOST, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise ConfigError(f"port {port} cannot be used ({error.strerror}); choose another: --port N") from error
+            if not _is_free(lock):
+                if _lets_in(port, credential):
+                    return None
+            elif time.monotonic() > strangers_until:
+                raise ConfigError(
+                    f"port {port} is taken by a program that is not this project's; choose another, --port {port + 1}, "
+                    f"or, if it is a Prefect server of your own, export PREFECT_API_URL=http://{HOST}:{port}/api"
+                ) from error
+        else:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the last server of the port may just be ending
+            return listening
+        if time.monotonic() > deadline:
+            raise ConfigError(f"Prefect's server at port {port} does not end; kill it, or choose another: --port N")
+        time.sleep(_PAUSE_S)
 
 
-def _wait_for(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
-    deadline = time.monotonic() + _START_S
-    while not is_answering(url):
-        if process.poll() is not None or time.monotonic() > deadline:
-            lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
-            said = f" ({lines[-1]})" if lines else ""
-            raise ConfigError(f"Prefect's server does not start at {url}{said}; {log} has more, --port another port.")
-        time.sleep(0.2)
+def _is_free(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    return True
+
+
+def _lets_in(port: int, credential: str) -> bool:
+    """Whether a server of this user's own answers; False if it is just ending."""
+    headers = {"Authorization": f"Basic {b64encode(credential.encode()).decode()}"}
+    try:
+        # As long as it starts, it lets wait.
+        answer = httpx.get(f"http://{HOST}:{port}/api/version", headers=headers, timeout=_PATIENCE_S, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    if answer.status_code in WHO_IS_THERE:
+        raise ConfigError(
+            f"Prefect's server at port {port} was started with another credential than that of "
+            f"{prefect_home() / _CREDENTIAL}; end its flows.serve, and run this again."
+        )
+    return answer.is_success

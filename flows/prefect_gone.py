@@ -4,6 +4,26 @@ import queue
 import sys
 from contextlib import suppress
 
+from sepcore.urls import shown
+
+WHO_IS_THERE = 401, 403
+"""Answers of a server that wants a credential, or another one."""
+
+
+def not_let_in(url: str) -> str:
+    """The line for a client without the credential."""
+    return (
+        f"Prefect's API at {shown(url)} wants its credential; give this shell the line "
+        "`export PREFECT_API_AUTH_STRING=…` that `python -m flows.serve` printed."
+    )
+
+
+def is_not_let_in(error: BaseException) -> bool:
+    """Whether an error says that Prefect's server wants a credential, or another one."""
+    from httpx import HTTPStatusError
+
+    return isinstance(error, HTTPStatusError) and error.response.status_code in WHO_IS_THERE
+
 
 def is_of_prefect_api(error: BaseException) -> bool:
     """Whether an error says that Prefect's API went away or lost the run: no other HTTP error reaches a command."""

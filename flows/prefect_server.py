@@ -1,34 +1,155 @@
-"""Prefect's temporary server, which a command starts where no API is configured."""
+"""A Prefect server that a process starts for itself: closed to strangers, and gone when the process is."""
 
+import atexit
+import http.client
 import os
+import secrets
+import socket
 import subprocess
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
-from types import SimpleNamespace
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TypeVar
+
+from flows.prefect_api import prefect_api_configured
+from sepcore.errors import ConfigError
+from tasks.own_prefect import OWN_PREFECT_API
+
+HOST = "127.0.0.1"
+# The first start makes the database.
+_START_S = 120.0
+_END_S = 20.0
+_PROGRAM = Path(__file__).with_name("prefect_app.py")
+_USER = "stemworks"
+_NO_PROXY = "no_proxy", "NO_PROXY"
+
+Result = TypeVar("Result")
 
 
-def keep_from_ctrl_c() -> None:
-    """Start the temporary server in a process group of its own.
+def new_credential() -> str:
+    """A random credential, in the form that Prefect knows: user and password."""
+    return f"{_USER}:{secrets.token_urlsafe(32)}"
 
-    In the command's group it would end by the same Ctrl-C, and the command would spend a minute calling a server that
-    is gone, instead of ending in one line. It still ends with the command.
+
+class PrefectServer:
+    """A server of this process, to which ``PREFECT_API_URL`` and ``PREFECT_API_AUTH_STRING`` lead from then on.
+
+    It is told to end by the end of a pipe that this process holds, so that it ends even if this one is killed.
+
+    Args:
+        listening: A socket that listens; it is closed here, and questions wait in it until the server answers.
+        credential: What clients have to show.
+        log: What the server says.
+        page: Whether it shows its page and lets schedules fire.
+        lock: A file's descriptor whose lock it shall hold, too.
     """
-    from prefect.server.api import server
 
-    alone = {"Popen": partial(subprocess.Popen, process_group=0)}
-    server.subprocess = SimpleNamespace(**{**vars(subprocess), **alone})
+    def __init__(
+        self, listening: socket.socket, credential: str, log: IO[bytes], *, page: bool, lock: int | None = None
+    ) -> None:
+        self._port = listening.getsockname()[1]
+        self._log = log
+        self.url = f"http://{HOST}:{self._port}/api"
+        use_prefect_api(self.url, credential)
+        with listening:
+            # In a process group of its own: Ctrl-C ends this process, which then has something to tell the server.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_PROGRAM), str(listening.fileno()), *(["page"] if page else [])],
+                env=os.environ | _settings(self.url, credential),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[listening.fileno(), *([] if lock is None else [lock])],
+                process_group=0,
+            )
+
+    def wait(self) -> None:
+        """Wait until it answers; ConfigError if it does not start."""
+        try:
+            connection = http.client.HTTPConnection(HOST, self._port, timeout=_START_S)
+            connection.request("GET", "/api/health")
+            answered = connection.getresponse().status == http.HTTPStatus.OK
+            connection.close()
+        except (OSError, http.client.HTTPException):
+            answered = False
+        if not answered:
+            self._log.seek(0)
+            lines = [line.strip() for line in self._log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+            raise ConfigError(f"Prefect's server does not start at {self.url}" + (f" ({lines[-1]})" if lines else ""))
+
+    def stop(self) -> None:
+        """End it, once it has answered what it was asked."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(_END_S)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            self._process.kill()
+            self._process.wait()
 
 
-def without_heartbeats() -> AbstractContextManager[object]:
-    """Flows that send no heartbeats, unless ``PREFECT_FLOWS_HEARTBEAT_FREQUENCY`` asks for them.
+def _settings(url: str, credential: str) -> dict[str, str]:
+    return {
+        "PREFECT_SERVER_API_AUTH_STRING": credential,
+        "PREFECT_SERVER_API_BASE_PATH": "/api",
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": url.removesuffix("/api"),
+        # By whichever of its names a browser has opened the page.
+        "PREFECT_SERVER_UI_API_URL": "/api",
+        # As pyproject.toml has it for servers that are started in the project's folder: a slot whose holder was killed
+        # is freed by the next server, too.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    }
 
-    Nobody listens to them at a temporary server, and a flow's end waits half a second on average for the thread that
-    sends them: 5 of the 58 s of a quickstart, which has eight flows.
+
+def use_prefect_api(url: str, credential: str) -> None:
+    """Lead Prefect, which has not been imported yet, and the processes that are started to a server that we started.
+
+    Args:
+        url: Of its API, on this machine.
+        credential: What it wants to be shown.
     """
+    os.environ["PREFECT_API_URL"] = os.environ[OWN_PREFECT_API] = url
+    os.environ["PREFECT_API_AUTH_STRING"] = credential
+    # Neither the credential nor anything else leaves the machine on its way to it.
+    for name in _NO_PROXY:
+        if HOST not in (there := os.environ.get(name, "")).split(","):
+            os.environ[name] = ",".join(filter(None, [there, HOST]))
+
+
+_own: PrefectServer | None = None
+
+
+def start_prefect() -> None:
+    """Start a server for this command where no Prefect API is configured; to be called before Prefect is imported.
+
+    It starts while the command imports what it needs, see `with_prefect`, and ends with the command.
+    """
+    global _own
+    if prefect_api_configured():
+        return
+    # Dropped by the system when both have ended.
+    log = tempfile.TemporaryFile()  # noqa: SIM115
+    _own = PrefectServer(socket.create_server((HOST, 0)), new_credential(), log, page=False)
+    os.environ.setdefault("PREFECT_UI_URL", "")  # there is no page to link to
+    # Registered before Prefect's own: what that has still to send is sent before.
+    atexit.register(_own.stop)
+
+
+def with_prefect(work: Callable[[], Result]) -> Result:
+    """Do a command's work once the server of `start_prefect` answers, if one was started; ConfigError if it does not.
+
+    Flows send no heartbeats to it, unless ``PREFECT_FLOWS_HEARTBEAT_FREQUENCY`` asks for them: nobody listens, and a
+    flow's end waits half a second on average for the thread that sends them.
+    """
+    if _own is None:
+        return work()
+    _own.wait()
     if "PREFECT_FLOWS_HEARTBEAT_FREQUENCY" in os.environ:
-        return nullcontext()
+        return work()
     from prefect.context import SettingsContext, get_settings_context
 
     here = get_settings_context()
     flows = here.settings.flows.model_copy(update={"heartbeat_frequency": None})
-    return SettingsContext(profile=here.profile, settings=here.settings.model_copy(update={"flows": flows}))
+    with SettingsContext(profile=here.profile, settings=here.settings.model_copy(update={"flows": flows})):
+        return work()

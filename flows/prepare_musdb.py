@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flows.command import add_params_option, check_first, command_parser, run_command, set_up_process
 from flows.inputs import check_ffmpeg, check_musdb_folder, check_trainable
+from flows.prefect_server import start_prefect
 from flows.runners import RunnerName, add_runner_options, check_runner, check_scheduler, task_runner
 from flows.training_inputs import MUSDB_OF_ENVIRONMENT, manifests_of_musdb, musdb_of
 from sepcore import load_config
@@ -27,6 +28,7 @@ def _arguments() -> argparse.Namespace:
     check_runner(parser, arguments)
     set_up_process(arguments.verbose)
     check_first(lambda: _check(arguments))
+    start_prefect()
     return arguments
 
 

@@ -12,6 +12,7 @@ from flows.command import (
     run_command,
     set_up_process,
 )
+from flows.prefect_server import start_prefect
 from flows.runs import resolve_run
 from sepcore.release.finished_run import FinishedRun
 from sepcore.release.gate import MARGIN_DB
@@ -55,6 +56,7 @@ def _arguments() -> argparse.Namespace:
         parser.error(f"--models has {len(arguments.models)} names for {len(arguments.runs)} runs; give one for each")
     set_up_process(arguments.verbose)
     check_first(lambda: _check(arguments))
+    start_prefect()
     return arguments
 
 

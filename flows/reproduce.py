@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flows.command import add_run_options, check_first, command_parser, run_command, set_up_process
 from flows.inputs import check_ffmpeg, check_musdb_folder, check_trainable
+from flows.prefect_server import start_prefect
 from flows.runs import resolve_run
 from sepcore.config_file import is_archive
 from sepcore.errors import ConfigError
@@ -36,6 +37,7 @@ def _arguments() -> argparse.Namespace:
         parser.error("--musdb-root brings its own manifests; leave the CSVs and -d out")
     set_up_process(arguments.verbose)
     check_first(lambda: _check(arguments))
+    start_prefect()
     return arguments
 
 

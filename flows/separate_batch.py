@@ -79,17 +79,22 @@ def _separate_here(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outc
 
 
 def _separate_as_flow(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outcome]:
+    from flows.prefect_server import start_prefect, with_prefect
+
+    start_prefect()  # with Dask and no API
     from flows.separate_batch_flow import SomeFailed, flow_parameters, separate_batch
 
     runner = task_runner(arguments.runner, arguments.scheduler, arguments.workers or 1)
     try:
-        return separate_batch.with_options(task_runner=runner)(
-            arguments.paths,
-            arguments.out,
-            filename_format=arguments.filename_format,
-            options=batch.options,
-            overwrite=arguments.overwrite,
-            **flow_parameters(batch.separator.settings),
+        return with_prefect(
+            lambda: separate_batch.with_options(task_runner=runner)(
+                arguments.paths,
+                arguments.out,
+                filename_format=arguments.filename_format,
+                options=batch.options,
+                overwrite=arguments.overwrite,
+                **flow_parameters(batch.separator.settings),
+            )
         )
     except SomeFailed as error:
         return error.outcomes

@@ -3,12 +3,15 @@
 import argparse
 import asyncio
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 from flows.command import command_parser, run_command, set_up_process
 from flows.local_server import prefect_api
 from flows.prefect_api import configured_prefect_api
+from flows.prefect_server import PrefectServer
 from flows.terminal import say
+from tasks.own_prefect import is_own_prefect_api
 
 if TYPE_CHECKING:
     from prefect.runner import Runner
@@ -41,32 +44,35 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 
 def _main(arguments: argparse.Namespace) -> None:
-    with prefect_api(configured_prefect_api(), arguments.port) as url:
-        os.environ["PREFECT_API_URL"] = url  # for Prefect's import, and for the processes of the runs
-        _serve(url)
+    with prefect_api(configured_prefect_api(), arguments.port) as server:
+        _serve(server)
 
 
-def _serve(url: str) -> None:
+def _serve(server: PrefectServer | None) -> None:
     from prefect.runner import Runner
 
     from flows.deployments import deployments
     from tasks.dead_runs import mark_dead_runs
 
+    if server is not None:
+        server.wait()  # it starts while the above is imported
     mark_dead_runs()
     runner = Runner(pause_on_shutdown=False)
     served = deployments()
     for deployment in served:
         runner.add_deployment(deployment)
     names = [deployment.name for deployment in served]
-    say(
-        [
-            f"serving {', '.join(names)}; Ctrl-C ends it",
-            f"Prefect's page: {url.removesuffix('/api')}",
-            "in another shell, in this folder:",
-            f"export PREFECT_API_URL={url}",
-            f"prefect deployment run {names[1]}",
-        ]
-    )
+    url = os.environ["PREFECT_API_URL"].rstrip("/")
+    lines = [
+        f"serving {', '.join(names)}; Ctrl-C ends it",
+        f"Prefect's page: {url.removesuffix('/api')}",
+        "in another shell, in this folder:",
+        f"export PREFECT_API_URL={url}",
+    ]
+    if is_own_prefect_api():
+        lines.insert(2, "log in there once, with the value of PREFECT_API_AUTH_STRING")
+        lines.append(f"export PREFECT_API_AUTH_STRING={shlex.quote(os.environ['PREFECT_API_AUTH_STRING'])}")
+    say([*lines, f"prefect deployment run {names[1]}"])
     try:
         asyncio.run(_until_ended(runner))
     except asyncio.CancelledError:

@@ -15,6 +15,7 @@ from flows.command import (
     set_up_process,
 )
 from flows.inputs import parts_to_cache
+from flows.prefect_server import start_prefect
 from flows.runners import RunnerName, add_runner_options, check_runner, task_runner
 from flows.terminal import progress_bar, say
 from flows.training_inputs import check_training, config_of, initial_weights, manifests_of_musdb, musdb_of
@@ -60,6 +61,7 @@ def _arguments() -> argparse.Namespace:
         parser.error("-d is for the config's CSVs; leave it out with --musdb-root")
     set_up_process(arguments.verbose)
     check_first(lambda: _check(arguments))
+    start_prefect()
     return arguments
 
 

@@ -18,6 +18,8 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.settings import get_current_settings
 from prefect.states import Crashed, State
 
+from sepcore.urls import shown
+from tasks.own_prefect import is_own_prefect_api
 from tasks.process_notes import Note, ProcessNotes
 from tasks.store_address import SQLITE, tracking_uri
 
@@ -38,18 +40,18 @@ _notes = ProcessNotes(get_current_settings().home / "stemworks-processes")
 
 def note_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Prefect's hook of a flow that begins to run: note that this process runs it, and mark what is dead."""
-    _notes.add(Note("prefect", _prefect_api(), str(flow_run.id)))
+    _notes.add(Note("prefect", _prefect_apis()[0], str(flow_run.id)))
     mark_dead_runs()
 
 
 def note_tracked_run(store: str, run_id: str) -> None:
     """Note that this process works on a run of the MLflow store."""
-    _notes.add(Note("mlflow", store, run_id))
+    _notes.add(Note("mlflow", shown(store), run_id))
 
 
 def note_end_of_tracked_run(store: str, run_id: str) -> None:
     """It has ended there, in whatever state: the next process need not ask the store."""
-    _notes.remove(Note("mlflow", store, run_id))
+    _notes.remove(Note("mlflow", shown(store), run_id))
 
 
 def mark_dead_runs() -> None:
@@ -62,11 +64,11 @@ def mark_dead_runs() -> None:
 
 
 def _settle(notes: set[Note]) -> set[Note]:
-    crashed = {note for note in notes if (note.kind, note.where) == ("prefect", _prefect_api())}
+    crashed = {note for note in notes if note.kind == "prefect" and shown(note.where) in _prefect_apis()}
     if crashed:
         with get_client(sync_client=True) as client:
             _crash(client, [UUID(note.run) for note in crashed])
-    tracked = {note for note in notes if (note.kind, note.where) == ("mlflow", tracking_uri())}
+    tracked = {note for note in notes if (note.kind, shown(note.where)) == ("mlflow", shown(tracking_uri()))}
     return crashed | {note for note in tracked if _end_tracked(note)}
 
 
@@ -118,10 +120,16 @@ def _end_tracked(note: Note) -> bool:
     return True
 
 
-def _prefect_api() -> str:
-    """What tells one Prefect API from another: its address, or the database of the temporary server."""
+def _prefect_apis() -> tuple[str, ...]:
+    """What tells one Prefect API from another: its address, or first the database of a server of this project's own.
+
+    Those servers come and go, each at another port, and a shell may know one by its address alone.
+    """
     settings = get_current_settings()
+    address = (shown(settings.api.url),) if settings.api.url else ()
+    if address and not is_own_prefect_api():
+        return address
     database = settings.server.database.connection_url
     # The address of a database may hold a password.
     number = zlib.crc32(database.get_secret_value().encode()) if database else 0
-    return settings.api.url or f"{settings.home} {number:08x}"
+    return (f"{settings.home} {number:08x}", *address)

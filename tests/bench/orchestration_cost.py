@@ -12,6 +12,11 @@ from typing import Any
 
 sys.path.insert(0, os.environ["STEMWORKS_ROOT"])
 
+from flows.prefect_server import start_prefect, with_prefect
+
+if sys.argv[1] == "prefect":
+    start_prefect()
+
 import prefect
 
 
@@ -63,7 +68,7 @@ def main(how: str, what: str, number: int) -> float:
         tasks = finished_tasks(work, range(number), description="songs", total=number)
         return sum(future.result() for _, future in tasks)
 
-    assert songs(1) == 0  # the one start of the temporary server
+    assert songs(1) == 0
     started = time.perf_counter()
     if what == "songs":
         assert songs(number) == number * (number - 1) // 2
@@ -76,8 +81,5 @@ def main(how: str, what: str, number: int) -> float:
 
 
 if __name__ == "__main__":
-    from flows.prefect_server import without_heartbeats
-
-    with without_heartbeats():  # as a command does that has a temporary server
-        seconds = main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    seconds = with_prefect(lambda: main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
     sys.stdout.write(f"{seconds}\n")

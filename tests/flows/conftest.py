@@ -17,6 +17,7 @@ from sepcore.dataset.synthetic import generate_song
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.signal.audio_writer import write_audio
+from tests.canaries import SECRETS
 from tests.models import randomise, small_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,12 +31,12 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment of the commands: this checkout, and a Prefect home of their own."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
-    return kept | {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect"))}
+    return kept | SECRETS | {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect"))}
 
 
 @pytest.fixture(scope="session")
 def prefect_server(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a Prefect server's API."""
+    """Address of a Prefect server's API, which wants the credential that all commands have in their environment."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -43,6 +44,7 @@ def prefect_server(environment: dict[str, str], tmp_path_factory: pytest.TempPat
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path_factory.mktemp("server")}
     variables = environment | {"PREFECT_HOME": str(tmp_path_factory.mktemp("server-home"))}
     variables |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    variables |= {"PREFECT_SERVER_API_AUTH_STRING": SECRETS["PREFECT_API_AUTH_STRING"]}
     server = subprocess.Popen(command, env=variables, **quiet)
     url = f"http://127.0.0.1:{port}/api"
     deadline = time.monotonic() + 120

@@ -1,6 +1,7 @@
 """`flows.serve` as a process with a Prefect server of its own, and Prefect's command line beside it."""
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,7 @@ class Served:
             "PREFECT_HOME": str(folder / "prefect-home"),
         }
         self.process: subprocess.Popen[str] | None = None
+        self.exported: dict[str, str] = {}
         # Prefect reads its settings from the pyproject.toml of the folder that it is called in.
         shutil.copy(ROOT / "pyproject.toml", folder)
 
@@ -59,14 +61,22 @@ class Served:
         while not lines or not lines[-1].startswith("prefect deployment run"):
             lines.append(self.process.stdout.readline().rstrip("\n"))
             assert lines[-1] or self.process.poll() is None, (self.folder / "serve.log").read_text()
+        exported = [shlex.split(line)[1].partition("=") for line in lines if line.startswith("export ")]
+        self.exported = {name: value for name, _, value in exported}
         return lines
 
-    def prefect(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Prefect's own command line, in the folder."""
+    @property
+    def auth(self) -> tuple[str, str]:
+        """What the API wants to be shown, as httpx takes it."""
+        user, _, password = self.exported["PREFECT_API_AUTH_STRING"].partition(":")
+        return user, password
+
+    def prefect(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        """Prefect's own command line, in the folder, with the lines that were printed."""
         return subprocess.run(
             [str(Path(sys.executable).with_name("prefect")), *arguments],
             cwd=self.folder,
-            env=self.environment | {"PREFECT_API_URL": self.api, "COLUMNS": "300"},
+            env=self.environment | self.exported | {"COLUMNS": "300"} | variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -76,7 +86,7 @@ class Served:
 
     def post(self, path: str, **content: Any) -> Any:
         """What the API answers."""
-        answer = httpx.post(f"{self.api}/{path}", json=content, timeout=30)
+        answer = httpx.post(f"{self.api}/{path}", json=content, timeout=30, auth=self.auth)
         answer.raise_for_status()
         return answer.json()
 

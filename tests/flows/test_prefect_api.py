@@ -1,53 +1,74 @@
-import pytest
+"""Prefect's settings, read without Prefect: what it reads itself is the oracle."""
 
-from flows.prefect_api import prefect_api_configured
-from flows.prefect_server import without_heartbeats
+import pytest
+from prefect.settings import Settings
+
+from flows.prefect_api import configured_prefect_api, prefect_home, prefect_setting
+
+PROFILES = 'active = "a"\n[profiles.a]\nPREFECT_API_URL = "http://profile/api"\n[profiles.b]\n'
+# What each source says, lowest first, and how another one may be named there.
+SOURCES = {
+    "profile": ("home/profiles.toml", PROFILES),
+    "pyproject": ("pyproject.toml", '[tool.prefect.api]\nurl = "http://pyproject/api"\n'),
+    "prefect.toml": ("prefect.toml", '[api]\nurl = "http://toml/api"\n'),
+    ".env": (".env", "PREFECT_API_URL=http://dotenv/api\n"),
+}
+VARIANTS = {
+    "nothing": {},
+    "a lower-case .env that refers to a variable": {".env": "export prefect_api_url='http://${NAME}/api' # why\n"},
+    "an empty .env setting over a profile": {".env": "PREFECT_API_URL=\n", "home/profiles.toml": PROFILES},
+    "a bare name in .env": {".env": "PREFECT_API_URL\n", "home/profiles.toml": PROFILES},
+    "another active profile": {"home/profiles.toml": PROFILES.replace('"a"', '"b"')},
+    "an unknown active profile": {"home/profiles.toml": PROFILES.replace('"a"', '"c"')},
+    "profiles where .env says": {".env": "PREFECT_PROFILES_PATH=mine.toml\n", "mine.toml": PROFILES},
+    "profiles where prefect.toml says": {"prefect.toml": 'profiles_path = "mine.toml"\n', "mine.toml": PROFILES},
+    "a table instead of an address": {"prefect.toml": "[api.url]\na = 1\n", "home/profiles.toml": PROFILES},
+}
 
 
 @pytest.fixture(autouse=True)
-def clean(monkeypatch, tmp_path):
-    for name in ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"):
+def here(monkeypatch, tmp_path):
+    for name in ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH", "PREFECT_TESTING_TEST_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NAME", "named")
     (tmp_path / "home").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_without_any_setting_there_is_none():
-    assert not prefect_api_configured()
+def test_the_sources_are_read_in_prefects_order(here, monkeypatch):
+    for file, content in SOURCES.values():
+        (here / file).write_text(content)
+        assert configured_prefect_api() == Settings().api.url is not None
+    for name in ("prefect_api_url", "PREFECT_API_URL"):
+        monkeypatch.setenv(name, f"http://{name}/api")
+        assert configured_prefect_api() == Settings().api.url == f"http://{name}/api"
 
 
-def test_the_environment_names_one(monkeypatch):
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
-    assert prefect_api_configured()
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_prefect_finds_is_found(variant, here):
+    for file, content in VARIANTS[variant].items():
+        (here / file).write_text(content)
+    settings = Settings()
+    assert configured_prefect_api() == (settings.api.url or None)
+    assert prefect_home() == settings.home
 
 
-def test_the_active_profile_names_one(clean):
-    profiles = '[profiles.local]\nPREFECT_API_URL = "http://127.0.0.1:4200/api"\n[profiles.ephemeral]\n'
-    (clean / "home" / "profiles.toml").write_text('active = "local"\n' + profiles)
-    assert prefect_api_configured()
-    (clean / "home" / "profiles.toml").write_text('active = "ephemeral"\n' + profiles)
-    assert not prefect_api_configured()
+def test_an_empty_variable_takes_an_address_back(here, monkeypatch):
+    (here / ".env").write_text(SOURCES[".env"][1])
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    assert configured_prefect_api() == (Settings().api.url or None) is None
 
 
-def test_a_settings_file_here_names_one(clean):
-    (clean / "pyproject.toml").write_text('[tool.prefect.api]\nurl = "http://127.0.0.1:4200/api"\n')
-    assert prefect_api_configured()
+@pytest.mark.parametrize("file", ["home/profiles.toml", "prefect.toml", "pyproject.toml", ".env"])
+def test_a_broken_file_names_none(file, here):
+    (here / file).write_bytes(b"not toml [\n\xff")
+    assert configured_prefect_api() is None
+    assert prefect_setting("api", "key") is None
 
 
-def test_a_broken_file_names_none(clean):
-    (clean / "home" / "profiles.toml").write_text("not toml [")
-    assert not prefect_api_configured()
-
-
-def test_flows_at_a_temporary_server_send_no_heartbeats_unless_they_are_asked_to(monkeypatch):
-    from prefect.settings import get_current_settings
-
-    usual = get_current_settings().flows.heartbeat_frequency
-    assert usual is not None
-    with without_heartbeats():
-        assert get_current_settings().flows.heartbeat_frequency is None
-    monkeypatch.setenv("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "60")
-    with without_heartbeats():
-        assert get_current_settings().flows.heartbeat_frequency == usual
+def test_prefects_home_may_be_configured_too(here, monkeypatch):
+    monkeypatch.delenv("PREFECT_HOME")
+    (here / "prefect.toml").write_text('home = "~/elsewhere"\n')
+    assert prefect_home() == Settings().home

@@ -10,6 +10,7 @@ import soundfile
 
 from sepcore.batch.outcome import Outcome
 from tasks.separation import is_passing, separate_one
+from tests.canaries import SECRETS
 from tests.models import convert_here, write_model
 
 pytestmark = pytest.mark.slow
@@ -29,7 +30,8 @@ def write_song(path, seed=0):
 
 
 def task_runs(url):
-    found = httpx.post(f"{url}/task_runs/filter", json={"sort": "EXPECTED_START_TIME_DESC"}).json()
+    auth = tuple(SECRETS["PREFECT_API_AUTH_STRING"].split(":"))
+    found = httpx.post(f"{url}/task_runs/filter", json={"sort": "EXPECTED_START_TIME_DESC"}, auth=auth).json()
     return {run["name"]: run["state_name"] for run in found}
 
 

@@ -7,9 +7,12 @@ import socket
 import subprocess
 import sys
 import time
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.sync.client import connect
 
 from tests.flows.served import Served
 from tests.page.browser import chromium  # noqa: F401
@@ -50,9 +53,17 @@ def served(serving):
     return serving
 
 
+def log_in(page, served):
+    page.goto(served.api.removesuffix("/api"))
+    field = page.get_by_placeholder("admin:pass")
+    field.fill(served.exported["PREFECT_API_AUTH_STRING"], timeout=60_000)
+    field.press("Enter")
+    page.get_by_text("Dashboard").first.wait_for(timeout=60_000)
+
+
 def test_it_says_where_its_page_is_and_what_other_shells_need(served):
     assert served.lines[0].startswith("serving train-2stems, train-4stems, train-5stems, prepare-musdb, evaluate,")
-    assert f"export PREFECT_API_URL={served.api}" in served.lines
+    assert served.exported["PREFECT_API_URL"] == served.api
     assert f"Prefect's page: {served.api.removesuffix('/api')}" in served.lines
     flows = {flow["id"]: flow["name"] for flow in served.post("flows/filter")}
     found = served.post("deployments/filter")
@@ -89,12 +100,81 @@ def test_the_bare_name_runs_the_pipeline_to_its_end_and_the_page_shows_it(served
     assert str(served.folder / "releases" / "1.0.0" / "mine.tar.gz") in summary
 
     page = chromium.new_page()
+    log_in(page, served)
     page.goto(f"{served.api.removesuffix('/api')}/runs/flow-run/{run['id']}")
     page.get_by_text("Subflow Runs", exact=True).first.click(timeout=60_000)
     page.get_by_text(f"evaluate {folder.name} on validation.csv").first.wait_for(timeout=30_000)
     page.get_by_text("Artifacts", exact=True).first.click()
     page.get_by_text("summary-mine").first.wait_for(timeout=30_000)
     page.close()
+
+
+STRANGERS = {
+    "another site's page": {"Origin": "https://example.org"},
+    "another page of this machine": {"Origin": "http://127.0.0.1:8888"},
+    "a page of no origin": {"Origin": "null"},
+    "a name that was led here": {"Host": "example.org:{port}"},
+    "a name like an allowed one": {"Host": "127.0.0.1.example.org:{port}"},
+    "another port": {"Host": "127.0.0.1:80"},
+}
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+@pytest.mark.parametrize("path", ["/", "/api/health", "/api/version", "/api/flows/filter"])
+def test_what_comes_from_strangers_is_refused_with_the_credential_too(served, stranger, path):
+    headers = {name: value.format(port=urlsplit(served.api).port) for name, value in STRANGERS[stranger].items()}
+    place = served.api.removesuffix("/api") + path
+    for method in ("GET", "POST", "OPTIONS"):
+        asked = {"Access-Control-Request-Method": "POST"} if method == "OPTIONS" else {}
+        answer = httpx.request(method, place, headers=headers | asked, auth=served.auth)
+        assert answer.status_code == 403
+        assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("auth", [None, ("stemworks", "wrong"), ("", "")])
+def test_without_the_credential_nothing_of_the_api_is_answered(served, auth):
+    own = served.api.removesuffix("/api")
+    for method, path in (("POST", "/flows/filter"), ("GET", "/version"), ("POST", "/deployments/"), ("GET", "/docs")):
+        answer = httpx.request(method, served.api + path, json={} if method == "POST" else None, auth=auth)
+        assert answer.status_code == 401
+    assert httpx.options(f"{served.api}/flows/filter", headers={"Origin": own}, auth=auth).status_code == 401
+    assert httpx.get(f"{served.api}/health").json() is True
+    assert httpx.get(own, headers={"Origin": own}).headers["x-frame-options"] == "SAMEORIGIN"
+
+
+SOCKETS = ["events/in", "events/out", "logs/out", "task_runs/subscriptions/scheduled", "work_pools/x/workers/connect"]
+
+
+@pytest.mark.parametrize("path", SOCKETS)
+def test_no_socket_opens_to_strangers_or_without_the_credential(served, path):
+    place = f"{served.api.replace('http', 'ws', 1)}/{path}"
+    port = urlsplit(served.api).port
+    for there, origin in ((place, "https://example.org"), (place.replace("127.0.0.1", "example.org"), None)):
+        led_here = socket.create_connection(("127.0.0.1", port))
+        with pytest.raises(InvalidStatus, match="403"), connect(there, sock=led_here, origin=origin):
+            pass
+    for token in (None, "wrong"):
+        with connect(place, subprotocols=["prefect"], proxy=None) as opened:
+            opened.send(json.dumps({"type": "auth", "token": token}))
+            with pytest.raises(ConnectionClosedError):
+                opened.recv(timeout=30)
+    with pytest.raises(InvalidStatus), connect(place, proxy=None):
+        pass
+
+
+def test_a_command_without_the_credential_says_what_is_missing(served):
+    line = (
+        f"Prefect's API at {served.api} wants its credential; give this shell the line "
+        "`export PREFECT_API_AUTH_STRING=…` that `python -m flows.serve` printed."
+    )
+    for command in (("deployment", "run", "train-4stems"), ("deployment", "ls"), ("worker", "start", "--pool", "x")):
+        for credential in ("", "stemworks:wrong"):
+            result = served.prefect(*command, PREFECT_API_AUTH_STRING=credential)
+            assert (result.returncode, result.stderr.splitlines()) == (1, [line])
+    command = [sys.executable, "-m", "flows.serve"]
+    variables = served.environment | {"PREFECT_API_URL": served.api, "PREFECT_API_AUTH_STRING": "stemworks:wrong"}
+    result = subprocess.run(command, cwd=served.folder, env=variables, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr.splitlines()) == (2, [line])
 
 
 def test_without_songs_a_run_fails_before_any_work_and_says_what_to_set(served):
@@ -132,22 +212,31 @@ def test_a_wrong_parameter_is_refused_before_there_is_a_run(served, name, parame
 def test_a_schedule_fires(served):
     (deployment,) = [one for one in served.post("deployments/filter") if one["name"] == "evaluate"]
     schedule = {"schedule": {"interval": 3600}, "active": True}
-    answer = httpx.post(f"{served.api}/deployments/{deployment['id']}/schedules", json=[schedule])
+    answer = httpx.post(f"{served.api}/deployments/{deployment['id']}/schedules", json=[schedule], auth=served.auth)
     answer.raise_for_status()
     deadline = time.monotonic() + 60
     while not (runs := [run for run in served.post("flow_runs/filter") if run["auto_scheduled"]]):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert {run["deployment_id"] for run in runs} == {deployment["id"]}
-    httpx.delete(f"{served.api}/deployments/{deployment['id']}/schedules/{answer.json()[0]['id']}").raise_for_status()
+    place = f"{served.api}/deployments/{deployment['id']}/schedules/{answer.json()[0]['id']}"
+    httpx.delete(place, auth=served.auth).raise_for_status()
 
 
 def test_a_second_one_uses_the_server_that_is_there_and_leaves_it_running(served):
     second = Served(served.folder, served.environment)
     second.api, second._port = served.api, served._port
     assert f"export PREFECT_API_URL={served.api}" in second.start(in_background=True)
+    assert second.exported == served.exported
     assert second.end(signal.SIGTERM) == 130
     assert httpx.get(f"{served.api}/health").json() is True
+
+
+def test_started_again_it_has_the_same_credential(served):
+    before = served.exported
+    served.kill_all()
+    served.lines = served.start()
+    assert served.exported == before
 
 
 def test_ctrl_c_ends_it_and_its_server(served):
@@ -173,7 +262,8 @@ def test_a_port_that_another_program_has_is_one_line(tmp_path, environment):
         result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr.splitlines() == [
-        f"port {port} is taken by another program, which is no Prefect server; choose another: --port {port + 1}"
+        f"port {port} is taken by a program that is not this project's; choose another, --port {port + 1}, "
+        f"or, if it is a Prefect server of your own, export PREFECT_API_URL=http://127.0.0.1:{port}/api"
     ]
 
 

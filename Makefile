@@ -4,6 +4,7 @@ PYTHON ?= python3
 # Three workers for two cores, since one often waits for a server's start; a file's tests stay together, so that they share
 # what they built. Where a worker dies all end: the tests that it had left would be waited for without end.
 PYTEST_ARGS ?= -n 3 --dist loadfile --max-worker-restart 0
+UI_PORT ?= 5000
 VENV := .venv
 PEERS := .peers
 BIN := $(VENV)/bin
@@ -44,8 +45,10 @@ long: install ## run the tests that make test leaves out for the time they take
 faults: install ## kill data stage and training, fill the disk, damage files: they must mend (tests/faults)
 	STEMWORKS_KILLS=12 $(BIN)/python -m pytest tests/faults -s --timeout 1800
 
-ui: install ## browse the runs in MLflow on http://127.0.0.1:5000
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
+ui: install ## browse the runs in MLflow on http://127.0.0.1:5000 (UI_PORT=N)
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port $(UI_PORT) --workers 1 \
+		--allowed-hosts '127.0.0.1:$(UI_PORT),localhost:$(UI_PORT)' --x-frame-options DENY \
+		--cors-allowed-origins 'http://127.0.0.1:$(UI_PORT),http://localhost:$(UI_PORT)' \
 		--backend-store-uri sqlite:///mlflow.db
 
 peers: $(PEERS)/.installed ## set up .peers with the real Spleeter, for the tests marked `peers`

@@ -1,6 +1,7 @@
 """A real MLflow server as a process of its own, on a store that outlives it."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from typing import Self
 
 import httpx
 
+_ROOT = Path(__file__).resolve().parents[2]
 _START_S = 180.0
 
 
@@ -34,7 +36,7 @@ class MlflowServer:
         """Start and wait until it answers."""
         options = ["--workers", "1", "--host", "127.0.0.1", "--port", str(self._port)]
         options += ["--backend-store-uri", f"sqlite:///{self._folder / 'mlflow.db'}"]
-        options += ["--artifacts-destination", str(self._folder / "artifacts")]
+        options += ["--artifacts-destination", str(self._folder / "artifacts"), *_closing_options(self._port)]
         environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         environment.pop("MLFLOW_TRACKING_URI", None)
         with (self._folder / "server.log").open("ab") as log:
@@ -66,3 +68,12 @@ class MlflowServer:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+
+def _closing_options(port: int) -> list[str]:
+    """Those by which ``make ui`` keeps strangers out."""
+    command = ["make", "--dry-run", "ui", f"UI_PORT={port}"]
+    said = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True).stdout
+    words = shlex.split(said.replace("\\\n", " ").splitlines()[-1])
+    closing = ("--allowed-hosts", "--cors-allowed-origins", "--x-frame-options")
+    return [word for option in closing for word in (option, words[words.index(option) + 1])]

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import httpx
 import mlflow
 import pytest
 
@@ -12,22 +13,29 @@ from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.training.metrics_log import Record, append_record
 from sepcore.training.run_folder import RunFolder
 from tasks import metrics_spool, tracking
+from tasks.dead_runs import _notes
 from tasks.tracking import tracked
 from tests.models import small_config
 from tests.tasks.mlflow_server import MlflowServer
 
 pytestmark = pytest.mark.slow
 
+PASSWORD = "0123-pass-4567"
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = MlflowServer(tmp_path_factory.mktemp("server"))
+    folder = tmp_path_factory.mktemp("server")
+    server = MlflowServer(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", server.uri)
+        patch.setenv("MLFLOW_TRACKING_URI", server.uri.replace("://", f"://me:{PASSWORD}@"))
         try:
             yield server.start()
         finally:
             server.kill()
+    kept = [file for place in (folder, _notes._folder) for file in place.rglob("*") if file.is_file()]
+    assert len(kept) > 2
+    assert [file for file in kept if PASSWORD.encode() in file.read_bytes()] == []
 
 
 @pytest.fixture
@@ -52,6 +60,23 @@ def wait_for(condition, limit_s=60.0):
 
 def train_step(run, step):
     append_record(run.metrics, Record("train", step, time.time(), {"train_loss": 1 / step}))
+
+
+@pytest.mark.parametrize("host", ["example.org", "10.example.org", "127.0.0.1"])
+def test_the_page_of_make_ui_answers_under_its_own_names_only(server, host):
+    assert httpx.get(server.uri).headers["x-frame-options"] == "DENY"
+    for path in ("/", "/ajax-api/2.0/mlflow/experiments/search"):
+        assert httpx.get(server.uri + path, headers={"Host": host}).status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["https://example.org", "null", "http://127.0.0.1.example.org"])
+def test_the_page_of_make_ui_takes_nothing_from_other_sites(server, origin):
+    place = f"{server.uri}/ajax-api/2.0/mlflow/experiments/create"
+    assert httpx.post(place, json={"name": "foreign"}, headers={"Origin": origin}).status_code == 403
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    assert httpx.options(place, headers=asked).status_code == 400
+    assert "access-control-allow-origin" not in httpx.get(server.uri, headers={"Origin": origin}).headers
+    assert mlflow.MlflowClient(server.uri).get_experiment_by_name("foreign") is None
 
 
 def test_a_server_killed_in_a_training_and_started_again_has_every_record_once(server, quick, tmp_path, caplog):

@@ -6,11 +6,12 @@ from pathlib import Path
 from sepcore.atomic import atomic_folder
 from sepcore.atomic.ownership import shown_names
 from sepcore.config import ModelConfig
+from sepcore.errors import TrainingError
 from sepcore.file_lock import lock_of, locked
 from sepcore.networks.checkpoint_files import checkpoint_names, find_checkpoint
 from sepcore.provider.checksum import file_sha256
 from sepcore.provider.host import PRETRAINED
-from sepcore.provider.model_files import TrainedMark, own_model_files, why_not_replaceable
+from sepcore.provider.model_files import TrainedMark, file_digests, own_model_files, why_not_replaceable
 from sepcore.provider.origin import ModelOrigin
 from sepcore.provider.store import model_path
 from sepcore.training.run_folder import RunFolder
@@ -24,6 +25,8 @@ def put_into_model_dir(run: RunFolder, config: ModelConfig) -> tuple[Path | None
     Returns:
         Where it lies now, or None; and one line for the user that says so.
     """
+    if not find_checkpoint(run.model):
+        return None, f"{run.model} holds no whole model; bring it back, or train it again with --fresh"
     if config.model_dir is None:
         return None, f"the config has no model_dir; separate with -p {run.path}"
     folder = model_path() / config.model_dir
@@ -31,6 +34,8 @@ def put_into_model_dir(run: RunFolder, config: ModelConfig) -> tuple[Path | None
         line = _misplaced(folder, config.model_dir) or _put(run, folder)
     except OSError as error:
         line = f"the model cannot be put into {folder} ({error.strerror or error})"
+    except TrainingError:
+        line = f"the model is not put into {folder}: another process trains in {run.path}; run again after it"
     return (folder, f"model copied to {folder}") if line is None else (None, f"{line}; separate with -p {run.path}")
 
 
@@ -51,18 +56,27 @@ def _put(run: RunFolder, folder: Path) -> str | None:
     """Copy the model, unless it is there; why not, if something else stands there."""
     if reason := _taken(run, folder):  # before anything is written beside it
         return reason
-    made = {name: file_sha256(run.model / name) for name in checkpoint_names(run.model)}
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with locked(lock_of(folder), f"writing {folder.name}"):
+    # Under the run's lock no training replaces its model between the look at the files and their copies.
+    with run.locked(), locked(lock_of(folder), f"writing {folder.name}"):
         if reason := _taken(run, folder):
             return reason
-        mark = TrainedMark.of(folder)
-        if mark is None or mark.files != made:
+        if not _is_there(run, folder):
             with atomic_folder(folder, own_model_files) as temporary:
-                for name in made:
+                for name in checkpoint_names(run.model):
                     shutil.copy2(run.model / name, temporary)
-                TrainedMark(run.lineage, made).write(temporary)
+                if not find_checkpoint(temporary):  # a person may have moved it away since
+                    raise FileNotFoundError(f"{run.model} holds no whole model any more")
+                TrainedMark(run.lineage, file_digests(temporary)).write(temporary)
     return None
+
+
+def _is_there(run: RunFolder, folder: Path) -> bool:
+    """Whether a folder holds all files of the run's model as they are; `_taken` has found none of them changed."""
+    mark = TrainedMark.of(folder)
+    if mark is None or mark.files is None or not all((folder / name).is_file() for name in mark.files):
+        return False
+    return mark.files == {name: file_sha256(run.model / name) for name in checkpoint_names(run.model)}
 
 
 def _taken(run: RunFolder, folder: Path) -> str | None:

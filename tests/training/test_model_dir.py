@@ -1,5 +1,7 @@
 import os
+import shutil
 
+import filelock
 import pytest
 
 from sepcore.networks.checkpoint_files import find_checkpoint
@@ -160,6 +162,37 @@ def test_the_same_model_is_not_copied_again(tmp_path, models):
     before = (models / "mine").stat().st_ino
     assert put_into_model_dir(run, config)[0] == models / "mine"
     assert (models / "mine").stat().st_ino == before
+
+
+@pytest.mark.parametrize("lost", ["checkpoint", "model.index", "model.data-00000-of-00001"])
+def test_a_file_that_is_missing_where_the_model_was_put_is_put_back(tmp_path, models, lost):
+    run, config = trained(tmp_path / "run"), small_config(model_dir="mine")
+    put_into_model_dir(run, config)
+    (models / "mine" / lost).unlink()
+    assert put_into_model_dir(run, config)[0] == models / "mine"
+    assert (models / "mine" / lost).read_text() == "weights"
+
+
+@pytest.mark.parametrize("lost", ["model.index", "model.data-00000-of-00001", None])
+def test_a_run_without_a_whole_model_replaces_none(tmp_path, models, lost):
+    run, config = trained(tmp_path / "run"), small_config(model_dir="mine")
+    put_into_model_dir(run, config)
+    before = contents(models)
+    if lost is None:
+        shutil.rmtree(run.model)
+    else:
+        (run.model / lost).unlink()
+    folder, line = put_into_model_dir(run, config)
+    assert folder is None
+    assert line.startswith(f"{run.model} holds no whole model; ")
+    assert contents(models) == before
+
+
+def test_a_run_in_which_another_process_trains_is_not_copied(tmp_path, models):
+    run = trained(tmp_path / "run")
+    with filelock.FileLock(run.lock, is_singleton=False):
+        assert "another process trains in" in refused(run, "mine")
+    assert not (models / "mine").exists()
 
 
 def test_a_place_that_cannot_be_written_to_costs_no_training(tmp_path, models):

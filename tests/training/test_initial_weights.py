@@ -1,3 +1,5 @@
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from sepcore.networks import registry
 from sepcore.networks.registry import build_network, register_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint
 from sepcore.provider.resolve import locate_model
+from sepcore.training.initial_model import initial_fingerprint
 from sepcore.training.initial_weights import take_over_weights
+from tests import models
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, small_config
 from tests.training.apart import write_model
 
@@ -137,3 +141,11 @@ def test_four_stems_start_from_the_published_vocals(shared, tmp_path, monkeypatc
     two = build_network(published.config)
     read_checkpoint(two, published.folder)
     assert equal(part(network, config.instruments.index("vocals")), part(two, 0))
+
+
+def test_initial_weights_are_known_by_their_content_and_not_by_their_place(tmp_path):
+    for name, seed in (("one", 0), ("other", 1)):
+        models.write_model(tmp_path / name, seed)
+    shutil.copytree(tmp_path / "one", tmp_path / "copy")
+    one, copy, other = (initial_fingerprint(locate_model(tmp_path / name)) for name in ("one", "copy", "other"))
+    assert one == copy != other

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sepcore.atomic.ownership import is_real_folder
 from sepcore.config import ModelConfig
 from sepcore.errors import StemworksError
 from sepcore.evaluation.example_files import write_estimates, write_targets
 from sepcore.evaluation.validation_songs import ScoredSong, ValidationSongs, validation_sdr
+from sepcore.system_errors import reason_of
 from tasks.tracking import TrackedRun
 
 _LAST_KEPT = 3
@@ -47,13 +49,21 @@ class ValidationExamples:
     def keep_few(self, best_step: int | None) -> None:
         """Remove all excerpts, here and in MLflow, but those of the first, the best and the last few validations."""
         root = self._tracking.run.examples
-        for song in sorted(root.iterdir()) if root.is_dir() else []:
-            steps = sorted(filter(_step_of, song.iterdir()), key=_step_of)
-            kept = {*steps[:1], *steps[-_LAST_KEPT:], *(song / _folder_name(step) for step in [best_step] if step)}
-            for folder in steps:
-                if folder not in kept:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    self._tracking.remove_folder(folder.relative_to(self._tracking.run.path).as_posix())
+        try:
+            # Only what has names of our own: anything else there is somebody else's, as what a file manager leaves.
+            own = [folder for folder in root.glob("*/step-*") if _step_of(folder) and is_real_folder(folder)]
+            for song in sorted({folder.parent for folder in own if is_real_folder(folder.parent)}):
+                self._keep_few_of(sorted((step for step in own if step.parent == song), key=_step_of), best_step)
+        except OSError as error:
+            # Nor for the sake of some space.
+            _logger.warning("%s: excerpts of earlier validations cannot be removed (%s)", root, reason_of(error))
+
+    def _keep_few_of(self, steps: list[Path], best_step: int | None) -> None:
+        kept = {*steps[:1], *steps[-_LAST_KEPT:], *(step for step in steps if _step_of(step) == best_step)}
+        for folder in steps:
+            if folder not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+                self._tracking.remove_folder(folder.relative_to(self._tracking.run.path).as_posix())
 
     def _keep(self, song: ScoredSong, step: int) -> None:
         folder = self._tracking.run.examples / song.name

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sepcore.atomic import write_bytes
+from sepcore.atomic.ownership import is_plain_file
 
 FILE_NAME = "index.parquet"
 """The copy of the index of the last caching, for people and their tools."""
@@ -85,13 +86,14 @@ def existing_index(folder: Path, key: str) -> Path | None:
 def copy_for_people(index: Path, key: str) -> None:
     """Make an index the folder's ``index.parquet``, unless it is, or the folder cannot be written to.
 
-    A Parquet file of that name which is no index is somebody else's, and left alone.
+    Whatever else has that name and is no index is somebody else's, and left alone. So is one that a disk has damaged:
+    it cannot be told from a file of another program.
     """
     folder = folder_of_shards(index)
     copy = folder / FILE_NAME
     if has_key(copy, key) or not os.access(folder, os.W_OK):
         return
-    if _is_other_parquet(copy):
+    if os.path.lexists(copy) and not _is_index(copy):
         _logger.warning("%s is not an index of shards and is left alone; the index is %s", copy, index)
         return
     write_bytes(copy, index.read_bytes())
@@ -114,12 +116,15 @@ def fingerprints_in(index: Path) -> set[str]:
         return {shard for group in groups for shard in group.column("fingerprint").unique().to_pylist()}
 
 
-def _is_other_parquet(path: Path) -> bool:
+def _is_index(path: Path) -> bool:
+    """Whether a file is an index of any version of this project."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not is_plain_file(path):
+        return False
     try:
-        return SUMMARY_KEY.encode() not in (pq.read_metadata(path).metadata or {})
+        return SUMMARY_KEY.encode() in (pq.read_metadata(path).metadata or {})
     except (OSError, pa.ArrowException):
         return False
 

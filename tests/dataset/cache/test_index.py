@@ -230,12 +230,22 @@ def test_a_parquet_file_of_something_else_is_refused(config, tmp_path):
         read_index(tmp_path, config)
 
 
-def test_somebody_elses_parquet_file_called_as_the_copy_is_left_alone(config, songs, tmp_path, caplog):
-    pd.DataFrame({"song": ["a"]}).to_parquet(tmp_path / "index.parquet")
-    content = (tmp_path / "index.parquet").read_bytes()
+@pytest.mark.parametrize("theirs", ["parquet", "text", "empty", "cut", "link", "folder"])
+def test_what_somebody_else_called_as_the_copy_is_left_alone(config, songs, tmp_path, caplog, theirs):
+    copy = tmp_path / "index.parquet"
+    if theirs == "folder":
+        copy.mkdir()
+    elif theirs == "link":
+        copy.symlink_to(tmp_path / "elsewhere.parquet")
+    else:
+        pd.DataFrame({"song": ["a"]}).to_parquet(copy)
+        whole = copy.read_bytes()
+        copy.write_bytes({"parquet": whole, "text": b"my notes", "empty": b"", "cut": whole[:-9]}[theirs])
+    before = copy.lstat(), copy.read_bytes() if copy.is_file() else None
     index = build_index(tmp_path, songs, config)
-    assert (tmp_path / "index.parquet").read_bytes() == content
+    assert (copy.lstat(), copy.read_bytes() if copy.is_file() else None) == before
     assert f"the index is {index}" in caplog.text
+    assert find_index(tmp_path, songs, config) == index
 
 
 def test_an_index_of_other_settings_is_refused_and_they_are_named(config, songs, tmp_path):

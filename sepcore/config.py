@@ -76,10 +76,11 @@ class ModelConfig(TrainingKeys, DatasetKeys, SeparationKeys):
         """What decides the weights, under the keys of the JSON, defaults left out.
 
         Not paths, the length of the training, logging or masks. (A cosine's form depends on
-        the length, a choice by SDR on the songs that are scored.)
+        the length, a choice by SDR on the songs that are scored.) Nor `init_from`, which names the weights to start
+        from and does not say what they are.
         """
         elsewhere = {
-            "model_dir", "train_csv", "validation_csv", "test_csv", "training_cache", "validation_cache",
+            "model_dir", "init_from", "train_csv", "validation_csv", "test_csv", "training_cache", "validation_cache",
             "cache_format", "instrument_mapping", "save_checkpoints_steps", "save_summary_steps", "throttle_secs",
             "separation_exponent", "mask_extension", "mwf", "gpu_memory_mb",
         }  # fmt: skip

@@ -18,7 +18,7 @@ from sepcore.training.checkpoints import forget_selections, kept_steps
 from sepcore.training.metrics_log import Record
 from sepcore.training.model_dir import put_into_model_dir
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.run_inputs import RunInputs, config_of_finished, identity_keys
+from sepcore.training.run_inputs import RunInputs, config_of_finished
 from sepcore.training.work import TrainingResult, TrainingWork
 from tasks.artifacts import show_link
 from tasks.examples import ValidationExamples
@@ -66,7 +66,7 @@ def train_model(
 
     training, validation = read_index(data.training_index, config), read_index(data.validation_index, config)
     with training_slot(), run.locked():  # before anything of the run is touched: another process may train there
-        if kept_steps(run.checkpoints) and identity_keys(load_config(run.path)) != identity_keys(config):
+        if kept_steps(run.checkpoints) and load_config(run.path).deciding_keys() != config.deciding_keys():
             check_checkpoint_fits(config, run)
         before = run.inputs()
         if before is not None and before.songs["validation"] != inputs.songs["validation"]:

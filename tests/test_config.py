@@ -155,6 +155,7 @@ def test_a_key_at_its_default_leaves_the_fingerprint_as_it_is():
         ({}, {"learning_rate": 1e-3}, True),
         ({}, {"dropout": 0.1}, True),
         ({}, {"throttle_secs": 5.0}, False),
+        ({"init_from": "2stems"}, {"init_from": "pretrained_models/2stems"}, False),
         ({}, {"train_max_steps": 7}, False),
         ({"schedule": "cosine"}, {"train_max_steps": 7}, True),
         ({}, {"validation_songs": 5}, False),

@@ -11,7 +11,7 @@ from sepcore.config_file import load_config
 from sepcore.errors import ConfigError, TrainingError
 from sepcore.training.checkpoints import kept_steps
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.run_inputs import RunInputs, identity_keys
+from sepcore.training.run_inputs import RunInputs
 
 
 def choose_run(
@@ -70,7 +70,7 @@ def check_unchanged(
     unfinished = list(filter(_is_unfinished, runs))
     if not same and unfinished:
         run = unfinished[-1]
-        differing = _differing(identity_keys(load_config(run.path)), identity_keys(config))
+        differing = _differing(load_config(run.path).deciding_keys(), config.deciding_keys())
         raise TrainingError(
             f"{run.path}: stopped at step {kept_steps(run.checkpoints)[-1]} and was trained with {differing}; "
             "put that back to go on, or give --fresh (a new run beside it) or --force (go on with what is set now)."
@@ -93,7 +93,7 @@ def what_is_new(work_dir: Path, name: str, config: ModelConfig, inputs: RunInput
     if before is None and runs[-1].dataset() != inputs.songs["training"]:
         parts.append("other training songs")
     try:
-        parts += _differing_parts(identity_keys(load_config(runs[-1].path)), identity_keys(config))
+        parts += _differing_parts(load_config(runs[-1].path).deciding_keys(), config.deciding_keys())
     except ConfigError:
         parts.append("a config of another version")
     return f"a new run: {runs[-1].path} was trained with {', '.join(parts)}" if parts else None
@@ -112,7 +112,7 @@ def _runs(work_dir: Path, name: str) -> list[RunFolder]:
 
 def _has_config(run: RunFolder, config: ModelConfig) -> bool:
     try:
-        return identity_keys(load_config(run.path)) == identity_keys(config)
+        return load_config(run.path).deciding_keys() == config.deciding_keys()
     except ConfigError:  # of a version with other keys
         return False
 

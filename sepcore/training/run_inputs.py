@@ -45,22 +45,14 @@ class RunInputs:
         return cls(songs, None if weights is None else str(weights), int(content["draws"]))
 
 
-def identity_keys(config: ModelConfig) -> dict[str, Any]:
-    """The keys of a config that are part of a run's identity: those that decide weights.
-
-    Not `init_from`: its weights are, by their content.
-    """
-    return {key: value for key, value in config.deciding_keys().items() if key != "init_from"}
-
-
 def run_fingerprint(config: ModelConfig, inputs: RunInputs) -> str:
-    """Twelve hex digits of all that makes a run the one it is."""
-    made_from = {"config": identity_keys(config), "inputs": inputs.to_dict()}
+    """Twelve hex digits of all that makes a run the one it is: the keys that decide weights, and its inputs."""
+    made_from = {"config": config.deciding_keys(), "inputs": inputs.to_dict()}
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def config_of_finished(trained: ModelConfig, now: ModelConfig) -> ModelConfig:
-    """The config of a finished run that is found again with the same `identity_keys`.
+    """The config of a finished run that is found again with the same `ModelConfig.deciding_keys`.
 
     What is done with its weights, and where things are, is as it is said now; how it was trained stays as it was.
     """

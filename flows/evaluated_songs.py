@@ -81,6 +81,8 @@ def evaluate_songs(rows: Sequence[TrackRow], estimates: Estimates, out: Path, en
             failed[row.name] = str(error)
     evaluated = EvaluatedSongs(out, tuple(files), failed)
     if files:
+        # What they were made from is in there: killed from here on, the tables say nothing of it.
+        (out / "scores.json").unlink(missing_ok=True)
         remove_other_scores(out, files)
         write_table([evaluated.frames], out / "frames.parquet")
         write_table([evaluated.tracks], out / "tracks.parquet")

@@ -121,6 +121,8 @@ def _evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: S
             _logger.warning("%s", track.cut)
         signals = track.references, track.estimates, track.mixture
         scores = score_track(row.name, config.instruments, *signals, sample_rate=config.sample_rate, engine=engine)
+    # Killed from here on, the scores are known for this project's, but for nobody's estimates.
+    write_text(marker, json.dumps(None))
     save_track_scores(scores, folder)
     write_text(marker, json.dumps(made_from))
     return path

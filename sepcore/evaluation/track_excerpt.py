@@ -73,6 +73,7 @@ def excerpt_of_track(row: TrackRow, estimates: Estimates, folder: Path, start_s:
             for signals in (track.mixture, track.references, track.estimates)
         )
     references, estimated = (dict(zip(config.instruments, part, strict=True)) for part in stems)
+    marker.unlink(missing_ok=True)  # killed from here on, nobody takes the excerpt for that of the old estimates
     excerpt = write_excerpt(
         place,
         track=row.name,

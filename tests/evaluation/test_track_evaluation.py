@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from sepcore.errors import DatasetError
+from sepcore.evaluation import track_evaluation, track_excerpt
 from sepcore.evaluation.baselines import UntouchedMixture
 from sepcore.evaluation.estimates import FolderEstimates, ModelEstimates
 from sepcore.evaluation.signals import blocks
 from sepcore.evaluation.track_evaluation import estimated_track, evaluate_track, remove_other_scores
+from sepcore.evaluation.track_excerpt import excerpt_of_track
 from sepcore.evaluation.track_scores import METRICS, read_track_scores
 from sepcore.signal.audio_writer import write_audio
 from tests.evaluation.songs import RATE, write_song
@@ -69,6 +71,35 @@ def test_a_scored_track_is_not_scored_again_until_model_audio_or_engine_change(r
     write_audio(row.mixture, np.full((2 * RATE, 2), 0.1, np.float32), sample_rate=RATE)
     assert [songs(), songs()] == [3, 3]
     assert songs(engine="stable") == 4
+
+
+def test_killed_beside_the_scores_of_other_estimates_nobodys_are_taken_for_the_first_ones(row, tmp_path, monkeypatch):
+    estimates, folder = HalfOfTheMixture(), tmp_path / "scores"
+    evaluate_track(row, estimates, folder)
+    excerpt_of_track(row, estimates, folder, 0.0)
+    estimates.name, made = "B", estimates.songs
+
+    for module, write, score in (
+        (track_evaluation, "save_track_scores", lambda: evaluate_track(row, estimates, folder)),
+        (track_excerpt, "write_excerpt", lambda: excerpt_of_track(row, estimates, folder, 0.0)),
+    ):
+        real = getattr(module, write)
+
+        def written_and_killed(*arguments, real=real, **options):
+            real(*arguments, **options)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(module, write, written_and_killed)
+        with pytest.raises(KeyboardInterrupt):
+            score()
+        monkeypatch.setattr(module, write, real)
+    estimates.name = "half"
+    evaluate_track(row, estimates, folder)
+    excerpt_of_track(row, estimates, folder, 0.0)
+    assert estimates.songs == made + 4
+    (folder / "made_from" / f"{row.name}.json").write_text("null")  # as it is left by a kill
+    remove_other_scores(folder, ())
+    assert not list((folder / "test").iterdir())
 
 
 @pytest.mark.parametrize("engine", ["stable", "museval"])

@@ -13,11 +13,11 @@ from flows.song_tasks import finished_tasks
 from flows.test_set import TestSet
 from sepcore.config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
-from sepcore.errors import CheckpointError, OutputNotWritable, ProviderError, StemworksError
+from sepcore.errors import CheckpointError, DatasetError, OutputNotWritable, ProviderError, StemworksError
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
 from sepcore.evaluation.report.excerpt import Excerpt
-from sepcore.evaluation.scores import MadeFrom
+from sepcore.evaluation.scores import MadeFrom, ScoreSummary
 from sepcore.evaluation.track_evaluation import remove_other_scores, tracks_made_from
 from sepcore.evaluation.track_excerpt import excerpt_start_s, tracks_to_hear
 from sepcore.evaluation.track_scores import TrackScores, read_track_scores, write_table
@@ -81,12 +81,23 @@ def evaluate_songs(rows: Sequence[TrackRow], estimates: Estimates, out: Path, en
             failed[row.name] = str(error)
     evaluated = EvaluatedSongs(out, tuple(files), failed)
     if files:
-        # What they were made from is in there: killed from here on, the tables say nothing of it.
-        (out / "scores.json").unlink(missing_ok=True)
+        _remove_summary(out / "scores.json")
         remove_other_scores(out, files)
         write_table([evaluated.frames], out / "frames.parquet")
         write_table([evaluated.tracks], out / "tracks.parquet")
     return evaluated
+
+
+def _remove_summary(path: Path) -> None:
+    """Remove the ``scores.json`` of an earlier evaluation; another program's stays.
+
+    It says what the tables beside it were made from: killed from here on, nothing says that of the new ones.
+    """
+    try:
+        ScoreSummary.from_json(path.read_text("utf-8"))
+    except (OSError, ValueError, DatasetError):
+        return
+    path.unlink()
 
 
 def excerpts_to_hear(

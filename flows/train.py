@@ -93,6 +93,7 @@ from flows.publish import publish  # noqa: E402
 from flows.run_names import run_name  # noqa: E402
 from sepcore.dataset.cache.index import read_index  # noqa: E402
 from sepcore.errors import GateRefused  # noqa: E402
+from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint  # noqa: E402
 from sepcore.evaluation.run_scores import run_scores  # noqa: E402
 from sepcore.training.run_folder import RunFolder  # noqa: E402
 from sepcore.training.run_inputs import RunInputs  # noqa: E402
@@ -172,7 +173,7 @@ def train(
         unfinished=going_on and going_on.path,
     )
     parts = parts_to_cache(config, train_csv=train_csv, validation_csv=validation_csv)
-    data = TrainingSet(*(part.csv for part in parts), indexes["training"], indexes["validation"], data_dir, test_csv)
+    data = TrainingSet(*(part.csv for part in parts), indexes["training"], indexes["validation"], data_dir, tested)
     songs = {part: read_index(index, config).fingerprint() for part, index in indexes.items()}
     inputs = RunInputs(songs, initial_weights(config))
     new = None if fresh else what_is_new(work_dir, name, config, inputs)
@@ -180,12 +181,13 @@ def train(
     if new and not run.path.exists():
         say([f"{run.path}: {new}"])
     if run.is_done(config):
-        run.note_data(data.paths())
         where = renew_run(name, config, run, inputs, data)
     else:
         with progress_bar() as bar:
             report = TrainingProgress(bar, name, config.train_max_steps)
             where = train_model(name, config, run, inputs, data, report)
+    its_songs = songs_fingerprint(map(song_fingerprint, test_songs)) if test_songs else None
+    run.note_data(data.paths(), test_songs=its_songs)
     say([where])
 
     if tested is not None:

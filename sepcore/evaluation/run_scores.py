@@ -62,8 +62,8 @@ def why_not_own(
 ) -> str:
     """Why an evaluation of a finished run does not give the run's own scores; empty if it does.
 
-    A run's own test set is the manifest that its training recorded. Where none is recorded, it is the songs that the
-    run has scores of; where it has none yet, any.
+    A run's own test set are the songs that `flows.train` recorded, or, of earlier versions, those of the manifest that
+    it did. Where none are recorded, it is the songs that the run has scores of; where it has none yet, any.
 
     Args:
         run: The run.
@@ -78,7 +78,10 @@ def why_not_own(
         return "its config says otherwise how to separate"
     if engine == "stable":
         return "--engine stable gives other scores than museval's"
-    data = (run.finished() or {}).get("data", {})
+    done = run.finished() or {}
+    data = done.get("data", {})
+    if (own_songs := done.get("test_songs")) is not None:
+        return "" if own_songs == songs() else f"its own test set is {data.get('test_csv')} as it was trained with"
     if "test_csv" in data:
         csv, data_dir = Path(data["test_csv"]), data.get("data_dir")
         try:
@@ -88,7 +91,8 @@ def why_not_own(
             its_songs = songs_fingerprint(song_fingerprint(row) for row in own)
         except DatasetError as error:
             return f"its own test set cannot be read ({error})"
-        return "" if its_songs == songs() else f"its own test set is {csv}"
+        if own:  # else earlier versions recorded a manifest without songs
+            return "" if its_songs == songs() else f"its own test set is {csv}"
     if not run.scores.is_file():
         return ""
     known = ScoreSummary.from_json(run.scores.read_text("utf-8"), str(run.scores))

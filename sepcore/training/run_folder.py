@@ -201,11 +201,21 @@ class RunFolder:
         finished = self.finished()
         return finished is not None and (finished["steps"] >= config.train_max_steps or "ended_early" in finished)
 
-    def note_data(self, data: Mapping[str, str]) -> None:
-        """Keep of a finished run where its manifests are now; see `finish`."""
+    def note_data(self, data: Mapping[str, str], *, test_songs: str | None = None) -> None:
+        """Keep of a finished run where its manifests are now, and which songs it is tested on.
+
+        Args:
+            data: As of `finish`.
+            test_songs: Fingerprint of the songs of its test set: a manifest may change behind its path. None without.
+        """
         done = self.finished()
-        if done is not None and done.get("data") != dict(data):
-            write_text(self._done, json.dumps(done | {"data": dict(data)}, indent=2) + "\n")
+        if done is None:
+            return
+        now = {key: value for key, value in done.items() if key != "test_songs"} | {"data": dict(data)}
+        if test_songs is not None:
+            now["test_songs"] = test_songs
+        if now != done:
+            write_text(self._done, json.dumps(now, indent=2) + "\n")
 
     def reopen(self) -> None:
         """Training begins or goes on: the run is not finished any more, and its scores are of other weights."""

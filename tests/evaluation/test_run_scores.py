@@ -133,6 +133,22 @@ def test_where_the_recorded_test_set_has_gone_nothing_is(run, tmp_path):
     assert asked(run, other).startswith("its own test set cannot be read (")
 
 
+def test_the_recorded_songs_are_its_own_whatever_becomes_of_their_manifest(run, tmp_path):
+    own = tmp_path / "own" / "test.csv"
+    songs = songs_fingerprint(map(song_fingerprint, load_manifest(own, CONFIG)))
+    run.note_data({"test_csv": str(own)}, test_songs=songs)
+    copied = write_manifest(tmp_path / "copied", "two", "one")
+    assert asked(run, own) == asked(run, copied) == ""
+    write_manifest(tmp_path / "own", "one")
+    assert asked(run, own) == f"its own test set is {own} as it was trained with"
+    assert asked(run, copied) == ""
+
+
+def test_a_recorded_test_set_without_songs_is_none(run, tmp_path):
+    write_manifest(tmp_path / "own")
+    assert asked(run, write_manifest(tmp_path / "first", "first")) == ""
+
+
 def test_a_run_without_a_recorded_test_set_keeps_to_the_songs_that_it_was_first_scored_on(run, tmp_path):
     run.note_data({})
     first, other = (write_manifest(tmp_path / name, name) for name in ("first", "other"))

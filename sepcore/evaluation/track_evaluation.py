@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
-from sepcore.dataset.check.findings import LONGEST_STEM_DIFFERENCE_S
+from sepcore.dataset.check.findings import LONGEST_STEM_DIFFERENCE_S, REFUSED_STEM_DIFFERENCE_S
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError, OutputNotWritable
 from sepcore.evaluation.blas_threads import one_blas_thread
@@ -32,8 +32,6 @@ from sepcore.training.old_scores import MADE_FROM
 
 # Of what a track's scores consist; other numbers than before are not taken for the same.
 _VERSION = 2
-# By more than this the stems of one song do not differ in length; they are of another, or damaged.
-_REFUSED_DIFFERENCE_S = 1.0
 
 _logger = logging.getLogger(__name__)
 
@@ -204,7 +202,7 @@ def _checked_lengths(row: TrackRow, lengths: NDArray[np.int_], sample_rate: int)
         f"{name} is {stem_s:.2f} s long" for name, stem_s in zip(names, stems_s, strict=True) if name in differing
     )
     what = f"{row.name}: {', '.join(described)}, the mixture {whole_s:.2f} s"
-    if max(apart_s.values()) > _REFUSED_DIFFERENCE_S:
+    if max(apart_s.values()) > REFUSED_STEM_DIFFERENCE_S:
         raise DatasetError(f"{what}; expected one length. Correct the row's paths, or cut or pad the files.")
     return f"{what}; scored on the {min(whole_s, *stems_s):.2f} s that all of them have"
 

@@ -15,6 +15,8 @@ SEVERITIES: tuple[Severity, ...] = ("left out", "warning", "note")  # the graves
 SHARED_SONG_CURE = "Take it out of one of the CSVs: a score on a song that was trained on says nothing."
 LONGEST_DURATION_ERROR_S = 0.5
 LONGEST_STEM_DIFFERENCE_S = 0.05
+# By more than this the stems of one song do not differ; they are of another, or damaged. Scoring refuses them.
+REFUSED_STEM_DIFFERENCE_S = 1.0
 HIGHEST_RESIDUAL_DB = -15.0
 LARGEST_CLIPPED_SHARE = 0.001
 # Decoded mp3 reaches 1.5; what lies beyond are integers in a float file, or a lost factor.
@@ -59,7 +61,7 @@ def judge_song(
     found = [
         *_unusable_samples(measures),
         *(_unusable_for_training(measures, config) if for_training else ()),
-        *_lengths(row, measures),
+        *_lengths(row, measures, for_training=for_training),
         *_sameness(measures),
         *_sum_of_stems(measures),
         *_levels(measures),
@@ -109,7 +111,7 @@ def _unusable_for_training(measures: SongMeasures, config: ModelConfig) -> Itera
         )
 
 
-def _lengths(row: TrackRow, measures: SongMeasures) -> Iterator[Finding]:
+def _lengths(row: TrackRow, measures: SongMeasures, *, for_training: bool) -> Iterator[Finding]:
     length_s = measures.mixture.duration_s
     if abs(row.duration_s - length_s) > LONGEST_DURATION_ERROR_S:
         taken = min(row.duration_s, length_s)
@@ -123,11 +125,12 @@ def _lengths(row: TrackRow, measures: SongMeasures) -> Iterator[Finding]:
     others = {name: seconds for name, seconds in differences.items() if abs(seconds) > LONGEST_STEM_DIFFERENCE_S}
     if others:
         described = (f"{name} is {abs(s):.2f} s {'longer' if s > 0 else 'shorter'}" for name, s in others.items())
-        yield Finding(
-            "warning",
-            f"{_list(described)} than {measures.mixture.signal}",
-            "Cut or pad the stems to the mixture's length; now chunks are cut to the shortest.",
-        )
+        what = f"{_list(described)} than {measures.mixture.signal}"
+        if not for_training and max(map(abs, others.values())) > REFUSED_STEM_DIFFERENCE_S:
+            yield Finding("left out", what, "Correct the row's paths, or cut or pad the stems to the mixture's length.")
+        else:
+            now = "chunks are cut" if for_training else "it is scored up"
+            yield Finding("warning", what, f"Cut or pad the stems to the mixture's length; now {now} to the shortest.")
 
 
 def _sameness(measures: SongMeasures) -> Iterator[Finding]:

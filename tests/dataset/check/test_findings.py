@@ -101,6 +101,14 @@ def test_stems_of_another_length_than_the_mixture_are_told_apart(make_song, judg
     assert ("warning", "drums is 0.50 s shorter than mix") in judged(row)
 
 
+@pytest.mark.parametrize(("seconds", "severity"), [(1.1, "warning"), (0.9, "left out"), (3.1, "left out")])
+def test_a_test_song_that_scoring_refuses_for_its_lengths_is_left_out(make_song, judged, seconds, severity):
+    row = make_song(noise(1), noise(2), noise(3, seconds=seconds))
+    off = f"drums is {abs(seconds - 2):.2f} s {'longer' if seconds > 2 else 'shorter'} than mix"
+    assert (severity, off) in judged(row, for_training=False)
+    assert ("warning", off) in judged(row)
+
+
 def test_stems_that_do_not_add_up_are_told_with_the_residual(make_song, judged, stems):
     vocals, drums = stems
     found = judged(make_song(vocals + 0.5 * drums, vocals, drums))

@@ -14,6 +14,7 @@ from sepcore.output_folder import check_writable
 from sepcore.provider.checksum import file_sha256
 from sepcore.stem_files.options import StemFileOptions
 from sepcore.stem_files.page import write_song_page
+from sepcore.stem_files.page_links import remove_song_page
 from sepcore.stem_files.song import CHANGED, file_times, separate_file
 from sepcore.system_errors import DISK_FULL, cure_of, reason_of, system_error
 
@@ -98,7 +99,7 @@ def _separated(
     # Without what loading the network took, for which the first song waits while it is being decoded.
     elapsed_s = time.monotonic() - started - (separator.load_s - loaded_before_s)
     if song.page and file_times(song.path) != before:  # the page plays the song as it is now
-        (song.out / song.page).unlink(missing_ok=True)
+        remove_song_page(song.out / song.page)
         return failed(song.path, CHANGED)
 
     def record() -> None:

@@ -49,6 +49,12 @@ def is_ours(page: Path) -> bool:
     return is_free(page) or song_duration_s(page) is not None or is_song_list(page)
 
 
+def remove_song_page(page: Path) -> None:
+    """Remove a song's page; another file there stays."""
+    if song_duration_s(page) is not None:
+        page.unlink(missing_ok=True)
+
+
 def link_page(page: Path, *, songs: Path, before: tuple[str, Path] | None, after: tuple[str, Path] | None) -> None:
     """Let a song's page lead to others, whole or not at all; one that leads there already is left alone.
 

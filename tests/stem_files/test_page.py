@@ -7,6 +7,7 @@ import pytest
 from sepcore.errors import AudioDecodeError, AudioEncodeError, ConfigError
 from sepcore.stem_files import page as page_module
 from sepcore.stem_files.page import clock, song_page_path, write_song_page
+from sepcore.stem_files.page_links import remove_song_page
 from tests.stem_files.pages import separated_song
 
 SONG, OUT = Path("albums/First/My Song.mp3"), Path("out")
@@ -111,8 +112,12 @@ def test_a_page_of_the_users_own_is_left_alone(tmp_path, caplog):
     (tmp_path / "index.html").write_text("mine")
     write_song_page(tmp_path / "index.html", song=song, stems=stems)
     assert (tmp_path / "index.html").read_text() == "mine"
+    remove_song_page(tmp_path / "index.html")
+    assert (tmp_path / "index.html").exists()
     (message,) = caplog.messages
     assert message.startswith(f"{tmp_path / 'index.html'}: is no page of this program's and is left alone")
     write_song_page(tmp_path / "page.html", song=song, stems=stems)
     write_song_page(tmp_path / "page.html", song=song, stems=stems, title="Again")
     assert "Again" in (tmp_path / "page.html").read_text("utf-8")
+    remove_song_page(tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()

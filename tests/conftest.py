@@ -42,14 +42,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffle files, and the tests in each; every worker gives the same order."""
+    """Shuffle files, and the tests in each that is no story; every worker gives the same order."""
     if (seed := config.getoption("--order-seed")) is None:
         return
     rng = random.Random(seed)
     files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
     rng.shuffle(files)
     for tests in files:
-        rng.shuffle(tests)
+        if tests[0].get_closest_marker("in_order") is None:
+            rng.shuffle(tests)
     items[:] = [test for tests in files for test in tests]
 
 

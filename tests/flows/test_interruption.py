@@ -22,7 +22,7 @@ if "SIGINT" not in sys.argv[3:]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from flows.command import run_command, set_up_process
-from sepcore.atomic import atomic_folder
+from sepcore.atomic import atomic_path
 
 class Song:
     def __del__(self):
@@ -38,8 +38,8 @@ def when_collecting(phase, info):
     interrupted()
 
 def work():
-    with tempfile.TemporaryDirectory(), atomic_folder(Path(sys.argv[1], "out")) as folder:
-        (folder / "half").touch()
+    with tempfile.TemporaryDirectory(), atomic_path(Path(sys.argv[1], "out", "song.wav")) as half:
+        half.touch()
         if sys.argv[2] == "finalizer":
             Song()
         elif sys.argv[2] == "collector":

@@ -32,7 +32,7 @@ from sepcore.training.work import TrainingResult
 from tests.models import SMALL_UNET
 from tests.release.github_server import GithubServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.in_order]
 
 STEMS = ["vocals", "drums", "bass", "other"]
 CONFIG = {

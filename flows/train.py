@@ -181,6 +181,7 @@ def train(
     if new and not run.path.exists():
         say([f"{run.path}: {new}"])
     if run.is_done(config):
+        say([f"{run.path}: is finished; nothing to train"])
         where = renew_run(name, config, run, inputs, data)
     else:
         with progress_bar() as bar:

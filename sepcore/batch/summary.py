@@ -1,6 +1,7 @@
 """``summary.parquet``: what became of each song in the latest run, one row a song."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from pyarrow.json import ParseOptions, read_json
 from sepcore.atomic import atomic_path
 from sepcore.batch.outcome import Outcome
 from sepcore.batch.plan import Song
+
+_logger = logging.getLogger(__name__)
 
 SUMMARY = "summary.parquet"
 
@@ -27,7 +30,7 @@ SCHEMA = pa.schema([pa.field(name, kind, metadata={"description": text}) for nam
 """Columns with their types; ``description`` in a field's metadata says what it holds."""
 
 
-def write_summary(out: Path, songs: Sequence[Song], outcomes: Mapping[Path, Outcome]) -> Path:
+def write_summary(out: Path, songs: Sequence[Song], outcomes: Mapping[Path, Outcome]) -> Path | None:
     """Write the summary of a run, whole or not at all, in the songs' order.
 
     Args:
@@ -36,16 +39,28 @@ def write_summary(out: Path, songs: Sequence[Song], outcomes: Mapping[Path, Outc
         outcomes: What became of each, by its file.
 
     Returns:
-        The file.
+        The file; None if one of this name there is none of ours: it is left alone, with a warning.
     """
+    path = out / SUMMARY
+    if path.exists() and not _is_ours(path):
+        _logger.warning("%s: is no summary of this program and is left alone; this run's is not written", path)
+        return None
     rows = [_row(song, outcomes[song.path]) for song in songs if song.path in outcomes]
     # Not from Python's values, for which pyarrow imports pandas: 0.8 s, where nothing was to be done most of the run.
     lines = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
     as_declared = ParseOptions(explicit_schema=SCHEMA)
     table = read_json(pa.BufferReader(lines), parse_options=as_declared) if rows else SCHEMA.empty_table()
-    with atomic_path(out / SUMMARY) as temporary:
+    with atomic_path(path) as temporary:
         pq.write_table(table.cast(SCHEMA), temporary, compression="zstd")
-    return out / SUMMARY
+    return path
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file has the columns that a summary has had in every version."""
+    try:
+        return {"song", "status", "audio_s", "elapsed_s"} <= set(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def earlier_rate(out: Path) -> float | None:

@@ -41,3 +41,11 @@ def test_the_rate_of_earlier_runs_counts_skipped_songs_too_and_is_unknown_withou
     assert earlier_rate(tmp_path / "nowhere") is None
     summary.write_bytes(b"not parquet")
     assert earlier_rate(tmp_path) is None
+
+
+def test_a_file_of_the_users_own_is_left_alone(tmp_path, caplog):
+    (tmp_path / "summary.parquet").write_text("my own")
+    outcome = Outcome(Path("a.mp3"), "done", audio_s=1, elapsed_s=1)
+    assert write_summary(tmp_path, [song("a.mp3")], {outcome.song: outcome}) is None
+    assert (tmp_path / "summary.parquet").read_text() == "my own"
+    assert "is no summary of this program and is left alone" in caplog.text

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 
 from sepcore.config import ModelConfig
-from sepcore.errors import ConfigError
+from sepcore.errors import ConfigError, TrainingError
 from sepcore.networks.instrument import InstrumentNetwork
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint
 from sepcore.provider.resolve import LocalModel, locate_model
-from sepcore.training.initial_model import check_initial_model, differing_params, shown
+from sepcore.training.initial_model import check_initial_model, differing_params, initial_fingerprint, shown
 
 
-def take_over_weights(network: Any, config: ModelConfig, init_from: str) -> list[str]:
+def take_over_weights(network: Any, config: ModelConfig, init_from: str, *, expected: str | None = None) -> list[str]:
     """Give a network another model's weights of the instruments that both have, batch norm's statistics too.
 
     The rest stays as it is. A registered network without a part for each instrument takes all weights or none.
@@ -23,6 +23,7 @@ def take_over_weights(network: Any, config: ModelConfig, init_from: str) -> list
         network: As `registry.build_network` makes it of ``config``.
         config: Its config; the other model's ``T`` may differ where each instrument has its own network.
         init_from: Another model as ``-p`` names it; fetched if need be.
+        expected: `initial_fingerprint` that its weights must have; None: any.
 
     Returns:
         Lines for the log: which instruments' weights were taken over, which start fresh, and whether activations are
@@ -33,12 +34,22 @@ def take_over_weights(network: Any, config: ModelConfig, init_from: str) -> list
             instruments. The network is unchanged then.
         ProviderError: if it cannot be fetched.
         CheckpointError: if its weights are not whole.
+        TrainingError: if they are not those that are expected; the network is of no use then.
     """
     model = locate_model(init_from)
     check_initial_model(model.config, config, init_from)
     own = _by_instrument(network, config)
-    if not own:
-        return _all_of(network, config, model, init_from)
+    lines = _by_part(own, config, model, init_from) if own else _all_of(network, config, model, init_from)
+    # After the reading: files that are replaced meanwhile are noticed, too.
+    if expected is not None and initial_fingerprint(model) != expected:
+        raise TrainingError(
+            f"init_from is {init_from}, whose weights in {model.folder} have changed since this training was started; "
+            "put those of before back, or start again (a new run, from these)."
+        )
+    return lines
+
+
+def _by_part(own: dict[str, Any], config: ModelConfig, model: LocalModel, init_from: str) -> list[str]:
     taken = [name for name in own if name in model.config.instruments]
     _copy(own, taken, model)
     fresh = [name for name in own if name not in taken]

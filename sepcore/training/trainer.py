@@ -75,8 +75,8 @@ def fit(config: ModelConfig, run: RunFolder, work: TrainingWork) -> TrainingResu
         work: Batches, and what is called meanwhile.
 
     Raises:
-        TrainingError: if another process trains in the same folder, the disk is full, or the loss is not finite any
-            more.
+        TrainingError: if another process trains in the same folder, the disk is full, the loss is not finite any more,
+            or the weights to start from are others by now.
         CheckpointError: if the last checkpoint, or the one of ``init_from``, cannot be used.
     """
     with run.locked():
@@ -109,7 +109,7 @@ class _Training:
         if self._step:
             _logger.info("going on from step %d in %s", self._step, run.path)
         elif config.init_from:
-            for line in take_over_weights(self._network, config, config.init_from):
+            for line in take_over_weights(self._network, config, config.init_from, expected=work.initial_weights):
                 _logger.info("%s", line)
         self._selection, self._judged = restore_selection(run.checkpoints, self._step)
         cut_records(run.metrics, step=self._step, validated=self._judged)

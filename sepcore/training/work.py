@@ -22,6 +22,8 @@ class TrainingWork:
             ``validation_SDR`` being the one that a model can be chosen by.
         why_unscored: Why ``score_songs`` has just given no ``validation_SDR``, in a few words.
         validated: Called after each validation with the step of the best one so far; None if there is none.
+        initial_weights: Fingerprint of the weights that the run starts from, see `initial_fingerprint`; training
+            refuses to start from others. None: they were not looked at.
         batch_places: Songs and offsets of the batch of a step, to be named when its loss is not finite.
     """
 
@@ -31,6 +33,7 @@ class TrainingWork:
     score_songs: Callable[[Any, int], Mapping[str, float]] = lambda network, step: {}
     why_unscored: Callable[[], str] = lambda: "no songs were given"
     validated: Callable[[int | None], None] = lambda best_step: None
+    initial_weights: str | None = None
     batch_places: Callable[[int], list[str]] = lambda step: []
 
 

@@ -7,10 +7,10 @@ from keras import ops
 
 from sepcore.config_file import load_config
 from sepcore.config_network import NETWORK_PARAMS, StrictModel
-from sepcore.errors import ConfigError
+from sepcore.errors import ConfigError, TrainingError
 from sepcore.networks import registry
 from sepcore.networks.registry import build_network, register_network
-from sepcore.networks.spleeter_checkpoint import read_checkpoint
+from sepcore.networks.spleeter_checkpoint import read_checkpoint, write_checkpoint
 from sepcore.provider.resolve import locate_model
 from sepcore.training.initial_model import initial_fingerprint
 from sepcore.training.initial_weights import take_over_weights
@@ -53,6 +53,16 @@ def test_a_model_with_all_instruments_is_taken_over_whole(tmp_path):
         f"vocals, accompaniment: weights of {tmp_path}"
     ]
     assert equal(arrays(network), arrays(other))
+
+
+@pytest.mark.parametrize("others", [["vocals", "accompaniment"], FOUR], ids=["all", "some"])
+def test_weights_that_were_replaced_since_the_run_was_named_by_them_are_refused(others, tmp_path):
+    write_model(tmp_path)
+    expected, config = initial_fingerprint(locate_model(tmp_path)), small_config(instrument_list=others)
+    assert take_over_weights(build_network(config), config, str(tmp_path), expected=expected)
+    write_checkpoint(build_network(small_config()), tmp_path / "model", step=0)
+    with pytest.raises(TrainingError, match=r"have changed since this training was started; put .* back, or start ag"):
+        take_over_weights(build_network(config), config, str(tmp_path), expected=expected)
 
 
 def test_sigmoid_and_softmax_u_nets_may_be_exchanged(tmp_path):

@@ -13,10 +13,12 @@ from sepcore.dataset.batch_places import batch_places
 from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
 from sepcore.dataset.cache.index import ChunkIndex, read_index
 from sepcore.dataset.manifest import manifest_name, scan_manifest
+from sepcore.errors import TrainingError
 from sepcore.evaluation.validation_songs import ValidationSongs
-from sepcore.training.checkpoints import forget_selections, kept_steps
+from sepcore.training.checkpoints import kept_steps
 from sepcore.training.metrics_log import Record
 from sepcore.training.model_dir import put_into_model_dir
+from sepcore.training.run_choice import begin, is_run_of
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.run_inputs import RunInputs, config_of_finished
 from sepcore.training.work import TrainingResult, TrainingWork
@@ -60,19 +62,26 @@ def train_model(
     data: TrainingSet,
     report: Callable[[Record], None],
 ) -> str:
-    """Run `sepcore.training.trainer.fit` on two indexes of shards as one MLflow run; returns where the model went."""
-    # TensorFlow: not for who only names or serves the flow
-    from sepcore.training.trainer import check_checkpoint_fits, fit
+    """Run `sepcore.training.trainer.fit` on two indexes of shards as one MLflow run; returns where the model went.
 
+    A run that another process has finished meanwhile gets what `renew_run` does.
+
+    Raises:
+        TrainingError: as of `fit`; or another process has finished it with another config or other inputs meanwhile.
+    """
     training, validation = read_index(data.training_index, config), read_index(data.validation_index, config)
     with training_slot(), run.locked():  # before anything of the run is touched: another process may train there
-        if kept_steps(run.checkpoints) and load_config(run.path).deciding_keys() != config.deciding_keys():
+        # The wait may have been long. What another process has finished meanwhile is not trained again.
+        if run.finished() is not None and not is_run_of(run, config, inputs) and run.inputs() is not None:
+            raise TrainingError(f"{run.path}: was finished with another config or other songs meanwhile; start again.")
+        if run.is_done(config):
+            return _renew(name, config, run, inputs, data)
+        # TensorFlow: not for who only names or serves the flow
+        from sepcore.training.trainer import check_checkpoint_fits, fit
+
+        if kept_steps(run.checkpoints) and not is_run_of(run, config, inputs):
             check_checkpoint_fits(config, run)
-        before = run.inputs()
-        if before is not None and before.songs["validation"] != inputs.songs["validation"]:
-            forget_selections(run.checkpoints)
-        run.reopen()
-        run.start(config, inputs)
+        begin(run, config, inputs)
         with tracked(run, name, training=True) as tracking, ProgressArtifact(f"training {name}") as progress:
             show_link(f"training {name} mlflow", tracking.url(), "MLflow run", name)
             _log_what_is_trained(tracking, config, data, training, validation)
@@ -93,6 +102,7 @@ def train_model(
                 score_songs=examples,
                 why_unscored=examples.why_unscored,
                 validated=examples.keep_few,
+                initial_weights=inputs.initial_weights,
                 batch_places=lambda step: batch_places(training, config, step),
             )
             result = fit(config, run, work)
@@ -123,6 +133,10 @@ def renew_run(name: str, config: ModelConfig, run: RunFolder, inputs: RunInputs,
     Returns:
         Where the model went.
     """
+    return _renew(name, config, run, inputs, data)
+
+
+def _renew(name: str, config: ModelConfig, run: RunFolder, inputs: RunInputs, data: TrainingSet) -> str:
     before, missed = load_config(run.path), missed_of(run)
     config = config_of_finished(before, config)
     changed = run.inputs() is None or config.to_json() != before.to_json()

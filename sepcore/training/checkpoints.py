@@ -57,7 +57,7 @@ def save_selection(selection: Selection, folder: Path, *, step: int) -> None:
 
 
 def forget_selections(folder: Path) -> None:
-    """Forget what validations have come to: they were made with other songs, and no score compares with theirs."""
+    """Forget what validations have come to: they were made otherwise, and no value compares with theirs."""
     for step in kept_steps(folder):
         _selection_file(folder, step).unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ from typing import Any
 from sepcore.config import ModelConfig
 from sepcore.config_file import load_config
 from sepcore.errors import ConfigError, TrainingError
-from sepcore.training.checkpoints import kept_steps
+from sepcore.training.checkpoints import forget_selections, kept_steps
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.run_inputs import RunInputs
 
@@ -40,7 +40,7 @@ def choose_run(
     if fresh:
         return next(run for run in itertools.chain([new], numbered) if not run.path.exists())
     runs = _runs(work_dir, name)
-    same = [run for run in runs if _has_config(run, config) and run.inputs() == inputs]
+    same = [run for run in runs if is_run_of(run, config, inputs)]
     if not same and force:
         same = [run for run in runs if _is_of_before(run, config) and run.dataset() == inputs.songs["training"]]
         same = same or list(filter(_is_unfinished, runs))
@@ -99,6 +99,23 @@ def what_is_new(work_dir: Path, name: str, config: ModelConfig, inputs: RunInput
     return f"a new run: {runs[-1].path} was trained with {', '.join(parts)}" if parts else None
 
 
+def is_run_of(run: RunFolder, config: ModelConfig, inputs: RunInputs) -> bool:
+    """Whether a run was last worked in with this config, as far as it decides weights, and these inputs."""
+    return _has_config(run, config) and run.inputs() == inputs
+
+
+def begin(run: RunFolder, config: ModelConfig, inputs: RunInputs) -> None:
+    """Training begins or goes on in a run; whoever calls it holds the run's lock.
+
+    Validations of another config or other inputs are forgotten: no value compares with theirs, and none of their
+    weights may be chosen. So are those of an earlier version, which did not note its inputs.
+    """
+    if not is_run_of(run, config, inputs):
+        forget_selections(run.checkpoints)
+    run.reopen()
+    run.start(config, inputs)
+
+
 def _runs(work_dir: Path, name: str) -> list[RunFolder]:
     """All runs of a name, in the order in which trainings last began in them; those of earlier versions come first.
 
@@ -113,7 +130,7 @@ def _runs(work_dir: Path, name: str) -> list[RunFolder]:
 def _has_config(run: RunFolder, config: ModelConfig) -> bool:
     try:
         return load_config(run.path).deciding_keys() == config.deciding_keys()
-    except ConfigError:  # of a version with other keys
+    except ConfigError:  # of a version with other keys, or not there yet
         return False
 
 

@@ -3,9 +3,11 @@ import os
 import pytest
 
 from sepcore.errors import TrainingError
-from sepcore.training.run_choice import check_unchanged, choose_run, unfinished_run, what_is_new
+from sepcore.training.checkpoints import restore_selection, save_selection
+from sepcore.training.run_choice import begin, check_unchanged, choose_run, unfinished_run, what_is_new
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.run_inputs import RunInputs
+from sepcore.training.selection import Selection
 from tests.models import small_config
 
 SONGS = {"training": "abcdef0123456789", "validation": "0123456789abcdef"}
@@ -164,3 +166,31 @@ def test_a_run_folder_that_was_not_begun_stands_in_nobodys_way(tmp_path):
     run = choose_run(tmp_path, "mine", small_config(), INPUTS)
     run.start(small_config(), INPUTS)
     check_unchanged(tmp_path, "mine", small_config(random_seed=1))
+
+
+@pytest.mark.parametrize(
+    ("keys", "inputs", "kept"),
+    [
+        ({}, INPUTS, True),
+        ({"train_max_steps": 9, "throttle_secs": 5, "init_from": "elsewhere", "cache_format": "parquet"}, INPUTS, True),
+        ({"model_choice": "validation_loss"}, INPUTS, False),
+        ({"loss_type": "L2_mask"}, INPUTS, False),
+        ({"random_seed": 7}, INPUTS, False),
+        ({"validation_songs": 7}, INPUTS, False),
+        *(({}, inputs, False) for inputs, _ in OTHERS),
+    ],
+)
+def test_validations_count_on_only_in_a_run_of_the_same_config_and_inputs(tmp_path, keys, inputs, kept):
+    run = started(tmp_path, small_config(model_choice="validation_sdr"))
+    selection = Selection(best_step=300, best_value=9.0)
+    save_selection(selection, run.checkpoints, step=300)
+    begin(run, small_config(**{"model_choice": "validation_sdr"} | keys), inputs)
+    assert restore_selection(run.checkpoints, 300) == ((selection, True) if kept else (Selection(), False))
+    assert run.inputs() == inputs
+
+
+def test_validations_of_an_earlier_version_which_did_not_note_their_songs_do_not_count(tmp_path):
+    run = as_by_the_version_before(started(tmp_path, small_config()))
+    save_selection(Selection(best_step=300, best_value=9.0), run.checkpoints, step=300)
+    begin(run, small_config(), INPUTS)
+    assert restore_selection(run.checkpoints, 300) == (Selection(), False)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 
 from sepcore.errors import DatasetError
@@ -88,7 +89,7 @@ class ScoreSummary:
         """
         if tracks.empty:
             raise DatasetError(f"{dataset}: no scored track; give a test set with at least one song.")
-        by_stem = tracks.groupby("target", sort=False)
+        by_stem = tracks.replace(np.inf, np.nan).groupby("target", sort=False)
         medians, means = by_stem[list(_MEDIANS.values())].median(), by_stem[list(GLOBAL_METRICS.values())].mean()
         table = medians.join(means)
         silent = (tracks["SDR"].isna() & tracks[MIXTURE_SDR].notna()).groupby(tracks["target"]).sum()

@@ -1,9 +1,10 @@
 """The scores of one track: computed, kept as museval's own JSON, read back as tables."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,18 +22,21 @@ METRICS = ("SDR", "ISR", "SIR", "SAR")
 # The SDR of the untouched mixture taken for the stem: what doing nothing scores. Beside museval's metrics in each frame
 # of the JSON, where museval's own readers pass over it.
 MIXTURE_SDR = "mixture_SDR"
-COLUMNS = ("track", "target", "time_s", *METRICS, MIXTURE_SDR)
+_FRAME_METRICS = (*METRICS, MIXTURE_SDR)
+COLUMNS = ("track", "target", "time_s", *_FRAME_METRICS)
 TOTAL_COLUMNS = ("track", "target", *GLOBAL_METRICS.values())
 # Of a target in the JSON: its scores over the whole track. museval's readers pass over it too.
 _WHOLE_TRACK = "track"
+# Of a frame in the JSON, where it has any: the metrics that are infinite, for which museval writes NaN as for none.
+_PERFECT = "perfect"
 
 
 @dataclass(frozen=True, eq=False)
 class TrackScores:
-    """Scores of a track in dB, NaN where there is none (silence) and, as in museval's files, for an infinite one.
+    """Scores of a track in dB, NaN where there is none (silence).
 
     Attributes:
-        frames: A row for each stem and frame, with the columns `COLUMNS`.
+        frames: A row for each stem and frame, with the columns `COLUMNS`; infinite where an estimate is perfect.
         totals: A row for each stem, over the whole track, with the columns `TOTAL_COLUMNS`.
     """
 
@@ -83,8 +87,8 @@ def score_track(
     columns = (getattr(totals, field) for field in GLOBAL_METRICS)
     whole = [(track, *row) for row in zip(stems, *columns, strict=True)]
     return TrackScores(
-        _without_infinity(pd.DataFrame(rows, columns=list(COLUMNS))),
-        _without_infinity(pd.DataFrame(whole, columns=list(TOTAL_COLUMNS))),
+        pd.DataFrame(rows, columns=list(COLUMNS)).replace(-np.inf, np.nan),
+        pd.DataFrame(whole, columns=list(TOTAL_COLUMNS)).replace([np.inf, -np.inf], np.nan),
     )
 
 
@@ -113,8 +117,11 @@ def save_track_scores(scores: TrackScores, folder: Path, *, window_s: float = 1.
         store.add_target(target_name=target, values={metric: rows[metric].tolist() for metric in METRICS})
         content = store.scores["targets"][-1]
         content[_WHOLE_TRACK] = {metric: round(float(score), 5) for metric, score in totals[target].items()}
-        for frame, untouched in zip(content["frames"], rows[MIXTURE_SDR], strict=True):
-            frame["metrics"][MIXTURE_SDR] = round(float(untouched), 5)
+        for frame, row in zip(content["frames"], rows.to_dict("records"), strict=True):
+            untouched = float(row[MIXTURE_SDR])
+            frame["metrics"][MIXTURE_SDR] = np.nan if np.isinf(untouched) else round(untouched, 5)
+            if perfect := [metric for metric in _FRAME_METRICS if row[metric] == np.inf]:
+                frame[_PERFECT] = perfect
     store.validate()
     write_text(path, store.json)
     return path
@@ -122,6 +129,8 @@ def save_track_scores(scores: TrackScores, folder: Path, *, window_s: float = 1.
 
 def read_track_scores(path: Path) -> TrackScores:
     """The scores in a JSON that `save_track_scores` or museval wrote; NaN for those that museval does not write.
+
+    museval's own do not tell perfect frames from those without a score: both are NaN.
 
     Raises:
         DatasetError: if the file is not museval's JSON.
@@ -133,8 +142,7 @@ def read_track_scores(path: Path) -> TrackScores:
                 path.stem,
                 target["name"],
                 float(frame["time"]),
-                *(float(frame["metrics"][metric]) for metric in METRICS),
-                float(frame["metrics"].get(MIXTURE_SDR, np.nan)),
+                *_frame_scores(frame),
             )
             for target in targets
             for frame in target["frames"]
@@ -152,13 +160,15 @@ def read_track_scores(path: Path) -> TrackScores:
     return TrackScores(pd.DataFrame(rows, columns=list(COLUMNS)), pd.DataFrame(whole, columns=list(TOTAL_COLUMNS)))
 
 
+def _frame_scores(frame: dict[str, Any]) -> Iterator[float]:
+    metrics, perfect = {MIXTURE_SDR: np.nan, **frame["metrics"]}, frame.get(_PERFECT, ())
+    for metric in _FRAME_METRICS:
+        yield np.inf if metric in perfect else float(metrics[metric])
+
+
 def write_table(tables: Iterable[pd.DataFrame], path: Path) -> pd.DataFrame:
     """Write the tables of many tracks as one tidy Parquet file, whole or not at all; returns the table."""
     table = pd.concat(list(tables), ignore_index=True)
     with atomic_path(path) as temporary:
         table.to_parquet(temporary, index=False)
     return table
-
-
-def _without_infinity(scores: pd.DataFrame) -> pd.DataFrame:
-    return scores.replace([np.inf, -np.inf], np.nan)

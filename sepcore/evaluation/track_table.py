@@ -1,5 +1,6 @@
 """One row for each track and stem: what the frames of a track come to."""
 
+import numpy as np
 import pandas as pd
 
 from sepcore.evaluation.global_scores import GLOBAL_METRICS
@@ -16,11 +17,15 @@ def track_table(scores: TrackScores) -> pd.DataFrame:
 
     Returns:
         In dB: the medians of museval's metrics and of the untouched mixture's SDR over a track's frames, those without
-        a score left out, and the scores of the whole track. NaN where there is none. ``num_frames`` counts the frames
+        a score and, as in museval, perfect ones left out; infinite where all that have a score are perfect; and the
+        scores of the whole track. NaN where there is none. ``num_frames`` counts the frames
         of the stem, ``num_nan_frames`` those of them that have no SDR.
     """
     by_stem = scores.frames.groupby(["track", "target"], sort=False)
-    medians = by_stem[[*METRICS, MIXTURE_SDR]].median()
+    columns = [*METRICS, MIXTURE_SDR]
+    finite = scores.frames.assign(**scores.frames[columns].replace(np.inf, np.nan))
+    medians = finite.groupby(["track", "target"], sort=False)[columns].median()
+    medians = medians.mask(medians.isna() & (by_stem[columns].max() == np.inf), np.inf)
     counts = by_stem["SDR"].agg(num_frames="size", num_nan_frames=lambda sdr: int(sdr.isna().sum()))
     totals = scores.totals.set_index(["track", "target"])
     return totals.join(medians).join(counts).reset_index()[list(COLUMNS)]

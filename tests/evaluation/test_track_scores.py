@@ -8,6 +8,7 @@ import pytest
 from sepcore.errors import DatasetError
 from sepcore.evaluation.bsseval import bss_eval
 from sepcore.evaluation.global_scores import global_scores
+from sepcore.evaluation.scores import ScoreSummary
 from sepcore.evaluation.sdr import sdr_frames
 from sepcore.evaluation.signals import ArraySignals
 from sepcore.evaluation.track_scores import (
@@ -19,6 +20,7 @@ from sepcore.evaluation.track_scores import (
     score_track,
     write_table,
 )
+from sepcore.evaluation.track_table import track_table
 from tests.evaluation.conftest import RATE, noise
 
 NAMES = ("vocals", "drums")
@@ -64,10 +66,18 @@ def test_the_whole_track_is_scored_beside_its_frames(signals, scores):
     np.testing.assert_array_equal(scores.totals["SI_SDR"], expected.si_sdr)
 
 
-def test_a_perfect_estimate_has_no_score_as_in_musevals_files(signals):
-    references, _, mixture = signals
-    perfect = score_track("A song", NAMES, *map(ArraySignals, (references, references, mixture)), sample_rate=RATE)
-    assert perfect.frames["SDR"].isna().all()
+def test_a_perfect_frame_is_a_score_apart_from_none_and_nan_for_museval(signals, tmp_path):
+    references, _, mixture = signals  # in the first frame the vocals are silent, so that no stem has a score
+    made = score_track("A song", NAMES, *map(ArraySignals, (references, references, mixture)), sample_rate=RATE)
+    path = save_track_scores(made, tmp_path)
+    assert museval_store(tmp_path).df.query("metric == 'SDR'")["score"].isna().all()
+    for scores in (made, read_track_scores(path)):
+        assert scores.frames["SDR"].tolist() == pytest.approx([np.nan, np.inf, np.inf] * 2, nan_ok=True)
+        tracks = track_table(scores)
+        assert (tracks["SDR"] == np.inf).all()
+        assert tracks["num_nan_frames"].tolist() == [1, 1]
+        summary = ScoreSummary.from_tracks(tracks, dataset="mine")
+        assert [(np.isnan(stem.sdr), stem.num_silent) for stem in summary.stems.values()] == [(True, 0)] * 2
 
 
 def test_an_estimate_that_holds_nan_names_the_track(signals):

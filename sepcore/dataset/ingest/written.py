@@ -44,12 +44,14 @@ def claim_files(out: Path, names: list[str], expected: Callable[[], Texts]) -> N
 
 
 def record_files(out: Path, texts: Texts) -> None:
-    """Record what an ingest is about to write, beside what stands there: killed in between, it knows both again."""
+    """Record what an ingest is about to write, beside what it wrote before: killed in between, it knows both again.
+
+    What stands there and is somebody else's is not recorded, even where it may be replaced: brought back, it is theirs.
+    """
+    record = _read(out)
     now = {name: _digest(out / name) for name in texts}
-    _write(
-        out,
-        _read(out) | {name: list(dict.fromkeys([_digest_of(text), now[name] or ""])) for name, text in texts.items()},
-    )
+    before = {name: [digest for digest in record.get(name, ()) if digest == now[name]] for name in texts}
+    _write(out, record | {name: list(dict.fromkeys([_digest_of(texts[name]), *before[name]])) for name in texts})
 
 
 def _digest(path: Path) -> str | None:

@@ -87,6 +87,19 @@ def test_a_file_that_no_ingest_wrote_or_somebody_edited_is_refused_before_any_wo
     claim_manifests(out, plan_of(songs), TWO_STEMS)
 
 
+@pytest.mark.parametrize("ingested", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_an_edited_file_that_was_replaced_and_is_brought_back_is_the_users_again(songs, tmp_path, name, ingested):
+    out = tmp_path / "out"
+    out.mkdir()
+    if ingested:
+        write_manifests({"train": [ROW]}, [BAD], out, TWO_STEMS)
+    (out / name).write_text("mine\n")
+    write_manifests({"train": [ROW]}, [BAD], out, TWO_STEMS, overwrite=True)
+    (out / name).write_text("mine\n")
+    assert_refused(songs, out, name)
+
+
 def test_a_link_is_neither_followed_nor_replaced(songs, tmp_path):
     (tmp_path / "mine.csv").write_text("mine")
     (tmp_path / "out").mkdir()

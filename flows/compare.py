@@ -97,8 +97,9 @@ def _main(arguments: argparse.Namespace) -> None:
 def _scores(named: str, work_dir: Path) -> ScoreFolder:
     """Of a folder that has scores itself, or of the run that is named."""
     path = Path(named)
-    if path.name == "evaluation" and (path.parent / "config.json").is_file():
-        path = path.parent
+    place = path.resolve()  # `.` inside a run's evaluation, or a link to it, is the run's, too
+    if place.name == "evaluation" and (place.parent / "config.json").is_file():
+        path = path.parent if path.name == place.name and not path.is_symlink() else place.parent
     if path.is_dir() and not (path / "config.json").is_file():
         return read_score_folder(path)
     try:

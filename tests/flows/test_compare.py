@@ -7,7 +7,9 @@ import sys
 import pandas as pd
 import pytest
 
+from flows import compare
 from sepcore.atomic import write_text
+from sepcore.errors import DatasetError
 from sepcore.evaluation.comparison import compare_scores
 from sepcore.evaluation.track_scores import save_track_scores, write_table
 from sepcore.training.run_folder import RunFolder
@@ -86,6 +88,20 @@ def test_scores_of_other_weights_than_a_runs_are_refused(run, here, named):
     result = run("compare", "base", named)
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
     assert "evaluation are of other weights, or of another config; make them again: python -m flows." in result.stderr
+
+
+def test_a_runs_scores_are_its_own_by_whatever_path(here, monkeypatch):
+    run = RunFolder(here / "runs" / "first-123456789abc")
+    monkeypatch.chdir(run.evaluation)
+    (here / "link").symlink_to(run.evaluation)
+    for named in (".", "../evaluation", str(here / "link"), str(run.evaluation)):
+        assert compare._scores(named, here / "runs").path.resolve() == run.evaluation
+    summary = json.loads((run.evaluation / "scores.json").read_text())
+    made_from = {"model": "other weights", "songs": "these"}
+    (run.evaluation / "scores.json").write_text(json.dumps(summary | {"made_from": made_from}))
+    for named in (".", "../evaluation", str(here / "link"), str(run.evaluation)):
+        with pytest.raises(DatasetError, match="are of other weights"):
+            compare._scores(named, here / "runs")
 
 
 def test_a_test_set_is_known_by_its_songs(run, here):

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,9 @@ class Record:
         audio_s: Seconds of audio in each stem.
         elapsed_s: Seconds that the separation took.
         format: Of records and stems.
+        stem_times: When each stem's file was written, in nanoseconds, by the names in ``stems``; empty in a record of
+            an earlier version. What another program wrote may have the same size.
+        stem_sha256: Of each stem's file, in hex; read only where its time is another, as in a copied folder.
     """
 
     song_sha256: str
@@ -51,6 +54,8 @@ class Record:
     audio_s: float
     elapsed_s: float
     format: int = _FORMAT
+    stem_times: Mapping[str, int] = field(default_factory=dict)
+    stem_sha256: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_done(song: "Song", separator: str, options: StemFileOptions, *, by_time: bool = False) -> Record | None:
@@ -73,7 +78,7 @@ def find_done(song: "Song", separator: str, options: StemFileOptions, *, by_time
         or record.separator != separator
         or record.options != _deciding(options)
         or set(record.stems) != {file.as_posix() for _, file in song.stems}
-        or not all(_size(song.out / file) == size for file, size in record.stems.items())
+        or not all(_is_there(song.out / file, file, record) for file in record.stems)
     ):
         return None
     if by_time and file_times(song.path) == (record.song_size, record.song_mtime_ns):
@@ -94,13 +99,16 @@ def write_record(
 ) -> None:
     """Say that a song of this content, of the `file_times` that it was read with, is done; all its stems are there."""
     size, mtime_ns = song_times
+    stems = {file.as_posix(): (song.out / file).stat() for _, file in song.stems}
     record = Record(
         song_sha256=song_sha256,
         song_size=size,
         song_mtime_ns=mtime_ns,
         separator=separator,
         options=_deciding(options),
-        stems={file.as_posix(): (song.out / file).stat().st_size for _, file in song.stems},
+        stems={name: found.st_size for name, found in stems.items()},
+        stem_times={name: found.st_mtime_ns for name, found in stems.items()},
+        stem_sha256={name: file_sha256(song.out / name) for name in stems},
         audio_s=audio_s,
         elapsed_s=elapsed_s,
     )
@@ -177,14 +185,21 @@ def _read(path: Path) -> Record | None:
         record = Record(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
-    return record if isinstance(record.stems, dict) else None
+    by_stem = (record.stems, record.stem_times, record.stem_sha256)
+    return record if all(isinstance(values, dict) for values in by_stem) else None
 
 
-def _size(path: Path) -> int | None:
+def _is_there(path: Path, name: str, record: Record) -> bool:
+    """Whether a stem's file is the recorded one."""
     try:
-        return path.stat().st_size
+        found = path.stat()
+        if found.st_size != record.stems[name]:
+            return False
+        if not record.stem_times or found.st_mtime_ns == record.stem_times.get(name):
+            return True
+        return record.stem_sha256.get(name) == file_sha256(path)
     except OSError:
-        return None
+        return False
 
 
 def _deciding(options: StemFileOptions) -> dict[str, Any]:

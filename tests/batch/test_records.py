@@ -62,6 +62,22 @@ def test_a_changed_song_is_not_done_though_its_size_is_the_same(separator, done,
     assert not is_done(separator, done)
 
 
+def test_a_stem_that_another_program_wrote_is_not_done_though_its_size_is_the_same(separator, done):
+    _, stem = done.stems[1]
+    content = (done.out / stem).read_bytes()
+    (done.out / stem).write_bytes(content[:-2] + b"xx")
+    assert not is_done(separator, done)
+
+
+def test_a_record_of_an_earlier_version_goes_by_sizes(separator, done):
+    record = json.loads(record_of(done).read_text())
+    del record["stem_times"], record["stem_sha256"]
+    record_of(done).write_text(json.dumps(record))
+    for _, stem in done.stems:
+        (done.out / stem).write_bytes((done.out / stem).read_bytes())
+    assert is_done(separator, done)
+
+
 def test_another_model_or_setting_is_not_done(done):
     assert find_done(done, "0123456789abcdef", OPTIONS) is None
 

@@ -10,9 +10,10 @@ from sepcore.config_file import load_config
 from sepcore.errors import DatasetError, ReleaseError
 from sepcore.evaluation.run_scores import run_scores
 from sepcore.evaluation.scores import ScoreSummary
-from sepcore.foreign import is_name, read_json, shortened
+from sepcore.foreign import check_texts, escaped, is_name, parse_json, read_bounded, shortened
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.training.run_folder import RunFolder
+from sepcore.training.run_inputs import RunInputs
 
 DONE_FILE = "done.json"
 
@@ -31,6 +32,7 @@ class FinishedRun:
         mlflow_run_id: Of the run's page.
         facts: What is known of how it came about, for people and for `reproduce`: ``commit``, ``hardware``, …
         data: Paths of the manifests on the machine that trained; in no release.
+        inputs: What it is made from; None of a run of an earlier version.
         scores_note: Why there are no scores, or what is not known of them; see `RunScores`.
     """
 
@@ -44,6 +46,7 @@ class FinishedRun:
     facts: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
     scores_note: str = ""
+    inputs: RunInputs | None = None
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -63,17 +66,20 @@ class FinishedRun:
         if checkpoint is None:
             raise ReleaseError(f"{folder / 'model'}: holds no complete checkpoint; run the training again.")
         try:
-            done = read_json(folder / DONE_FILE)
+            # Its folders may be called anything; what is shown or released of them is escaped.
+            done = parse_json(read_bounded(folder / DONE_FILE), any_text=True)
             name, steps, dataset = str(done["name"]), int(done["steps"]), str(done["dataset"])
             if not is_name(name):
                 raise ValueError(f"{shortened(name)} is no model's name")
             mlflow_run_id = done.get("mlflow_run_id")
-            facts, data = (
-                {str(key): str(value) for key, value in done.get(which, {}).items()} for which in ("facts", "data")
-            )
+            check_texts([dataset, mlflow_run_id])
+            facts = {escaped(str(key)): escaped(str(value)) for key, value in done.get("facts", {}).items()}
+            data = {str(key): str(value) for key, value in done.get("data", {}).items()}
+            inputs = RunInputs.from_dict(done["inputs"]) if "inputs" in done else None
             scores = run_scores(RunFolder(folder))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = error if isinstance(error, DatasetError) else f"{DONE_FILE} cannot be read ({error!r})"
             raise ReleaseError(f"{folder}: {reason}; run the training's command again.") from error
         config = load_config(folder)
-        return cls(name, steps, dataset, config, checkpoint, scores.summary, mlflow_run_id, facts, data, scores.note)
+        score, note = scores.summary, scores.note
+        return cls(name, steps, dataset, config, checkpoint, score, mlflow_run_id, facts, data, note, inputs)

@@ -5,15 +5,19 @@ import re
 import shutil
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from sepcore.config_file import load_config
+from sepcore.dataset.manifest import manifest_name
 from sepcore.errors import GateRefused, ReleaseError
 from sepcore.provider.checksum import file_sha256
 from sepcore.provider.resolve import locate_model
 from sepcore.release.champion import Champion
+from sepcore.release.finished_run import FinishedRun
 from sepcore.release.publish import judge_run, publish_candidates, publish_release
+from sepcore.release.training_record import TrainingRecord
 from tests.release.conftest import summary
 
 
@@ -246,6 +250,23 @@ def test_a_run_without_a_whole_checkpoint_is_refused(publish, run_folder):
     (run_folder / "model" / "model.data-00000-of-00001").unlink()
     with pytest.raises(ReleaseError, match="holds no complete checkpoint"):
         publish()
+
+
+@pytest.mark.parametrize("folder", ["my\tsongs", "my\udcffsongs", "my\nsongs"])
+def test_a_run_is_published_whatever_the_folder_of_its_songs_is_called(run_folder, tmp_path, folder):
+    done, scores = (json.loads((run_folder / name).read_text()) for name in ("done.json", "scores.json"))
+    done |= {
+        "facts": done["facts"] | {"manifest": f"{folder}/train.csv"},
+        "data": {"train_csv": f"/{folder}/train.csv"},
+    }
+    (run_folder / "done.json").write_text(json.dumps(done))
+    (run_folder / "scores.json").write_text(json.dumps(scores | {"dataset": f"{folder}/test.csv"}))
+    assert FinishedRun.load(run_folder).data == done["data"]
+    tarball = publish_release(run_folder, version="1.0.0", releases=tmp_path / "releases").tarball
+    released = TrainingRecord.of_release(tarball)
+    shown = manifest_name(Path("/", folder, "train.csv"))
+    assert (released.facts["manifest"], released.facts["manifest"].isprintable()) == (shown, True)
+    assert released.scores.dataset == shown.replace("train", "test")
 
 
 @pytest.mark.parametrize("file", ["done.json", "scores.json"])

@@ -19,7 +19,8 @@ def _arguments() -> argparse.Namespace:
     parser = command_parser(
         "reproduce",
         f"{__doc__} The songs must be those of then: others are refused before the training. A run knows where they "
-        "are; for a release say it with --musdb-root, or with --train-csv and --validation-csv.",
+        "are; for a release, or a run that lies not below --work-dir or runs, say it with "
+        "--musdb-root, or with --train-csv and --validation-csv.",
     )
     parser.add_argument(
         "source", metavar="RELEASE|RUN", help="a release's tarball, or a run: its folder, name or MLflow run id"
@@ -57,7 +58,10 @@ def training_record(source: str, work_dir: Path) -> TrainingRecord:
     path = Path(source)
     if path.is_file() and is_archive(path):
         return TrainingRecord.of_release(path)
-    return TrainingRecord.of_run(resolve_run(source, work_dir).path)
+    run = resolve_run(source, work_dir).path
+    # Of a folder from elsewhere, paths are as little this machine's own as a release's.
+    own = any(run.resolve().is_relative_to(folder.resolve()) for folder in (work_dir, Path("runs")))
+    return TrainingRecord.of_run(run, foreign=not own)
 
 
 def _manifests(record: TrainingRecord, given: dict[str, Path | None]) -> dict[str, str]:
@@ -96,10 +100,12 @@ from flows.ingest import ingest  # noqa: E402
 from flows.run_names import run_name  # noqa: E402
 from flows.terminal import say  # noqa: E402
 from flows.train import train  # noqa: E402
-from flows.training_inputs import manifests_of_musdb  # noqa: E402
+from flows.training_inputs import initial_weights, manifests_of_musdb  # noqa: E402
 from sepcore.atomic import write_text  # noqa: E402
 from sepcore.dataset.cache.index import read_index  # noqa: E402
+from sepcore.dataset.random_numbers import DRAWS_VERSION  # noqa: E402
 from sepcore.errors import TrainingError  # noqa: E402
+from sepcore.training.run_inputs import RunInputs  # noqa: E402
 from tasks.dead_runs import note_run  # noqa: E402
 from tasks.run_facts import code_facts  # noqa: E402
 
@@ -135,7 +141,7 @@ def reproduce(
     folder = work_dir / "reproduced"
     params, made_here = folder / f"{record.name}.json", folder / "data" / record.name
     start = _initial_model(record, init_from)
-    caches = made_here if record.source.is_file() else None
+    caches = made_here if record.foreign else None
     if musdb_root is not None:
         write_text(params, config_to_train_again(record.config, {}, init_from=start, caches=caches).to_json())
         manifests = made_here / "manifests" if caches else manifests_of_musdb(musdb_root, record.name)
@@ -155,6 +161,11 @@ def reproduce(
             f"{source}: was trained on other songs ({songs} of {manifest}, fingerprint {record.dataset}; these have "
             f"{dataset}); give the songs of then, in the same order."
         )
+    if record.inputs is not None:
+        songs_now = {part: read_index(index, config).fingerprint() for part, index in indexes.items()}
+        now = RunInputs(songs_now, initial_weights(config), record.inputs.draws)
+        if differences := record.inputs.differences(now):
+            raise TrainingError(f"{source}: was trained with {' and '.join(differences)}; give those of then.")
     return train(str(params), data_dir=data_dir, work_dir=folder)
 
 
@@ -166,6 +177,8 @@ def _say_code(record: TrainingRecord) -> None:
             ", ".join(f"{key} {facts.get(key, 'unknown')}" for key in differing) for facts in (record.facts, now)
         )
         say([f"code: it was trained by {then}; this is {here}. Other code may train otherwise."])
+    if record.inputs is not None and record.inputs.draws != DRAWS_VERSION:
+        say([f"code: it drew other examples (version {record.inputs.draws} of the draws, here {DRAWS_VERSION})"])
 
 
 def _print_scores(record: TrainingRecord, again: TrainingRecord) -> None:
@@ -173,6 +186,9 @@ def _print_scores(record: TrainingRecord, again: TrainingRecord) -> None:
     if then is None or now is None:
         lacking = "the recorded model" if then is None else "the new one (give --test-csv)"
         say([f"scores: none of {lacking}, so that nothing can be compared"])
+        return
+    if then.made_from and now.made_from and then.made_from.songs != now.made_from.songs:
+        say([f"scores: not compared, the test songs differ (then {then.dataset}, now {now.dataset})"])
         return
     table = Table(title=f"SDR in dB (median of medians): then on {then.dataset}, now on {now.dataset}")
     for column in ("stem", "then", "now", "difference"):

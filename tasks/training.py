@@ -120,6 +120,7 @@ def train_model(
                 ended_early=result.ended_early,
                 facts=_facts(config, data, training, result),
                 data=data.paths(),
+                inputs=inputs,
             )
     return where
 

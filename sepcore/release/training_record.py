@@ -16,6 +16,7 @@ from sepcore.foreign import is_name, parse_json, shortened
 from sepcore.provider.checksum import file_sha256
 from sepcore.release.finished_run import FinishedRun
 from sepcore.release.paths import without_paths
+from sepcore.training.run_inputs import RunInputs
 
 METRICS_FILE = "metrics.json"
 INIT_FROM = "init_from"
@@ -33,6 +34,7 @@ def metrics_text(run: FinishedRun) -> str:
         "dataset": run.dataset,
         "mlflow_run_id": run.mlflow_run_id,
         "facts": dict(run.facts),
+        **({"inputs": run.inputs.to_dict()} if run.inputs else {}),
     }
     return json.dumps({**scores, _TRAINING: training}, indent=2, ensure_ascii=False) + "\n"
 
@@ -43,12 +45,14 @@ class TrainingRecord:
 
     Attributes:
         name: Of the model.
-        config: Its config. Of a release it names no path, whatever stands in the tarball.
+        config: Its config. Of a release, or somebody else's run, it names no path, whatever stands in there.
         dataset: Fingerprint of the chunks it was trained on.
         scores: On its test set; None if it was never scored.
         facts: See `FinishedRun.facts`.
-        data: See `FinishedRun.data`; empty of a release.
+        data: See `FinishedRun.data`; empty of a release or somebody else's run.
         source: The run's folder, or the release's tarball.
+        inputs: What it was made from; None of an earlier version's.
+        foreign: Whether its paths are not this machine's own.
     """
 
     name: str
@@ -58,12 +62,22 @@ class TrainingRecord:
     facts: Mapping[str, str]
     data: Mapping[str, str]
     source: Path
+    inputs: RunInputs | None = None
+    foreign: bool = False
 
     @classmethod
-    def of_run(cls, folder: Path) -> Self:
-        """Of a finished run; raises as `FinishedRun.load` does."""
+    def of_run(cls, folder: Path, *, foreign: bool = False) -> Self:
+        """Of a finished run; raises as `FinishedRun.load` does.
+
+        Args:
+            folder: Of the run.
+            foreign: Honor none of its paths, as of a release.
+        """
         run = FinishedRun.load(folder)
-        return cls(run.name, run.config, run.dataset, run.scores, run.facts, run.data, folder)
+        if not foreign:
+            return cls(run.name, run.config, run.dataset, run.scores, run.facts, run.data, folder, run.inputs)
+        config, facts = _without_paths(run.config, run.facts)
+        return cls(run.name, config, run.dataset, run.scores, facts, {}, folder, run.inputs, foreign=True)
 
     @classmethod
     def of_release(cls, tarball: Path) -> Self:
@@ -80,10 +94,9 @@ class TrainingRecord:
             name, dataset = str(training["name"]), str(training["dataset"])
             if not is_name(name):
                 raise ValueError(f"{shortened(name)} is no model's name")
-            config = load_config(tarball)
-            if config.init_from is not None:
-                facts.setdefault(INIT_FROM, model_name(config.init_from))
-            return cls(name, without_paths(config), dataset, _scores(content), facts, {}, tarball)
+            inputs = RunInputs.from_dict(training["inputs"]) if "inputs" in training else None
+            config, facts = _without_paths(load_config(tarball), facts)
+            return cls(name, config, dataset, _scores(content), facts, {}, tarball, inputs, foreign=True)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, DatasetError):
                 raise ReleaseError(f"{tarball}: {error}") from error
@@ -105,6 +118,12 @@ class TrainingRecord:
                         digest.update(block)
                     digests[Path(member.name).name] = digest.hexdigest()
         return digests
+
+
+def _without_paths(config: ModelConfig, facts: Mapping[str, str]) -> tuple[ModelConfig, dict[str, str]]:
+    """A config that names no path, and facts that name the model that it was started from."""
+    start = {} if config.init_from is None else {INIT_FROM: model_name(config.init_from)}
+    return without_paths(config), start | dict(facts)
 
 
 def released_scores(tarball: Path) -> ScoreSummary | None:

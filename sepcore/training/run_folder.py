@@ -176,6 +176,7 @@ class RunFolder:
         ended_early: bool = False,
         facts: Mapping[str, str] | None = None,
         data: Mapping[str, str] | None = None,
+        inputs: RunInputs | None = None,
     ) -> None:
         """Mark the run as finished; the last thing that is written.
 
@@ -187,11 +188,14 @@ class RunFolder:
             ended_early: ``patience`` ended it.
             facts: How it came about: what a model card says of it.
             data: Paths of the manifests on this machine: ``train_csv``, ``data_dir``, …
+            inputs: What it is made from.
         """
         content: dict[str, Any] = {"name": name, "steps": steps, "dataset": dataset, "mlflow_run_id": mlflow_run_id}
         for key, value in (("facts", facts), ("data", data)):
             if value:
                 content[key] = dict(value)
+        if inputs is not None:
+            content["inputs"] = inputs.to_dict()
         if ended_early:
             content["ended_early"] = True
         write_text(self._done, json.dumps(content, indent=2) + "\n")

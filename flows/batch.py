@@ -1,12 +1,13 @@
 """What the folder command does with a Prefect API and without one: plan, look for what is done, conclude."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows.download import locate_with_bar
 from flows.inputs import check_ffmpeg
 from flows.terminal import progress_bar
+from sepcore.batch.failures import FailedTry, forget_failed_try
 from sepcore.batch.find import find_songs
 from sepcore.batch.outcome import Outcome
 from sepcore.batch.plan import Song, plan_batch
@@ -92,6 +93,32 @@ def look_for_done(batch: Batch, *, by_time: bool = False, dry_run: bool = False)
             bar.advance(line)
         bar.remove_task(line)
     return outcomes
+
+
+def try_new(
+    batch: Batch, songs: Sequence[Song], separate: Callable[[Sequence[Song]], dict[Path, Outcome]]
+) -> tuple[dict[Path, Outcome], dict[Path, Outcome]]:
+    """Separate those songs of a watched folder that did not fail before as they are now.
+
+    Args:
+        batch: What is to be done.
+        songs: Those of its songs that are not done; one that has just been moved away is left out.
+        separate: Separates songs; called if there are any.
+
+    Returns:
+        What has become of songs now, and in earlier rounds.
+    """
+    fingerprint, options = batch.separator.fingerprint(), batch.options
+    tries = {song: found for song in songs if (found := FailedTry.at(song, fingerprint, options))}
+    before = {song.path: outcome for song, this in tries.items() if (outcome := this.failed_before(song))}
+    new = {song: this for song, this in tries.items() if song.path not in before}
+    outcomes = separate(list(new)) if new else {}
+    for song, this in new.items():
+        if outcomes[song.path].status == "failed":
+            this.remember(song, outcomes[song.path].reason)
+        else:
+            forget_failed_try(song)
+    return outcomes, before
 
 
 def conclude(batch: Batch, outcomes: Mapping[Path, Outcome]) -> list[Outcome]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from flows.terminal import say
 from sepcore.batch.estimate import DryRun
 from sepcore.batch.outcome import Outcome, Totals
+from sepcore.printable import printable
 
 
 def print_outcomes(outcomes: Sequence[Outcome], out: Path, elapsed_s: float) -> None:
@@ -71,7 +72,7 @@ def print_dry_run(dry_run: DryRun, out: Path, *, rate: float, is_measured: bool)
 def _print_reasons(title: str, column: str, reasons: Mapping[Path, str]) -> None:
     table = Table("song", column, title=title)
     for song, reason in reasons.items():
-        table.add_row(_shown(song), _text(reason.removeprefix(f"{song}: ")))
+        table.add_row(_shown(song), reason.removeprefix(f"{printable(song)}: "))
     _print(table)
 
 
@@ -95,12 +96,7 @@ def _minutes(seconds: float) -> str:
 
 def _shown(path: Path) -> str:
     here = Path.cwd()
-    return _text(str(path.relative_to(here) if path.is_relative_to(here) else path))
-
-
-def _text(text: str) -> str:
-    """Bytes of a name that are no text are shown as they are escaped."""
-    return text.encode(errors="backslashreplace").decode()
+    return printable(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _peak_memory_mb() -> float:

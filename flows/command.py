@@ -1,12 +1,13 @@
 """What all command lines share: quiet start-up, one line for a mistake, the exit codes."""
 
 import argparse
+import io
 import logging
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from traceback import format_exception
 from types import TracebackType
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ from flows.interruption import INTERRUPTED, interrupt_like_ctrl_c, is_interrupti
 from flows.native_log import filter_native_log
 from flows.prefect_gone import is_not_let_in, is_of_prefect_api, not_let_in, send_no_more
 from sepcore.errors import StemworksError
+from sepcore.printable import printable
 from sepcore.provider.version import parse_version
 from sepcore.urls import NEEDS_PATH, is_url, shown
 from tasks import one_line_errors
@@ -22,6 +24,17 @@ from tasks import one_line_errors
 _INTERRUPTED_LINE = "interrupted; what is finished is kept, nothing is half-written"
 _NO_PREFECT_API = "Failed to reach API"
 _GONE_ON_WITH = "what is finished is kept, the same command goes on from there"
+
+
+class _OneLine(logging.Formatter):
+    """Names in a message, of songs say, stay in its line whatever characters they have."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        shown = logging.makeLogRecord(vars(record))
+        if isinstance(record.args, tuple):
+            names = str, PurePath, BaseException
+            shown.args = tuple(printable(one) if isinstance(one, names) else one for one in record.args)
+        return super().format(shown)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -104,7 +117,12 @@ def set_up_process(verbose: bool) -> None:
         filter_native_log()
     level = "INFO" if verbose else "WARNING"
     one_line_errors.install()
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name may be no UTF-8, or in no character set of the terminal's; stderr escapes such letters anyway.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if not verbose:
         # Of Prefect's services, which have loggers of their own: what they still send when a command ends is no news.
         for service in ("EventsWorker", "APILogWorker"):

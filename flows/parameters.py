@@ -1,6 +1,9 @@
 """Types of flows' parameters: what Prefect refuses before a run begins, and shows as bounds in its form."""
 
+import os
+from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote_to_bytes
 
 from pydantic import AfterValidator, Field
 
@@ -12,6 +15,24 @@ def _is_version(text: str) -> str:
     if parse_version(text) is None:
         raise ValueError("no semantic version such as 1.2.0 or 1.2.0-rc.1")
     return text
+
+
+def sendable(path: Path) -> str:
+    """A path as Prefect can keep it; one that is no UTF-8 becomes a ``file:`` URL, which `sent_path` reads."""
+    text = str(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return path.absolute().as_uri()
+    return text
+
+
+def sent_path(path: Path) -> Path:
+    """The path that was made `sendable`."""
+    text = str(path)
+    if not text.startswith("file:/"):
+        return path
+    return Path(os.fsdecode(unquote_to_bytes(f"/{text.removeprefix('file:').lstrip('/')}")))
 
 
 # The pattern, which Prefect's server knows, lets a little more through than the run then does.

@@ -8,6 +8,7 @@ from typing import Any
 from prefect.runtime import flow_run
 
 from sepcore.config_file import model_name
+from sepcore.printable import printable
 from sepcore.urls import shown
 
 # As `flows.training_inputs` has it, whose import takes longer than a flow's.
@@ -26,7 +27,7 @@ def run_name(stage: str, **parts: str) -> Callable[[], str]:
         given = flow_run.parameters
         shown = {key: _short(given[key]) for key in parts if given.get(key)}
         words = [f"{parts[key]} {value}".strip() for key, value in shown.items() if value]
-        return " ".join([stage, *words])
+        return printable(" ".join([stage, *words]))
 
     return name
 

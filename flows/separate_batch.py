@@ -39,6 +39,7 @@ def _arguments() -> argparse.Namespace:
 ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 from collections.abc import Sequence  # noqa: E402
+from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from flows.batch import Batch, conclude, look_for_done, plan  # noqa: E402
@@ -79,6 +80,7 @@ def _separate_here(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outc
 
 
 def _separate_as_flow(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outcome]:
+    from flows.parameters import sendable
     from flows.prefect_server import start_prefect, with_prefect
 
     start_prefect()  # with Dask and no API
@@ -88,8 +90,8 @@ def _separate_as_flow(batch: Batch, arguments: argparse.Namespace) -> Sequence[O
     try:
         return with_prefect(
             lambda: separate_batch.with_options(task_runner=runner)(
-                arguments.paths,
-                arguments.out,
+                [Path(sendable(path)) for path in arguments.paths],
+                Path(sendable(arguments.out)),
                 filename_format=arguments.filename_format,
                 options=batch.options,
                 overwrite=arguments.overwrite,

@@ -7,13 +7,13 @@ from typing import Any
 
 from prefect import flow
 
-from flows.batch import Batch, conclude, look_for_done, plan
-from flows.parameters import Overlap, Shifts
+from flows.batch import Batch, conclude, look_for_done, plan, try_new
+from flows.parameters import Overlap, Shifts, sendable, sent_path
 from flows.run_names import run_name
 from flows.runners import model_anywhere, task_runner
 from flows.song_tasks import finished_tasks
 from sepcore.batch.outcome import Outcome, failed
-from sepcore.batch.plan import Song, prepare_output
+from sepcore.batch.plan import Song, prepare_output, remove_half_written
 from sepcore.batch.records import remove_other_records
 from sepcore.batch.separators import PlannedModel
 from sepcore.engines.base import Precision
@@ -71,7 +71,7 @@ def separate_batch(
     """Separate the songs of folders and files that are not done; one that fails does not stop the others.
 
     Args:
-        paths: Files, and folders at any depth.
+        paths: Files, and folders at any depth; one whose name is not UTF-8 as a ``file:`` URL.
         out: Folder of the stems.
         params: What ``-p`` takes.
         filename_format: Spleeter's ``-f``.
@@ -83,11 +83,13 @@ def separate_batch(
         shifts: So many separations, each at another place, of which the mean is taken.
         precision: Arithmetic of the network.
         overwrite: Separate again what is done.
-        settled_s: Of a watched folder: leave songs that were changed in these last seconds for the next run.
+        settled_s: Of a watched folder: leave songs that were changed in these last seconds for the next run, and those
+            that failed before until they change.
 
     Raises:
         SomeFailed: songs could not be separated; the others are.
     """
+    paths, out, params = [sent_path(path) for path in paths], sent_path(out), str(sent_path(Path(params)))
     settings = SeparatorSettings(model_anywhere(params), mwf, engine, overlap, shifts, precision)
     chosen = options or StemFileOptions()
     chosen = replace(chosen, codec=codec or chosen.codec)
@@ -95,9 +97,18 @@ def separate_batch(
     prepare_output(batch.songs, out)
     skipped = {} if overwrite else look_for_done(batch, by_time=settled_s is not None)
     pending = [song for song in batch.songs if song.path not in skipped]
-    outcomes = conclude(batch, skipped | _separate(pending, batch, overwrite=overwrite))
+
+    def separate(songs: Sequence[Song]) -> dict[Path, Outcome]:
+        return _separate(songs, batch, overwrite=overwrite)
+
+    if settled_s is None:
+        new, before = separate(pending), {}
+    else:
+        new, before = try_new(batch, pending, separate)
+    found = skipped | before | new
+    outcomes = conclude(replace(batch, songs=[song for song in batch.songs if song.path in found]), found)
     show_batch(outcomes, out)
-    if any(outcome.status == "failed" for outcome in outcomes):
+    if any(outcome.status == "failed" for outcome in new.values()):
         raise SomeFailed(outcomes)
     return outcomes
 
@@ -105,7 +116,7 @@ def separate_batch(
 def flow_parameters(settings: SeparatorSettings) -> dict[str, Any]:
     """Settings as the flow takes them, one by one, so that Prefect's form shows them so."""
     parameters = asdict(settings)
-    return {"params": parameters.pop("model"), **parameters}
+    return {"params": sendable(Path(parameters.pop("model"))), **parameters}
 
 
 def _separate(songs: Sequence[Song], batch: Batch, *, overwrite: bool) -> dict[Path, Outcome]:
@@ -130,4 +141,5 @@ def _separate(songs: Sequence[Song], batch: Batch, *, overwrite: bool) -> dict[P
             outcomes[song] = replace(error.outcome, song=song)
         except OSError as error:
             outcomes[song] = failed(song, error)
+    remove_half_written(songs, batch.out)  # of a cluster's worker that was killed, whose songs others then did
     return outcomes

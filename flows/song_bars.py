@@ -46,7 +46,7 @@ class SongBars:
     @contextmanager
     def song(self, song: Song) -> Iterator[Callable[[int], None]]:
         """A bar for one song while it is separated; yields what is told the samples that are done."""
-        line = self._bars.add_task(song.path.name, total=self._length(song))
+        line = self._bars.add_task(song.shown_name, total=self._length(song))
         try:
             yield lambda samples: self._bars.advance(line, samples / self._sample_rate)
         finally:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from sepcore.printable import printable
+
 
 def progress_bar() -> Progress:
     """A bar on stderr: what, how many of how many, time gone and left."""
@@ -16,6 +18,6 @@ def progress_bar() -> Progress:
 
 
 def say(lines: Iterable[str]) -> None:
-    """Lines for the user on stdout."""
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    """Lines for the user on stdout; each stays one line, whatever names are in it."""
+    sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
     sys.stdout.flush()

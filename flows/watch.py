@@ -20,8 +20,9 @@ SETTLED_S = 5.0
 
 def _arguments() -> argparse.Namespace:
     description = (
-        f"{__doc__} With a Prefect API it serves the deployment separate-batch/watch-<name of the folder>, whose runs "
-        f"are the rounds. Files that were changed in the last {SETTLED_S:g} seconds are left for the next round."
+        f"{__doc__} Files that were changed in the last {SETTLED_S:g} seconds are left for the next round; a song that "
+        "failed is tried again when it changes, or when the command starts again. With a Prefect API it serves the "
+        "deployment separate-batch/watch-<name of FOLDER>-<eight digits>, whose runs are the rounds."
     )
     parser = command_parser("watch", description)
     parser.add_argument("folder", type=some_path, metavar="FOLDER", help="songs come into this folder, at any depth")
@@ -40,19 +41,28 @@ def _arguments() -> argparse.Namespace:
 # Parsed before the imports below, so that --help and a wrong argument are answered at once.
 ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
+import hashlib  # noqa: E402
+import os  # noqa: E402
+import re  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
-from collections.abc import Callable, Iterator  # noqa: E402
+from collections.abc import Callable, Iterator, Sequence  # noqa: E402
+from contextlib import redirect_stdout  # noqa: E402
 from dataclasses import asdict, replace  # noqa: E402
-from threading import Thread  # noqa: E402
+from functools import partial  # noqa: E402
+from threading import Event, Thread  # noqa: E402
+from uuid import UUID  # noqa: E402
 
-from flows.batch import Batch, conclude, look_for_done, plan  # noqa: E402
+from flows.batch import Batch, conclude, look_for_done, plan, try_new  # noqa: E402
 from flows.batch_here import separate_here  # noqa: E402
+from flows.parameters import sendable  # noqa: E402
 from flows.terminal import say  # noqa: E402
+from flows.watch_rounds import keep_rounds_going, keep_serving  # noqa: E402
+from sepcore.batch.failures import forget_failed_tries  # noqa: E402
 from sepcore.batch.outcome import Outcome  # noqa: E402
-from sepcore.batch.plan import prepare_output  # noqa: E402
-from sepcore.batch.records import file_times  # noqa: E402
-from sepcore.errors import ConfigError  # noqa: E402
+from sepcore.batch.plan import Song, prepare_output  # noqa: E402
+from sepcore.errors import CheckpointError, ConfigError, ProviderError  # noqa: E402
+from sepcore.printable import printable  # noqa: E402
 
 
 def _main(arguments: argparse.Namespace) -> None:
@@ -70,6 +80,7 @@ def _main(arguments: argparse.Namespace) -> None:
 
     batch = planned()  # what is wrong with the command is said now, not in the first round
     prepare_output(batch.songs, batch.out)
+    forget_failed_tries(batch.out)
     if prefect_api_configured():
         _serve(batch, arguments)
     else:
@@ -79,66 +90,67 @@ def _main(arguments: argparse.Namespace) -> None:
 def _watch(planned: Callable[[], Batch], arguments: argparse.Namespace) -> None:
     """Rounds in this process, with the network loaded once."""
     say([f"watching {arguments.folder} every {arguments.every:g} s, stems go to {arguments.out}; Ctrl-C ends it"])
-    failed_as: dict[Path, tuple[int, int]] = {}
     last_error = ""
     while True:
         try:
-            for outcome in _round(planned(), failed_as):
-                say([_line(outcome)])
+            say(_line(outcome) for outcome in _round(planned()))
             last_error = ""
-        except ConfigError as error:
-            # Two songs that would write one file, say: mended while the command goes on.
+        except (ConfigError, CheckpointError, ProviderError) as error:
+            # Two songs that would write one file, or a model that is being replaced: mended while the command goes on.
             if str(error) != last_error:
-                sys.stderr.write(f"{error}\n")
+                sys.stderr.write(f"{printable(error)}\n")
             last_error = str(error)
         time.sleep(arguments.every)
 
 
-def _round(batch: Batch, failed_as: dict[Path, tuple[int, int]]) -> Iterator[Outcome]:
+def _round(batch: Batch) -> Iterator[Outcome]:
     """Separate what is new; a song that failed is tried again when it has changed."""
     skipped = look_for_done(batch, by_time=True)
-    times = {song.path: _times(song.path) for song in batch.songs if song.path not in skipped}
-    new = [song for song in batch.songs if (now := times.get(song.path)) and failed_as.get(song.path) != now]
-    if not new:
-        return
-    prepare_output(new, batch.out)
-    outcomes = separate_here(replace(batch, songs=new), new)
-    failed_as |= {
-        song: now for song, now in times.items() if now and song in outcomes and outcomes[song].status == "failed"
-    }
-    known = [song for song in batch.songs if song.path in skipped or song.path in outcomes]
-    conclude(replace(batch, songs=known), skipped | outcomes)
-    yield from outcomes.values()
 
+    def separate(songs: Sequence[Song]) -> dict[Path, Outcome]:
+        prepare_output(songs, batch.out)
+        return separate_here(replace(batch, songs=list(songs)), songs)
 
-def _times(path: Path) -> tuple[int, int] | None:
-    """See `file_times`; None of a file that has just been moved away."""
-    try:
-        return file_times(path)
-    except OSError:
-        return None
+    new, before = try_new(batch, [song for song in batch.songs if song.path not in skipped], separate)
+    if new:
+        found = skipped | before | new
+        conclude(replace(batch, songs=[song for song in batch.songs if song.path in found]), found)
+    yield from new.values()
 
 
 def _line(outcome: Outcome) -> str:
     if outcome.status == "failed":
         return outcome.reason
+    if outcome.status == "skipped":
+        return f"{outcome.song}: separated by another process"
     return f"{outcome.song}: {outcome.audio_s:.0f} s separated in {outcome.elapsed_s:.1f} s"
+
+
+def _deployment_name(folder: Path, out: Path) -> str:
+    """Of the deployment of a watched folder: the same for the same two folders, and another for all others."""
+    folder, out = folder.resolve(), out.resolve()
+    places = hashlib.sha256(b"\0".join(map(os.fsencode, (folder, out)))).hexdigest()[:8]
+    # Prefect takes no slash, and nothing that is no text.
+    name = re.sub(r"[^\w.-]+", "-", folder.name) or "root"
+    return f"watch-{name}-{places}"
 
 
 def _serve(batch: Batch, arguments: argparse.Namespace) -> None:
     """Rounds as runs of a Prefect deployment, which this process starts and works on, one at a time."""
     from prefect import serve
+    from prefect.client.orchestration import get_client
     from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound
 
     from flows.separate_batch_flow import flow_parameters, separate_batch
 
     settings, folder = batch.separator.settings, arguments.folder.absolute()
     settings = replace(settings, model=model_anywhere(settings.model))
     deployment = separate_batch.to_deployment(
-        f"watch-{folder.name}",
+        _deployment_name(folder, batch.out),
         parameters={
-            "paths": [str(folder)],
-            "out": str(batch.out.absolute()),
+            "paths": [sendable(folder)],
+            "out": sendable(batch.out.absolute()),
             "filename_format": arguments.filename_format,
             "options": asdict(batch.options),
             "settled_s": SETTLED_S,
@@ -148,16 +160,33 @@ def _serve(batch: Batch, arguments: argparse.Namespace) -> None:
     name = f"separate-batch/{deployment.name}"
     deployment.apply()
 
-    def rounds() -> None:
-        # Not by an interval schedule: rounds that are due while one runs would pile up, or fill Prefect's page as
-        # cancelled; and the server's scheduler fails with SQLAlchemy 2.1 (Prefect 3.8.8).
-        while True:
-            run_deployment(name, poll_interval=1)
-            time.sleep(arguments.every)
+    # Not by an interval schedule: rounds that are due while one runs would pile up, or fill Prefect's page as
+    # cancelled; and the server's scheduler fails with SQLAlchemy 2.1 (Prefect 3.8.8).
+    def start() -> UUID:
+        return run_deployment(name, timeout=0).id
 
+    def has_ended(run: UUID) -> bool:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(run).state
+        return state is not None and state.is_final()
+
+    def is_lost(error: BaseException) -> bool:
+        return isinstance(error, ObjectNotFound)
+
+    stop = Event()
+    rounds = partial(keep_rounds_going, start, has_ended, stop, every_s=arguments.every, is_lost=is_lost)
     Thread(target=rounds, daemon=True).start()
     say([f"serving {name} every {arguments.every:g} s, stems go to {batch.out}; Ctrl-C ends it"])
-    serve(deployment, limit=1, print_starting_message=False)
+
+    def serve_quietly() -> None:
+        # Before its runner ends for an outage, it prints tracebacks.
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            serve(deployment, limit=1, print_starting_message=False)
+
+    try:
+        keep_serving(serve_quietly)
+    finally:
+        stop.set()
     raise KeyboardInterrupt  # Prefect ends quietly by it
 
 

@@ -11,6 +11,7 @@ from sepcore.batch.plan import Song
 from sepcore.batch.run import separate_song
 from sepcore.batch.separators import PlannedModel, planned_separator, shared_separator
 from sepcore.errors import SongsFailed
+from sepcore.printable import printable
 from sepcore.separator_settings import SeparatorSettings
 from sepcore.stem_files.options import StemFileOptions
 
@@ -39,7 +40,7 @@ def is_passing(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
 # No Prefect cache: what is done is found out from the output folder's records. A cached result would still say so
 # after a stem was deleted.
 @task(
-    task_run_name="separate-{song.path.name}",
+    task_run_name="separate-{song.shown_name}",
     retries=2,
     retry_delay_seconds=10,
     retry_condition_fn=is_passing,
@@ -58,5 +59,7 @@ def separate_one(
     if outcome.status == "failed":
         raise SongFailed(outcome)
     if outcome.status == "done":
-        get_run_logger().info("%s: %.0f s separated in %.1f s", song.path, outcome.audio_s, outcome.elapsed_s)
+        get_run_logger().info(
+            "%s: %.0f s separated in %.1f s", printable(song.path), outcome.audio_s, outcome.elapsed_s
+        )
     return outcome

@@ -6,6 +6,7 @@ from pathlib import Path
 from sepcore.batch.outcome import Outcome, Totals
 from sepcore.evaluation.run_scores import run_scores
 from sepcore.evaluation.scores import ScoreSummary
+from sepcore.printable import printable
 from sepcore.training.run_folder import RunFolder
 from tasks.artifacts import show_markdown, show_table
 from tasks.stored_runs import page_of
@@ -38,13 +39,13 @@ def show_batch(outcomes: Sequence[Outcome], out: Path) -> None:
     counts = f"{totals.done} done, {totals.skipped} skipped, {totals.failed} failed"
     if totals.failed:
         bad = [outcome for outcome in outcomes if outcome.status == "failed"]
-        rows = [{"song": str(one.song), "why": one.reason.removeprefix(f"{one.song}: ")} for one in bad[:_ROWS]]
+        rows = [{"song": one.shown_song, "why": one.why} for one in bad[:_ROWS]]
         more = f"; the first {_ROWS} of them" if len(bad) > _ROWS else ""
         show_table("failed songs", rows, f"{counts}{more}")
     lines = [
         f"{len(outcomes)} songs: {counts}",
-        f"- stems: `{out.absolute()}`",
-        f"- a row a song: `{(out / 'summary.parquet').absolute()}`",
+        f"- stems: `{printable(out.absolute())}`",
+        f"- a row a song: `{printable((out / 'summary.parquet').absolute())}`",
     ]
     if totals.done:
         lines.append(f"- {totals.audio_s:.0f} s of audio at {totals.audio_s / totals.busy_s:.1f} times real time")

@@ -35,6 +35,7 @@ STAGES = [
         "ordered_map",
         "prefetch",
         "output_folder",
+        "printable",
         "errors",
         "system_errors",
         "atomic",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sepcore.batch.records import RECORDS, recorded_stems
 from sepcore.errors import ConfigError
+from sepcore.printable import printable
 
 # What is taken from a folder. A file named itself is taken whatever its suffix.
 _SUFFIXES = """
@@ -33,6 +34,7 @@ def find_songs(paths: Iterable[Path], *, out: Path | None = None, may_be_empty: 
     songs: dict[Path, Path] = {}
     output = out.absolute() if out else None
     for path in paths:
+        shown = printable(path)
         if path.is_dir():
             found = sorted(path.rglob("*"))
             inside = [
@@ -46,15 +48,15 @@ def find_songs(paths: Iterable[Path], *, out: Path | None = None, may_be_empty: 
             outputs = {folder.parent for folder in found if folder.name == RECORDS} | ({output} if output else set())
             inside = _without_stems(inside, path.absolute(), output, outputs)
             if not inside and not may_be_empty:
-                raise ConfigError(f"{path}: no audio files in this folder; give one that has some, or name the files.")
+                raise ConfigError(f"{shown}: no audio files in this folder; give one that has some, or name the files.")
             for file in inside:
                 songs.setdefault(file, file.parent.relative_to(path))
         elif path.is_file():
             songs.setdefault(path, Path())
         elif path.exists():
-            raise ConfigError(f"{path}: is neither a file nor a folder; write what comes out of it to a file first.")
+            raise ConfigError(f"{shown}: is neither a file nor a folder; write what comes out of it to a file first.")
         else:
-            raise ConfigError(f"{path}: no such file or folder; check the name.")
+            raise ConfigError(f"{shown}: no such file or folder; check the name.")
     return songs
 
 

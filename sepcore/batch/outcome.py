@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sepcore.printable import printable
+
 Status = Literal["done", "skipped", "failed"]
 
 
@@ -28,13 +30,23 @@ class Outcome:
     elapsed_s: float = 0.0
     finished_at: float = 0.0
 
+    @property
+    def shown_song(self) -> str:
+        """The song's file, for people."""
+        return printable(self.song)
+
+    @property
+    def why(self) -> str:
+        """The reason without the song's file."""
+        return self.reason.removeprefix(f"{self.shown_song}: ")
+
 
 def failed(song: Path, reason: Exception | str) -> Outcome:
-    """The outcome of a song without stems; the reason begins with its file."""
+    """The outcome of a song without stems; the reason begins with its file, and is one line that can be printed."""
     if isinstance(reason, OSError):
         reason = f"cannot be read: {reason.strerror or reason}"
     text = str(reason)
-    return Outcome(song, "failed", text if text.startswith(f"{song}: ") else f"{song}: {text}")
+    return Outcome(song, "failed", printable(text if text.startswith(f"{song}: ") else f"{song}: {text}"))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from sepcore.atomic import remove_leftovers
 from sepcore.batch.records import RECORDS
 from sepcore.output_folder import check_writable
+from sepcore.printable import printable
 from sepcore.stem_files.names import check_no_clash, chosen_stems, stem_paths
 from sepcore.stem_files.options import StemFileOptions, check_options
 from sepcore.stem_files.page import song_page_path
@@ -35,6 +36,11 @@ class Song:
     slot: str
     name: str = ""
     page: Path | None = None
+
+    @property
+    def shown_name(self) -> str:
+        """The name of the song's file, for people and services."""
+        return printable(self.path.name)
 
     @property
     def stem_files(self) -> dict[str, Path]:
@@ -109,6 +115,11 @@ def prepare_output(songs: Sequence[Song], out: Path) -> None:
         ConfigError: if it cannot be written to.
     """
     check_writable(out, "-o")
+    remove_half_written(songs, out)
+
+
+def remove_half_written(songs: Sequence[Song], out: Path) -> None:
+    """Remove what processes that were killed left half-written for songs in an output folder."""
     for folder in dict.fromkeys([out, out / RECORDS, *(folder for song in songs for folder in song.folders)]):
         if folder.is_dir():
             remove_leftovers(folder)

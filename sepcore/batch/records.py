@@ -71,12 +71,12 @@ def find_done(song: "Song", separator: str, options: StemFileOptions, *, by_time
     Raises:
         OSError: the song's file cannot be read.
     """
-    record = _read(_path(song))
+    record = _read(record_path(song))
     if (
         record is None
         or record.format != _FORMAT
         or record.separator != separator
-        or record.options != _deciding(options)
+        or record.options != deciding_options(options)
         or set(record.stems) != {file.as_posix() for _, file in song.stems}
         or not all(_is_there(song.out / file, file, record) for file in record.stems)
     ):
@@ -105,14 +105,14 @@ def write_record(
         song_size=size,
         song_mtime_ns=mtime_ns,
         separator=separator,
-        options=_deciding(options),
+        options=deciding_options(options),
         stems={name: found.st_size for name, found in stems.items()},
         stem_times={name: found.st_mtime_ns for name, found in stems.items()},
         stem_sha256={name: file_sha256(song.out / name) for name in stems},
         audio_s=audio_s,
         elapsed_s=elapsed_s,
     )
-    write_text(_path(song), json.dumps(asdict(record), indent=1) + "\n")
+    write_text(record_path(song), json.dumps(asdict(record), indent=1) + "\n")
 
 
 def remove_record(song: "Song") -> None:
@@ -120,7 +120,7 @@ def remove_record(song: "Song") -> None:
 
     Otherwise a process killed among them would leave stems of two models, of the sizes that the old record names.
     """
-    _path(song).unlink(missing_ok=True)
+    record_path(song).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def song_locked(song: "Song", on_wait: Callable[[], None]) -> Iterator[None]:
     Raises:
         OSError: the output folder cannot be written to.
     """
-    lock = _path(song).with_suffix(".lock")
+    lock = record_path(song).with_suffix(".lock")
     with ExitStack() as stack:
         for tries_left in reversed(range(_TRIES)):
             if not lock.parent.exists():
@@ -144,7 +144,7 @@ def song_locked(song: "Song", on_wait: Callable[[], None]) -> Iterator[None]:
                 stack.callback(_remove_if_empty, lock.parent)
             lock.parent.mkdir(parents=True, exist_ok=True)
             try:
-                stack.enter_context(locked(lock, f"separating {song.path.name}", on_wait=on_wait))
+                stack.enter_context(locked(lock, f"separating {song.shown_name}", on_wait=on_wait))
                 break
             except FileNotFoundError:  # another process had nothing to record, and has just removed the folder
                 if not tries_left:
@@ -159,7 +159,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 def remove_other_records(songs: Sequence["Song"]) -> None:
     """Say of what was separated with another filename format that it is not done, where songs will take its files."""
-    places = {song.out / file: _path(song) for song in songs for _, file in song.stems}
+    places = {song.out / file: record_path(song) for song in songs for _, file in song.stems}
     for out in {song.out for song in songs}:
         for path in (out / RECORDS).glob("*.json"):
             record = _read(path)
@@ -174,7 +174,8 @@ def recorded_stems(out: Path) -> Iterator[Path]:
             yield from (out / file for file in record.stems)
 
 
-def _path(song: "Song") -> Path:
+def record_path(song: "Song") -> Path:
+    """Where the record of a song is, or would be."""
     # By the slot, not by the stems: two models with some stems of one name replace each other's.
     return song.out / RECORDS / f"{hashlib.sha256(song.slot.encode(errors='surrogateescape')).hexdigest()[:24]}.json"
 
@@ -202,7 +203,7 @@ def _is_there(path: Path, name: str, record: Record) -> bool:
         return False
 
 
-def _deciding(options: StemFileOptions) -> dict[str, Any]:
+def deciding_options(options: StemFileOptions) -> dict[str, Any]:
     """The options that decide what is in the stems, where they are not as by default.
 
     An option that comes with a later version thus leaves what is done done.

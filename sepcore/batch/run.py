@@ -138,7 +138,7 @@ def _raise_if_full(song: Song, error: Exception) -> None:
     refused = system_error(error)
     if refused is not None and refused.errno in _OF_THE_DISK:
         raise OutputNotWritable(
-            f"{song.out}: takes no more ({reason_of(refused)}) at {song.path.name}; "
+            f"{song.out}: takes no more ({reason_of(refused)}) at {song.shown_name}; "
             f"{cure_of(refused)} or choose another folder with -o; what is done is kept, and the same command goes on "
             "from there."
         ) from error

@@ -12,6 +12,7 @@ from pyarrow.json import ParseOptions, read_json
 from sepcore.atomic import atomic_path
 from sepcore.batch.outcome import Outcome
 from sepcore.batch.plan import Song
+from sepcore.printable import printable
 
 _logger = logging.getLogger(__name__)
 
@@ -77,16 +78,11 @@ def earlier_rate(out: Path) -> float | None:
 def _row(song: Song, outcome: Outcome) -> dict[str, object]:
     done = outcome.status != "failed"
     return {
-        "song": _text(song.path.absolute()),
+        "song": printable(song.path.absolute()),
         "status": outcome.status,
-        "reason": outcome.reason.encode(errors="backslashreplace").decode(),
+        "reason": printable(outcome.reason),
         "audio_s": outcome.audio_s,
         "elapsed_s": outcome.elapsed_s,
         "times_real_time": outcome.audio_s / outcome.elapsed_s if done and outcome.elapsed_s else None,
-        "stems_folder": _text(song.stems[0][1].parent),
+        "stems_folder": printable(song.stems[0][1].parent.as_posix()),
     }
-
-
-def _text(path: Path) -> str:
-    """A path as text; bytes of a name that are no text are written as they are escaped."""
-    return path.as_posix().encode(errors="backslashreplace").decode()

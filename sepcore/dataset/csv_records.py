@@ -18,12 +18,14 @@ class Record:
     Attributes:
         number: The first below the header is 1; blank lines do not count.
         values: Those of the wanted columns, without the spaces around them; "" where the record ends before.
+        exact: The same with these spaces: a file's name may have some.
         num_fields: How many it has, empty ones at its end left out.
         num_columns: How many the header has.
     """
 
     number: int
     values: dict[str, str]
+    exact: dict[str, str]
     num_fields: int
     num_columns: int
 
@@ -55,8 +57,11 @@ def read_records(csv_path: Path, columns: Sequence[str]) -> Iterator[Record]:
                 texts.pop()
             if texts:
                 number += 1
-                values = {column: texts[place] if place < len(texts) else "" for column, place in places.items()}
-                yield Record(number, values, len(texts), len(header))
+                values, exact = (
+                    {column: found[place] if place < len(texts) else "" for column, place in places.items()}
+                    for found in (texts, fields)
+                )
+                yield Record(number, values, exact, len(texts), len(header))
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def scan_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None 
         found = [RowFault(record.number, *fault) for fault in _faults(record, config, folder)]
         faults += found
         if not found:
-            mixture, *stems = (folder / record.values[column] for column in _path_columns(config))
+            mixture, *stems = (folder / _file_name(record, column, folder) for column in _path_columns(config))
             name = _unique(_song_name(mixture, config), names)
             names.add(name)
             paired = tuple(zip(config.instruments, stems, strict=True))
@@ -195,7 +195,7 @@ def _faults(record: Record, config: ModelConfig, folder: Path) -> Iterator[tuple
         yield f"has {record.num_fields} fields, the header has {record.num_columns}", cure
         return
     for column in _path_columns(config):
-        if fault := _path_fault(record.values[column], folder):
+        if fault := _path_fault(_file_name(record, column, folder), folder):
             reason, cure = fault
             yield f"{column}{reason}", cure
     duration = record.values["duration"]
@@ -203,6 +203,15 @@ def _faults(record: Record, config: ModelConfig, folder: Path) -> Iterator[tuple
         comma = "," in duration or ":" in duration
         cure = "Write seconds with a decimal point, as 215.3." if comma else "Give the song's length in seconds."
         yield f"duration is {duration!r}, expected seconds > 0", cure
+
+
+def _file_name(record: Record, column: str, folder: Path) -> str:
+    """The file that a column names: with the spaces around it, if there is one of that name, or without."""
+    exact, stripped = record.exact[column], record.values[column]
+    try:
+        return exact if exact != stripped and (folder / exact).is_file() else stripped
+    except OSError:
+        return stripped
 
 
 def _path_fault(text: str, folder: Path) -> tuple[str, str] | None:

@@ -45,7 +45,7 @@ def known_sha256(path: Path) -> str:
     """`file_sha256` of a file that is asked for again and again: it is read once until it is changed or replaced."""
     identity = file_identity(path)
     # What has only just been changed may be changed once more within one tick of the file system's clock.
-    if time.time_ns() - identity[-1] < _TICK_NS:
+    if abs(time.time_ns() - identity[-1]) < _TICK_NS:
         return file_sha256(path)
     return _known_sha256(path, identity)
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from string import Formatter
 
 from sepcore.errors import ConfigError
+from sepcore.printable import printable
 from sepcore.stem_files.options import STEM_MP4, StemFileOptions
 from sepcore.stem_files.stem_mp4 import MIXTURE
 
@@ -82,19 +83,21 @@ def stem_paths(
         }
     except (ValueError, MemoryError, OverflowError) as error:
         raise _unusable(filename_format, str(error) or "too long") from error
-    paths = {instrument: out / name for instrument, name in names.items()}
-    if len(set(paths.values())) < len(paths):
+    if len({out / name for name in names.values()}) < len(names):
         raise ConfigError(f"filename format {filename_format!r} gives every stem one name; put {{instrument}} into it.")
-    if any(_leads_out(name, out) for name in names.values()):
-        raise ConfigError(f"filename format {filename_format!r} leads out of {out}; use names below it.")
-    return paths
+    return {instrument: _below(out, name, filename_format) for instrument, name in names.items()}
 
 
-def _leads_out(name: str, out: Path) -> bool:
-    if ".." not in name and name[:1] != os.sep:  # all that there ever are: said at once
-        return False
-    parts = PurePath(name)
-    return ".." in parts.parts or (parts.is_absolute() and not parts.is_relative_to(out.absolute()))
+def _below(out: Path, name: str, filename_format: str) -> Path:
+    """The file of a name that a format gave; it begins with ``out``, also where the format is an absolute path."""
+    path = PurePath(name)
+    if not path.is_absolute() and ".." not in path.parts:
+        return out / name
+    if ".." not in path.parts:
+        for folder in (out.absolute(), Path(os.path.normpath(out.absolute())), out.resolve()):
+            if path.is_relative_to(folder):
+                return out / path.relative_to(folder)
+    raise ConfigError(f"filename format {filename_format!r} leads out of {printable(out)}; use names below it.")
 
 
 @lru_cache(maxsize=16)
@@ -133,11 +136,11 @@ def check_no_clash(songs: dict[Path, dict[str, Path]]) -> None:
                     if other != song and clashing in (str(their).casefold() for their in theirs.values())
                 ]
                 raise ConfigError(
-                    f"{song} and {' and '.join(others)} would both write {path}; "
+                    f"{printable(song)} and {' and '.join(map(printable, others))} would both write {printable(path)}; "
                     "put {filename} and {foldername} into -f, or separate them into different folders."
                 )
             if real.of(path) in inputs:
-                raise ConfigError(f"{path} is an input and would be overwritten; choose another -o.")
+                raise ConfigError(f"{printable(path)} is an input and would be overwritten; choose another -o.")
 
 
 class _RealPaths:

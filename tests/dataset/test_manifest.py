@@ -79,6 +79,18 @@ def test_columns_may_stand_in_any_order_beside_others(csv_path, config, audio):
     assert [path.name for path in row.files] == ["m.wav", "v.wav", "d.wav"]
 
 
+@pytest.mark.parametrize("name", [" m.wav", "m.wav ", " folder/m.wav", "folder /m.wav", "  m.wav  "])
+def test_a_file_is_found_whose_path_has_spaces_around_it(csv_path, tmp_path, config, audio, name):
+    audio(name, "v.wav", "d.wav")
+    csv_path.write_text(HEADER + f"{name}, v.wav ,d.wav , 3\n")  # others have spaces as people write them
+    (row,) = load_manifest(csv_path, config)
+    assert [path.relative_to(tmp_path).as_posix() for path in row.files] == [name, "v.wav", "d.wav"]
+    audio(name.strip())
+    assert load_manifest(csv_path, config) == [row]  # the name as it stands comes first
+    save_manifest(csv_path, [row], config)
+    assert load_manifest(csv_path, config) == [row]
+
+
 def test_a_byte_order_mark_and_umlauts_are_read(csv_path, config, audio):
     audio("Grün.wav", "v.wav", "d.wav")
     csv_path.write_text(HEADER + "Grün.wav,v.wav,d.wav,3\n", "utf-8-sig")

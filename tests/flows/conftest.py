@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import distributed
@@ -64,7 +65,15 @@ def scheduler(
     tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], prefect_server: str
 ) -> Iterator[str]:
     """Address of a Dask scheduler with two worker processes, none of them a child of the command's."""
-    folder = tmp_path_factory.mktemp("dask")
+    with dask_cluster(tmp_path_factory.mktemp("dask"), environment, prefect_server) as (address, _):
+        yield address
+
+
+@contextmanager
+def dask_cluster(
+    folder: Path, environment: dict[str, str], prefect_server: str
+) -> Iterator[tuple[str, list["subprocess.Popen[bytes]"]]]:
+    """Address of a Dask scheduler, and its two worker processes, whose working directory is ``folder``."""
     file = folder / "scheduler.json"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
     variables = environment | {"DASK_DISTRIBUTED__WORKER__DAEMON": "False", "PREFECT_API_URL": prefect_server}
@@ -80,7 +89,7 @@ def scheduler(
     try:
         with distributed.Client(scheduler_file=str(file), timeout=60) as client:
             client.wait_for_workers(2, timeout=60)
-        yield json.loads(file.read_text())["address"]
+        yield json.loads(file.read_text())["address"], started[1:]
     finally:
         for process in started:
             process.kill()

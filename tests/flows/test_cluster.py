@@ -1,6 +1,11 @@
 """Songs worked on by a real Dask cluster of two worker processes on this machine."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+import time
 from os.path import relpath
 from pathlib import Path
 
@@ -9,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.faults.workplace import LONG
+from tests.flows.conftest import dask_cluster
 from tests.models import convert_here, write_model
 
 pytestmark = pytest.mark.slow
@@ -66,6 +73,76 @@ def test_a_cluster_separates_songs_and_every_worker_loads_the_model_once_and_tak
     with distributed.Client(scheduler) as client:
         after = client.run(loaded_separators)
     assert [after[worker] - number for worker, number in before.items()] == [1, 1]
+
+
+def write_songs(folder, number, seconds=1):
+    folder.mkdir()
+    for seed in range(number):
+        noise = np.random.default_rng(seed).uniform(-0.3, 0.3, (8000 * seconds, 2))
+        soundfile.write(folder / f"{seed}.wav", noise, 8000)
+
+
+def test_workers_that_find_another_model_under_the_same_name_refuse_in_one_line(
+    scheduler, prefect_server, run, tmp_path
+):
+    with distributed.Client(scheduler) as client:
+        (there,) = set(client.run(os.getcwd).values())  # in which pretrained_models is their MODEL_PATH
+    theirs = Path(there) / "pretrained_models" / "named"
+    ours = tmp_path / "models" / "named"
+    for seed, model in enumerate((ours, theirs)):
+        put_model(model, seed)
+    write_songs(tmp_path / "songs", 3)
+    command = ["separate_batch", "songs", "-o", "out", "-p", "named", "--runner", "dask", "--scheduler", scheduler]
+    variables = {"PREFECT_API_URL": prefect_server, "MODEL_PATH": str(tmp_path / "models")}
+    result = run(*command, **variables)
+    assert result.returncode == 2, result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if "the model in" in line]
+    assert str(ours) in line
+    assert str(theirs) in line
+    assert "Traceback" not in result.stderr
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    shutil.rmtree(theirs)
+    put_model(theirs, 0)
+    result = run(*command, **variables)
+    assert "3 songs in out: 3 done" in result.stdout, result.stderr
+
+
+def put_model(folder, seed):
+    """A small model as it lies in MODEL_PATH."""
+    made = write_model(folder.with_name("made"), seed)
+    (made / "model").rename(folder)
+    shutil.copy(made / "config.json", folder)
+    convert_here(folder)
+
+
+@LONG
+def test_a_worker_that_is_killed_halfway_costs_no_song_and_no_byte(prefect_server, environment, run, tmp_path):
+    convert_here(write_model(tmp_path / "model"))
+    write_songs(tmp_path / "songs", 8, seconds=120)
+    command = [sys.executable, "-m", "flows.separate_batch", "songs", "-p", "model"]
+    (tmp_path / "dask").mkdir()
+    with dask_cluster(tmp_path / "dask", environment, prefect_server) as (address, workers):
+        process = subprocess.Popen(
+            [*command, "-o", "out", "--runner", "dask", "--scheduler", address],
+            cwd=tmp_path,
+            env=environment | {"PREFECT_API_URL": prefect_server},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            # Both are in the middle of a song.
+            while len({path.parent for path in (tmp_path / "out").rglob(".tmp-*")}) < 2 and process.poll() is None:
+                time.sleep(0.01)
+            workers[0].kill()
+            stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr
+    assert "8 songs in out: 8 done" in stdout
+    assert run("separate_batch", "songs", "-p", "model", "-o", "here").returncode == 0
+    stems = {path.relative_to(tmp_path / "out"): path.read_bytes() for path in (tmp_path / "out").rglob("*.wav")}
+    assert stems == {
+        path.relative_to(tmp_path / "here"): path.read_bytes() for path in (tmp_path / "here").rglob("*.wav")
+    }
 
 
 def test_a_cluster_scores_songs_and_every_worker_loads_the_model_once_and_takes_part(

@@ -36,7 +36,9 @@ def songs(tmp_path):
 
 def write_song(path, *, seconds=1.0, seed=0):
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.random.default_rng(seed).uniform(-0.3, 0.3, (round(8000 * seconds), 2)), 8000)
+    plain = path.with_name("plain.wav")  # soundfile writes no name that is not UTF-8
+    soundfile.write(plain, np.random.default_rng(seed).uniform(-0.3, 0.3, (round(8000 * seconds), 2)), 8000)
+    plain.rename(path)
 
 
 def files_below(folder):
@@ -180,3 +182,35 @@ def test_two_commands_at_once_separate_each_song_once_and_a_record_never_names_a
         song = tmp_path / "songs" / f"{stem.partition('/')[0]}.wav"
         models[record["separator"]].separate_to_file(song, tmp_path / "expected")
         assert (tmp_path / "out" / stem).read_bytes() == (tmp_path / "expected" / stem).read_bytes()
+
+
+ODD = ["line\nbreak.wav", "Latin-1 \udce9.wav", "\x1b[31mred.wav", "３.wav", "abc.wav"]
+
+
+@pytest.mark.slow
+def test_names_that_are_no_line_of_text_are_shown_in_one_and_the_right_files_come_out(run, ready, tmp_path):
+    for seed, name in enumerate(ODD):
+        write_song(tmp_path / "songs" / name, seed=seed)
+    (tmp_path / "songs" / "bad\n\udce9.mp3").write_text("not music")
+    result = run("separate_batch", "songs", "-o", "out", "-p", ready, "--page", COLUMNS="200", PYTHONIOENCODING="ascii")
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert "6 songs in out: 5 done, 0 skipped, 1 failed" in result.stdout
+    assert "bad\\n\\udce9.mp3" in result.stdout
+    assert "\x1b[31m" not in result.stdout
+    names = {name.removesuffix(".wav") for name in ODD}
+    assert {path.parent.name for path in (tmp_path / "out").rglob("vocals.wav")} == names
+    assert {path.parent.name for path in (tmp_path / "out").rglob("index.html")} == names | {"out"}
+    table = pd.read_parquet(tmp_path / "out" / "summary.parquet")
+    assert not [text for text in (*table.song, *table.reason) if len(text.splitlines()) > 1]
+    again = run("separate_batch", "songs", "-o", "out", "-p", ready, "--page")
+    assert "6 songs in out: 0 done, 5 skipped, 1 failed" in again.stdout
+
+
+def test_an_absolute_format_below_a_relative_output_folder_gives_files_there(run, ready, tmp_path):
+    write_song(tmp_path / "a.wav")
+    absolute = f"{tmp_path}/out/{{filename}}_{{instrument}}.{{codec}}"
+    for done in ("1 done, 0 skipped", "0 done, 1 skipped"):
+        result = run("separate_batch", "a.wav", "-o", "out", "-p", ready, "-f", absolute)
+        assert done in result.stdout, result.stderr
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.wav")) == ["a_accompaniment.wav", "a_vocals.wav"]

@@ -26,7 +26,9 @@ def ready(tmp_path_factory):
 
 def write_song(path, seed=0):
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.random.default_rng(seed).uniform(-0.3, 0.3, (8000, 2)), 8000)
+    plain = path.with_name("plain.wav")  # soundfile writes no name that is not UTF-8
+    soundfile.write(plain, np.random.default_rng(seed).uniform(-0.3, 0.3, (8000, 2)), 8000)
+    plain.rename(path)
 
 
 def task_runs(url):
@@ -50,10 +52,14 @@ def test_every_song_is_a_task_run_and_what_is_done_is_none(run, ready, tmp_path,
 
     write_song(tmp_path / "songs" / "song 3.wav", 3)
     (tmp_path / "songs" / "text.mp3").unlink()
+    odd = tmp_path / "songs" / "line\n\udce9.wav"
+    write_song(odd, 4)
+    command[1:2] = [odd.relative_to(tmp_path), "songs"]
     result = run(*command, PREFECT_API_URL=prefect_server)
     assert result.returncode == 0, result.stderr
-    assert "4 songs in out: 1 done, 3 skipped, 0 failed" in result.stdout
-    assert len(task_runs(prefect_server)) == len(runs) + 1
+    assert "5 songs in out: 2 done, 3 skipped, 0 failed" in result.stdout
+    assert (tmp_path / "out" / odd.stem / "vocals.wav").is_file()
+    assert task_runs(prefect_server).keys() - runs.keys() == {"separate-song 3.wav", "separate-line\\n\\udce9.wav"}
     assert (tmp_path / "out" / "summary.parquet").is_file()
 
 

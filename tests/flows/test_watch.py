@@ -1,10 +1,12 @@
 """A watched folder, with a Prefect server and without one."""
 
+import re
 import signal
 import subprocess
 import sys
 import time
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -87,12 +89,35 @@ def test_a_file_that_is_still_being_copied_is_left_alone(start, tmp_path):
     assert "failed" not in end(process)
 
 
+def found(url, what, **by):
+    return httpx.post(f"{url}/{what}/filter", json=by, timeout=30).json()
+
+
 def test_with_prefect_the_rounds_are_runs_of_a_deployment(start, tmp_path, prefect_server):
+    bad = tmp_path / "in" / f"bad {tmp_path.name}\n\udce9.mp3"
+    bad.write_text("not music")
+
+    def tries(url):
+        return len(found(url, "task_runs", task_runs={"name": {"like_": f"separate-bad {tmp_path.name}"}}))
+
+    def num_flow_runs(url):
+        return len(found(url, "flow_runs", flow_runs={"state": {"type": {"any_": ["COMPLETED", "FAILED"]}}}))
+
     process = start(PREFECT_API_URL=prefect_server)
     drop(tmp_path / "in" / "a.wav")
     wait_for((tmp_path / "out" / "a" / "accompaniment.wav").exists, process)
+    # Failed once, it is not tried again until it changes.
+    wait_for(lambda: tries(prefect_server) == 1, process)
+    rounds = num_flow_runs(prefect_server)
+    wait_for(lambda: num_flow_runs(prefect_server) > rounds + 1, process)
+    assert tries(prefect_server) == 1
+    bad.write_text("no music either")
+    wait_for(lambda: tries(prefect_server) == 2, process)
     lines = end(process).splitlines()
-    assert lines[0] == "serving separate-batch/watch-in every 1 s, stems go to out; Ctrl-C ends it"
+    assert re.fullmatch(
+        r"serving separate-batch/watch-in-[0-9a-f]{8} every 1 s, stems go to out; Ctrl-C ends it", lines[0]
+    )
+    assert not list((tmp_path / "out").rglob("bad*"))
 
 
 @pytest.mark.parametrize(

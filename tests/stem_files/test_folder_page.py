@@ -36,6 +36,13 @@ def test_accents_do_not_put_a_song_behind_the_others(out):
     assert re.findall(r'data-value="(\w+)"><a', path.read_text("utf-8")) == ["École", "Ende", "Zoo"]
 
 
+def test_names_of_any_digits_have_an_order(out):
+    names = ["abc", "３", "²", "10", "9", "1a", "a1", "a-1", "١", "track ½", "\udcff"]
+    assert write_folder_page(out, write_pages(out, names))
+    shown = re.findall(r'data-value="([^"]*)"><a', (out / "index.html").read_text("utf-8"))
+    assert shown.index("9") < shown.index("10") < shown.index("abc")
+
+
 def test_songs_in_one_folder_need_no_column_for_it(out):
     assert ">folder<" not in write_folder_page(out, write_pages(out, ["One", "Two"])).read_text("utf-8")
 

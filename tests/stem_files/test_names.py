@@ -87,3 +87,22 @@ def test_an_input_is_never_overwritten(tmp_path, monkeypatch):
     del songs[Path("songs/mix.wav")]
     with pytest.raises(ConfigError, match=r"songs/vocals\.wav is an input and would be overwritten; choose another -o"):
         check_no_clash(songs)
+
+
+def test_an_absolute_format_below_an_output_folder_however_that_is_written_gives_files_below_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to("out")
+    absolute = f"{tmp_path}/out/{{filename}}_{{instrument}}.{{codec}}"
+    for out in (Path("out"), Path("./out"), Path("link"), tmp_path / "out", tmp_path / "x" / ".." / "out"):
+        found = stem_paths(Path("a.mp3"), out, ["vocals"], filename_format=absolute)
+        assert found == {"vocals": out / "a_vocals.wav"}
+        relative = stem_paths(Path("a.mp3"), out, ["vocals"], filename_format="{filename}_{instrument}.{codec}")
+        assert relative == found
+
+
+@pytest.mark.parametrize("filename_format", ["/other/{instrument}", "../{instrument}", "a/../../{instrument}"])
+@pytest.mark.parametrize("out", [Path("out"), Path("/somewhere/out")])
+def test_a_format_that_leads_elsewhere_is_refused_whichever_of_the_two_is_absolute(out, filename_format):
+    with pytest.raises(ConfigError, match="leads out of"):
+        stem_paths(Path("a.mp3"), out, ["vocals"], filename_format=filename_format)

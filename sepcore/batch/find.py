@@ -32,6 +32,14 @@ def find_songs(paths: Iterable[Path], *, out: Path | None = None, may_be_empty: 
         ConfigError: if a path does not exist, or a folder holds no audio file.
     """
     songs: dict[Path, Path] = {}
+    known: set[Path] = set()
+
+    def add(song: Path, below: Path) -> None:
+        # Once, though it is named by a relative path and lies in a folder that is named by an absolute one.
+        if song.absolute() not in known:
+            known.add(song.absolute())
+            songs[song] = below
+
     output = out.absolute() if out else None
     for path in paths:
         shown = printable(path)
@@ -50,9 +58,9 @@ def find_songs(paths: Iterable[Path], *, out: Path | None = None, may_be_empty: 
             if not inside and not may_be_empty:
                 raise ConfigError(f"{shown}: no audio files in this folder; give one that has some, or name the files.")
             for file in inside:
-                songs.setdefault(file, file.parent.relative_to(path))
+                add(file, file.parent.relative_to(path))
         elif path.is_file():
-            songs.setdefault(path, Path())
+            add(path, Path())
         elif path.exists():
             raise ConfigError(f"{shown}: is neither a file nor a folder; write what comes out of it to a file first.")
         else:

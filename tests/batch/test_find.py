@@ -28,10 +28,12 @@ def test_a_folder_below_a_hidden_one_can_be_named(tmp_path):
     assert list(find_songs([tmp_path / ".cache" / "songs"])) == [tmp_path / ".cache/songs/a.wav"]
 
 
-def test_a_file_that_is_named_is_taken_whatever_its_suffix_and_only_once(tmp_path):
+def test_a_file_that_is_named_is_taken_whatever_its_suffix_and_only_once(tmp_path, monkeypatch):
     touch(tmp_path, "recording.data", "song.wav")
     named = [tmp_path / "recording.data", tmp_path / "song.wav", tmp_path]
     assert find_songs(named) == {tmp_path / "recording.data": Path(), tmp_path / "song.wav": Path()}
+    monkeypatch.chdir(tmp_path)
+    assert find_songs([Path("song.wav"), *named]) == {Path("song.wav"): Path(), tmp_path / "recording.data": Path()}
 
 
 def test_the_stems_of_an_earlier_run_are_no_songs(tmp_path, monkeypatch):

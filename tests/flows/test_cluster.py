@@ -135,6 +135,7 @@ def test_a_worker_that_is_killed_halfway_costs_no_song_and_no_byte(prefect_serve
             while len({path.parent for path in (tmp_path / "out").rglob(".tmp-*")}) < 2 and process.poll() is None:
                 time.sleep(0.01)
             workers[0].kill()
+            workers[0].wait()
             stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
     assert "8 songs in out: 8 done" in stdout

@@ -72,4 +72,5 @@ def _read(out: Path) -> dict[str, list[str]]:
 
 
 def _write(out: Path, record: Mapping[str, list[str]]) -> None:
-    write_text(out / _RECORD_FILE, json.dumps(record, indent=2) + "\n")
+    if record != _read(out):  # an ingest that finds all done writes nothing
+        write_text(out / _RECORD_FILE, json.dumps(record, indent=2) + "\n")

@@ -14,6 +14,7 @@ from sepcore.training.metrics_log import Record, append_record
 from sepcore.training.run_folder import RunFolder
 from tasks import metrics_spool, tracking
 from tasks.dead_runs import _notes
+from tasks.store_address import tracking_uri
 from tasks.tracking import tracked
 from tests.models import small_config
 from tests.tasks.mlflow_server import MlflowServer
@@ -132,7 +133,7 @@ def test_a_model_goes_to_the_servers_registry_and_comes_back(server, tmp_path):
     with tracked(run, "mine", training=True) as tracking:
         tracking.log_surroundings()
         assert tracking.register("group/mine", config, step=7) == "1"
-    mlflow.set_tracking_uri(server.uri)
+    mlflow.set_tracking_uri(tracking_uri())
     folder = Path(mlflow.artifacts.download_artifacts("models:/group-mine@candidate", dst_path=str(tmp_path / "back")))
     assert Separator(folder / "artifacts").instruments == config.instruments
     assert (folder / "code" / "sepcore" / "separator.py").is_file()

@@ -74,7 +74,7 @@ from sepcore.atomic import remove_leftovers  # noqa: E402
 from sepcore.config import ModelConfig  # noqa: E402
 from sepcore.dataset.cache.index import build_index, find_index  # noqa: E402
 from sepcore.dataset.cache.lock import lock_cache  # noqa: E402
-from sepcore.dataset.cache.plan import ShardPlan, planned_fingerprint, shard_plans  # noqa: E402
+from sepcore.dataset.cache.plan import ShardPlan, planned_fingerprints, shard_plans  # noqa: E402
 from sepcore.dataset.cache.prune import prune  # noqa: E402
 from sepcore.dataset.cache.repair import remove_damaged_shards  # noqa: E402
 from sepcore.dataset.cache.shards import ShardRef, find_shards  # noqa: E402
@@ -158,8 +158,8 @@ def _changed_songs(
 ) -> Iterator[str]:
     """A line if an unfinished run was trained on other songs than those that are to be cached."""
     inputs = run.inputs()
-    now = {part.name: planned_fingerprint(songs, config) for part, songs in plans.items()}
-    changed = [f"{part} songs" for part, content in now.items() if inputs and inputs.songs[part] != content]
+    now = {part.name: planned_fingerprints(songs, config) for part, songs in plans.items()}
+    changed = [f"{part} songs" for part, content in now.items() if inputs and inputs.songs[part] not in content]
     if changed:
         yield (
             f"{run.path} is unfinished and was trained with other {' and '.join(changed)}: a new run will start beside "
@@ -174,7 +174,11 @@ def _cached_index(part: PartToCache, plans: Sequence[ShardPlan], config: ModelCo
         return None
     if os.access(part.folder, os.W_OK):
         remove_leftovers(part.folder)
-    return find_index(part.folder, [(plan.song, shards[plan.fingerprint]) for plan in plans], config)
+    return find_index(part.folder, _songs(plans, shards), config)
+
+
+def _songs(plans: Sequence[ShardPlan], shards: Mapping[str, ShardRef]) -> list[tuple[str, ShardRef]]:
+    return [(plan.song, shards[plan.fingerprint].of(plan)) for plan in plans]
 
 
 def _cache_songs(part: PartToCache, plans: Sequence[ShardPlan], config: ModelConfig, *, verify: bool) -> Path:
@@ -184,7 +188,7 @@ def _cache_songs(part: PartToCache, plans: Sequence[ShardPlan], config: ModelCon
         if verify:
             say(remove_damaged_shards(part.folder))
         shards = _cache_missing(part, plans, config)
-        return build_index(part.folder, [(plan.song, shards[plan.fingerprint]) for plan in plans], config)
+        return build_index(part.folder, _songs(plans, shards), config)
 
 
 def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelConfig) -> dict[str, ShardRef]:

@@ -192,6 +192,21 @@ def test_other_songs_than_those_of_an_unfinished_run_are_told_before_the_caching
     assert f"{run.path} is unfinished and was trained with other training songs" in capsys.readouterr().out
 
 
+def test_another_form_of_shards_makes_no_other_songs(here, capsys):
+    indexes, config = cache("config.json"), load_config("config.json")
+    songs = {part: read_index(index, config).fingerprint() for part, index in indexes.items()}
+    run = RunFolder(here / "runs" / "mine")
+    run.start(config, RunInputs(songs))
+    for keys, same in (({"cache_format": "parquet"}, True), ({"cache_dtype": "float16"}, False)):
+        other = write_config(here, "other.json", **keys)
+        again = cache(other, unfinished=run.path)
+        assert ("is unfinished" not in capsys.readouterr().out) is same
+        for _ in ("written", "found"):
+            found = {part: read_index(index, load_config(other)).fingerprint() for part, index in again.items()}
+            assert (found == songs) is same
+            again = cache(other)
+
+
 def test_a_read_only_folder_of_recordings_gets_its_report_in_the_cache(here, monkeypatch):
     may_write = os.access  # root may, anywhere
     monkeypatch.setattr(

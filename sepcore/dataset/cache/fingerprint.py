@@ -42,16 +42,28 @@ def shard_fingerprint(checksums: Iterable[str], starts: Iterable[int], config: M
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def song_fingerprint(checksums: Iterable[str], starts: Iterable[int], config: ModelConfig) -> str:
+    """Sixteen hex digits of what a song's chunks decode to: of a shard's fingerprint all but the form of its file.
+
+    Args:
+        checksums: SHA-256 of each recording, the mixture's first.
+        starts: Where the chunks start, in samples.
+        config: Audio, STFT and chunk settings.
+    """
+    # That of the default form, so that runs and releases keep the fingerprints that they have.
+    return shard_fingerprint(checksums, starts, config.model_copy(update={"cache_format": "tfrecord"}))
+
+
 def index_settings(config: ModelConfig) -> dict[str, Any]:
     """The shards' settings, and what decides which of their chunks are listed."""
     return {**shard_settings(config), "T": config.segment_frames}
 
 
 def content_fingerprint(songs: Iterable[tuple[str, int]]) -> str:
-    """Sixteen hex digits of the audio and settings of all listed chunks; songs' names count only by their order.
+    """Sixteen hex digits of what all listed chunks decode to; songs' names count only by their order.
 
     Args:
-        songs: Of each song in the order of the index, the shard's fingerprint and the number of listed chunks.
+        songs: Of each song in the order of the index, its `song_fingerprint` and the number of listed chunks.
     """
     digest = hashlib.sha256()
     for fingerprint, num_chunks in songs:

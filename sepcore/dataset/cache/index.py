@@ -77,7 +77,7 @@ class ChunkIndex:
         return [str(self.folder / name) for name in self.shards]
 
     def fingerprint(self) -> str:
-        """Sixteen hex digits of the audio and settings of all chunks, in their order."""
+        """Sixteen hex digits of the audio and settings of all chunks, in their order; not of the shards' form."""
         return self.content
 
     def record(self, number: int) -> ChunkRecord:
@@ -111,7 +111,7 @@ def build_index(folder: Path, shards: Iterable[tuple[str, ShardRef]], config: Mo
 
     Args:
         folder: Where the shards lie.
-        shards: Songs, each of another name, with their shards; in any order.
+        shards: Songs, each of another name, with their shards, which know their content (`ShardRef.of`); in any order.
         config: With which the shards were written; its ``T`` decides which chunks are listed.
 
     Returns:
@@ -194,12 +194,12 @@ def _summary(songs: list[tuple[str, ShardRef]], config: ModelConfig) -> dict[str
     settings, usable = index_settings(config), []
 
     def chunks() -> Iterator[SongChunks]:
-        for song in _rows(songs, config):
+        for (_, shard), song in zip(songs, _rows(songs, config), strict=True):
             content, listed = song.content, song.listed
             if listed:
                 places = [(n, content.offset[n], content.length[n], content.checksum[n]) for n in listed]
                 yield song.song, song.shard, content.fingerprint, places
-            usable.append((content.fingerprint, len(listed)))
+            usable.append((shard.content or content.fingerprint, len(listed)))
 
     key = key_of(chunks(), len(songs), settings)
     return {

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sepcore.config import ModelConfig
-from sepcore.dataset.cache.fingerprint import content_fingerprint, shard_fingerprint
+from sepcore.dataset.cache.fingerprint import content_fingerprint, shard_fingerprint, song_fingerprint
 from sepcore.dataset.check.findings import common_samples
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures
 from sepcore.dataset.check.report import CheckReport
@@ -23,12 +23,14 @@ class ShardPlan:
         files: Its recordings as they were checked: the mixture, then the stems in the order of the config.
         starts: First sample of each chunk at the config's rate, ascending.
         fingerprint: Of the recordings' content, the starts and the settings; not of names, places and dates.
+        content: The same whatever form the shard has; see `song_fingerprint`.
     """
 
     song: str
     files: tuple[FileMeasures, ...]
     starts: tuple[int, ...]
     fingerprint: str
+    content: str
 
 
 def shard_plans(report: CheckReport, config: ModelConfig, *, num_chunks: int) -> list[ShardPlan]:
@@ -60,8 +62,9 @@ def plan_shard(row: TrackRow, measures: SongMeasures, config: ModelConfig, *, nu
     starts_s = chunk_starts(duration_s, chunk_duration_s=config.chunk_duration_s, num_chunks=num_chunks)
     # In a song hardly longer than a chunk Spleeter's starts go backwards; decoding goes forwards.
     starts = tuple(sorted(round(start_s * config.sample_rate) for start_s in starts_s))
-    fingerprint = shard_fingerprint((file.sha256 for file in measures.files), starts, config)
-    return ShardPlan(row.name, measures.files, starts, fingerprint)
+    checksums = [file.sha256 for file in measures.files]
+    fingerprint, content = (of(checksums, starts, config) for of in (shard_fingerprint, song_fingerprint))
+    return ShardPlan(row.name, measures.files, starts, fingerprint, content)
 
 
 def chunk_starts(duration_s: float, *, chunk_duration_s: float, num_chunks: int) -> list[float]:
@@ -85,9 +88,16 @@ def chunk_frames(plan: ShardPlan, config: ModelConfig) -> list[int]:
     ]
 
 
-def planned_fingerprint(plans: Iterable[ShardPlan], config: ModelConfig) -> str:
-    """What `ChunkIndex.fingerprint` of these songs will be, once they are cached."""
-    return content_fingerprint(
-        (plan.fingerprint, sum(frames >= config.segment_frames for frames in chunk_frames(plan, config)))
+def planned_fingerprints(plans: Iterable[ShardPlan], config: ModelConfig) -> set[str]:
+    """What `ChunkIndex.fingerprint` of these songs will be, once they are cached.
+
+    An index of Parquet shards that an earlier version wrote has another one, of the shards' own fingerprints.
+    """
+    songs = [
+        (plan, sum(frames >= config.segment_frames for frames in chunk_frames(plan, config)))
         for plan in sorted(plans, key=lambda plan: plan.song)
-    )
+    ]
+    return {
+        content_fingerprint((plan.content, listed) for plan, listed in songs),
+        content_fingerprint((plan.fingerprint, listed) for plan, listed in songs),
+    }

@@ -4,9 +4,9 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sepcore.atomic import atomic_path
 from sepcore.config import ModelConfig
@@ -30,12 +30,18 @@ class ShardRef:
         fingerprint: Of what it was made from.
         num_chunks: Chunks in it.
         num_bytes: Its size.
+        content: The plan's, see `of`; None as long as it is known by its file alone.
     """
 
     path: Path
     fingerprint: str
     num_chunks: int
     num_bytes: int
+    content: str | None = None
+
+    def of(self, plan: ShardPlan) -> Self:
+        """The same as that of a plan, by which its content is known."""
+        return replace(self, content=plan.content)
 
 
 @dataclass(frozen=True)

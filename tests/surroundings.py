@@ -68,7 +68,9 @@ def surroundings() -> dict[str, object]:
     }
     state |= {f"the handler of {number.name}": signal.getsignal(number) for number in _SIGNALS}
     state |= {f"${name}": value for name, value in os.environ.items() if name not in _BY_OTHERS}
-    state |= {f"the thread {one.name}": one for one in threading.enumerate() if not one.daemon}
+    # MLflow's pools of threads for files end with the objects that hold them, whenever those are collected.
+    threads = [one for one in threading.enumerate() if not one.daemon and not one.name.startswith("Mlflow")]
+    state |= {f"the thread {one.name}": one for one in threads}
     return state | _of_libraries()
 
 

@@ -76,10 +76,15 @@ def open_destination(path: Path) -> Destination:
     if not folder.is_dir():
         raise ExportError(f"{path}: is a file; name a folder.")
     _check_writable(path, folder.parent)
-    if foreign := foreign_content(folder, exported_files(folder)):
+    # A SavedModel has an empty folder for assets: nobody loses anything with one.
+    if foreign := [name for name in foreign_content(folder, exported_files(folder)) if not _is_empty(folder / name)]:
         first = shown_names(foreign[:1])
         raise ExportError(f"{path}: holds {first}, which is not of an export; choose another folder.")
     return Destination(folder, _read_record(folder))
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
 def exported_files(folder: Path) -> set[str]:

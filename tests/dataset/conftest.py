@@ -50,6 +50,7 @@ def index_of(num_chunks: Sequence[int], *, num_frames: Sequence[int] | None = No
     """An index of songs of so many chunks, of 90 frames each, that nobody has cached; good for drawing from."""
     total = sum(num_chunks)
     return ChunkIndex(
+        path=Path("nowhere/index.parquet"),
         folder=Path("nowhere"),
         shards=tuple(f"{song}.tfrecord" for song in range(len(num_chunks))),
         shard=np.repeat(np.arange(len(num_chunks), dtype=np.int32), num_chunks),

@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 
 
 def shards(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_a_cluster_makes_the_same_shards_and_every_worker_takes_part(

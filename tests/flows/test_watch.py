@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.canaries import SECRETS
 from tests.models import convert_here, write_model
 
 pytestmark = pytest.mark.slow
@@ -90,7 +91,8 @@ def test_a_file_that_is_still_being_copied_is_left_alone(start, tmp_path):
 
 
 def found(url, what, **by):
-    return httpx.post(f"{url}/{what}/filter", json=by, timeout=30).json()
+    auth = tuple(SECRETS["PREFECT_API_AUTH_STRING"].split(":"))
+    return httpx.post(f"{url}/{what}/filter", json=by, auth=auth, timeout=30).raise_for_status().json()
 
 
 def test_with_prefect_the_rounds_are_runs_of_a_deployment(start, tmp_path, prefect_server):

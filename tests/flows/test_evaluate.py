@@ -142,7 +142,9 @@ def test_only_a_runs_own_evaluation_gives_its_scores(model, tmp_path, monkeypatc
     assert ScoreSummary.from_json(kept) == own == run_scores(run).summary
 
     def stored():
-        (found,) = mlflow.MlflowClient().search_runs([mlflow.get_experiment_by_name("mine").experiment_id])
+        # By its address: MLflow keeps the one that another test of the process has set.
+        client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+        (found,) = client.search_runs([client.get_experiment_by_name("mine").experiment_id])
         return found.data.metrics
 
     assert stored()["test_SDR_vocals"] == pytest.approx(own.stems["vocals"].sdr)

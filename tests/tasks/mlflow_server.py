@@ -72,8 +72,10 @@ class MlflowServer:
 
 def _closing_options(port: int) -> list[str]:
     """Those by which ``make ui`` keeps strangers out."""
-    command = ["make", "--dry-run", "ui", f"UI_PORT={port}"]
-    said = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True).stdout
+    command = ["make", "--dry-run", "--no-print-directory", "ui", f"UI_PORT={port}"]
+    # A make that runs the tests hands its own flags and variables on.
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    said = subprocess.run(command, cwd=_ROOT, env=alone, capture_output=True, text=True, check=True).stdout
     words = shlex.split(said.replace("\\\n", " ").splitlines()[-1])
     closing = ("--allowed-hosts", "--cors-allowed-origins", "--x-frame-options")
     return [word for option in closing for word in (option, words[words.index(option) + 1])]

@@ -113,10 +113,11 @@ from prefect import flow  # noqa: E402
 from flows.parameters import Share  # noqa: E402
 from flows.run_names import run_name  # noqa: E402
 from flows.song_tasks import finished_tasks  # noqa: E402
-from sepcore.dataset.ingest.recording import SPLITS, Split, printable  # noqa: E402
+from sepcore.dataset.ingest.recording import SPLITS, Split  # noqa: E402
 from sepcore.dataset.ingest.targets import LeftOut  # noqa: E402
 from sepcore.dataset.manifest import TrackRow  # noqa: E402
 from sepcore.errors import AudioDecodeError, DatasetError  # noqa: E402
+from sepcore.printable import printable  # noqa: E402
 from tasks.dataset import ingest_song  # noqa: E402
 from tasks.dead_runs import note_run  # noqa: E402
 

@@ -12,7 +12,7 @@ from sepcore.dataset.ingest.targets import MIXTURE, check_instruments
 from sepcore.dataset.manifest import TrackRow, manifest_name, manifest_signals
 from sepcore.errors import ConfigError, DatasetError
 from sepcore.evaluation.scoring_config import config_of_stems, estimated_stems, scoring_config
-from sepcore.foreign import escaped
+from sepcore.printable import printable
 
 _MUSDB_PATH = "MUSDB_PATH"
 _STEMS = ("vocals", "drums", "bass", "other")
@@ -40,7 +40,7 @@ class TestSet:
         if self.csv is not None:
             return manifest_name(self.csv)
         assert self.musdb is not None
-        return escaped(self.musdb.resolve().name)
+        return printable(self.musdb.resolve().name)
 
     def check(self, config: ModelConfig) -> None:
         """Refuse what can be seen without opening a song."""

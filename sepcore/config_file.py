@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from sepcore.archive_reader import read_member
 from sepcore.config import ModelConfig, config_folder
 from sepcore.errors import ConfigError
-from sepcore.foreign import ForeignTextError, check_texts, escaped, parse_json, read_bounded
+from sepcore.foreign import ForeignTextError, check_texts, parse_json, read_bounded
+from sepcore.printable import printable
 
 _ARCHIVES = (".tar.gz", ".tgz")
 # Nobody reads more than that at once; a file that is no config may have thousands of mistakes, and keys of any length.
@@ -107,7 +108,7 @@ def parse_config(text: str, origin: str) -> ModelConfig:
         raise ConfigError(f"{origin}: {error}.") from error
     except ValidationError as error:
         details = error.errors(include_url=False)
-        lines = [escaped(_one_line(detail, ModelConfig)[:_MOST_OF_A_LINE]) for detail in details[:_MOST_LINES]]
+        lines = [printable(_one_line(detail, ModelConfig)[:_MOST_OF_A_LINE]) for detail in details[:_MOST_LINES]]
         lines += [f"and {len(details) - _MOST_LINES} more."] if len(details) > _MOST_LINES else []
         raise ConfigError("\n".join(f"{origin}: {line}" for line in lines)) from error
     return config

@@ -3,12 +3,12 @@
 import json
 from pathlib import PurePosixPath
 from typing import Literal, Self
-from unicodedata import category
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from sepcore.config_network import NetworkConfig, StrictModel
 from sepcore.foreign import is_name
+from sepcore.printable import is_printable
 
 _MOST_STEMS = 100
 # A segment of Spleeter's has 2^20 values; a network takes many times the memory of one.
@@ -64,7 +64,7 @@ class SeparationKeys(StrictModel):
         if value is None:
             return value
         path = PurePosixPath(value)
-        if not value.strip() or not path.name or ".." in path.parts or any(category(one) == "Cc" for one in value):
+        if not value.strip() or not path.name or ".." in path.parts or not is_printable(value):
             raise ValueError(
                 f"{json.dumps(value)} names no folder of its own; give a path below MODEL_PATH, such as my-model, or "
                 "an absolute one, without '..'."

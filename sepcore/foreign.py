@@ -2,13 +2,13 @@
 
 import json
 import math
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sepcore.errors import StemworksError
+from sepcore.printable import is_printable
 
 MAX_BYTES = 1_000_000
 """A model's config has 2 kB, the scores of a release 4 kB, the checksums of a hundred models 10 kB."""
@@ -16,8 +16,6 @@ MAX_DEPTH = 32
 """Ours are 4 deep; the parser, and what walks through the values later, take a step of the stack for each."""
 _MAX_DIGITS = 40
 _MAX_NAME_BYTES = 150  # of the 255 that disks take: with what is put around a name it still is one
-# Surrogates cannot be written anywhere; controls and separators of lines would let a message look like another.
-_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 class ForeignTextError(StemworksError, ValueError):
@@ -128,11 +126,6 @@ def check_texts(value: Any) -> None:
                 raise ForeignTextError(f"{shortened(found)} has a control character")
 
 
-def is_printable(text: str) -> bool:
-    """Whether a text has no control characters, separators of lines or halves of characters."""
-    return text.isprintable() or not any(unicodedata.category(character) in _UNPRINTABLE for character in text)
-
-
 def is_name(text: str) -> bool:
     """Whether a text can be a part of a file's name, and is no path."""
     return (
@@ -147,8 +140,3 @@ def is_name(text: str) -> bool:
 def shortened(text: str, most: int = 60) -> str:
     """A text in quotes for a message: on one line, whatever is in it."""
     return repr(text if len(text) <= most else f"{text[:most]}…")
-
-
-def escaped(text: str) -> str:
-    """A message that may quote somebody else, on one line."""
-    return "".join(character if is_printable(character) else repr(character)[1:-1] for character in text)

@@ -1,4 +1,4 @@
-"""Names of files as people, logs and services can take them, whatever bytes they are made of."""
+"""Text of others, such as names of files, as people, logs and services can take it: one line that can be encoded."""
 
 import unicodedata
 
@@ -6,12 +6,15 @@ import unicodedata
 _HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
+def is_printable(text: str) -> bool:
+    """Whether a text has no control characters, separators of lines or halves of characters."""
+    return text.isprintable() or not any(unicodedata.category(character) in _HIDDEN for character in text)
+
+
 def printable(text: object) -> str:
     r"""Text in one line that can be encoded; what is no character to see becomes an escape: ``\n``, ``\udcff``."""
     shown = str(text)
-    if shown.isprintable():
-        return shown
-    return "".join(_escaped(one) if unicodedata.category(one) in _HIDDEN else one for one in shown)
+    return shown if shown.isprintable() else "".join(one if is_printable(one) else _escaped(one) for one in shown)
 
 
 def _escaped(character: str) -> str:

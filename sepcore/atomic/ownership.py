@@ -6,6 +6,8 @@ import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
+from sepcore.printable import printable
+
 _logger = logging.getLogger(__name__)
 _SHOWN = 3
 
@@ -54,13 +56,8 @@ def is_plain_file(path: Path) -> bool:
 def shown_names(names: Iterable[str]) -> str:
     """Some names for a message, in one line whatever characters they have: ``a, b, c and 4 more``."""
     all_names = list(names)
-    shown = ", ".join(map(_one_line, all_names[:_SHOWN]))
+    shown = ", ".join(map(printable, all_names[:_SHOWN]))
     return f"{shown} and {len(all_names) - _SHOWN} more" if len(all_names) > _SHOWN else shown
-
-
-def _one_line(name: str) -> str:
-    text = name.encode(errors="backslashreplace").decode()
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def replace_folder(path: Path, new: Path, own_files: OwnFiles, aside: Path) -> None:

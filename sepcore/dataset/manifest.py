@@ -13,7 +13,7 @@ from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
 from sepcore.dataset.csv_records import Record, read_columns, read_records
 from sepcore.errors import DatasetError
-from sepcore.foreign import escaped
+from sepcore.printable import printable
 from sepcore.urls import is_url
 
 _SHOWN_FAULTS = 5
@@ -145,7 +145,7 @@ def manifest_text(csv_path: Path, rows: Iterable[TrackRow], config: ModelConfig)
 
 def manifest_name(csv_path: Path) -> str:
     """A manifest by its folder and file, ``musdb/test.csv``: what another machine's reader should know of its path."""
-    return escaped(f"{csv_path.absolute().parent.name}/{csv_path.name}")
+    return printable(f"{csv_path.absolute().parent.name}/{csv_path.name}")
 
 
 def manifest_template(config: ModelConfig) -> str:

@@ -12,7 +12,8 @@ import pandas as pd
 from sepcore.errors import DatasetError
 from sepcore.evaluation.global_scores import GLOBAL_METRICS
 from sepcore.evaluation.track_scores import METRICS, MIXTURE_SDR
-from sepcore.foreign import check_texts, escaped, parse_json
+from sepcore.foreign import check_texts, parse_json
+from sepcore.printable import printable
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class ScoreSummary:
                 for name, scores in content["stems"].items()
             }
             counts = int(content["num_tracks"]), int(content["num_nan_frames"])
-            return cls(escaped(str(content["dataset"])), *counts, stems, read_made_from(content))
+            return cls(printable(str(content["dataset"])), *counts, stems, read_made_from(content))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{origin}: not a score file of this project ({error!r}); evaluate again.") from error
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from sepcore.archive_reader import open_archive, read_to_end
 from sepcore.errors import ProviderError
-from sepcore.foreign import is_printable, shortened
+from sepcore.foreign import shortened
+from sepcore.printable import is_printable
 from sepcore.provider.stored_gzip import StoredGzip
 
 # Spleeter's models hold 80 to 200 MB in four files; a bomb would hold more.

@@ -6,10 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from sepcore.atomic.ownership import shown_names
 from sepcore.config import ModelConfig
 from sepcore.config_file import load_config
 from sepcore.errors import CheckpointError, ConfigError, ProviderError
-from sepcore.foreign import shortened
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.checksum import VerifiedArchive
 from sepcore.provider.download import fetched_model, published_models
@@ -17,8 +17,6 @@ from sepcore.provider.host import Release
 from sepcore.provider.origin import ModelOrigin
 from sepcore.provider.store import install_model, model_path
 from sepcore.provider.transfer import OnProgress
-
-_MOST_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,8 @@ class InstalledModel:
             foreign = self.origin.foreign_files(self.folder)
             if foreign:
                 raise ProviderError(
-                    f"{self.name}: {_listed(foreign)} in {self.folder} did not come from {self.origin.address}; remove "
-                    "what is not yours. What came with the model is as it was."
+                    f"{self.name}: {shown_names(foreign)} in {self.folder} did not come from {self.origin.address}; "
+                    "remove what is not yours. What came with the model is as it was."
                 )
             return f"{len(self.origin.files)} files as they came from {self.origin.address}"
         if self.config is None:
@@ -86,11 +84,6 @@ class InstalledModel:
             read_checkpoint(build_network(self.config), self.folder)
         except CheckpointError as error:
             raise ProviderError(f"{self.name}: {error}") from error
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(shortened(name) for name in names[:_MOST_NAMES]) + more
 
 
 def _config(folder: Path) -> ModelConfig | None:

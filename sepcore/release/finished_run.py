@@ -10,8 +10,9 @@ from sepcore.config_file import load_config
 from sepcore.errors import DatasetError, ReleaseError
 from sepcore.evaluation.run_scores import run_scores
 from sepcore.evaluation.scores import ScoreSummary
-from sepcore.foreign import check_texts, escaped, is_name, parse_json, read_bounded, shortened
+from sepcore.foreign import check_texts, is_name, parse_json, read_bounded, shortened
 from sepcore.networks.checkpoint_files import find_checkpoint
+from sepcore.printable import printable
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.run_inputs import RunInputs
 
@@ -73,7 +74,7 @@ class FinishedRun:
                 raise ValueError(f"{shortened(name)} is no model's name")
             mlflow_run_id = done.get("mlflow_run_id")
             check_texts([dataset, mlflow_run_id])
-            facts = {escaped(str(key)): escaped(str(value)) for key, value in done.get("facts", {}).items()}
+            facts = {printable(str(key)): printable(str(value)) for key, value in done.get("facts", {}).items()}
             data = {str(key): str(value) for key, value in done.get("data", {}).items()}
             inputs = RunInputs.from_dict(done["inputs"]) if "inputs" in done else None
             scores = run_scores(RunFolder(folder))

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 from sepcore.batch.find import AUDIO_SUFFIXES
-from sepcore.dataset.ingest.recording import Recording, SourceSong, Split, printable, recording_name
+from sepcore.dataset.ingest.recording import Recording, SourceSong, Split, recording_name
 from sepcore.errors import DatasetError
+from sepcore.printable import printable
 
 _SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",

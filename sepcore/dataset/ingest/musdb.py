@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
-from sepcore.dataset.ingest.recording import SPLITS, Recording, SourceSong, Split, printable, recording_name
+from sepcore.dataset.ingest.recording import SPLITS, Recording, SourceSong, Split, recording_name
 from sepcore.errors import DatasetError, FfmpegMissing
+from sepcore.printable import printable
 
 _SETUP_FILE = "mus.yaml"
 _STEMS_SUFFIX = ".stem.mp4"

@@ -49,8 +49,3 @@ class SourceSong:
 def recording_name(text: str) -> str:
     """A recording's or an instrument's name for comparing: case and the way of writing accents make no difference."""
     return unicodedata.normalize("NFC", text).casefold()
-
-
-def printable(text: str) -> str:
-    """A name that can be shown and sent: bytes of a file's name that are not Unicode become escapes."""
-    return text.encode(errors="backslashreplace").decode()

@@ -9,6 +9,7 @@ from sepcore.config import ModelConfig
 from sepcore.config_separation import SeparationKeys
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
+from sepcore.provider.checksum import known_sha256
 
 
 def file_fingerprint(files: Iterable[Path]) -> str:
@@ -16,8 +17,7 @@ def file_fingerprint(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
         try:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(bytes.fromhex(known_sha256(path)))
         except OSError as error:
             raise DatasetError(f"{path}: cannot be read ({error.strerror}); mend the row that names it.") from error
     return digest.hexdigest()[:16]

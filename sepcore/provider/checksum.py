@@ -50,7 +50,7 @@ def known_sha256(path: Path) -> str:
     return _known_sha256(path, identity)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4096)  # the files of a large test set, too
 def _known_sha256(path: Path, identity: tuple[int, ...]) -> str:
     return file_sha256(path)
 

@@ -114,10 +114,11 @@ def try_new(
     new = {song: this for song, this in tries.items() if song.path not in before}
     outcomes = separate(list(new)) if new else {}
     for song, this in new.items():
-        if outcomes[song.path].status == "failed":
-            this.remember(song, outcomes[song.path].reason)
-        else:
+        outcome = outcomes[song.path]
+        if outcome.status != "failed":
             forget_failed_try(song)
+        elif not outcome.may_pass:
+            this.remember(song, outcome.reason)
     return outcomes, before
 
 

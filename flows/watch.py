@@ -61,8 +61,9 @@ from flows.watch_rounds import keep_rounds_going, keep_serving  # noqa: E402
 from sepcore.batch.failures import forget_failed_tries  # noqa: E402
 from sepcore.batch.outcome import Outcome  # noqa: E402
 from sepcore.batch.plan import Song, prepare_output  # noqa: E402
-from sepcore.errors import CheckpointError, ConfigError, ProviderError  # noqa: E402
+from sepcore.errors import StemworksError  # noqa: E402
 from sepcore.printable import printable  # noqa: E402
+from sepcore.urls import shown  # noqa: E402
 
 
 def _main(arguments: argparse.Namespace) -> None:
@@ -90,16 +91,17 @@ def _main(arguments: argparse.Namespace) -> None:
 def _watch(planned: Callable[[], Batch], arguments: argparse.Namespace) -> None:
     """Rounds in this process, with the network loaded once."""
     say([f"watching {arguments.folder} every {arguments.every:g} s, stems go to {arguments.out}; Ctrl-C ends it"])
-    last_error = ""
+    told: set[str] = set()
     while True:
         try:
-            say(_line(outcome) for outcome in _round(planned()))
-            last_error = ""
-        except (ConfigError, CheckpointError, ProviderError) as error:
-            # Two songs that would write one file, or a model that is being replaced: mended while the command goes on.
-            if str(error) != last_error:
-                sys.stderr.write(f"{printable(error)}\n")
-            last_error = str(error)
+            lines = [_line(outcome) for outcome in _round(planned())]
+            say(line for line in lines if line not in told)
+        except (StemworksError, OSError) as error:
+            # A full disk, two songs that would write one file, a model that is being replaced: mended meanwhile.
+            lines = [printable(error)]
+            if lines[0] not in told:
+                sys.stderr.write(f"{shown(lines[0])}\n")
+        told = set(lines)
         time.sleep(arguments.every)
 
 
@@ -181,7 +183,8 @@ def _serve(batch: Batch, arguments: argparse.Namespace) -> None:
     def serve_quietly() -> None:
         # Before its runner ends for an outage, it prints tracebacks.
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-            serve(deployment, limit=1, print_starting_message=False)
+            # Unpaused: there are no schedules, and to pause them would wait for an API that may be away.
+            serve(deployment, limit=1, pause_on_shutdown=False, print_starting_message=False)
 
     try:
         keep_serving(serve_quietly)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from sepcore.printable import printable
+from sepcore.system_errors import NOT_PERMITTED
 
 Status = Literal["done", "skipped", "failed"]
 
@@ -21,6 +22,7 @@ class Outcome:
         audio_s: Seconds of audio in each stem.
         elapsed_s: Seconds that the separation took; of a skipped song, in the run that did it.
         finished_at: When that was over, in seconds since 1970.
+        may_pass: Whether another try may do better with the same file: a shared disk hiccups.
     """
 
     song: Path
@@ -29,6 +31,7 @@ class Outcome:
     audio_s: float = 0.0
     elapsed_s: float = 0.0
     finished_at: float = 0.0
+    may_pass: bool = False
 
     @property
     def shown_song(self) -> str:
@@ -43,10 +46,12 @@ class Outcome:
 
 def failed(song: Path, reason: Exception | str) -> Outcome:
     """The outcome of a song without stems; the reason begins with its file, and is one line that can be printed."""
+    may_pass = isinstance(reason, OSError) and reason.errno not in NOT_PERMITTED
     if isinstance(reason, OSError):
         reason = f"cannot be read: {reason.strerror or reason}"
     text = str(reason)
-    return Outcome(song, "failed", printable(text if text.startswith(f"{song}: ") else f"{song}: {text}"))
+    line = printable(text if text.startswith(f"{song}: ") else f"{song}: {text}")
+    return Outcome(song, "failed", line, may_pass=may_pass)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from sepcore.errors import ConfigError
+
 
 def prefect_api_configured() -> bool:
     """Whether any of Prefect's settings names a server."""
@@ -17,8 +19,12 @@ def configured_prefect_api() -> str | None:
 
 
 def prefect_home() -> Path:
-    """Prefect's folder, where its database and its profiles lie."""
-    return Path(prefect_setting("home") or "~/.prefect").expanduser()
+    """Prefect's folder, where its database and its profiles lie; ConfigError for a user without a home."""
+    home = Path(prefect_setting("home") or "~/.prefect")
+    try:
+        return home.expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{home}: this user has no home; let PREFECT_HOME name a folder for Prefect.") from error
 
 
 def prefect_setting(*path: str) -> str | None:
@@ -47,8 +53,7 @@ def _active_profile() -> dict[str, Any]:
         or _get(_toml(Path("prefect.toml")), "profiles_path")
         or _get(_toml(Path("pyproject.toml")), "tool", "prefect", "profiles_path")
     )
-    home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
-    content = _toml(Path(named) if named else home / "profiles.toml")
+    content = _toml(Path(named or f"{os.environ.get('PREFECT_HOME') or '~/.prefect'}/profiles.toml"))
     active = os.environ.get("PREFECT_PROFILE") or content.get("active")
     profile = _get(content, "profiles", active) if active else None
     return profile if isinstance(profile, dict) else {}
@@ -73,8 +78,8 @@ def _dotenv() -> dict[str, str]:
 def _toml(path: Path) -> dict[str, Any]:
     """A TOML file's content; nothing if it is missing or broken, of which Prefect itself will tell."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        return tomllib.loads(path.expanduser().read_text("utf-8"))
+    except (OSError, ValueError, RuntimeError):  # the last of a user without a home
         return {}
 
 

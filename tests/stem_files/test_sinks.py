@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 import threading
@@ -13,9 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BLOCK = {"vocals": np.zeros((10, 2), np.float32)}
 
 
-# Ctrl-C goes to a process of its own. It tells what was done, then what came of it.
+# Ctrl-C goes to a process of its own, when it says so. It tells what was done, then what came of it.
 PROGRAM = """
-import os, signal, threading, time
+import sys, threading, time
 from contextlib import contextmanager
 import numpy as np
 from sepcore.stem_files.sinks import Sink
@@ -24,7 +25,8 @@ BLOCK = {"vocals": np.zeros((10, 2), np.float32)}
 done = []
 
 def interrupt():
-    os.kill(os.getpid(), signal.SIGINT)
+    print("now", flush=True)
+    sys.stdin.readline()  # it has been sent
     time.sleep(0.1)
     done.append("interrupted")
 
@@ -52,7 +54,12 @@ def outcome(**places):
     for place in ("AT_THE_END", "IN_A_BLOCK"):
         program = program.replace(place, places.get(place, "pass"))
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate("\n", timeout=60)
+    assert process.returncode == 0
+    return said.split()
 
 
 def test_ctrl_c_while_the_last_block_is_encoded_waits_for_the_thread():

@@ -189,7 +189,7 @@ def test_an_interruption_before_the_first_song_leaves_nothing(checked, song, tmp
 
 
 KILLED = """
-import os, signal, sys
+import os, sys
 from pathlib import Path
 from sepcore.config import ModelConfig
 from sepcore.dataset.check.check import check_manifest
@@ -198,7 +198,7 @@ from sepcore.dataset.check.measure import measure_song
 def measure_all(rows):
     for row in rows:
         if row.name == "song7":
-            os.kill(os.getpid(), signal.SIGKILL)
+            os._exit(9)  # nothing is cleared up, as after kill -9
         yield row, measure_song(row, mix_name="mix")
 
 config = ModelConfig.model_validate_json(Path(sys.argv[2]).read_text())
@@ -211,7 +211,7 @@ def test_a_killed_check_keeps_every_song_that_it_has_measured(csv, tmp_path, con
     save_manifest(csv, rows, config)
     (tmp_path / "config.json").write_text(config.to_json())
     killed = subprocess.run([sys.executable, "-c", KILLED, csv, tmp_path / "config.json"], check=False)
-    assert killed.returncode == -9
+    assert killed.returncode == 9
     report, measured = checked()
     assert measured == ["song7", "song8", "song9"]
     uninterrupted = check_manifest(csv, config, report=tmp_path / "other.parquet")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sepcore.atomic import atomic_path, made_folder, remove_leftovers, write_text
 from sepcore.errors import GateRefused, ReleaseError
@@ -68,12 +67,6 @@ class Candidate:
 
 Check = Callable[[Mapping[str, VerifiedArchive]], None]
 """Told the tarballs of all candidates, by name, before the first of them is published; raises to refuse them."""
-
-
-def publish_release(run_folder: Path, *, releases: Path, **how: Any) -> Published:
-    """Judge and publish one run; see `judge_run` and `publish_candidates`."""
-    (published,) = publish_candidates([judge_run(run_folder, releases=releases, **how)], releases)
-    return published
 
 
 def judge_run(

@@ -17,8 +17,8 @@ from sepcore import Separator
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.provider.store import model_path
-from sepcore.release.publish import publish_release
 from tests.models import SMALL_UNET, randomise, small_config
+from tests.release.publishing import publish_release
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
 

@@ -5,7 +5,7 @@ import pytest
 from sepcore.provider.archive import pack_archive
 from sepcore.release.champion import release_before
 from sepcore.release.finished_run import FinishedRun
-from sepcore.release.publish import publish_release
+from tests.release.publishing import publish_release
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
 from sepcore.release.notes import release_notes
-from sepcore.release.publish import publish_release
+from tests.release.publishing import publish_release
 
 
 @pytest.fixture

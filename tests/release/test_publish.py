@@ -16,9 +16,10 @@ from sepcore.provider.checksum import file_sha256
 from sepcore.provider.resolve import locate_model
 from sepcore.release.champion import Champion
 from sepcore.release.finished_run import FinishedRun
-from sepcore.release.publish import judge_run, publish_candidates, publish_release
+from sepcore.release.publish import judge_run, publish_candidates
 from sepcore.release.training_record import TrainingRecord
 from tests.release.conftest import summary
+from tests.release.publishing import publish_release
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from flows import reproduce
 from sepcore.dataset.random_numbers import DRAWS_VERSION
 from sepcore.errors import ConfigError, TrainingError
 from sepcore.evaluation.scores import MadeFrom
-from sepcore.release.publish import publish_release
 from sepcore.release.training_record import TrainingRecord
 from sepcore.training.run_inputs import RunInputs
+from tests.release.publishing import publish_release
 
 INPUTS = RunInputs({"training": "abcdef012345", "validation": "fedcba"}, "0123", DRAWS_VERSION)
 

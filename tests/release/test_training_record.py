@@ -11,8 +11,8 @@ from sepcore.provider.archive import pack_archive
 from sepcore.release.champion import release_before
 from sepcore.release.finished_run import FinishedRun
 from sepcore.release.paths import config_to_train_again
-from sepcore.release.publish import publish_release
 from sepcore.release.training_record import TrainingRecord
+from tests.release.publishing import publish_release
 
 
 @pytest.fixture

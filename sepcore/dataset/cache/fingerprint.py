@@ -42,7 +42,7 @@ def shard_fingerprint(checksums: Iterable[str], starts: Iterable[int], config: M
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def song_fingerprint(checksums: Iterable[str], starts: Iterable[int], config: ModelConfig) -> str:
+def decoded_fingerprint(checksums: Iterable[str], starts: Iterable[int], config: ModelConfig) -> str:
     """Sixteen hex digits of what a song's chunks decode to: of a shard's fingerprint all but the form of its file.
 
     Args:
@@ -63,7 +63,7 @@ def content_fingerprint(songs: Iterable[tuple[str, int]]) -> str:
     """Sixteen hex digits of what all listed chunks decode to; songs' names count only by their order.
 
     Args:
-        songs: Of each song in the order of the index, its `song_fingerprint` and the number of listed chunks.
+        songs: Of each song in the order of the index, its `decoded_fingerprint` and the number of listed chunks.
     """
     digest = hashlib.sha256()
     for fingerprint, num_chunks in songs:

@@ -93,7 +93,7 @@ def copy_for_people(index: Path, key: str) -> None:
     copy = folder / FILE_NAME
     if has_key(copy, key) or not os.access(folder, os.W_OK):
         return
-    if os.path.lexists(copy) and not _is_index(copy):
+    if os.path.lexists(copy) and not (is_plain_file(copy) and summary_of(copy)):
         _logger.warning("%s is not an index of shards and is left alone; the index is %s", copy, index)
         return
     write_bytes(copy, index.read_bytes())
@@ -114,19 +114,6 @@ def fingerprints_in(index: Path) -> set[str]:
     with pq.ParquetFile(index) as file:
         groups = (file.read_row_group(group, ["fingerprint"]) for group in range(file.num_row_groups))
         return {shard for group in groups for shard in group.column("fingerprint").unique().to_pylist()}
-
-
-def _is_index(path: Path) -> bool:
-    """Whether a file is an index of any version of this project."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not is_plain_file(path):
-        return False
-    try:
-        return SUMMARY_KEY.encode() in (pq.read_metadata(path).metadata or {})
-    except (OSError, pa.ArrowException):
-        return False
 
 
 def _key_of_old(path: Path) -> str | None:

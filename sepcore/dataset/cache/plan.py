@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sepcore.config import ModelConfig
-from sepcore.dataset.cache.fingerprint import content_fingerprint, shard_fingerprint, song_fingerprint
+from sepcore.dataset.cache.fingerprint import content_fingerprint, decoded_fingerprint, shard_fingerprint
 from sepcore.dataset.check.findings import common_samples
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures
 from sepcore.dataset.check.report import CheckReport
@@ -23,7 +23,7 @@ class ShardPlan:
         files: Its recordings as they were checked: the mixture, then the stems in the order of the config.
         starts: First sample of each chunk at the config's rate, ascending.
         fingerprint: Of the recordings' content, the starts and the settings; not of names, places and dates.
-        content: The same whatever form the shard has; see `song_fingerprint`.
+        content: The same whatever form the shard has; see `decoded_fingerprint`.
     """
 
     song: str
@@ -63,7 +63,7 @@ def plan_shard(row: TrackRow, measures: SongMeasures, config: ModelConfig, *, nu
     # In a song hardly longer than a chunk Spleeter's starts go backwards; decoding goes forwards.
     starts = tuple(sorted(round(start_s * config.sample_rate) for start_s in starts_s))
     checksums = [file.sha256 for file in measures.files]
-    fingerprint, content = (of(checksums, starts, config) for of in (shard_fingerprint, song_fingerprint))
+    fingerprint, content = (of(checksums, starts, config) for of in (shard_fingerprint, decoded_fingerprint))
     return ShardPlan(row.name, measures.files, starts, fingerprint, content)
 
 

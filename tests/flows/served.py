@@ -86,9 +86,18 @@ class Served:
 
     def post(self, path: str, **content: Any) -> Any:
         """What the API answers."""
-        answer = httpx.post(f"{self.api}/{path}", json=content, timeout=30, auth=self.auth)
-        answer.raise_for_status()
-        return answer.json()
+        return self.request("POST", path, content).json()
+
+    def request(self, method: str, path: str, content: Any = None) -> httpx.Response:
+        """The API's answer; asked again, as Prefect's client does, while its database is locked by another request."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            answer = httpx.request(method, f"{self.api}/{path}", json=content, timeout=30, auth=self.auth)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                answer.raise_for_status()
+                return answer
+            assert time.monotonic() < deadline, answer.text
+            time.sleep(0.2)
 
     def flow_runs(self) -> dict[str, dict[str, Any]]:
         """All flow runs by name, of equal names the latest."""

@@ -213,15 +213,13 @@ def test_a_wrong_parameter_is_refused_before_there_is_a_run(served, name, parame
 def test_a_schedule_fires(served):
     (deployment,) = [one for one in served.post("deployments/filter") if one["name"] == "evaluate"]
     schedule = {"schedule": {"interval": 3600}, "active": True}
-    answer = httpx.post(f"{served.api}/deployments/{deployment['id']}/schedules", json=[schedule], auth=served.auth)
-    answer.raise_for_status()
+    (made,) = served.request("POST", f"deployments/{deployment['id']}/schedules", [schedule]).json()
     deadline = time.monotonic() + 60
     while not (runs := [run for run in served.post("flow_runs/filter") if run["auto_scheduled"]]):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert {run["deployment_id"] for run in runs} == {deployment["id"]}
-    place = f"{served.api}/deployments/{deployment['id']}/schedules/{answer.json()[0]['id']}"
-    httpx.delete(place, auth=served.auth).raise_for_status()
+    served.request("DELETE", f"deployments/{deployment['id']}/schedules/{made['id']}")
 
 
 def test_a_second_one_uses_the_server_that_is_there_and_leaves_it_running(served):

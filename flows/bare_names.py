@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from prefect.plugins import register_hook
 
+from flows.own_server import check_prefect_api, no_server
 from flows.prefect_api import prefect_setting
 from flows.prefect_gone import is_not_let_in, not_let_in
+from sepcore.errors import ConfigError
 from sepcore.urls import shown
 
 if TYPE_CHECKING:
@@ -47,10 +49,7 @@ def setup_environment(*, ctx: Any) -> None:
         except httpx.TransportError:
             if not _is_prefects_command():
                 raise
-            _refuse(
-                f"no Prefect server answers at {shown(self.api_url)}; start `python -m flows.serve`, or give this "
-                "shell the address of the one that runs: `export PREFECT_API_URL=…`."
-            )
+            _refuse(no_server(str(self.api_url)))
 
     read_deployment_by_name.__module__ = __name__
     DeploymentAsyncClient.read_deployment_by_name = read_deployment_by_name
@@ -63,6 +62,11 @@ def _telling(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any
 
     @wraps(send)
     async def sent(*given: Any, **named: Any) -> Any:
+        if url := prefect_setting("api", "url"):
+            try:
+                check_prefect_api(url)
+            except ConfigError as error:
+                _refuse(str(error))
         try:
             return await send(*given, **named)
         except Exception as error:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path, PurePath
+from pathlib import Path
 from traceback import format_exception
 from types import TracebackType
 from typing import Any, NoReturn
@@ -20,6 +20,7 @@ from sepcore.printable import printable
 from sepcore.provider.version import parse_version
 from sepcore.urls import NEEDS_PATH, is_url, shown
 from tasks import one_line_errors
+from tasks.one_line_errors import printable_names
 
 _INTERRUPTED_LINE = "interrupted; what is finished is kept, nothing is half-written"
 _NO_PREFECT_API = "Failed to reach API"
@@ -30,11 +31,7 @@ class _OneLine(logging.Formatter):
     """Names in a message, of songs say, stay in its line whatever characters they have."""
 
     def format(self, record: logging.LogRecord) -> str:
-        shown = logging.makeLogRecord(vars(record))
-        if isinstance(record.args, tuple):
-            names = str, PurePath, BaseException
-            shown.args = tuple(printable(one) if isinstance(one, names) else one for one in record.args)
-        return super().format(shown)
+        return super().format(logging.makeLogRecord(vars(record) | {"args": printable_names(record.args)}))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -218,6 +215,7 @@ def _let_go_of_a_closed_terminal() -> None:
 
 
 def _say(line: str, code: int) -> int:
+    lines = map(printable, shown(line).split("\n"))  # what a server answers may have a terminal's commands in it
     with suppress(OSError):  # a terminal that has been closed
-        sys.stderr.write(f"{shown(line)}\n")
+        sys.stderr.write("".join(f"{one}\n" for one in lines))
     return code

@@ -3,17 +3,26 @@
 import errno
 import os
 import re
+import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from flows.prefect_server import new_credential
 from sepcore.errors import ConfigError
 
+CREDENTIAL = "stemworks-credential"
+"""Name of the file, in Prefect's home."""
+
 _FORM = re.compile(r"[\w-]+:[\w-]{20,}")
+_USER = "stemworks"
 _MODE = stat.S_IRUSR | stat.S_IWUSR
 _LIMIT = 1000
+
+
+def new_credential() -> str:
+    """A random credential, in the form that Prefect knows: user and password."""
+    return f"{_USER}:{secrets.token_urlsafe(32)}"
 
 
 def kept_credential(file: Path) -> str:
@@ -25,7 +34,7 @@ def kept_credential(file: Path) -> str:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):
-        return _read(file)
+        return read_credential(file)
     # Written under another name first: who finds it finds all of it.
     new = file.with_name(f".{file.name}-{uuid4().hex}")
     try:
@@ -35,10 +44,11 @@ def kept_credential(file: Path) -> str:
             file.hardlink_to(new)
     finally:
         new.unlink(missing_ok=True)
-    return _read(file)
+    return read_credential(file)
 
 
-def _read(file: Path) -> str:
+def read_credential(file: Path) -> str:
+    """The credential in a file that is there; ConfigError as above, FileNotFoundError."""
     try:
         # Neither followed if it is a link, nor waited for if it is a pipe.
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

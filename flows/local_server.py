@@ -1,32 +1,32 @@
 """A Prefect server of this machine that stays while something is served, shared by all that serve at its port."""
 
 import errno
-import fcntl
 import os
 import socket
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import httpx
 
-from flows.credential import kept_credential
+from flows.credential import CREDENTIAL, kept_credential
+from flows.own_server import LOCAL, is_free, lock_of_port, own_port, take
 from flows.prefect_api import prefect_home
 from flows.prefect_gone import WHO_IS_THERE
 from flows.prefect_server import HOST, PrefectServer, use_prefect_api
 from sepcore.errors import ConfigError
+from sepcore.urls import shown
 
-_LOCAL = HOST, "localhost"
 # For a server that is just ending, with whoever started it.
 _PATIENCE_S = 60.0
 # Between the start of listening and the lock, of another that has just been started.
 _STRANGER_S = 2.0
 _PAUSE_S = 0.2
 _ANSWER_S = 5.0
-_CREDENTIAL = "stemworks-credential"
-_LOG = "server.log"
 
 
 @contextmanager
@@ -44,15 +44,15 @@ def prefect_api(configured: str | None, port: int) -> Iterator[PrefectServer | N
         ConfigError: the configured server is another machine's and does not answer, something else has the port, or
             the credential cannot be used.
     """
-    if configured is not None and is_answering(configured):
+    if configured is not None and own_port(configured) is None and is_answering(configured):
         os.environ["PREFECT_API_URL"] = configured  # of a file here, say: for processes that work elsewhere
         yield None
         return
     parts = urlsplit(configured or f"http://{HOST}:{port}/api")
-    if parts.hostname not in _LOCAL or not parts.port:
+    if parts.hostname not in LOCAL or not parts.port:
         raise ConfigError(
-            f"Prefect's API at {configured} does not answer; start it with `prefect server start`, or take it out of "
-            "PREFECT_API_URL and of Prefect's profile: then a server is started here."
+            f"Prefect's API at {shown(configured)} does not answer; start it with `prefect server start`, or take "
+            "it out of PREFECT_API_URL and of Prefect's profile: then a server is started here."
         )
     with _own_server(parts.port) as server:
         yield server
@@ -60,7 +60,7 @@ def prefect_api(configured: str | None, port: int) -> Iterator[PrefectServer | N
 
 def is_answering(url: str) -> bool:
     """Whether a Prefect server answers at the address of an API, or asks who is there."""
-    local = urlsplit(url).hostname in _LOCAL  # no proxy leads there
+    local = urlsplit(url).hostname in LOCAL  # no proxy leads there
     try:
         answer = httpx.get(f"{url.rstrip('/')}/health", timeout=_ANSWER_S, trust_env=not local)
     except (httpx.HTTPError, httpx.InvalidURL):
@@ -71,20 +71,24 @@ def is_answering(url: str) -> bool:
 @contextmanager
 def _own_server(port: int) -> Iterator[PrefectServer | None]:
     home = prefect_home()
-    credential = kept_credential(home / _CREDENTIAL)
+    credential = kept_credential(home / CREDENTIAL)
     with ExitStack() as stack:
-        # Held by the server of the port and by who has started it: nobody else at that port is shown the credential.
-        lock = os.open(home / f"stemworks-{port}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        lock = os.open(lock_of_port(port), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         stack.callback(os.close, lock)
         listening = _listen(port, lock, credential)
         if listening is None:
             use_prefect_api(f"http://{HOST}:{port}/api", credential)
             yield None
             return
-        log = stack.enter_context((home / _LOG).open("w+b"))
+        log = stack.enter_context(_open_log(home / f"stemworks-{port}.log"))
         server = PrefectServer(listening, credential, log, page=True, lock=lock)
         stack.callback(server.stop)
         yield server
+
+
+def _open_log(path: Path) -> IO[bytes]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    return os.fdopen(os.open(path, flags, 0o600), "w+b")
 
 
 def _listen(port: int, lock: int, credential: str) -> socket.socket | None:
@@ -97,7 +101,7 @@ def _listen(port: int, lock: int, credential: str) -> socket.socket | None:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise ConfigError(f"port {port} cannot be used ({error.strerror}); choose another: --port N") from error
-            if not _is_free(lock):
+            if not is_free(lock):
                 if _lets_in(port, credential):
                     return None
             elif time.monotonic() > strangers_until:
@@ -106,20 +110,15 @@ def _listen(port: int, lock: int, credential: str) -> socket.socket | None:
                     f"or, if it is a Prefect server of your own, export PREFECT_API_URL=http://{HOST}:{port}/api"
                 ) from error
         else:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the last server of the port may just be ending
-            return listening
+            if take(lock):
+                return listening
+            listening.close()  # the last server of the port may just be ending
         if time.monotonic() > deadline:
-            raise ConfigError(f"Prefect's server at port {port} does not end; kill it, or choose another: --port N")
+            raise ConfigError(
+                f"a flows.serve of port {port} has not ended, and its server does not answer; kill both, or choose "
+                "another port: --port N"
+            )
         time.sleep(_PAUSE_S)
-
-
-def _is_free(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    fcntl.flock(lock, fcntl.LOCK_UN)
-    return True
 
 
 def _lets_in(port: int, credential: str) -> bool:
@@ -133,6 +132,6 @@ def _lets_in(port: int, credential: str) -> bool:
     if answer.status_code in WHO_IS_THERE:
         raise ConfigError(
             f"Prefect's server at port {port} was started with another credential than that of "
-            f"{prefect_home() / _CREDENTIAL}; end its flows.serve, and run this again."
+            f"{prefect_home() / CREDENTIAL}; end its flows.serve, and run this again."
         )
     return answer.is_success

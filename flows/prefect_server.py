@@ -3,7 +3,6 @@
 import atexit
 import http.client
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -12,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TypeVar
 
-from flows.prefect_api import prefect_api_configured
+from flows.credential import new_credential
+from flows.own_server import check_prefect_api
+from flows.prefect_api import configured_prefect_api, prefect_api_configured
 from sepcore.errors import ConfigError
 from tasks.own_prefect import OWN_PREFECT_API
 
@@ -21,15 +22,9 @@ HOST = "127.0.0.1"
 _START_S = 120.0
 _END_S = 20.0
 _PROGRAM = Path(__file__).with_name("prefect_app.py")
-_USER = "stemworks"
 _NO_PROXY = "no_proxy", "NO_PROXY"
 
 Result = TypeVar("Result")
-
-
-def new_credential() -> str:
-    """A random credential, in the form that Prefect knows: user and password."""
-    return f"{_USER}:{secrets.token_urlsafe(32)}"
 
 
 class PrefectServer:
@@ -143,6 +138,8 @@ def with_prefect(work: Callable[[], Result]) -> Result:
     flow's end waits half a second on average for the thread that sends them.
     """
     if _own is None:
+        if url := configured_prefect_api():
+            check_prefect_api(url)
         return work()
     _own.wait()
     if "PREFECT_FLOWS_HEARTBEAT_FREQUENCY" in os.environ:

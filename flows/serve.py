@@ -11,6 +11,7 @@ from flows.local_server import prefect_api
 from flows.prefect_api import configured_prefect_api
 from flows.prefect_server import PrefectServer
 from flows.terminal import say
+from sepcore.urls import shown
 from tasks.own_prefect import is_own_prefect_api
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ def _serve(server: PrefectServer | None) -> None:
     url = os.environ["PREFECT_API_URL"].rstrip("/")
     lines = [
         f"serving {', '.join(names)}; Ctrl-C ends it",
-        f"Prefect's page: {url.removesuffix('/api')}",
+        f"Prefect's page: {shown(url.removesuffix('/api'))}",
         "in another shell, in this folder:",
-        f"export PREFECT_API_URL={url}",
+        f"export PREFECT_API_URL={shlex.quote(url)}",
     ]
     if is_own_prefect_api():
         lines.insert(2, "log in there once, with the value of PREFECT_API_AUTH_STRING")

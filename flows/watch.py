@@ -46,6 +46,7 @@ import os  # noqa: E402
 import re  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
+import warnings  # noqa: E402
 from collections.abc import Callable, Iterator, Sequence  # noqa: E402
 from contextlib import redirect_stdout  # noqa: E402
 from dataclasses import asdict, replace  # noqa: E402
@@ -186,6 +187,7 @@ def _serve(batch: Batch, arguments: argparse.Namespace) -> None:
             # Unpaused: there are no schedules, and to pause them would wait for an API that may be away.
             serve(deployment, limit=1, pause_on_shutdown=False, print_starting_message=False)
 
+    warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
     try:
         keep_serving(serve_quietly)
     finally:

@@ -13,6 +13,7 @@ from sepcore.printable import is_printable
 _MOST_STEMS = 100
 # A segment of Spleeter's has 2^20 values; a network takes many times the memory of one.
 _MOST_VALUES = 2**27
+_MOST_HZ = 768_000
 
 
 class SeparationKeys(StrictModel):
@@ -24,7 +25,7 @@ class SeparationKeys(StrictModel):
         ("vocals", "accompaniment"), alias="instrument_list", min_length=1, max_length=_MOST_STEMS
     )
     """The stems, in the order of the network's outputs."""
-    sample_rate: PositiveInt = 44100
+    sample_rate: PositiveInt = Field(44100, le=_MOST_HZ)
     """Rate of the model in Hz; audio at another rate is resampled."""
     frame_length: PositiveInt = 4096
     """STFT window in samples."""

@@ -1,8 +1,9 @@
 """One process at a time: a lock that ends with its process, however that ends, and leaves no file behind."""
 
+import errno
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -22,6 +23,7 @@ def is_held(path: Path) -> bool:
     """Whether somebody holds the lock ``path``."""
     if not path.exists():
         return False
+    _refuse_foreign(path)
     try:
         with FileLock(path, timeout=0):
             path.unlink(missing_ok=True)
@@ -38,7 +40,11 @@ def locked(path: Path, what: str, *, on_wait: Callable[[], None] = lambda: None)
         path: The lock's file, which is there only while somebody holds it or waits.
         what: What is done under it, for the line that tells that somebody else is at it.
         on_wait: Called now and then while somebody else holds it; may raise, to wait no longer.
+
+    Raises:
+        FileExistsError: A file with content has the lock's name; it is left as it is.
     """
+    _refuse_foreign(path)
     lock = FileLock(path)
     try:
         lock.acquire(timeout=_QUIET_S)
@@ -51,6 +57,13 @@ def locked(path: Path, what: str, *, on_wait: Callable[[], None] = lambda: None)
         # Before the release. Whoever opened the file meanwhile sees that it is gone, and takes a new one.
         path.unlink(missing_ok=True)
         lock.release()
+
+
+def _refuse_foreign(path: Path) -> None:
+    """A lock is empty: what is not was written by somebody else, and would be emptied and removed."""
+    with suppress(FileNotFoundError):
+        if path.stat().st_size:
+            raise FileExistsError(errno.EEXIST, "is no lock of this program; move it elsewhere", str(path))
 
 
 def _wait(lock: FileLock, on_wait: Callable[[], None]) -> None:

@@ -16,7 +16,10 @@ _VALUE = re.compile(r"(?<==)[^&#]+|(?<=[?&])[\w~.%+-]{8,}(?![^&#])")
 _AFTER_ADDRESS = "'),.;:]}"
 _HIDDEN = "***"
 # Variables whose values are secrets.
-_SECRET = re.compile(r"(?:^|_)(?:TOKEN|PASSWORD|SECRET|AUTH_STRING|KEY|KEY_ID)$", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(?:^|_)(?:TOKEN|PAT|SECRET|AUTH_STRING|CONNECTION_STRING|CUSTOM_HEADERS|KEY|KEY_ID)$|(?:PASSWORD|PASSWD)$",
+    re.IGNORECASE,
+)
 # What is shorter may be part of any word.
 _LONG = 6
 
@@ -58,10 +61,16 @@ def _secrets_of_environment() -> list[str]:
     """The longest first: one may be part of another."""
     found: set[str] = set()
     for name, value in os.environ.items():
-        if _SECRET.search(name) and not value.startswith("/"):  # the path of a key's file
+        if _SECRET.search(name) and not _is_file(value):  # of a key
             found |= {value, value.partition(":")[2]}  # a user's name and password
         for address in _ADDRESS.finditer(value):
             if user := _USER.match(address[2]):
                 password = user[0].removesuffix("@").partition(":")[2] or user[0].removesuffix("@")
                 found |= {password, unquote(password)}
-    return sorted((secret for secret in found if len(secret) >= _LONG), key=len, reverse=True)
+    # As they are, without the line break of the file that they came from, and as `repr` quotes them.
+    forms = {form for secret in found for form in (secret, secret.strip(), repr(secret.strip())[1:-1])}
+    return sorted((secret for secret in forms if len(secret.strip()) >= _LONG), key=len, reverse=True)
+
+
+def _is_file(text: str) -> bool:
+    return text.startswith(("/", "~")) and "\n" not in text and Path(text).is_file()

@@ -2,9 +2,11 @@
 
 import logging
 import traceback
+from pathlib import PurePath
 from typing import Any
 
 from sepcore.errors import StemworksError
+from sepcore.printable import printable
 from sepcore.urls import shown
 
 
@@ -27,6 +29,20 @@ def install() -> None:
         return made
 
     logging.setLogRecordFactory(record)
+    logging.getLogger("asyncio").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not what Prefect's observers of runs leave behind where its API goes away: that is told in a line anyway."""
+    said = record.getMessage()
+    return "FlowRunSuspendingObserver." not in said and "FlowRunCancellingObserver." not in said
+
+
+def printable_names(args: Any) -> Any:
+    """The arguments of a message, with names, of songs say, in one line whatever characters they have."""
+    if not isinstance(args, tuple):
+        return args
+    return tuple(printable(one) if isinstance(one, (str, PurePath, BaseException)) else one for one in args)
 
 
 def _hide_secrets(record: logging.LogRecord) -> None:
@@ -34,8 +50,10 @@ def _hide_secrets(record: logging.LogRecord) -> None:
         said = record.getMessage()
     except Exception:  # arguments that do not fit: the handler says so
         return
-    if (clean := shown(said)) != said:
-        record.msg, record.args = clean, ()
+    if shown(said) != said:
+        # Names stay in the line, as a handler would see to if it still had them.
+        whole = logging.makeLogRecord(vars(record) | {"args": printable_names(record.args)})
+        record.msg, record.args = shown(whole.getMessage()), ()
     if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None:
         # Where a formatter looks first.
         record.exc_text = shown("".join(traceback.format_exception(*record.exc_info))).rstrip("\n")

@@ -275,3 +275,17 @@ def test_this_machines_clock_makes_no_file_stale_that_the_file_system_has_just_s
     file.touch()
     assert stale([file]) == []
     assert names(tmp_path) == ["file"]
+
+
+def test_another_container_of_this_name_is_another_machine(tmp_path):
+    code = "from sepcore.atomic import _HOST; print(_HOST)"
+    inside = ["unshare", "--user", "--map-root-user", "--pid", "--fork", sys.executable, "-c", code]
+    result = subprocess.run(
+        inside, cwd=Path(__file__).resolve().parents[1], capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        pytest.skip(f"no namespaces here: {result.stderr.strip()}")
+    foreign = tmp_path / f".tmp-999999999.{result.stdout.strip()}-0123abcd.wav"
+    foreign.touch()
+    remove_leftovers(tmp_path)
+    assert foreign.exists()

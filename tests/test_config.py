@@ -74,6 +74,7 @@ def test_a_written_config_reads_back_equal():
         ({"random_seed": 2**32}, "random_seed is 4294967296; input should be less than 4294967296."),
         ({"random_seed": -1}, "random_seed is -1; input should be greater than or equal to 0."),
         ({"sample_rate": "44100"}, 'sample_rate is "44100"; input should be a valid integer.'),
+        ({"sample_rate": 10**9}, "sample_rate is 1000000000; input should be less than or equal to 768000."),
     ],
 )
 def test_a_mistake_is_one_line_with_key_value_and_cure(keys, message):

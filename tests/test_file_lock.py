@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from sepcore import file_lock
-from sepcore.file_lock import locked
+from sepcore.file_lock import is_held, locked
 
 
 def test_the_lock_leaves_no_file_after_an_error_either(tmp_path):
@@ -53,3 +53,13 @@ def test_a_killed_process_holds_nothing(tmp_path, caplog, monkeypatch):
         pass
     assert caplog.messages == ["another process is at it: fetching 2stems; waiting for its end"]
     holder.join()
+
+
+def test_a_users_file_that_is_called_like_a_lock_is_left_alone_and_named(tmp_path):
+    notes = tmp_path / ".thesis.lock"
+    notes.write_text("notes")
+    with pytest.raises(FileExistsError, match="is no lock of this program"), locked(notes, "work"):
+        pass
+    with pytest.raises(FileExistsError, match="is no lock of this program"):
+        is_held(notes)
+    assert notes.read_text() == "notes"

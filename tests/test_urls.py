@@ -48,13 +48,34 @@ def test_what_is_no_secret_stays(text):
     assert shown(text) == text
 
 
-def test_secrets_of_the_environment_are_shown_nowhere(monkeypatch):
+def test_secrets_of_the_environment_are_shown_nowhere(monkeypatch, tmp_path):
+    key = tmp_path / "license.pem"
+    key.touch()
     monkeypatch.setenv("GITHUB_TOKEN", "ghp_0123456789")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:pass%2Fword@host")
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "stemworks:0123456789abcdef")
-    monkeypatch.setenv("LICENSE_KEY", "/keys/license.pem")
-    told = "ghp_0123456789 pass%2Fword@host pass/word stemworks:0123456789abcdef 0123456789abcdef /keys/license.pem"
-    assert shown(told) == "*** ***@host *** *** *** /keys/license.pem"
+    monkeypatch.setenv("LICENSE_KEY", str(key))
+    told = f"ghp_0123456789 pass%2Fword@host pass/word stemworks:0123456789abcdef 0123456789abcdef {key}"
+    assert shown(told) == f"*** ***@host *** *** *** {key}"
+
+
+VARIABLES = [
+    "GITHUB_TOKEN",
+    "GITHUB_PAT",
+    "PGPASSWORD",
+    "AWS_SECRET_ACCESS_KEY",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "PREFECT_CLIENT_CUSTOM_HEADERS",
+]
+
+
+@given(st.sampled_from(VARIABLES), st.text(st.characters(codec="ascii", categories=("L", "N", "P", "S")), min_size=6))
+def test_no_form_of_a_secret_is_shown(name, secret):
+    for value in (secret, f"{secret}\n", f"/{secret}"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(name, value)
+            for told in (value, value.strip(), repr(value), repr(f"Bearer {value}".encode())):
+                assert secret not in shown(f"refused: {told}")
 
 
 def test_an_error_keeps_no_password():

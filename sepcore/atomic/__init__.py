@@ -17,8 +17,18 @@ from sepcore.atomic.ownership import OwnFiles, is_plain_file, is_real_folder, re
 from sepcore.system_errors import DISK_FULL
 
 _logger = logging.getLogger(__name__)
-# Machines may share the folder: whether a process is alive is known of this one's only.
-_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _own_host() -> str:
+    """Eight hex digits of a set of processes: this machine's or, where containers share its name, this container's."""
+    place = socket.gethostname()
+    with suppress(OSError):  # no Linux
+        place += str(Path("/proc/self/ns/pid").readlink())
+    return f"{zlib.crc32(place.encode()):08x}"
+
+
+# Machines may share a folder: whether a process is alive is known of this one's only.
+_HOST = _own_host()
 _ABANDONED_S = 86_400
 
 TEMPORARY_NAME = re.compile(r"\.tmp-(?P<pid>[1-9][0-9]{0,8})(\.(?P<host>[0-9a-f]{8}))?-[0-9a-f]{8}(\.[^./]*)?")

@@ -19,6 +19,8 @@ MAX_BYTES = 4 * 2**30
 MAX_MEMBERS = 1000
 # Disks take names of 255 bytes; what is unpacked lies in folders of its own.
 _MAX_NAME = 200
+# In seconds since 1970: the year 2242.
+_LATEST = 2**33
 _PICKLES = frozenset({".pkl", ".pickle", ".pt", ".pth", ".joblib", ".dill"})
 # How pickles of protocol 2 to 5 begin and end. Weights in TensorFlow's own files may begin as they like.
 _PICKLE_STARTS, _PICKLE_END = tuple(bytes((0x80, protocol)) for protocol in range(2, 6)), b"."
@@ -114,6 +116,8 @@ def _refusal(member: tarfile.TarInfo, count: int, total_bytes: int, taken: set[s
         return f"{name} is no name of a model's file"
     if path.suffix.lower() in _PICKLES:
         return _pickle(member.name)
+    if not 0 <= member.mtime < _LATEST:
+        return f"{name} has no time that a file can have"
     if count > MAX_MEMBERS:
         return f"it has more than {MAX_MEMBERS} members"
     if total_bytes > MAX_BYTES:

@@ -48,6 +48,14 @@ class Release:
         """Whether it is worth asking for a model: of Spleeter's own release it is known which there are."""
         return name in PRETRAINED or (self.host, self.repository) != (GITHUB, SPLEETER_REPOSITORY)
 
+    def _scheme(self) -> str:
+        try:
+            parts = urlsplit(self.host)
+            parts.port  # noqa: B018  # raises where there is none that a port can be
+        except ValueError as error:
+            raise ProviderError(f"GITHUB_HOST is {self.host}, which is no address ({error}); mend it.") from error
+        return parts.scheme
+
     @property
     def places(self) -> list[Address]:
         """Where the release's files may lie, in the order to look: GitHub's layout, then those of plain mirrors.
@@ -58,7 +66,7 @@ class Release:
             ProviderError: if the host is neither an http(s) URL nor a folder that exists.
         """
         github = f"{self.repository}/" + (f"releases/download/{self.tag}" if self.tag else "releases/latest/download")
-        scheme = urlsplit(self.host).scheme
+        scheme = self._scheme()
         if scheme in {"http", "https"}:
             plain = [] if self.host == GITHUB else [*([f"{self.host}/{self.tag}"] if self.tag else []), self.host]
             return [f"{self.host}/{github}", *plain]

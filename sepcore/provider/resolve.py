@@ -14,6 +14,7 @@ from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.checksum import VerifiedArchive, known_sha256, verified
 from sepcore.provider.download import fetched_model, published_models
 from sepcore.provider.host import PRETRAINED, Release
+from sepcore.provider.origin import ModelOrigin
 from sepcore.provider.store import install_model, model_path
 from sepcore.provider.transfer import OnProgress
 
@@ -60,9 +61,27 @@ def _of_tarball(path: Path) -> LocalModel:
     if not _is_shipped(name):
         load_config(path)  # a tarball without a config is refused before it is unpacked
     # By content: another release of the same name does not meet this one's weights.
-    folder = install_model(model_path() / f"{name}-{digest[:12]}", lambda: nullcontext(verified(path, name)))
+    folder = install_model(
+        model_path() / f"{name}-{digest[:12]}",
+        lambda: nullcontext(_unchanged(path, name, digest)),
+        lambda there: find_checkpoint(there) and _is_of(there, digest),
+    )
     # Deezer's tarballs hold no config; their names lead to it.
     return LocalModel(name, load_config(folder if _has_config(folder) else name), folder)
+
+
+def _is_of(folder: Path, digest: str) -> bool:
+    """Whether a model's folder came from the tarball of a digest, or by another program, which says nothing of it."""
+    origin = ModelOrigin.of(folder)
+    return origin is None or origin.sha256 == digest
+
+
+def _unchanged(path: Path, name: str, digest: str) -> VerifiedArchive:
+    """A tarball, if it is still the one of a digest: another may have come while the folder was waited for."""
+    archive = verified(path, name)
+    if archive.sha256 != digest:
+        raise ProviderError(f"{path}: was replaced while it was read; run this again.")
+    return archive
 
 
 def _of_json(path: Path, on_progress: OnProgress | None) -> LocalModel:

@@ -114,11 +114,18 @@ def _with_length(name: str, folder: str, page: Path) -> Iterator[_Listed]:
         yield _Listed(name, folder, page, duration_s)
 
 
-def _by_number(name: str) -> list[str | int]:
+def _by_number(name: str) -> list[str | tuple[int, str]]:
     """Sorts names as the list's script does: small letters without accents, and numbers by their size."""
     plain = "".join(one for one in unicodedata.normalize("NFD", name) if not unicodedata.combining(one)).casefold()
     # Between the digits, at every second place, stands the text.
-    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", plain))]
+    parts = enumerate(re.split(r"([0-9]+)", plain))
+    return [_size(part) if place % 2 else part for place, part in parts]
+
+
+def _size(digits: str) -> tuple[int, str]:
+    """Sorts numbers of any length."""
+    counted = digits.lstrip("0")
+    return len(counted), counted
 
 
 def _document(out: Path, path: Path, songs: Sequence[_Listed]) -> str:

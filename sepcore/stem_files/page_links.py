@@ -19,7 +19,7 @@ _TITLE = re.compile(rb"<title>(.*?)</title>", re.DOTALL)
 # What the list of songs is known by; earlier versions wrote only what stands in its body.
 LIST_MARK = "stemworks-list-of-songs"
 _LIST = re.compile(rb'<meta name="stemworks-list-of-songs" |to listen to</p>\n</header>\n<main class="filterable">')
-_DURATION = re.compile(rb'<meta name="song-duration-s" content="([0-9.]+)">')
+_DURATION = re.compile(rb'<meta name="song-duration-s" content="([0-9]{1,7}(?:\.[0-9]{1,6})?)">')
 
 
 def song_duration_s(page: Path) -> float | None:

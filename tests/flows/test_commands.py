@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from flows.command import guarded
+from sepcore.errors import ProviderError
 from sepcore.provider.archive import pack_archive
 
 COMMANDS = {
@@ -324,3 +326,11 @@ def test_a_recording_that_cannot_be_decoded_stops_caching_with_one_line_that_nam
     assert last_line.startswith("train.csv: none of its 1 rows can be used; row 1: ")
     assert "song.wav: is not audio or video that ffmpeg can read: " in last_line
     assert not (here / "training_cache").exists()
+
+
+def test_what_a_server_answers_sends_no_commands_to_the_terminal(capsys):
+    def work():
+        raise ProviderError("404 \x1b]0;owned\x07\x1b[2J\nsecond line")
+
+    assert guarded(work) == ProviderError("").exit_code
+    assert capsys.readouterr().err == "404 \\x1b]0;owned\\x07\\x1b[2J\nsecond line\n"

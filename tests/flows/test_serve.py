@@ -249,7 +249,7 @@ def test_ctrl_c_ends_it_and_its_server(served):
         result = served.prefect("deployment", "run", name)
         assert result.returncode == 1
         (line,) = result.stderr.splitlines()
-        assert line.startswith(f"no Prefect server answers at {served.api}/; start `python -m flows.serve`")
+        assert line.startswith(f"no Prefect server answers at {served.api}; start `python -m flows.serve`")
 
 
 def test_a_port_that_another_program_has_is_one_line(tmp_path, environment):

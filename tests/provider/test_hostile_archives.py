@@ -81,6 +81,8 @@ HOSTILE = {
     "a sparse map without end": sparse(*[b"1" * 504 + b"\1" + bytes(7)] * 100_000),
     "a sparse file of a lying size": pax(record("GNU.sparse.map", "0,1"), record("GNU.sparse.size", 10**12)) + header(),
     "a time that is none": pax(record("mtime", "1e400")) + header(),
+    "a time that is no number": pax(record("mtime", "nan")) + header(),
+    "a time before all times": pax(record("mtime", "-1e30")) + header(),
     "a character set that is none": pax(record("hdrcharset", "\udcff")) + header(),
     "a record of no length": pax(b"0 path=a\n") + header(),
     "very many members": b"".join(header(str(i)) for i in range(50_000)),

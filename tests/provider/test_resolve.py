@@ -7,7 +7,9 @@ import pytest
 
 from sepcore.config_file import load_config
 from sepcore.errors import ConfigError, ProviderError
+from sepcore.provider import resolve
 from sepcore.provider.archive import pack_archive
+from sepcore.provider.checksum import known_sha256
 from sepcore.provider.resolve import LocalModel, locate_model
 from tests.provider.conftest import CHECKPOINT, Response, names
 
@@ -267,3 +269,33 @@ def test_a_name_that_the_release_lacks_is_answered_with_what_there_is_here(monke
         locate_model("musdb")
     with pytest.raises(ConfigError, match=r"^mine\.json: no such model or file; give one of [^:]*$"):
         locate_model("mine.json")
+
+
+def test_a_tarball_that_is_replaced_while_its_folder_is_waited_for_gives_no_wrong_weights(
+    tmp_path, models, config_json, monkeypatch
+):
+    archive = release(tmp_path / "a", "mine", **{"config.json": config_json.encode()})
+    other = release(tmp_path / "b", "mine", **{"config.json": config_json.encode(), "model.index": b"other"})
+    read = archive.read_bytes()
+
+    def replaced(path):
+        digest = known_sha256(path)
+        archive.write_bytes(other.read_bytes())
+        (archive.with_name("checksum.json")).unlink()
+        return digest
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resolve, "known_sha256", replaced)
+        with pytest.raises(ProviderError, match="was replaced while it was read"):
+            locate_model(archive)
+    assert names(models) == []
+    archive.write_bytes(read)
+    folder = locate_model(archive).folder
+    assert (folder / "model.index").read_bytes() == CHECKPOINT["model.index"]
+
+
+@pytest.mark.parametrize("host", ["http://[::1", "http://host:99999", "http://host:x"])
+def test_a_host_that_is_no_address_is_one_line(models, monkeypatch, host):
+    monkeypatch.setenv("GITHUB_HOST", host)
+    with pytest.raises(ProviderError, match="which is no address"):
+        locate_model("2stems")

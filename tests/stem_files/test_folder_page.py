@@ -203,3 +203,17 @@ def test_the_page_of_a_song_of_an_earlier_run_makes_no_way_for_a_list(out):
 
 def test_numbers_in_other_scripts_are_sorted_as_text(out):
     write_folder_page(out, write_pages(out, ["３", "abc", "1"]))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [('song-duration-s" content="', "9" * 400), ('song-duration-s" content="', "1.2."), ("<title>", "7" * 5000)],
+)
+def test_a_page_that_somebody_has_changed_stops_no_list(out, damage):
+    pages = write_pages(out, ["One", "Two", "Three"])
+    mark, extra = damage
+    changed = out / "One" / "index.html"
+    content = changed.read_text("utf-8")
+    assert mark in content
+    changed.write_text(content.replace(mark, mark + extra, 1), "utf-8")
+    assert write_folder_page(out, pages[1:] if isinstance(pages, list) else pages)

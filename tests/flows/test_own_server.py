@@ -1,0 +1,136 @@
+"""To whom a shell with the lines of `flows.serve` shows the credential: to its server alone."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from flows.local_server import prefect_api
+from flows.own_server import check_prefect_api, lock_of_port, own_port
+from sepcore.errors import ConfigError
+from tests.flows.test_prefect_server import COMMAND
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CREDENTIAL = "stemworks:0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """Prefect's home with a kept credential, which the shell has too."""
+    home = tmp_path / "home"
+    home.mkdir()
+    file = home / "stemworks-credential"
+    file.write_text(CREDENTIAL)
+    file.chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_HOME", str(home))
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", CREDENTIAL)
+    return home
+
+
+@pytest.fixture
+def stranger():
+    """A server of somebody else at a port, that says it is Prefect's; what it was asked, with which credential."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, self.headers.get("Authorization")))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"true")
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_address[1], asked
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_whoever_has_the_port_without_the_lock_is_not_asked(home, stranger):
+    port, asked = stranger
+    url = f"http://127.0.0.1:{port}/api"
+    with pytest.raises(ConfigError, match=r"no Prefect server answers at .*; start `python -m flows.serve`"):
+        check_prefect_api(url)
+    with pytest.raises(ConfigError, match="is taken by a program that is not this project's"), prefect_api(url, 4200):
+        pass
+    assert asked == []
+
+
+def test_whoever_holds_the_lock_is_ours(home):
+    with lock_of_port(4242).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        check_prefect_api("http://127.0.0.1:4242/api")
+
+
+@pytest.mark.parametrize("url", ["http://example.org:4200/api", "https://api.prefect.cloud/api/accounts/1"])
+def test_servers_of_other_machines_are_their_users(home, url):
+    assert own_port(url) is None
+    check_prefect_api(url)
+
+
+def test_a_local_server_with_another_credential_is_its_users(home, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:pass")
+    check_prefect_api("http://127.0.0.1:4242/api")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/api", "http://127.0.0.1:x/api", "http://[::1/api", "nowhere"])
+def test_what_is_no_address_is_one_line(home, url):
+    with pytest.raises(ConfigError, match=r"PREFECT_API_URL is .*, which is no address"):
+        check_prefect_api(url)
+    with pytest.raises(ConfigError, match="which is no address"), prefect_api(url, 4200):
+        pass
+
+
+COMMANDS = {
+    "a command with a flow": [sys.executable, "-c", COMMAND],
+    "Prefect's own": [str(Path(sys.executable).with_name("prefect")), "deployment", "ls"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_shows_a_stranger_the_credential(home, stranger, environment, command):
+    port, asked = stranger
+    variables = environment | {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_AUTH_STRING": CREDENTIAL,
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+    }
+    # In the checkout, whose pyproject.toml switches the plugin of Prefect's command on.
+    result = subprocess.run(
+        COMMANDS[command],
+        cwd=ROOT,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode in (1, 2)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"no Prefect server answers at http://127.0.0.1:{port}/api")
+    assert [authorization for _, authorization in asked if authorization] == []
+
+
+def test_a_serve_that_outlives_its_server_is_named_and_not_waited_for(home, monkeypatch):
+    monkeypatch.setattr("flows.local_server._PATIENCE_S", 0.5)
+    with lock_of_port(4243).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match=r"a flows.serve of port 4243 has not ended"), prefect_api(None, 4243):
+            pass
+    assert os.environ.get("PREFECT_API_URL") is None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -22,8 +23,9 @@ _ROOM = 100 << 20
 @pytest.fixture
 def served(small_dataset, tmp_path):  # noqa: F811
     """What is served where ``mine.json`` trains for hours, with a checkpoint at every step."""
-    csvs = {"train_csv": str(small_dataset / "train.csv"), "validation_csv": str(small_dataset / "validation.csv")}
-    content = json.loads((small_dataset / "config.json").read_text()) | csvs
+    dataset = shutil.copytree(small_dataset, tmp_path / "dataset")
+    csvs = {"train_csv": str(dataset / "train.csv"), "validation_csv": str(dataset / "validation.csv")}
+    content = json.loads((dataset / "config.json").read_text()) | csvs
     content |= {"train_max_steps": 1_000_000, "save_checkpoints_steps": 1, "batch_size": 2, "validation_songs": 0}
     (tmp_path / "mine.json").write_text(json.dumps(content))
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}

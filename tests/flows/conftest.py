@@ -134,8 +134,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with six songs of 4 s at 22 kHz, train.csv (five of them), validation.csv and config.json (8 kHz)."""
+def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with six songs of 4 s at 22 kHz, train.csv (five of them), validation.csv and config.json (8 kHz).
+
+    To be copied by whoever runs a command on it: what a check left there, the next test would find.
+    """
     folder = tmp_path_factory.mktemp("dataset")
     names = ["mix", "vocals", "drums", "bass", "other"]
     lines = [",".join([*(f"{name}_path" for name in names), "duration"])]
@@ -150,4 +153,6 @@ def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     csvs = {"train_csv": "train.csv", "validation_csv": "validation.csv"}
     config = small_config(**csvs, instrument_list=names[1:], n_chunks_per_song=2, chunk_duration=2.5)
     (folder / "config.json").write_text(config.to_json())
-    return folder
+    made = sorted(folder.rglob("*"))
+    yield folder
+    assert sorted(folder.rglob("*")) == made

@@ -28,7 +28,7 @@ class StrictModel(BaseModel):
         strict=True,
         validate_by_name=True,
         validate_by_alias=True,
-        use_attribute_docstrings=True,  # the field's docstring is its line in the README's table and in Prefect's form
+        use_attribute_docstrings=True,  # a field's docstring is its line in docs/config.md and in Prefect's form
     )
 
 

@@ -1,4 +1,4 @@
-"""The README's table of config keys, made from the config class: ``python -m sepcore.config_table``."""
+"""The table of config keys in docs/config.md, made from the config class: ``python -m sepcore.config_table``."""
 
 import json
 import sys

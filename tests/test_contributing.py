@@ -1,4 +1,4 @@
-"""The README's recipes for contributors do what they say."""
+"""The recipes of CONTRIBUTING.md for contributors do what they say."""
 
 import dataclasses
 import re
@@ -17,7 +17,7 @@ from sepcore.evaluation.track_scores import TOTAL_COLUMNS
 from sepcore.networks import registry
 from tests.models import small_config
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+RECIPES = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text("utf-8")
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def registered(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_network_of_the_readme_is_built_and_estimates_every_stem(registered):
+def test_the_network_of_the_recipe_is_built_and_estimates_every_stem(registered):
     (snippet,) = (
-        block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "register_network" in block
+        block for block in re.findall(r"```python\n(.*?)```", RECIPES, re.DOTALL) if "register_network" in block
     )
     names = {}
     exec(snippet, names)
@@ -48,8 +48,8 @@ def test_the_network_of_the_readme_is_built_and_estimates_every_stem(registered)
     assert (estimates <= mixture[:, None] + 1e-6).all()
 
 
-def test_the_layout_of_the_readme_finds_songs_that_can_be_ingested(tmp_path, monkeypatch):
-    (snippet,) = (block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "SourceSong" in block)
+def test_the_layout_of_the_recipe_finds_songs_that_can_be_ingested(tmp_path, monkeypatch):
+    (snippet,) = (block for block in re.findall(r"```python\n(.*?)```", RECIPES, re.DOTALL) if "SourceSong" in block)
     names = {}
     exec(snippet, names)
     monkeypatch.setitem(plan.LAYOUTS, "prefixed", names["list_prefixed_songs"])
@@ -71,8 +71,7 @@ def test_a_field_of_global_scores_is_all_that_a_metric_needs_to_be_in_every_tabl
 
 
 def test_the_files_and_names_of_the_recipes_exist():
-    section = README[README.index("## Contributing") :]
-    for file in re.findall(r"`(sepcore/[\w/]+\.py|tasks/\w+\.py)`", section):
+    for file in re.findall(r"`(sepcore/[\w/]+\.py|tasks/\w+\.py)`", RECIPES):
         assert (Path(__file__).parents[1] / file).is_file(), file
     sources = "\n".join(path.read_text() for path in (Path(__file__).parents[1] / "sepcore").rglob("*.py"))
     for name in (
@@ -83,5 +82,5 @@ def test_the_files_and_names_of_the_recipes_exist():
         "LAYOUTS",
         "SourceSong",
     ):
-        assert name in section
+        assert name in RECIPES
         assert name in sources

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.download import locate_with_bar
-from flows.inputs import check_ffmpeg
-from flows.terminal import progress_bar
+from flows.support.download import locate_with_bar
+from flows.support.inputs import check_ffmpeg
+from flows.support.terminal import progress_bar
 from sepcore.batch.failures import FailedTry, forget_failed_try
 from sepcore.batch.find import find_songs
 from sepcore.batch.outcome import Outcome

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Event
 
 from flows.batch import Batch
-from flows.song_bars import SongBars
+from flows.support.song_bars import SongBars
 from sepcore.batch.outcome import Outcome, failed
 from sepcore.batch.plan import Song
 from sepcore.batch.records import remove_other_records

@@ -8,7 +8,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from flows.terminal import say
+from flows.support.terminal import say
 from sepcore.batch.estimate import DryRun
 from sepcore.batch.outcome import Outcome, Totals
 from sepcore.printable import printable

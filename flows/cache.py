@@ -7,11 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flows.cache_estimate import say_what_it_takes
-from flows.command import add_data_option, add_params_option, check_first, command_parser, run_command, set_up_process
-from flows.inputs import PartToCache, check_ffmpeg, check_manifests, parts_to_cache
-from flows.prefect_server import start_prefect
-from flows.runners import add_runner_options, check_runner, check_scheduler, task_runner
-from flows.terminal import say
+from flows.support.command import (
+    add_data_option,
+    add_params_option,
+    check_first,
+    command_parser,
+    run_command,
+    set_up_process,
+)
+from flows.support.inputs import PartToCache, check_ffmpeg, check_manifests, parts_to_cache
+from flows.support.prefect_server import start_prefect
+from flows.support.runners import add_runner_options, check_runner, check_scheduler, task_runner
+from flows.support.terminal import say
 from sepcore import load_config
 
 
@@ -68,8 +75,8 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 from prefect import flow  # noqa: E402
 
 from flows.checked_songs import check_test_songs, checked_manifests  # noqa: E402
-from flows.run_names import run_name  # noqa: E402
-from flows.song_tasks import finished_tasks  # noqa: E402
+from flows.support.run_names import run_name  # noqa: E402
+from flows.support.song_tasks import finished_tasks  # noqa: E402
 from sepcore.atomic import remove_leftovers  # noqa: E402
 from sepcore.config import ModelConfig  # noqa: E402
 from sepcore.dataset.cache.index import build_index, find_index  # noqa: E402

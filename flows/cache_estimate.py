@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from flows.inputs import PartToCache, parts_to_cache
-from flows.terminal import say
+from flows.support.inputs import PartToCache, parts_to_cache
+from flows.support.terminal import say
 from sepcore.config import ModelConfig
 from sepcore.cores import num_cores
 from sepcore.dataset.cache.estimate import estimate_cache

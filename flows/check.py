@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from flows.command import add_data_option, add_params_option, command_parser, run_command, set_up_process
+from flows.support.command import add_data_option, add_params_option, command_parser, run_command, set_up_process
 
 
 def _arguments() -> argparse.Namespace:
@@ -34,8 +34,8 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 from collections.abc import Iterator, Sequence  # noqa: E402
 
 from flows.check_table import print_report  # noqa: E402
-from flows.inputs import check_ffmpeg, check_trainable  # noqa: E402
-from flows.terminal import progress_bar, say  # noqa: E402
+from flows.support.inputs import check_ffmpeg, check_trainable  # noqa: E402
+from flows.support.terminal import progress_bar, say  # noqa: E402
 from sepcore.atomic import write_text  # noqa: E402
 from sepcore.config import ModelConfig  # noqa: E402
 from sepcore.config_file import load_config, parse_config  # noqa: E402

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from flows.song_tasks import finished_tasks
-from flows.terminal import say
+from flows.support.song_tasks import finished_tasks
+from flows.support.terminal import say
 from sepcore.config import ModelConfig
 from sepcore.dataset.check.check import MeasureAll, check_manifest, require_usable
 from sepcore.dataset.check.measure import SongMeasures

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.command import add_run_options, command_parser, run_command, set_up_process
+from flows.support.command import add_run_options, command_parser, run_command, set_up_process
 
 _GATE = (
     "Exit code 0 if B is not worse than A, 1 if it is worse in any stem, 2 for a mistake in what was given. A stem is "
@@ -60,7 +60,7 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 from flows.compare_table import print_comparison  # noqa: E402
 from flows.runs import resolve_run  # noqa: E402
-from flows.terminal import say  # noqa: E402
+from flows.support.terminal import say  # noqa: E402
 from sepcore.atomic import atomic_path, write_text  # noqa: E402
 from sepcore.errors import DatasetError, GateRefused, TrainingError  # noqa: E402
 from sepcore.evaluation.comparison import Comparison, compare_scores  # noqa: E402

@@ -6,12 +6,19 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from flows.command import add_data_option, add_params_option, check_first, command_parser, run_command, set_up_process
-from flows.download import locate_with_bar
-from flows.inputs import check_ffmpeg
-from flows.prefect_server import start_prefect
-from flows.runners import add_runner_options, check_runner, check_scheduler, model_anywhere, task_runner
 from flows.scored_run import check_place, is_evaluation_of, scored_run
+from flows.support.command import (
+    add_data_option,
+    add_params_option,
+    check_first,
+    command_parser,
+    run_command,
+    set_up_process,
+)
+from flows.support.download import locate_with_bar
+from flows.support.inputs import check_ffmpeg
+from flows.support.prefect_server import start_prefect
+from flows.support.runners import add_runner_options, check_runner, check_scheduler, model_anywhere, task_runner
 from flows.test_set import chosen_test_set
 from sepcore import load_config
 from sepcore.evaluation.choices import ENGINES, BaselineName, ScoringEngine
@@ -113,9 +120,9 @@ from prefect import flow  # noqa: E402
 from pydantic import NonNegativeInt  # noqa: E402
 
 from flows.evaluated_songs import EvaluatedSongs, evaluate_songs, excerpts_to_hear, test_songs  # noqa: E402
-from flows.progress import print_scores  # noqa: E402
-from flows.run_names import run_name  # noqa: E402
-from flows.terminal import say  # noqa: E402
+from flows.support.progress import print_scores  # noqa: E402
+from flows.support.run_names import run_name  # noqa: E402
+from flows.support.terminal import say  # noqa: E402
 from flows.test_set import TestSet  # noqa: E402
 from sepcore import Separator  # noqa: E402
 from sepcore.atomic import write_text  # noqa: E402

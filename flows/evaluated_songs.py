@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 from prefect import unmapped
 
-from flows.progress import results
-from flows.song_tasks import finished_tasks
+from flows.support.progress import results
+from flows.support.song_tasks import finished_tasks
 from flows.test_set import TestSet
 from sepcore.config import ModelConfig
 from sepcore.dataset.manifest import TrackRow

@@ -6,9 +6,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from flows.command import check_first, command_parser, run_command, set_up_process
-from flows.download import locate_with_bar
-from flows.terminal import say
+from flows.support.command import check_first, command_parser, run_command, set_up_process
+from flows.support.download import locate_with_bar
+from flows.support.terminal import say
 from sepcore.config_file import load_config
 from sepcore.errors import ConfigError
 from sepcore.export.destination import open_destination

@@ -4,11 +4,11 @@ import argparse
 import os
 from pathlib import Path
 
-from flows.command import add_params_option, check_first, command_parser, run_command, set_up_process
-from flows.inputs import check_ffmpeg
-from flows.prefect_server import start_prefect
-from flows.runners import add_runner_options, check_runner, check_scheduler, task_runner
-from flows.terminal import say
+from flows.support.command import add_params_option, check_first, command_parser, run_command, set_up_process
+from flows.support.inputs import check_ffmpeg
+from flows.support.prefect_server import start_prefect
+from flows.support.runners import add_runner_options, check_runner, check_scheduler, task_runner
+from flows.support.terminal import say
 from sepcore import load_config
 from sepcore.dataset.ingest.manifests import claim_manifests, left_out_file, write_manifests
 from sepcore.dataset.ingest.plan import LAYOUTS, find_dataset, plan_ingest
@@ -110,9 +110,9 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 from prefect import flow  # noqa: E402
 
-from flows.parameters import Share  # noqa: E402
-from flows.run_names import run_name  # noqa: E402
-from flows.song_tasks import finished_tasks  # noqa: E402
+from flows.support.parameters import Share  # noqa: E402
+from flows.support.run_names import run_name  # noqa: E402
+from flows.support.song_tasks import finished_tasks  # noqa: E402
 from sepcore.dataset.ingest.recording import SPLITS, Split  # noqa: E402
 from sepcore.dataset.ingest.targets import LeftOut  # noqa: E402
 from sepcore.dataset.manifest import TrackRow  # noqa: E402

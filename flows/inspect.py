@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from flows.command import add_data_option, add_params_option, command_parser, run_command, set_up_process
-from flows.inputs import PartToCache, parts_to_cache
-from flows.terminal import say
+from flows.support.command import add_data_option, add_params_option, command_parser, run_command, set_up_process
+from flows.support.inputs import PartToCache, parts_to_cache
+from flows.support.terminal import say
 from sepcore import load_config
 from sepcore.config import ModelConfig
 from sepcore.dataset.manifest import TrackRow, scan_manifest

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from flows.command import command_parser, run_command, set_up_process
+from flows.support.command import command_parser, run_command, set_up_process
 from sepcore.urls import shown
 
 
@@ -34,8 +34,8 @@ from rich.console import Console  # noqa: E402
 from rich.filesize import decimal  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from flows.download import download_bar  # noqa: E402
-from flows.terminal import say  # noqa: E402
+from flows.support.download import download_bar  # noqa: E402
+from flows.support.terminal import say  # noqa: E402
 from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network  # noqa: E402
 from sepcore.errors import ProviderError, StemworksError  # noqa: E402
 from sepcore.provider.download import published_models  # noqa: E402

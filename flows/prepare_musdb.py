@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from flows.command import add_params_option, check_first, command_parser, run_command, set_up_process
-from flows.inputs import check_ffmpeg, check_musdb_folder, check_trainable
-from flows.prefect_server import start_prefect
-from flows.runners import RunnerName, add_runner_options, check_runner, check_scheduler, task_runner
+from flows.support.command import add_params_option, check_first, command_parser, run_command, set_up_process
+from flows.support.inputs import check_ffmpeg, check_musdb_folder, check_trainable
+from flows.support.prefect_server import start_prefect
+from flows.support.runners import RunnerName, add_runner_options, check_runner, check_scheduler, task_runner
 from flows.training_inputs import MUSDB_OF_ENVIRONMENT, manifests_of_musdb, musdb_of
 from sepcore import load_config
 from sepcore.config_file import model_name
@@ -56,8 +56,8 @@ from pydantic import PositiveInt  # noqa: E402
 
 from flows.cache import cache  # noqa: E402
 from flows.ingest import ingest  # noqa: E402
-from flows.run_names import run_name  # noqa: E402
-from flows.terminal import say  # noqa: E402
+from flows.support.run_names import run_name  # noqa: E402
+from flows.support.terminal import say  # noqa: E402
 from tasks.dead_runs import note_run  # noqa: E402
 
 

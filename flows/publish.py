@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from flows.command import (
+from flows.runs import resolve_run
+from flows.support.command import (
     add_releases_option,
     add_run_options,
     check_first,
@@ -12,8 +13,7 @@ from flows.command import (
     run_command,
     set_up_process,
 )
-from flows.prefect_server import start_prefect
-from flows.runs import resolve_run
+from flows.support.prefect_server import start_prefect
 from sepcore.release.finished_run import FinishedRun
 from sepcore.release.gate import MARGIN_DB
 from sepcore.release.github_repository import GithubRepository
@@ -82,10 +82,10 @@ ARGUMENTS = _arguments() if __name__ == "__main__" else None
 
 from prefect import flow  # noqa: E402
 
-from flows.download import upload_bar  # noqa: E402
-from flows.parameters import Decibels, Version  # noqa: E402
-from flows.run_names import run_name  # noqa: E402
-from flows.terminal import say  # noqa: E402
+from flows.support.download import upload_bar  # noqa: E402
+from flows.support.parameters import Decibels, Version  # noqa: E402
+from flows.support.run_names import run_name  # noqa: E402
+from flows.support.terminal import say  # noqa: E402
 from tasks.dead_runs import note_run  # noqa: E402
 from tasks.release import announce, judge, publish_models, upload_to_github  # noqa: E402
 

@@ -4,9 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
-from flows.command import check_first, command_parser, run_command, set_up_process
-from flows.inputs import check_ffmpeg
-from flows.prefect_server import start_prefect
+from flows.support.command import check_first, command_parser, run_command, set_up_process
+from flows.support.inputs import check_ffmpeg
+from flows.support.prefect_server import start_prefect
 from sepcore.urls import shown
 
 FOLDER = Path("data/quickstart")
@@ -34,9 +34,9 @@ from dataclasses import dataclass  # noqa: E402
 from prefect import flow  # noqa: E402
 
 from flows.ingest import ingest  # noqa: E402
-from flows.progress import print_scores  # noqa: E402
 from flows.separate_batch_flow import separate_batch  # noqa: E402
-from flows.terminal import say  # noqa: E402
+from flows.support.progress import print_scores  # noqa: E402
+from flows.support.terminal import say  # noqa: E402
 from flows.train import train  # noqa: E402
 from sepcore.dataset.synthetic import write_dataset  # noqa: E402
 from sepcore.evaluation.scores import ScoreSummary  # noqa: E402

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from flows.command import add_run_options, check_first, command_parser, run_command, set_up_process
-from flows.inputs import check_ffmpeg, check_musdb_folder, check_trainable
-from flows.prefect_server import start_prefect
 from flows.runs import resolve_run
+from flows.support.command import add_run_options, check_first, command_parser, run_command, set_up_process
+from flows.support.inputs import check_ffmpeg, check_musdb_folder, check_trainable
+from flows.support.prefect_server import start_prefect
 from sepcore.config_file import is_archive
 from sepcore.errors import ConfigError
 from sepcore.release.paths import config_to_train_again
@@ -97,8 +97,8 @@ from rich.table import Table  # noqa: E402
 
 from flows.cache import cache  # noqa: E402
 from flows.ingest import ingest  # noqa: E402
-from flows.run_names import run_name  # noqa: E402
-from flows.terminal import say  # noqa: E402
+from flows.support.run_names import run_name  # noqa: E402
+from flows.support.terminal import say  # noqa: E402
 from flows.train import train  # noqa: E402
 from flows.training_inputs import initial_weights, manifests_of_musdb  # noqa: E402
 from sepcore.atomic import write_text  # noqa: E402

@@ -3,9 +3,6 @@
 import argparse
 import time
 
-from flows.command import command_parser, run_command, set_up_process
-from flows.prefect_api import prefect_api_configured
-from flows.runners import add_runner_options, check_runner, check_scheduler, task_runner
 from flows.separation_options import (
     add_separation_options,
     check_separation_options,
@@ -13,6 +10,9 @@ from flows.separation_options import (
     some_path,
     stem_file_options,
 )
+from flows.support.command import command_parser, run_command, set_up_process
+from flows.support.prefect_api import prefect_api_configured
+from flows.support.runners import add_runner_options, check_runner, check_scheduler, task_runner
 
 # Before the imports that the user waits for.
 _STARTED = time.monotonic()
@@ -80,8 +80,8 @@ def _separate_here(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outc
 
 
 def _separate_as_flow(batch: Batch, arguments: argparse.Namespace) -> Sequence[Outcome]:
-    from flows.parameters import sendable
-    from flows.prefect_server import start_prefect, with_prefect
+    from flows.support.parameters import sendable
+    from flows.support.prefect_server import start_prefect, with_prefect
 
     start_prefect()  # with Dask and no API
     from flows.separate_batch_flow import SomeFailed, flow_parameters, separate_batch

@@ -8,10 +8,10 @@ from typing import Any
 from prefect import flow
 
 from flows.batch import Batch, conclude, look_for_done, plan, try_new
-from flows.parameters import Overlap, Shifts, sendable, sent_path
-from flows.run_names import run_name
-from flows.runners import model_anywhere, task_runner
-from flows.song_tasks import finished_tasks
+from flows.support.parameters import Overlap, Shifts, sendable, sent_path
+from flows.support.run_names import run_name
+from flows.support.runners import model_anywhere, task_runner
+from flows.support.song_tasks import finished_tasks
 from sepcore.batch.outcome import Outcome, failed
 from sepcore.batch.plan import Song, prepare_output, remove_half_written
 from sepcore.batch.records import remove_other_records

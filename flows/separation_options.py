@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.command import add_params_option
+from flows.support.command import add_params_option
 
 if TYPE_CHECKING:
     from sepcore.separator_settings import SeparatorSettings

@@ -6,11 +6,11 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from flows.command import command_parser, run_command, set_up_process
-from flows.local_server import prefect_api
-from flows.prefect_api import configured_prefect_api
-from flows.prefect_server import PrefectServer
-from flows.terminal import say
+from flows.support.command import command_parser, run_command, set_up_process
+from flows.support.local_server import prefect_api
+from flows.support.prefect_api import configured_prefect_api
+from flows.support.prefect_server import PrefectServer
+from flows.support.terminal import say
 from sepcore.urls import shown
 from tasks.own_prefect import is_own_prefect_api
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.inputs import check_musdb_folder, songs_of
+from flows.support.inputs import check_musdb_folder, songs_of
 from sepcore.config import ModelConfig
 from sepcore.dataset.ingest.musdb import list_musdb_songs
 from sepcore.dataset.ingest.recording import SourceSong

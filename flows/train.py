@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from flows.command import (
+from flows.support.command import (
     add_data_option,
     add_params_option,
     add_releases_option,
@@ -14,10 +14,10 @@ from flows.command import (
     run_command,
     set_up_process,
 )
-from flows.inputs import parts_to_cache
-from flows.prefect_server import start_prefect
-from flows.runners import RunnerName, add_runner_options, check_runner, task_runner
-from flows.terminal import progress_bar, say
+from flows.support.inputs import parts_to_cache
+from flows.support.prefect_server import start_prefect
+from flows.support.runners import RunnerName, add_runner_options, check_runner, task_runner
+from flows.support.terminal import progress_bar, say
 from flows.training_inputs import check_training, config_of, initial_weights, manifests_of_musdb, musdb_of
 from sepcore.config_file import model_name
 from sepcore.dataset.manifest import load_manifest
@@ -87,10 +87,10 @@ from pydantic import PositiveInt  # noqa: E402
 from flows.cache import cache  # noqa: E402
 from flows.evaluate import WORKERS, evaluate  # noqa: E402
 from flows.ingest import ingest  # noqa: E402
-from flows.parameters import Version  # noqa: E402
-from flows.progress import TrainingProgress, print_scores  # noqa: E402
 from flows.publish import publish  # noqa: E402
-from flows.run_names import run_name  # noqa: E402
+from flows.support.parameters import Version  # noqa: E402
+from flows.support.progress import TrainingProgress, print_scores  # noqa: E402
+from flows.support.run_names import run_name  # noqa: E402
 from sepcore.dataset.cache.index import read_index  # noqa: E402
 from sepcore.errors import GateRefused  # noqa: E402
 from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint  # noqa: E402

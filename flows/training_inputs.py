@@ -4,9 +4,9 @@ import json
 import os
 from pathlib import Path
 
-from flows.download import locate_with_bar
-from flows.inputs import check_ffmpeg, check_manifests, check_musdb_folder, check_trainable, parts_to_cache
-from flows.runners import check_scheduler
+from flows.support.download import locate_with_bar
+from flows.support.inputs import check_ffmpeg, check_manifests, check_musdb_folder, check_trainable, parts_to_cache
+from flows.support.runners import check_scheduler
 from sepcore import load_config
 from sepcore.config import ModelConfig
 from sepcore.config_file import model_name, parse_config

@@ -3,9 +3,6 @@
 import argparse
 from pathlib import Path
 
-from flows.command import command_parser, run_command, set_up_process
-from flows.prefect_api import prefect_api_configured
-from flows.runners import model_anywhere
 from flows.separation_options import (
     add_separation_options,
     check_separation_options,
@@ -13,6 +10,9 @@ from flows.separation_options import (
     some_path,
     stem_file_options,
 )
+from flows.support.command import command_parser, run_command, set_up_process
+from flows.support.prefect_api import prefect_api_configured
+from flows.support.runners import model_anywhere
 
 # A file that is being copied or downloaded grows more often than that.
 SETTLED_S = 5.0
@@ -56,8 +56,8 @@ from uuid import UUID  # noqa: E402
 
 from flows.batch import Batch, conclude, look_for_done, plan, try_new  # noqa: E402
 from flows.batch_here import separate_here  # noqa: E402
-from flows.parameters import sendable  # noqa: E402
-from flows.terminal import say  # noqa: E402
+from flows.support.parameters import sendable  # noqa: E402
+from flows.support.terminal import say  # noqa: E402
 from flows.watch_rounds import keep_rounds_going, keep_serving  # noqa: E402
 from sepcore.batch.failures import forget_failed_tries  # noqa: E402
 from sepcore.batch.outcome import Outcome  # noqa: E402

@@ -12,7 +12,7 @@ from typing import Any
 
 sys.path.insert(0, os.environ["STEMWORKS_ROOT"])
 
-from flows.prefect_server import start_prefect, with_prefect
+from flows.support.prefect_server import start_prefect, with_prefect
 
 if sys.argv[1] == "prefect":
     start_prefect()
@@ -56,8 +56,8 @@ def main(how: str, what: str, number: int) -> float:
     if how == "plain":
         prefect.flow, prefect.task = plainly, plainly
         prefect.get_run_logger = lambda: logging.getLogger("plain")
-    from flows.runners import task_runner
-    from flows.song_tasks import finished_tasks
+    from flows.support.runners import task_runner
+    from flows.support.song_tasks import finished_tasks
 
     @prefect.task(task_run_name="song-{song}")
     def work(song: int) -> int:

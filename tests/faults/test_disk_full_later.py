@@ -27,7 +27,7 @@ FORCED = Job(("flows.publish", "--version", "1.0.0", "--force"), ("releases",))
 WEIGHTS = random.Random(0).randbytes(8_000_000)
 ASK = """
 import sys
-from flows.command import guarded
+from flows.support.command import guarded
 from sepcore.provider.resolve import locate_model
 sys.exit(guarded(lambda: print(locate_model("2stems").folder)))
 """

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from flows.command import guarded
+from flows.support.command import guarded
 from sepcore.errors import ProviderError
 from sepcore.provider.archive import pack_archive
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from flows.credential import kept_credential
+from flows.support.credential import kept_credential
 from sepcore.errors import ConfigError
 
 

@@ -21,7 +21,7 @@ for name in ("SIGINT", "SIGTERM", "SIGHUP"):
 if "SIGINT" not in sys.argv[3:]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-from flows.command import run_command, set_up_process
+from flows.support.command import run_command, set_up_process
 from sepcore.atomic import atomic_path
 
 class Song:

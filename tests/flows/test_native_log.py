@@ -26,7 +26,7 @@ config = types.SimpleNamespace(list_physical_devices=lambda: os.write(2, no_gpu)
 """
 SCRIPT = """
 import os, sys
-from flows.native_log import filter_native_log
+from flows.support.native_log import filter_native_log
 filter_native_log()
 import tensorflow
 os.write(2, b"I0000 00:00:1795983768.5 1 xla.cc:1] after the import\\n")

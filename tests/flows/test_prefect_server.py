@@ -15,9 +15,9 @@ pytestmark = pytest.mark.slow
 
 COMMAND = """
 import os, sys
-from flows.command import run_command, set_up_process
+from flows.support.command import run_command, set_up_process
 set_up_process(False)
-from flows.prefect_server import start_prefect
+from flows.support.prefect_server import start_prefect
 start_prefect()
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE

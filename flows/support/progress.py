@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from flows.terminal import progress_bar
+from flows.support.terminal import progress_bar
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.training.metrics_log import Record
 

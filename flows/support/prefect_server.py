@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TypeVar
 
-from flows.credential import new_credential
-from flows.own_server import check_prefect_api
-from flows.prefect_api import configured_prefect_api, prefect_api_configured
+from flows.support.credential import new_credential
+from flows.support.own_server import check_prefect_api
+from flows.support.prefect_api import configured_prefect_api, prefect_api_configured
 from sepcore.errors import ConfigError
 from tasks.own_prefect import OWN_PREFECT_API
 

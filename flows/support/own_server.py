@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flows.credential import CREDENTIAL, read_credential
-from flows.prefect_api import prefect_home, prefect_setting
+from flows.support.credential import CREDENTIAL, read_credential
+from flows.support.prefect_api import prefect_home, prefect_setting
 from sepcore.errors import ConfigError
 from sepcore.urls import shown
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from prefect import Task
 from prefect.futures import PrefectFuture
 
-from flows.terminal import progress_bar
+from flows.support.terminal import progress_bar
 from tasks.progress import ProgressArtifact
 
 Song = TypeVar("Song")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from prefect.plugins import register_hook
 
-from flows.own_server import check_prefect_api, no_server
-from flows.prefect_api import prefect_setting
-from flows.prefect_gone import is_not_let_in, not_let_in
+from flows.support.own_server import check_prefect_api, no_server
+from flows.support.prefect_api import prefect_setting
+from flows.support.prefect_gone import is_not_let_in, not_let_in
 from sepcore.errors import ConfigError
 from sepcore.urls import shown
 

@@ -1,4 +1,4 @@
-"""Prefect's server, closed to strangers: a program of its own, started by `flows.prefect_server`.
+"""Prefect's server, closed to strangers: a program of its own, started by `flows.support.prefect_server`.
 
 ``python -P prefect_app.py DESCRIPTOR [page]`` serves on the listening socket that it inherits, until its standard input
 ends: the other end of that pipe is held by whoever started it, and closes however that ends. Who may ask is told by

@@ -12,9 +12,9 @@ from traceback import format_exception
 from types import TracebackType
 from typing import Any, NoReturn
 
-from flows.interruption import INTERRUPTED, interrupt_like_ctrl_c, is_interruption, settle_interruption
-from flows.native_log import filter_native_log
-from flows.prefect_gone import is_not_let_in, is_of_prefect_api, not_let_in, send_no_more
+from flows.support.interruption import INTERRUPTED, interrupt_like_ctrl_c, is_interruption, settle_interruption
+from flows.support.native_log import filter_native_log
+from flows.support.prefect_gone import is_not_let_in, is_of_prefect_api, not_let_in, send_no_more
 from sepcore.errors import StemworksError
 from sepcore.printable import printable
 from sepcore.provider.version import parse_version
@@ -192,7 +192,7 @@ def _excepthook(kind: type[BaseException], error: BaseException, traceback: Trac
 def run_command(work: Callable[[], int | None]) -> NoReturn:
     """`guarded` work, and the end of the process."""
     if "prefect" in sys.modules:
-        from flows.prefect_server import with_prefect
+        from flows.support.prefect_server import with_prefect
 
         code = guarded(lambda: with_prefect(work))
     else:

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from flows.credential import CREDENTIAL, kept_credential
-from flows.own_server import LOCAL, is_free, lock_of_port, own_port, take
-from flows.prefect_api import prefect_home
-from flows.prefect_gone import WHO_IS_THERE
-from flows.prefect_server import HOST, PrefectServer, use_prefect_api
+from flows.support.credential import CREDENTIAL, kept_credential
+from flows.support.own_server import LOCAL, is_free, lock_of_port, own_port, take
+from flows.support.prefect_api import prefect_home
+from flows.support.prefect_gone import WHO_IS_THERE
+from flows.support.prefect_server import HOST, PrefectServer, use_prefect_api
 from sepcore.errors import ConfigError
 from sepcore.urls import shown
 

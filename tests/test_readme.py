@@ -10,7 +10,7 @@ from sepcore.config_table import config_table
 ROOT = Path(__file__).parents[1]
 PAGES = {str(page.relative_to(ROOT)): page.read_text("utf-8") for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
 MANUAL = "\n".join(text for name, text in PAGES.items() if name != "CHANGELOG.md")
-COMMANDS = {path.stem for path in (ROOT / "flows").glob("*.py")}
+COMMANDS = {path.parent.name for path in (ROOT / "flows").glob("*/__main__.py")}
 
 
 def test_the_table_of_config_keys_is_the_config_classs():

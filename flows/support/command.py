@@ -1,24 +1,21 @@
 """What all command lines share: quiet start-up, one line for a mistake, the exit codes."""
 
-import argparse
 import io
 import logging
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from traceback import format_exception
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from flows.support.interruption import INTERRUPTED, interrupt_like_ctrl_c, is_interruption, settle_interruption
 from flows.support.native_log import filter_native_log
 from flows.support.prefect_gone import is_not_let_in, is_of_prefect_api, not_let_in, send_no_more
 from sepcore.errors import StemworksError
 from sepcore.printable import printable
-from sepcore.provider.version import parse_version
-from sepcore.urls import NEEDS_PATH, is_url, shown
+from sepcore.urls import shown
 from tasks import one_line_errors
 from tasks.one_line_errors import printable_names
 
@@ -32,80 +29,6 @@ class _OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return super().format(logging.makeLogRecord(vars(record) | {"args": printable_names(record.args)}))
-
-
-class _Parser(argparse.ArgumentParser):
-    """Answers a wrong argument with one line instead of the whole usage; no path may be a URL."""
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        parsed = super().parse_args(args, namespace)
-        for value in vars(parsed).values():
-            for path in value if isinstance(value, list) else [value]:
-                if isinstance(path, Path) and is_url(str(path)):
-                    self.error(f"{str(path).replace(':/', '://', 1)} {NEEDS_PATH}")
-        return parsed
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {shown(message)} (--help lists the options)\n")
-
-
-def command_parser(name: str, description: str) -> argparse.ArgumentParser:
-    """A parser for ``python -m flows.<name>`` with the options that all commands have."""
-    parser = _Parser(prog=f"python -m flows.{name}", description=description)
-    parser.add_argument("--verbose", action="store_true", help="log what is done, Prefect's and TensorFlow's lines too")
-    return parser
-
-
-def add_params_option(parser: argparse.ArgumentParser, default: str | None = None, *, optional: bool = False) -> None:
-    """Spleeter's ``-p``; required, unless there is a default or it is ``optional``."""
-    parser.add_argument(
-        "-p",
-        "--params_filename",
-        dest="params",
-        metavar="MODEL",
-        default=default,
-        required=default is None and not optional,
-        help="a name (2stems, 4stems, 5stems, …-16kHz, musdb, quickstart, synthmus-plus), a JSON file, a "
-        "release tarball, a run folder" + (f" (default: {default})" if default else ""),
-    )
-
-
-def add_data_option(parser: argparse.ArgumentParser) -> None:
-    """Spleeter's ``-d`` of the training."""
-    parser.add_argument(
-        "-d", "--data", type=Path, metavar="DIR", help="folder of the CSVs' relative paths (default: each CSV's own)"
-    )
-
-
-def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Where runs lie."""
-    parser.add_argument(
-        "--work-dir", type=Path, default=Path("runs"), metavar="DIR", help="folder of the runs (default: runs)"
-    )
-
-
-def add_releases_option(parser: argparse.ArgumentParser) -> None:
-    """Where releases lie."""
-    parser.add_argument(
-        "--releases",
-        type=Path,
-        default=Path("releases"),
-        metavar="DIR",
-        help="folder of the releases (default: releases)",
-    )
-
-
-def release_version(text: str) -> str:
-    """Type of ``--version``: refused at once, not by the publishing after hours of training."""
-    if parse_version(text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a semantic version such as 1.2.0 or 1.2.0-rc.1")
-    return text
-
-
-def check_first(check: Callable[[], None]) -> None:
-    """Refuse before a command's slow imports what can be refused then: one line, and the end of the process."""
-    if code := guarded(check):
-        sys.exit(code)
 
 
 def set_up_process(verbose: bool) -> None:

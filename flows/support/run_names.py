@@ -11,7 +11,7 @@ from sepcore.config_file import model_name
 from sepcore.printable import printable
 from sepcore.urls import shown
 
-# As `flows.training_inputs` has it, whose import takes longer than a flow's.
+# As `flows.train.inputs` has it, whose import takes longer than a flow's.
 MUSDB_OF_ENVIRONMENT = "$MUSDB_PATH"
 
 

@@ -1,12 +1,15 @@
 """Where a flow's tasks run: in threads of this process, or on a Dask cluster whose machines share a file system."""
 
-import argparse
 import socket
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
+from cyclopts import Parameter
+from pydantic import PositiveInt, model_validator
+
+from flows.support.options import Options
 from sepcore.cores import num_cores
 from sepcore.errors import ConfigError
 
@@ -14,43 +17,45 @@ if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
 
 _CONNECT_TIMEOUT_S = 5
+_GROUP = Parameter(group="where songs are worked on")
 RunnerName = Literal["local", "dask"]
 
 
-def add_runner_options(parser: argparse.ArgumentParser, *, workers: str = "as many as it has cores") -> None:
-    """``--runner``, ``--scheduler`` and ``--workers``; ``workers`` says how many there are by default."""
-    parser.add_argument(
-        "--runner",
-        choices=get_args(RunnerName),
-        default="local",
-        help="where songs are worked on: this machine, or a Dask cluster with a shared file system (default: local)",
-    )
-    parser.add_argument("--scheduler", metavar="URL", help="of the Dask cluster, e.g. tcp://10.0.0.1:8786")
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help=f"songs at a time on this machine (default: {workers})"
-    )
+class OnRunner(Options):
+    """The options of a command whose songs are worked on by tasks."""
 
+    runner: Annotated[RunnerName, _GROUP] = "local"
+    """This machine, or a Dask cluster with a shared file system."""
+    scheduler: Annotated[str | None, _GROUP] = None
+    """Of the Dask cluster, e.g. tcp://10.0.0.1:8786."""
+    workers: Annotated[PositiveInt | None, _GROUP] = None
+    """Songs at a time on this machine (default: as many as it has cores)."""
 
-def check_runner(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Refuse options that do not go together, with one line."""
-    if arguments.workers is not None and arguments.workers < 1:
-        parser.error(f"--workers is {arguments.workers}; give at least 1")
-    if arguments.runner == "local" and arguments.scheduler:
-        parser.error("--scheduler is for --runner dask; add it, or leave --scheduler out")
-    if arguments.runner == "dask":
-        if not arguments.scheduler:
-            parser.error("--runner dask needs --scheduler URL, the address that `dask scheduler` prints")
-        if arguments.workers is not None:
-            parser.error("--workers is for this machine; how many a Dask cluster has is told to its workers")
-        if not find_spec("prefect_dask"):
-            parser.error("--runner dask needs prefect-dask: pip install -e '.[cluster]'")
-        _scheduler_place(parser, arguments.scheduler)
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.runner == "local" and self.scheduler:
+            raise ValueError("--scheduler is for --runner dask; add it, or leave --scheduler out")
+        if self.runner == "dask":
+            if not self.scheduler:
+                raise ValueError("--runner dask needs --scheduler URL, the address that `dask scheduler` prints")
+            if self.workers is not None:
+                raise ValueError("--workers is for this machine; how many a Dask cluster has is told to its workers")
+            if not find_spec("prefect_dask"):
+                raise ValueError("--runner dask needs prefect-dask: pip install -e '.[cluster]'")
+            parts = urlsplit(self.scheduler)
+            if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
+                raise ValueError(
+                    f"--scheduler is {self.scheduler!r}; expected tcp://HOST:PORT as `dask scheduler` prints it"
+                )
+        return self
 
+    def song_parameters(self) -> dict[str, Any]:
+        """The fields as a flow takes them that has a task runner: all but those of this class."""
+        return {name: value for name, value in self.parameters().items() if name not in OnRunner.model_fields}
 
-def _scheduler_place(parser: argparse.ArgumentParser, url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
-        parser.error(f"--scheduler is {url!r}; expected tcp://HOST:PORT as `dask scheduler` prints it")
+    def task_runner(self, workers: int | None = None) -> "TaskRunner[Any]":
+        """Prefect's task runner; ``workers`` songs at a time if the options name no number."""
+        return task_runner(self.runner, self.scheduler, self.workers or workers)
 
 
 def check_scheduler(scheduler: str | None) -> None:
@@ -74,7 +79,7 @@ def model_anywhere(params: str) -> str:
 def task_runner(
     runner: RunnerName = "local", scheduler: str | None = None, workers: int | None = None
 ) -> "TaskRunner[Any]":
-    """Prefect's task runner for the options of `add_runner_options`."""
+    """Prefect's task runner for these options."""
     if runner == "dask":
         from prefect_dask import DaskTaskRunner
 

@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from flows.batch import plan
-from flows.batch_here import separate_here
+from flows.separate_batch.batch import plan
+from flows.separate_batch.locally import separate_here
 from sepcore import Separator
 from sepcore.batch.separators import PlannedModel, planned_separator, shared_separator
 from sepcore.errors import CheckpointError, ConfigError, StemworksError

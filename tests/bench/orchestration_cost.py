@@ -73,7 +73,7 @@ def main(how: str, what: str, number: int) -> float:
     if what == "songs":
         assert songs(number) == number * (number - 1) // 2
     else:
-        from flows.quickstart import quickstart
+        from flows.quickstart.flow import quickstart
 
         os.environ["MODEL_PATH"] = "data/quickstart/models"
         quickstart(number)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from flows.batch import Batch, try_new
+from flows.separate_batch.batch import Batch, try_new
 from sepcore import Separator
 from sepcore.batch.find import find_songs
 from sepcore.batch.outcome import failed

@@ -15,8 +15,9 @@ import pyarrow.parquet
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 
-from flows.cache import cache
+from flows.cache import flow as cache_flow
 from sepcore import load_config
+from sepcore.config_file import model_name
 from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.cache.lock import lock_cache
 from sepcore.errors import DatasetError, SongsFailed
@@ -39,6 +40,12 @@ def here(small_dataset, tmp_path, monkeypatch) -> Path:
     shutil.copytree(small_dataset, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def cache(params, prune_for=None, **options):
+    """Cache what a config names, as the command does."""
+    others = None if prune_for is None else tuple(map(load_config, prune_for))
+    return cache_flow.cache(load_config(params), model_name(params), prune_for=others, **options)
 
 
 def write_config(here, name, **keys):

@@ -58,7 +58,7 @@ def test_help_waits_for_no_slow_package(here, environment):
     assert all(option in result.stdout for option in ("CSV", "-p", "-d", "--report", "--workers", "--template"))
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
     assert "flows" in imported
-    assert not imported & (SLOW_PACKAGES | {"pyarrow", "rich", "soundfile"})
+    assert not imported & (SLOW_PACKAGES | {"pyarrow", "soundfile"})
 
 
 def test_checking_waits_for_neither_prefect_nor_tensorflow(here, environment):

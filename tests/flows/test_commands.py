@@ -122,7 +122,7 @@ def here(tmp_path):
 def test_help_lists_the_options(run, name):
     result = run(name, "--help")
     assert (result.returncode, result.stderr) == (0, "")
-    assert f"usage: python -m flows.{name}" in result.stdout
+    assert f"Usage: python -m flows.{name}" in result.stdout
     assert not [option for option in COMMANDS[name] if not re.search(rf"(?<![\w-]){option}(?![\w-])", result.stdout)]
 
 
@@ -147,23 +147,29 @@ MISTAKES = {
     "separate_batch song.wav -o file/out -p MODEL": r"file/out: cannot be written to .*choose another folder with -o",
     "separate_batch song.wav more -o out -p MODEL": r"song\.wav and more/song\.wav would both write .*vocals\.wav",
     "separate_batch song.wav -o out -p MODEL -f {title}": r"'\{title\}' cannot be used .*\{filename\}, \{instrument\}",
-    "separate_batch song.wav -o out -s -1": r"--offset is -1; give 0 or more seconds",
-    "separate_batch song.wav -o out -d 0": r"--duration is 0; give more than 0 seconds",
-    "separate_batch song.wav -o out -c mp4": r"argument -c/--codec: invalid choice: 'mp4'",
+    "separate_batch song.wav -o out -s -1": r"--offset is -1; give at least 0",
+    "separate_batch song.wav -o out -d 0": r"--duration is 0; give more than 0",
+    "separate_batch song.wav -o out -c mp4": r"--codec is mp4; give one of wav, flac, .*; did you mean",
     "separate_batch song.wav -o out -c mp3 --bits 24": r"--bits is for wav and flac; mp3 takes --bitrate",
-    "separate_batch song.wav -o out --stems ,": r"argument --stems: ',' names no stem; give e\.g\. vocals,drums",
+    "separate_batch song.wav -o out --stems ,": r"--stems: ',' names no stem; give e\.g\. vocals,drums",
     "separate_batch song.wav -o out --sample-rate 48k": r"'48k' is neither source nor a rate in Hz such as 48000",
-    "separate_batch song.wav -o out --clipping hard": r"argument --clipping: invalid choice: 'hard'",
-    "separate_batch song.wav -o out --engine gpu": r"argument --engine: invalid choice: 'gpu'",
-    "separate_batch song.wav -o out --overlap 1": r"--overlap is 1; give 0 to 0\.9, e\.g\. 0\.5",
-    "separate_batch song.wav -o out --shifts 0": r"--shifts is 0; give 1, which is a single separation, to 64",
-    "separate_batch song.wav -o out --precision int8": r"argument --precision: invalid choice: 'int8'",
+    "separate_batch song.wav -o out --clipping hard": r"--clipping is hard; give one of rescale, clamp, none",
+    "separate_batch song.wav -o out --engine gpu": r"--engine is gpu; give one of auto, openvino, tensorflow",
+    "separate_batch song.wav -o out --overlap 1": r"--overlap is 1; give 0 to 0\.9",
+    "separate_batch song.wav -o out --shifts 0": r"--shifts is 0; give 1 to 64",
+    "separate_batch song.wav -o out --precision int8": r"--precision is int8; give one of float32, bfloat16",
     "separate_batch song.wav -o out --workers 0": r"--workers is 0; give at least 1",
     "separate_batch song.wav -o out --runner dask": r"--runner dask needs --scheduler URL",
     "separate_batch song.wav -o out --runner dask --scheduler tcp://127.0.0.1:9": r"127\.0\.0\.1:9: nothing answers",
-    "watch text -o out --every 0": r"--every is 0; give 1 to 86400 seconds",
+    "watch text -o out --every 0": r"--every is 0; give 1 to 86400",
     "watch nowhere -o out": r"nowhere: no such folder; make it, or check the name",
-    "separate_batch song.wav": r"the following arguments are required: -o/--output_path",
+    "separate_batch song.wav": r"-o/--output_path is missing: Stems go here\.",
+    "separate_batch song.wav -o out --overwrit": r"--overwrit: no such option; did you mean --overwrite\?",
+    "separate_batch song.wav -o out -c": r"-c: needs a value",
+    "separate_batch song.wav -o out --shifts two": r"--shifts is two; give a whole number",
+    "separate_batch song.wav -o out --overlap half": r"--overlap is half; give a number",
+    "train -p config.json more": r"more: not expected",
+    "models pul 2stems": r"ACTION is pul; give one of pull, list, verify; did you mean pull\?",
     # What is trained on
     "cache -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
     "cache -p wrong_columns.json": r"wrong_columns\.csv: lacks the column\(s\) accompaniment_path",
@@ -186,9 +192,9 @@ MISTAKES = {
     "train -p config.json --max-steps 0": r"--max-steps is 0; give at least 1",
     "train -p config.json --init-from 6stems": r"6stems: no such model or file; .*give one of .*2stems",
     "train -p wide.json --init-from MODEL": r"whose F is 64; this config's is 128, .*Set F to 64, or leave",
-    "train -p config.json --fresh --force": r"argument --force: not allowed with argument --fresh",
+    "train -p config.json --fresh --force": r"--fresh starts a new run, --force goes on in the old one",
     "train -p changed.json": r"at step 3 and was trained with learning_rate as by default \(now 0\.5\); put that back",
-    "train -p config.json --version 1.0": r"'1\.0' is not a semantic version such as 1\.2\.0",
+    "train -p config.json --version 1.0": r"--version: 1\.0 is not a semantic version such as 1\.2\.0",
     "train -p config.json --musdb-root text": r"text: has no songs in a folder train; give the folder of MUSDB18",
     "train -p config.json --musdb-root musdb -d .": r"-d is for the config's CSVs; leave it out with --musdb-root",
     "quickstart --max-steps 0": r"--max-steps is 0; give at least 1",
@@ -202,13 +208,13 @@ MISTAKES = {
     "ingest --stems-root stems --musdb-root musdb --out out": r"--musdb-root and --stems-root are both given",
     "ingest --stems-root stems --out out --split musdb": r"--split musdb is for --musdb-root; own, fraction and artist",
     "ingest --stems-root stems --out out --split own": r"songs outside of folders train, validation and test: 1 \(A",
-    "ingest --stems-root stems --out out --split fraction --test-fraction 1": r"for test cannot be; give 0 or more",
+    "ingest --stems-root stems --out out --split fraction --test-fraction 1": r"-fraction is 1; give 0 to less than 1",
     "ingest --musdb-root musdb --out out --test-fraction 0.2": r"--test-fraction is for --split fraction or artist",
     "ingest --musdb-root musdb --out out -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
     # What is exported
-    "export MODEL -o out": r"the following arguments are required: --format",
-    "export MODEL --format tflite -o out": r"argument --format: invalid choice: 'tflite'",
-    "export MODEL --format onnx": r"the following arguments are required: -o/--output",
+    "export MODEL -o out": r"--format is missing: savedmodel and onnx: waveform",
+    "export MODEL --format tflite -o out": r"--format is tflite; give one of savedmodel, onnx, sherpa-onnx",
+    "export MODEL --format onnx": r"-o/--output is missing: Folder of the export",
     "export 6stems --format onnx -o out": r"6stems: no such model or file; .*give one of .*2stems",
     "export typo.json --format onnx -o out": r"frame_stpe is not a known key; did you mean frame_step\?",
     "export config.json --format onnx -o out": r"config\.json: no complete checkpoint .* train the model first",
@@ -227,7 +233,7 @@ MISTAKES = {
     "evaluate -p MODEL --csv train.csv -o file": r"file: cannot be written to .* with -o",
     "evaluate -p MODEL -o out": r"nothing to score: give --mus_dir DIR or --csv FILE, or set MUSDB_PATH",
     "evaluate --csv train.csv -o out": r"nothing is to be scored: give -p MODEL, --estimates DIR or --baselines",
-    "evaluate --csv train.csv -o out --baselines best": r"'best' is no baseline; expected mixture or irm",
+    "evaluate --csv train.csv -o out --baselines best": r"--baselines is best; give one of mixture, irm",
     "evaluate --csv train.csv -o out --estimates nowhere": r"nowhere: no such folder; give one with test/<track>/",
     "evaluate -p MODEL --csv train.csv -o out --estimates text": r"text: has no folders of tracks; expected test/<tr",
     "evaluate --csv train.csv -o out --estimates runs": r"runs: none of the test set's stems has a file",
@@ -235,7 +241,7 @@ MISTAKES = {
     "publish nosuch --version 1.0.0": r"nosuch: no such run in runs/ \(there: changed-0123456789ab, config-123456\)",
     "publish config-123456 --version 1.0.0": r"this run is not finished .* run the same training command again",
     "reproduce tuned.tar.gz": r"tuned: was started from the weights of base; give that model with --init-from\.",
-    "publish config-123456 --version latest": r"'latest' is not a semantic version such as 1\.2\.0",
+    "publish config-123456 --version latest": r"--version: latest is not a semantic version such as 1\.2\.0",
 }
 
 

@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
-from flows import compare
+from flows.compare import command as compare
 from sepcore.atomic import write_text
 from sepcore.errors import DatasetError
 from sepcore.evaluation.comparison import compare_scores
@@ -126,8 +126,8 @@ def test_a_loss_within_the_margin_passes(run, here):
         (["empty", "base"], "empty: no scores in it; expected frames.parquet"),
         (["base", "second"], "runs/second-123456789abc: the run has no scores of tracks; make them: python -m flows."),
         (["base", "worse", "--metric", "SDRR"], "SDRR: no such metric in the scores of A and B; both have: SDR, ISR"),
-        (["base", "worse", "--confidence", "95"], "--confidence is 95; give a number between 0 and 1"),
-        (["base", "worse", "--margin", "-1"], "--margin is -1; give the loss in dB that is accepted"),
+        (["base", "worse", "--confidence", "95"], "--confidence is 95; give more than 0 to less than 1"),
+        (["base", "worse", "--margin", "-1"], "--margin is -1; give at least 0"),
         (["base", "worse", "--resamples", "0"], "--resamples is 0"),
         (["base", "worse", "--out", "a.csv"], "a.csv ends neither in .json nor in .parquet"),
     ],
@@ -144,5 +144,5 @@ def test_help_says_what_worse_means_and_waits_for_no_slow_package(here, environm
     result = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=True)
     assert "whole confidence interval" in " ".join(result.stdout.split())
     imported = {line.rsplit("|", 1)[-1].strip() for line in result.stderr.splitlines()}
-    assert "argparse" in imported
-    assert not imported & {"numpy", "pandas", "scipy", "rich", "prefect", "mlflow", "tensorflow"}
+    assert "cyclopts" in imported
+    assert not imported & {"numpy", "pandas", "scipy", "prefect", "mlflow", "tensorflow"}

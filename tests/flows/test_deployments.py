@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from flows.deployments import deployments
+from flows.serve.deployments import deployments
 
 ROOT = Path(__file__).resolve().parents[2]
 

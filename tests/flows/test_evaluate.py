@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from prefect.testing.utilities import prefect_test_harness
 
-from flows.evaluate import evaluate
+from flows.evaluate.flow import evaluate
 from sepcore.dataset.synthetic import write_dataset
 from sepcore.errors import ConfigError, SongsFailed
 from sepcore.evaluation.run_scores import run_scores
@@ -60,7 +60,7 @@ def song_names(musdb):
 
 def test_another_programs_stems_get_musevals_scores_beside_the_baselines(musdb, estimates, tmp_path):
     out = tmp_path / "scores"
-    summary = evaluate(None, out, mus_dir=musdb, estimates=estimates, baselines=("mixture", "irm"), listen=1)
+    summary = evaluate(params=None, out=out, mus_dir=musdb, estimates=estimates, baselines=("mixture", "irm"), listen=1)
     assert tuple(summary.stems) == STEMS
     assert summary.num_tracks == SONGS
     name = song_names(musdb)[-1]
@@ -92,14 +92,14 @@ def test_a_song_that_cannot_be_scored_stops_no_other_and_is_scored_once_mended(m
     file.unlink()
     said = rf"^{broken}: no estimate of bass in .*\n1 of {SONGS} songs could not be scored; the others are kept"
     with pytest.raises(SongsFailed, match=said):
-        evaluate(None, out, mus_dir=musdb, estimates=estimates, listen=0)
+        evaluate(params=None, out=out, mus_dir=musdb, estimates=estimates, listen=0)
     scored = {path.stem: path.stat().st_mtime_ns for path in (out / "test").glob("*.json")}
     assert sorted(scored) == [name for name in song_names(musdb) if name != broken]
     assert json.loads((out / "scores.json").read_text())["num_tracks"] == SONGS - 1
     assert "no estimate of bass" in (out / "report.html").read_text()
 
     file.write_bytes(sound)
-    assert evaluate(None, out, mus_dir=musdb, estimates=estimates, listen=0).num_tracks == SONGS
+    assert evaluate(params=None, out=out, mus_dir=musdb, estimates=estimates, listen=0).num_tracks == SONGS
     after = {path.stem: path.stat().st_mtime_ns for path in (out / "test").glob("*.json")}
     assert {name: time for name, time in after.items() if name != broken} == scored
 
@@ -108,7 +108,7 @@ def test_where_no_song_can_be_scored_nothing_is_reported(musdb, tmp_path):
     (tmp_path / "theirs" / "test" / "another song").mkdir(parents=True)
     (tmp_path / "theirs" / "test" / "another song" / "vocals.wav").touch()
     with pytest.raises(SongsFailed, match=rf"no estimates in .*\n{SONGS} of {SONGS} songs could not be scored$"):
-        evaluate(None, tmp_path / "out", mus_dir=musdb, estimates=tmp_path / "theirs")
+        evaluate(params=None, out=tmp_path / "out", mus_dir=musdb, estimates=tmp_path / "theirs")
     assert not (tmp_path / "out" / "scores.json").exists()
 
 
@@ -127,7 +127,7 @@ def write_manifest(folder, *, accompaniment_s=2, seed=0):
 
 def test_a_model_is_scored_on_a_manifest_of_its_own_stems(model, tmp_path):
     csv = write_manifest(tmp_path)
-    summary = evaluate(str(model), tmp_path / "out", csv=csv, engine="stable")
+    summary = evaluate(params=str(model), out=tmp_path / "out", csv=csv, engine="stable")
     assert list(summary.stems) == ["vocals", "accompaniment"]
     assert "stable" in (tmp_path / "out" / "report.html").read_text()
 
@@ -137,7 +137,7 @@ def test_only_a_runs_own_evaluation_gives_its_scores(model, tmp_path, monkeypatc
     run = RunFolder(shutil.copytree(model, tmp_path / "run"))
     csv = write_manifest(tmp_path / "songs")
     run.finish(name="mine", steps=1, dataset="abc", mlflow_run_id=None, data={"test_csv": str(csv)})
-    own = evaluate(str(run.path), run.evaluation, csv=csv, listen=0)
+    own = evaluate(params=str(run.path), out=run.evaluation, csv=csv, listen=0)
     kept = run.scores.read_text()
     assert ScoreSummary.from_json(kept) == own == run_scores(run).summary
 
@@ -155,15 +155,15 @@ def test_only_a_runs_own_evaluation_gives_its_scores(model, tmp_path, monkeypatc
         ({"csv": csv, "engine": "stable"}, "--engine stable gives other scores"),
         ({"csv": others}, f"its own test set is {csv}"),
     ):
-        evaluate(str(run.path), tmp_path / "out", listen=0, **options)
+        evaluate(params=str(run.path), out=tmp_path / "out", listen=0, **options)
         assert f"not taken for the scores of {run.path}: {said}" in capsys.readouterr().out
         with pytest.raises(
             ConfigError, match=r"is for the run's own scores, and these are others: .*; give another -o"
         ):
-            evaluate(str(run.path), run.evaluation, listen=0, **options)
+            evaluate(params=str(run.path), out=run.evaluation, listen=0, **options)
     write_manifest(tmp_path / "songs", accompaniment_s=4)
     with pytest.raises(SongsFailed, match=r"accompaniment is 4\.00 s long, the mixture 2\.00 s"):
-        evaluate(str(run.path), tmp_path / "out", csv=csv, listen=0)
+        evaluate(params=str(run.path), out=tmp_path / "out", csv=csv, listen=0)
     assert run.scores.read_text() == kept
     assert stored()["test_SDR_vocals"] == pytest.approx(own.stems["vocals"].sdr)
 
@@ -174,5 +174,5 @@ def test_scores_go_into_no_other_runs_folders(model, tmp_path):
         run.finish(name="mine", steps=1, dataset="abc", mlflow_run_id=None)
     for out in (mine.path, other.path, other.evaluation):
         with pytest.raises(ConfigError, match=r"is a run's folder; give -o|is for the scores of the run"):
-            evaluate(str(mine.path), out, csv=write_manifest(tmp_path / "songs"))
+            evaluate(params=str(mine.path), out=out, csv=write_manifest(tmp_path / "songs"))
         assert not (out / "scores.json").exists()

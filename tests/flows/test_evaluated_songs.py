@@ -1,6 +1,6 @@
 import pytest
 
-from flows import evaluated_songs
+from flows.evaluate import evaluated_songs
 from sepcore.evaluation.baselines import UntouchedMixture
 from sepcore.evaluation.score_folder import read_score_folder
 from sepcore.evaluation.scores import ScoreSummary

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.support.local_server import prefect_api
+from flows.serve.local_server import prefect_api
 from flows.support.own_server import check_prefect_api, lock_of_port, own_port
 from sepcore.errors import ConfigError
 from tests.flows.test_prefect_server import COMMAND
@@ -128,7 +128,7 @@ def test_no_command_shows_a_stranger_the_credential(home, stranger, environment,
 
 
 def test_a_serve_that_outlives_its_server_is_named_and_not_waited_for(home, monkeypatch):
-    monkeypatch.setattr("flows.support.local_server._PATIENCE_S", 0.5)
+    monkeypatch.setattr("flows.serve.local_server._PATIENCE_S", 0.5)
     with lock_of_port(4243).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ConfigError, match=r"a flows.serve of port 4243 has not ended"), prefect_api(None, 4243):

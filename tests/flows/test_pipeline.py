@@ -16,10 +16,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import Artifact
 from prefect.testing.utilities import prefect_test_harness
 
-from flows.publish import publish
-from flows.reproduce import reproduce
-from flows.separate_batch_flow import separate_batch
-from flows.train import train
+from flows.publish.flow import publish
+from flows.reproduce.flow import reproduce
+from flows.separate_batch.flow import separate_batch
+from flows.train.flow import train
 from sepcore import Separator, load_config
 from sepcore.dataset.synthetic import write_dataset
 from sepcore.errors import GateRefused, TrainingError
@@ -205,7 +205,7 @@ def test_a_release_separates_and_the_mlflow_run_knows_of_it(trained):
     assert f"[tiny 0.2.0]({tarball.absolute().as_uri()})" == link.data
 
     (mixture,) = Path("dataset/test").glob("*/mixture.wav")
-    (outcome,) = separate_batch([mixture], Path("out"), str(tarball), codec="flac")
+    (outcome,) = separate_batch(paths=[mixture], out=Path("out"), params=str(tarball), codec="flac")
     assert (outcome.status, outcome.audio_s) == ("done", pytest.approx(4))
     stems = sorted(Path("out/mixture").iterdir())
     assert [path.name for path in stems] == sorted(f"{stem}.flac" for stem in STEMS)

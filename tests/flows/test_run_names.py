@@ -4,15 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from flows import run_names
-from flows.cache import cache
-from flows.evaluate import evaluate
-from flows.ingest import ingest
-from flows.prepare_musdb import prepare_musdb
-from flows.publish import publish
-from flows.reproduce import reproduce
-from flows.separate_batch_flow import separate_batch
-from flows.train import train
+from flows.cache.flow import cache
+from flows.evaluate.flow import evaluate
+from flows.ingest.flow import ingest
+from flows.prepare_musdb.flow import prepare_musdb
+from flows.publish.flow import publish
+from flows.reproduce.flow import reproduce
+from flows.separate_batch.flow import separate_batch
+from flows.support import run_names
+from flows.train.flow import train
 
 FLOWS = [cache, evaluate, ingest, prepare_musdb, publish, reproduce, separate_batch, train]
 

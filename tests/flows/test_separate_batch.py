@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 
-from flows import separation_options
+from flows.separate_batch import separation
 from sepcore import Separator, separator_settings
 from sepcore.stem_files.options import STEM_CODECS
 from tests.models import convert_here, write_model
@@ -50,9 +51,9 @@ def plain(table):
 
 
 def test_the_options_allow_what_the_library_allows():
-    assert set(separation_options.CODECS) == set(STEM_CODECS)
-    assert separation_options.MAX_OVERLAP == separator_settings.MAX_OVERLAP
-    assert separation_options.MAX_SHIFTS == separator_settings.MAX_SHIFTS
+    assert set(get_args(separation.Codec)) == set(STEM_CODECS)
+    assert separation.MAX_OVERLAP == separator_settings.MAX_OVERLAP
+    assert separation.MAX_SHIFTS == separator_settings.MAX_SHIFTS
 
 
 def test_what_is_done_is_skipped_fast_without_network_and_tensorflow(run, ready, songs, tmp_path):

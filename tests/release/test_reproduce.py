@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import reproduce
+from flows.reproduce import flow as reproduce
+from flows.reproduce.record import manifests_of, training_record
 from sepcore.dataset.random_numbers import DRAWS_VERSION
 from sepcore.errors import ConfigError, TrainingError
 from sepcore.evaluation.scores import MadeFrom
@@ -32,7 +33,7 @@ def tried(tmp_path, monkeypatch):
     """Up to the training, with songs and initial weights of these fingerprints."""
 
     def reproduced(source, now):
-        monkeypatch.setattr(reproduce, "cache", lambda params, **how: now.songs)
+        monkeypatch.setattr(reproduce, "cache", lambda config, name, **how: now.songs)
         monkeypatch.setattr(reproduce, "read_index", lambda index, config: Index(index))
         monkeypatch.setattr(reproduce, "initial_weights", lambda config: now.initial_weights)
         monkeypatch.setattr(reproduce, "train", lambda params, **how: Path(params))
@@ -85,12 +86,12 @@ def test_scores_on_other_songs_are_not_subtracted(run_folder, capsys):
 def test_paths_of_a_run_from_elsewhere_are_not_honored(run_folder, tmp_path):
     data = {"train_csv": "/data/train.csv", "validation_csv": "/data/validation.csv"}
     note(run_folder, data=data)
-    own = reproduce.training_record(str(run_folder), tmp_path / "runs")
+    own = training_record(str(run_folder), tmp_path / "runs")
     assert (own.data, own.config.training_cache, own.foreign) == (data, "/data/cache", False)
     (tmp_path / "runs" / "link").symlink_to(run_folder.rename(tmp_path / "elsewhere"))
     for named in ("elsewhere", "runs/link"):
-        foreign = reproduce.training_record(str(tmp_path / named), tmp_path / "runs")
+        foreign = training_record(str(tmp_path / named), tmp_path / "runs")
         assert (foreign.data, foreign.foreign) == ({}, True)
         assert "/data" not in foreign.config.to_json()
         with pytest.raises(ConfigError, match="nothing says where its songs are"):
-            reproduce._manifests(foreign, {})
+            manifests_of(foreign, {})

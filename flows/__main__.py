@@ -1,0 +1,66 @@
+"""The command ``stemworks``: ``stemworks train …`` is ``python -m flows.train …``."""
+
+import ast
+import runpy
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from flows.support.terminal import say
+
+_WRONG = 2
+_SHELLS = "bash", "zsh"
+_COMPLETION = "Print what completes this command in a shell: bash or zsh."
+
+
+def main() -> None:
+    """Run the command that the first argument names, or say which there are."""
+    known = commands()
+    name, *rest = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        width = max(map(len, known))
+        say(["Usage: stemworks COMMAND [OPTIONS]", "", "Music source separation, from data sets to stems.", ""])
+        say(f"  {one:{width}}  {about}" for one, about in known.items())
+        say(["", "stemworks COMMAND --help lists a command's options."])
+    elif name == "completion":
+        _complete(rest, known)
+    elif name in known:
+        sys.argv = [f"stemworks {name}", *rest]
+        runpy.run_module(f"flows.{name}", run_name="__main__")
+    else:
+        from flows.support.options import nearest
+
+        meant = nearest(name, list(known)) or "; give one of " + ", ".join(known)
+        _refuse(f"{name}: no such command{meant}")
+
+
+def commands() -> dict[str, str]:
+    """What each command does, by its name: the first line of its package, none of which is imported."""
+    about = {"completion": _COMPLETION}
+    for package in sorted(Path(__file__).parent.glob("*/__main__.py")):
+        text = ast.get_docstring(ast.parse(package.with_name("__init__.py").read_text("utf-8"))) or ""
+        about[package.parent.name] = text.partition("\n")[0]
+    return dict(sorted(about.items()))
+
+
+def _complete(shells: list[str], known: dict[str, str]) -> None:
+    if len(shells) != 1 or shells[0] not in _SHELLS:
+        _refuse(f"completion {' '.join(shells)}: give one of {', '.join(_SHELLS)}, whose lines the shell then reads")
+    from cyclopts import App
+
+    from flows.support.command_line import command_app
+
+    app = App(name="stemworks", help_flags=("--help", "-h"), version_flags=())
+    for name in known:
+        if name != "completion":
+            app.command(command_app(import_module(f"flows.{name}.options").Options, name))
+    sys.stdout.write(app.generate_completion(prog_name="stemworks", shell=shells[0]))
+
+
+def _refuse(line: str) -> None:
+    sys.stderr.write(f"stemworks: {line} (--help lists the commands)\n")
+    sys.exit(_WRONG)
+
+
+if __name__ == "__main__":
+    main()

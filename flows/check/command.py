@@ -1,0 +1,89 @@
+"""The check of manifests: each song measured, and a table of what cannot be used."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from flows.check.options import Options
+from flows.check.table import print_report
+from flows.support.inputs import check_ffmpeg, check_trainable
+from flows.support.terminal import progress_bar, say
+from sepcore.atomic import write_text
+from sepcore.config import ModelConfig
+from sepcore.config_file import load_config, parse_config
+from sepcore.dataset.check.check import MeasureAll, check_manifest, require_usable
+from sepcore.dataset.check.measure import SongMeasures
+from sepcore.dataset.check.report import CheckReport
+from sepcore.dataset.check.threads import measure_in_threads
+from sepcore.dataset.manifest import TrackRow, check_columns, manifest_signals, manifest_template
+from sepcore.errors import DatasetError
+
+
+def main(options: Options) -> int:
+    """Check the songs; 1 if some cannot be used."""
+    if options.template:
+        return _write_template(options.csvs[0], options.params)
+    check_ffmpeg()
+    # All before the first: a wrong name in the second is not found out after an hour.
+    configs = {csv: _config(csv, options.params) for csv in options.csvs}
+    for csv, config in configs.items():
+        check_trainable(config)
+        check_columns(csv, config)
+    reports: list[CheckReport] = []
+    for csv, config in configs.items():
+        reports.append(
+            check_manifest(
+                csv,
+                config,
+                data_dir=options.data_dir,
+                report=options.report,
+                measure_all=_with_bar(f"check {csv.name}", config.mix_name, options.workers),
+                beside=reports,
+            )
+        )
+    if not options.params:
+        assumed = ModelConfig()
+        say(
+            [
+                f"no -p is given: the songs are checked for Spleeter's defaults, n_channels = {assumed.num_channels}, "
+                f"T = {assumed.segment_frames} frames of chunks of {assumed.chunk_duration_s:g} s"
+            ]
+        )
+    for report in reports:
+        print_report(report)
+    for report in reports:
+        require_usable(report)
+    return 1 if any(len(report.usable) < report.num_rows for report in reports) else 0
+
+
+def _config(csv: Path, params: str | None) -> ModelConfig:
+    if params:
+        return load_config(params)
+    mix_name, instruments = manifest_signals(csv)
+    return parse_config(json.dumps({"mix_name": mix_name, "instrument_list": instruments}), csv.name)
+
+
+def _with_bar(description: str, mix_name: str, num_threads: int | None) -> MeasureAll:
+    def measure_all(rows: Sequence[TrackRow]) -> Iterator[tuple[TrackRow, SongMeasures]]:
+        with progress_bar() as bar:
+            line = bar.add_task(description, total=len(rows), note="")
+            for measured in measure_in_threads(rows, mix_name=mix_name, num_threads=num_threads):
+                yield measured
+                bar.advance(line)
+
+    return measure_all
+
+
+def _write_template(csv: Path, params: str | None) -> int:
+    config = load_config(params) if params else ModelConfig()
+    if csv.exists():
+        raise DatasetError(f"{csv}: is there already; give the example another name, or leave out --template.")
+    write_text(csv, manifest_template(config))
+    model = f" -p {params}" if params else ""
+    say(
+        [
+            f"{csv}: put a row for each song in the place of the examples: its files, relative to the CSV's folder or "
+            f"absolute, and the mixture's length in seconds; then run python -m flows.check {csv}{model}"
+        ]
+    )
+    return 0

@@ -1,0 +1,137 @@
+"""The evaluation flow: every test song scored, and the report."""
+
+import time
+from functools import partial
+
+from flows.evaluate.evaluated_songs import EvaluatedSongs, evaluate_songs, excerpts_to_hear, test_songs
+from flows.evaluate.options import WORKERS, Options
+from flows.evaluate.scored_run import check_place, is_evaluation_of, scored_run
+from flows.evaluate.test_set import TestSet
+from flows.support.flow_options import flow_of
+from flows.support.progress import print_scores
+from flows.support.run_names import run_name
+from flows.support.runners import model_anywhere, task_runner
+from flows.support.terminal import say
+from sepcore import Separator, load_config
+from sepcore.atomic import write_text
+from sepcore.errors import ConfigError, SongsFailed
+from sepcore.evaluation.baselines import BASELINES
+from sepcore.evaluation.choices import ENGINES
+from sepcore.evaluation.estimates import Estimates, FolderEstimates, ModelEstimates
+from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint
+from sepcore.evaluation.musdb18 import is_musdb18_test
+from sepcore.evaluation.report.evaluation_report import EvaluationReport
+from sepcore.evaluation.report.report import write_report
+from sepcore.evaluation.run_scores import why_not_own
+from sepcore.evaluation.scores import ScoreSummary
+from sepcore.separator_settings import SeparatorSettings
+from tasks.evaluation import log_scores
+from tasks.summaries import show_scores
+
+
+@flow_of(
+    Options,
+    name="evaluate",
+    flow_run_name=run_name("evaluate", params="", estimates="stems of", mus_dir="on", csv="on"),
+    task_runner=task_runner(workers=WORKERS),
+)
+def evaluate(options: Options) -> ScoreSummary:
+    """Score every test song, and report; songs whose scores are there already are not scored again.
+
+    The scores of a finished run go into its folder and its MLflow run too, if they are its own: as its config
+    separates, on its own test set, of every song; see `why_not_own`.
+
+    Raises:
+        SongsFailed: some songs could not be scored; the others are, and reported.
+    """
+    out = options.out.absolute()  # the workers of a cluster have another working directory
+    engine = options.engine
+    check_place(out, options.params, options.estimates)
+    songs = options.test_set()
+    scored, *beside = _estimates(options, songs)
+    rows = test_songs(songs, scored.config, out)
+    run = scored_run(options.params, options.estimates)
+    if run is not None:
+        named = {"model": scored.fingerprint(rows[0]), "dataset": songs.name}
+        why_not = partial(why_not_own, run, scored.config, rows, engine, **named)
+        if is_evaluation_of(out, run) and (
+            other := why_not(songs=lambda: songs_fingerprint(map(song_fingerprint, rows)))
+        ):
+            raise ConfigError(f"{out}: is for the run's own scores, and these are others: {other}; give another -o.")
+    result = evaluate_songs(rows, scored, out, engine)
+    others = {other.name: evaluate_songs(rows, other, out / "baselines" / other.name, engine) for other in beside}
+    if not result.files:
+        raise _failure({scored.name: result}, len(rows))
+    summary = ScoreSummary.from_tracks(result.tracks, dataset=songs.name, made_from=result.made_from)
+    write_text(out / "scores.json", summary.to_json())
+    report = EvaluationReport(
+        model=scored.name,
+        dataset=songs.name,
+        is_musdb18_test=songs.musdb is not None and is_musdb18_test(result.tracks),
+        instruments=tuple(scored.config.instruments),
+        frames=result.frames,
+        tracks=result.tracks,
+        engine=ENGINES[engine],
+        baselines={name: other.tracks for name, other in others.items() if other.files},
+        excerpts=excerpts_to_hear(rows, scored, result, out, options.listen),
+        failed=result.failed
+        | {
+            f"{song} ({name})": reason
+            for name, other in others.items()
+            for song, reason in other.failed.items()
+            if song not in result.failed
+        },
+    )
+    write_report(out, report)
+    show_scores(scored.name, summary)
+    if run is not None and (finished := run.finished()) is not None:
+        failed = f"{len(result.failed)} of {len(rows)} songs could not be scored" if result.failed else ""
+        if other := failed or why_not(songs=lambda: result.made_from.songs):
+            say([f"not taken for the scores of {run.path}: {other}"])
+        else:
+            write_text(run.scores, summary.to_json())
+            log_scores(run, finished["name"], summary, out, options.csv)
+    everything = {scored.name: result} | others
+    if any(part.failed for part in everything.values()):
+        raise _failure(everything, len(rows))
+    return summary
+
+
+def _estimates(options: Options, songs: TestSet) -> list[Estimates]:
+    """What is scored; what the report is about comes first."""
+    params, estimates = options.params, options.estimates
+    chosen: list[Estimates] = []
+    if params is not None and estimates is None:
+        settings = SeparatorSettings(model_anywhere(params), options.mwf, engine="tensorflow")
+        chosen.append(ModelEstimates(Separator.of(settings)))
+        config = chosen[0].config
+    else:
+        config = songs.own_config(estimates) if params is None else load_config(params)
+    if estimates is not None:
+        chosen.append(FolderEstimates(estimates.absolute(), config))
+    return [*chosen, *(BASELINES[name](config) for name in options.baselines)]
+
+
+def _failure(parts: dict[str, EvaluatedSongs], num_songs: int) -> SongsFailed:
+    """A line for each song, and one that counts them."""
+    failed = {song for part in parts.values() for song in part.failed}
+    lines = dict.fromkeys(
+        reason if reason.startswith(song) else f"{song}: {reason}"
+        for part in parts.values()
+        for song, reason in part.failed.items()
+    )
+    kept = "; the others are kept" if len(failed) < num_songs else ""
+    return SongsFailed("\n".join([*lines, f"{len(failed)} of {num_songs} songs could not be scored{kept}"]))
+
+
+def main(options: Options) -> None:
+    """Score, and print the scores; those of the songs that could be scored, if not all could."""
+    started = time.time_ns()
+    try:
+        evaluate.with_options(task_runner=options.task_runner(WORKERS))(**options.song_parameters())
+    finally:
+        scores = options.out / "scores.json"
+        # Not those of an earlier evaluation, where this one could score nothing.
+        if scores.is_file() and scores.stat().st_mtime_ns >= started:
+            print_scores(ScoreSummary.from_json(scores.read_text("utf-8")))
+            say([f"scores: {options.out}", f"report: {options.out / 'report.html'}"])

@@ -1,0 +1,78 @@
+"""What an evaluation can be told."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
+
+from cyclopts import Parameter
+from pydantic import BeforeValidator, NonNegativeInt, model_validator
+
+from flows.evaluate.scored_run import check_place
+from flows.evaluate.test_set import TestSet, chosen_test_set
+from flows.support.download import locate_with_bar
+from flows.support.inputs import check_ffmpeg
+from flows.support.options import FLAG, DataDir, SomeModel, names
+from flows.support.runners import OnRunner, check_scheduler
+from sepcore import load_config
+from sepcore.evaluation.choices import BaselineName, ScoringEngine
+from sepcore.evaluation.scoring_config import estimated_tracks
+from sepcore.output_folder import check_writable
+
+# While the scores of one song are computed, the next is separated.
+WORKERS = 2
+
+
+class Options(OnRunner):
+    """museval's scores of a model, or of another program's stems, on MUSDB18's test songs or on the songs of a CSV."""
+
+    uses_prefect: ClassVar[bool] = True
+
+    params: SomeModel = None
+    mus_dir: Annotated[Path | None, Parameter(name="--mus_dir")] = None
+    """MUSDB18 or MUSDB18-HQ; its test songs are scored (default: MUSDB_PATH)."""
+    csv: Path | None = None
+    """A manifest; all of its songs are scored."""
+    out: Annotated[Path, Parameter(name=("-o", "--output_path"))]
+    """Scores and report go here."""
+    estimates: Path | None = None
+    """Score these stems instead of a model's: DIR/test/<song>/<stem>.wav; -p then only says which stems."""
+    baselines: Annotated[tuple[BaselineName, ...], BeforeValidator(names)] = ()
+    """Score beside it: mixture (untouched, as every stem), irm (the ideal ratio mask), or both: mixture,irm."""
+    mwf: Annotated[bool | None, FLAG] = None
+    """Separate by multichannel Wiener filtering (default: as the config says)."""
+    engine: ScoringEngine = "fast"
+    """How BSSEval is computed: fast (museval's numbers), stable (where museval's depend on rounding, they do not),
+    museval (itself)."""
+    listen: NonNegativeInt = 3
+    """Songs that can be heard in the report, from the worst to the best."""
+    data_dir: DataDir = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.mus_dir is not None and self.csv is not None:
+            raise ValueError("--mus_dir and --csv each name the songs; give one of them")
+        if self.params is None and self.estimates is None and not self.baselines:
+            raise ValueError("nothing is to be scored: give -p MODEL, --estimates DIR or --baselines")
+        if self.mwf and (self.estimates is not None or self.params is None):
+            raise ValueError("--mwf is for a model that separates: give -p MODEL without --estimates, or leave it out")
+        return self
+
+    def test_set(self) -> TestSet:
+        """The songs to score; ConfigError if none are named."""
+        return chosen_test_set(self.mus_dir, self.csv, self.data_dir)
+
+    def check(self) -> None:
+        """Refuse what can be seen before a song is opened."""
+        check_ffmpeg()
+        songs = self.test_set()
+        if self.estimates is not None:
+            estimated_tracks(self.estimates)
+        if self.params is None:
+            config = songs.own_config(self.estimates)
+        elif self.estimates is not None:
+            config = load_config(self.params)  # without its weights
+        else:
+            config = locate_with_bar(self.params).config
+        songs.check(config)
+        check_place(self.out, self.params, self.estimates)
+        check_writable(self.out, "-o")
+        check_scheduler(self.scheduler)

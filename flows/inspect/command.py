@@ -1,0 +1,43 @@
+"""The picture of a chunk."""
+
+from pathlib import Path
+
+from flows.inspect.options import Options
+from flows.support.inputs import PartToCache, parts_to_cache
+from flows.support.terminal import say
+from sepcore import load_config
+from sepcore.config import ModelConfig
+from sepcore.dataset.cache.comparison import compare_chunk
+from sepcore.dataset.cache.index import read_index
+from sepcore.dataset.cache.lookup import chunk_row
+from sepcore.dataset.cache.picture import save_picture
+from sepcore.dataset.cache.verify import read_chunk
+from sepcore.dataset.manifest import TrackRow, scan_manifest
+from sepcore.errors import DatasetError
+
+
+def main(options: Options) -> None:
+    """Draw the chunk, and say how it compares."""
+    config = load_config(options.params)
+    (part,) = (part for part in parts_to_cache(config) if part.name == options.part)
+    index = read_index(part.folder, config)
+    number = chunk_row(index, song=options.song, chunk=options.chunk, row=options.row)
+    record = index.record(number)
+    chunk = read_chunk(part.folder, record)
+    comparisons = compare_chunk(chunk, _song(record.song, part, config, options.data_dir), config)
+    # One at a song's end is shorter than the config's.
+    end_s = record.start_s + ((record.num_frames - 1) * config.hop_length + config.frame_length) / config.sample_rate
+    title = f"{record.song} – chunk {record.chunk}, {record.start_s:.2f} s to {end_s:.2f} s ({part.name}, row {number})"
+    save_picture(options.output, comparisons, config, title=title, start_s=record.start_s)
+    say([title, *(comparison.summary for comparison in comparisons), f"picture: {options.output}"])
+
+
+def _song(name: str, part: PartToCache, config: ModelConfig, data_dir: Path | None) -> TrackRow:
+    scan = scan_manifest(part.csv, config, data_dir=data_dir)
+    found = next((row for _, row in scan.rows if row.name == name), None)
+    if found is None:
+        raise DatasetError(
+            f"{name}: is in the cache, but {part.csv} does not list it with its recordings; "
+            "bring its row back, or cache the songs again."
+        )
+    return found

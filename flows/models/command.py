@@ -1,0 +1,109 @@
+"""Models fetched ahead of time, listed and verified."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from flows.models.options import Options
+from flows.support.download import download_bar
+from flows.support.terminal import say
+from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network
+from sepcore.errors import ProviderError, StemworksError
+from sepcore.provider.download import published_models
+from sepcore.provider.host import Release
+from sepcore.provider.installed import InstalledModel, Pulled, installed_models, pull_model
+from sepcore.provider.origin import ModelOrigin
+from sepcore.provider.resolve import locate_model, published_name
+from sepcore.provider.store import model_path
+from sepcore.urls import shown
+
+
+def _pull(name: str, force: bool) -> str:
+    published = published_name(name)
+    with download_bar(published) as show:
+        pulled = pull_model(published, Release.from_environment(), force=force, on_progress=show)
+    folder = model_path() / published
+    origin = ModelOrigin.of(folder)
+    if pulled is Pulled.FETCHED and origin:
+        became = f"fetched from {origin.address} into {folder}"
+    else:
+        became = str(pulled) + ("; --force replaces it" if pulled is Pulled.NOT_OURS else "")
+    return f"{published}: {became}{_converted(name)}"
+
+
+def _converted(name: str) -> str:
+    """Have the network ready for CPUs, for which the first separation would wait; what there is to say of it."""
+    if InstalledModel.of(model_path() / published_name(name)).config is None:
+        return ""
+    model = locate_model(name)
+    if converted_network(model.config, model.folder):
+        return ""
+    try:
+        with Console(stderr=True).status(f"converting {name} for CPUs"):
+            convert_network_once(model.config, model.folder)
+    except ConversionFailed as error:
+        return f"; separates with TensorFlow ({error})"
+    return "; its network is ready for CPUs"
+
+
+def _verify(name: str) -> str:
+    return f"{name}: {InstalledModel.of(model_path() / name).check()}"
+
+
+def _each(names: Sequence[str], work: Callable[[str], str]) -> int:
+    """Do it for every name; one that fails does not stop the others."""
+    failed = 0
+    for name in dict.fromkeys(names):
+        try:
+            say([work(name)])
+        except StemworksError as error:
+            failed += 1
+            sys.stderr.write(f"{error}\n")
+    return 1 if failed else 0
+
+
+def _list() -> None:
+    here = {model.name: model for model in installed_models()}
+    try:
+        listing = published_models(Release.from_environment())
+        offered, sizes = listing.sha256, listing.sizes()
+        lines = [f"release: {shown(listing.place)}"]
+    except ProviderError as error:
+        offered, sizes = {}, {}
+        lines = [f"release: {error}"]
+    table = Table("model", "stems", "here", "in the release")
+    for name in sorted({*here, *offered}):
+        size = sizes.get(name)
+        in_release = "" if name not in offered else "yes" if size is None else decimal(size)
+        table.add_row(name, _stems(here.get(name)), _state(here.get(name), offered.get(name)), in_release)
+    if table.row_count:
+        Console().print(table, markup=False, highlight=False)
+    say([f"here: {model_path()}" + ("" if here else " (no models yet)"), *lines])
+
+
+def _stems(model: InstalledModel | None) -> str:
+    return ", ".join(model.config.instruments) if model and model.config else ""
+
+
+def _state(model: InstalledModel | None, offered: str | None) -> str:
+    if model is None:
+        return ""
+    if model.origin is None:
+        return "yes, not fetched by this program"
+    return "yes" if offered in (None, model.origin.sha256) else "yes, of another release"
+
+
+def main(options: Options) -> int:
+    """Pull, list or verify; 1 if one of the models failed."""
+    if options.action == "pull":
+        return _each(options.names, lambda name: _pull(name, options.force))
+    if options.action == "verify":
+        names = options.names or [model.name for model in installed_models()]
+        if not names:
+            say([f"no models in {model_path()}"])
+        return _each(names, _verify)
+    _list()
+    return 0

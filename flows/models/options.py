@@ -1,0 +1,33 @@
+"""What is to be done with models."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import model_validator
+
+from flows.support.options import Flag, Positional
+from flows.support.options import Options as Base
+
+
+class Options(Base):
+    """The models in MODEL_PATH: fetch them ahead of time, list them beside those of the release, check their files.
+
+    The release is GITHUB_HOST/GITHUB_REPOSITORY's GITHUB_RELEASE (default: Spleeter's own, v1.4.0).
+    """
+
+    action: Annotated[Literal["pull", "list", "verify"], Positional("ACTION")]
+    """pull: fetch models, or bring them to what the release has; list: the models here and in the release; verify: read
+    every file of models and say whether they are what came."""
+    names: Annotated[tuple[str, ...], Positional("MODEL")] = ()
+    """Of pull: names in the release, 2stems, 4stems, …; of verify: names in MODEL_PATH (default: all)."""
+    force: Flag = False
+    """With pull: replace also a model that another program put there, but no other files."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.action == "pull" and not self.names:
+            raise ValueError("pull: which models? Give names of the release, e.g. 2stems; list shows them")
+        if self.action == "list" and self.names:
+            raise ValueError("list takes no names; verify does")
+        if self.force and self.action != "pull":
+            raise ValueError("--force is for pull; leave it out")
+        return self

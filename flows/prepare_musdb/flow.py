@@ -1,0 +1,26 @@
+"""The preparing flow: a MUSDB set ingested and its spectrograms cached, where a training looks for them."""
+
+from pathlib import Path
+
+from flows.cache.flow import cache
+from flows.ingest.flow import ingest
+from flows.prepare_musdb.options import Options
+from flows.support.flow_options import flow_of
+from flows.support.run_names import run_name
+from flows.support.terminal import say
+from flows.train.inputs import manifests_of_musdb
+from sepcore.config_file import load_config, model_name
+
+
+@flow_of(Options, name="prepare-musdb", flow_run_name=run_name("prepare", musdb_root="", params="for"))
+def prepare_musdb(options: Options) -> dict[str, Path]:
+    """Ingest a MUSDB set and cache its spectrograms; gives the indexes ``training`` and ``validation``."""
+    musdb, config, name = options.musdb(), load_config(options.params), model_name(options.params)
+    on_runner = {"task_runner": options.task_runner()}
+    manifests = ingest.with_options(**on_runner)(config, name, manifests_of_musdb(musdb, name), musdb)
+    return cache.with_options(**on_runner)(config, name, manifests["train"], manifests["validation"])
+
+
+def main(options: Options) -> None:
+    """Prepare, and say where the indexes are."""
+    say(f"{part}: {index}" for part, index in prepare_musdb(**options.parameters()).items())

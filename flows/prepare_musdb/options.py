@@ -1,0 +1,41 @@
+"""What the preparation of a MUSDB set can be told."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from flows.support.inputs import check_ffmpeg, check_musdb_folder, check_trainable
+from flows.support.options import Model
+from flows.support.runners import OnRunner, check_scheduler
+from flows.train.inputs import MUSDB_OF_ENVIRONMENT, musdb_of
+from sepcore import load_config
+from sepcore.errors import ConfigError
+
+
+class Options(OnRunner):
+    """MUSDB18, or a set in its layout, all the way to shards that training reads: ingest, check, cache.
+
+    flows.train --musdb-root then finds them done.
+    """
+
+    uses_prefect: ClassVar[bool] = True
+
+    params: Model = "musdb"
+    musdb_root: Path = MUSDB_OF_ENVIRONMENT
+    """MUSDB18 (.stem.mp4) or MUSDB18-HQ (wav folders)."""
+
+    def musdb(self) -> Path:
+        """The set that is meant, if it can be prepared for this config; ConfigError or DatasetError otherwise."""
+        check_ffmpeg()
+        check_trainable(load_config(self.params))
+        musdb = musdb_of(self.musdb_root)
+        if musdb is None:
+            raise ConfigError(
+                "no MUSDB set is named: set MUSDB_PATH, or give --musdb-root DIR (--param musdb_root=DIR)."
+            )
+        check_musdb_folder(musdb, "train")
+        return musdb
+
+    def check(self) -> None:
+        """Refuse what is no MUSDB set, and a cluster that does not answer."""
+        self.musdb()
+        check_scheduler(self.scheduler)

@@ -1,0 +1,37 @@
+"""The publishing flow: finished runs to one release, all of them or none."""
+
+from flows.publish.options import Options
+from flows.support.download import upload_bar
+from flows.support.flow_options import flow_of
+from flows.support.run_names import run_name
+from flows.support.runs import resolve_run
+from flows.support.terminal import say
+from tasks.release import announce, judge, publish_models, upload_to_github
+
+
+@flow_of(Options, name="publish", flow_run_name=run_name("publish", runs="", version="as"))
+def publish(options: Options) -> list[str]:
+    """Publish the models of finished runs in one release: all, or none if the gate or what is there refuses one.
+
+    Gives the tarballs, and the address of the release on GitHub.
+    """
+    folders = [resolve_run(run, options.work_dir) for run in options.runs]
+    names: list[str | None] = [*options.models] if options.models else [None] * len(folders)
+    version, releases = options.version, options.releases
+    judged = [
+        judge(folder, version, releases, name, options.margin_db, options.force)
+        for folder, name in zip(folders, names, strict=True)
+    ]
+    published = publish_models(judged, version, releases, options.github)
+    page = None
+    if options.github:
+        with upload_bar() as report:
+            page = upload_to_github(releases / version, published, report)
+    for folder, one in zip(folders, published, strict=True):
+        announce(folder, one, page)
+    return [*(str(one.tarball) for one in published), *([page] if page else [])]
+
+
+def main(options: Options) -> None:
+    """Publish, and say where."""
+    say(f"release: {place}" for place in publish(**options.parameters()))

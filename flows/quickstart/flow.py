@@ -1,0 +1,61 @@
+"""The quickstart: every stage once, on songs that are made up."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.ingest.flow import ingest
+from flows.quickstart.options import FOLDER, Options
+from flows.separate_batch.flow import separate_batch
+from flows.support.flow_options import flow_of
+from flows.support.progress import print_scores
+from flows.support.terminal import say
+from flows.train.flow import train
+from sepcore.config_file import load_config
+from sepcore.dataset.synthetic import write_dataset
+from sepcore.evaluation.scores import ScoreSummary
+from sepcore.training.run_folder import RunFolder
+from sepcore.urls import shown
+from tasks.tracking import tracking_uri
+
+_CONFIG = "quickstart"
+_VERSION = "0.1.0"
+_SONGS = {"num_train": 8, "num_validation": 2, "num_test": 2, "duration_s": 20.0, "seed": 7}
+
+
+@dataclass(frozen=True)
+class QuickstartResult:
+    """Where the products of the quickstart lie."""
+
+    run: Path
+    release: Path
+    stems: Path
+
+
+@flow_of(Options, name="quickstart", flow_run_name="quickstart")
+def quickstart(options: Options) -> QuickstartResult:
+    """Walk the whole job; what is done already is found and not done again."""
+    write_dataset(FOLDER / "dataset", **_SONGS)
+    ingest(load_config(_CONFIG), _CONFIG, FOLDER / "manifests", FOLDER / "dataset")
+    releases, stems = FOLDER / "releases", FOLDER / "separated"
+    run = train(_CONFIG, max_steps=options.max_steps, version=_VERSION, work_dir=FOLDER / "runs", releases=releases)
+    release = releases / _VERSION / f"{_CONFIG}.tar.gz"
+    mixtures = sorted((FOLDER / "dataset" / "test").glob("*/mixture.wav"))
+    separate_batch(paths=mixtures, out=stems, params=str(release), filename_format="{foldername}/{instrument}.{codec}")
+    return QuickstartResult(run, release, stems)
+
+
+def main(options: Options) -> None:
+    """Walk the job, and say where everything is."""
+    result = quickstart(**options.parameters())
+    print_scores(ScoreSummary.from_json(RunFolder(result.run).scores.read_text("utf-8")))
+    say(
+        [
+            f"run:      {result.run}",
+            f"release:  {result.release}",
+            f"stems:    {result.stems}",
+            f"tracking: {shown(tracking_uri())}",
+            "browse the run:        make ui",
+            f"separate your songs:   python -m flows.separate_batch SONGS -o OUT -p {result.release}",
+            "train on MUSDB18:      python -m flows.train -p musdb --musdb-root MUSDB18",
+        ]
+    )

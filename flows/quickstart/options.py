@@ -1,0 +1,29 @@
+"""What the quickstart can be told."""
+
+import os
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import PositiveInt
+
+from flows.support.inputs import check_ffmpeg
+from flows.support.options import Options as Base
+
+FOLDER = Path("data/quickstart")
+
+
+class Options(Base):
+    """The whole job once on a small made-up dataset: dataset, ingest, cache, train, evaluate, publish, separate."""
+
+    uses_prefect: ClassVar[bool] = True
+
+    max_steps: PositiveInt | None = None
+    """Train for so many steps (default: the config's)."""
+
+    def set_environment(self, verbose: bool) -> None:
+        """All that the quickstart makes lies in one folder, the models that it unpacks too."""
+        os.environ["MODEL_PATH"] = str(FOLDER / "models")
+
+    def check(self) -> None:
+        """Refuse to start without ffmpeg."""
+        check_ffmpeg()

@@ -1,0 +1,109 @@
+"""The reproducing flow: the songs and the config of a training of then, and that training again."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from flows.cache.flow import cache
+from flows.ingest.flow import ingest
+from flows.reproduce.options import Options
+from flows.reproduce.record import initial_model, manifests_of, training_record
+from flows.support.flow_options import flow_of
+from flows.support.run_names import run_name
+from flows.support.terminal import say
+from flows.train.flow import train
+from flows.train.inputs import initial_weights, manifests_of_musdb
+from sepcore.atomic import write_text
+from sepcore.config_file import load_config
+from sepcore.dataset.cache.index import read_index
+from sepcore.dataset.random_numbers import DRAWS_VERSION
+from sepcore.errors import TrainingError
+from sepcore.release.paths import config_to_train_again
+from sepcore.release.training_record import TrainingRecord
+from sepcore.training.run_inputs import RunInputs
+from tasks.run_facts import code_facts
+
+
+@flow_of(Options, name="reproduce", flow_run_name=run_name("reproduce", source=""))
+def reproduce(options: Options) -> Path:
+    """Train again what a release or a run was trained on, as it was; stopped, it goes on where it was.
+
+    The new run lies in the folder ``reproduced`` of the runs, and so does all else that a release makes necessary:
+    nothing is written where its config says. Gives the new run's folder.
+    """
+    record = training_record(options.source, options.work_dir)
+    folder = options.work_dir / "reproduced"
+    params, made_here = folder / f"{record.name}.json", folder / "data" / record.name
+    start = initial_model(record, options.init_from)
+    caches = made_here if record.foreign else None
+    musdb_root, data_dir = options.musdb_root, options.data_dir
+    if musdb_root is not None:
+        write_text(params, config_to_train_again(record.config, {}, init_from=start, caches=caches).to_json())
+        manifests = made_here / "manifests" if caches else manifests_of_musdb(musdb_root, record.name)
+        made = ingest(load_config(params), record.name, manifests, musdb_root)
+        csvs = {f"{part}_csv": str(csv.absolute()) for part, csv in made.items()}
+    else:
+        csvs = manifests_of(record, options.csvs())
+        if data_dir is None and options.train_csv is None and "data_dir" in record.data:
+            data_dir = Path(record.data["data_dir"])
+    config = config_to_train_again(record.config, csvs, init_from=start, caches=caches)
+    write_text(params, config.to_json())
+    indexes = cache(config, record.name, data_dir=data_dir)
+    dataset = read_index(indexes["training"], config).fingerprint()
+    if dataset != record.dataset:
+        songs, manifest = record.facts.get("songs", "?"), record.facts.get("manifest", "its manifest")
+        raise TrainingError(
+            f"{options.source}: was trained on other songs ({songs} of {manifest}, fingerprint {record.dataset}; these "
+            f"have {dataset}); give the songs of then, in the same order."
+        )
+    if record.inputs is not None:
+        songs_now = {part: read_index(index, config).fingerprint() for part, index in indexes.items()}
+        now = RunInputs(songs_now, initial_weights(config), record.inputs.draws)
+        if differences := record.inputs.differences(now):
+            raise TrainingError(f"{options.source}: was trained with {' and '.join(differences)}; give those of then.")
+    return train(str(params), data_dir=data_dir, work_dir=folder)
+
+
+def _say_code(record: TrainingRecord) -> None:
+    now = code_facts()
+    differing = [key for key in ("version", "commit") if key in record.facts and record.facts[key] != now.get(key)]
+    if differing:
+        then, here = (
+            ", ".join(f"{key} {facts.get(key, 'unknown')}" for key in differing) for facts in (record.facts, now)
+        )
+        say([f"code: it was trained by {then}; this is {here}. Other code may train otherwise."])
+    if record.inputs is not None and record.inputs.draws != DRAWS_VERSION:
+        say([f"code: it drew other examples (version {record.inputs.draws} of the draws, here {DRAWS_VERSION})"])
+
+
+def _print_scores(record: TrainingRecord, again: TrainingRecord) -> None:
+    then, now = record.scores, again.scores
+    if then is None or now is None:
+        lacking = "the recorded model" if then is None else "the new one (give --test-csv)"
+        say([f"scores: none of {lacking}, so that nothing can be compared"])
+        return
+    if then.made_from and now.made_from and then.made_from.songs != now.made_from.songs:
+        say([f"scores: not compared, the test songs differ (then {then.dataset}, now {now.dataset})"])
+        return
+    table = Table(title=f"SDR in dB (median of medians): then on {then.dataset}, now on {now.dataset}")
+    for column in ("stem", "then", "now", "difference"):
+        table.add_column(column, justify="left" if column == "stem" else "right")
+    for stem in then.stems:
+        before, after = then.stems[stem].sdr, now.stems[stem].sdr
+        table.add_row(stem, f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}")
+    Console().print(table)
+
+
+def main(options: Options) -> None:
+    """Train again, and say how the results compare."""
+    record = training_record(options.source, options.work_dir)
+    _say_code(record)
+    run = reproduce(**options.parameters())
+    again = TrainingRecord.of_run(run)
+    _print_scores(record, again)
+    if again.weights() == record.weights():
+        weights = "the same as then, bit for bit"
+    else:
+        weights = "not the bits of then" + ("" if record.config.deterministic else " (the config is not deterministic)")
+    say([f"weights: {weights}", f"run: {run}"])

@@ -1,0 +1,1 @@
+"""Separate folders and files of audio or video into stems."""

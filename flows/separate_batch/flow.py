@@ -1,0 +1,108 @@
+"""The folder command as a Prefect flow: a task run for each song that is not done."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from flows.separate_batch.batch import Batch, conclude, look_for_done, plan, try_new
+from flows.separate_batch.options import FlowOptions
+from flows.support.flow_options import flow_of
+from flows.support.run_names import run_name
+from flows.support.runners import task_runner
+from flows.support.song_tasks import finished_tasks
+from sepcore.batch.outcome import Outcome, failed
+from sepcore.batch.plan import Song, prepare_output, remove_half_written
+from sepcore.batch.records import remove_other_records
+from sepcore.batch.separators import PlannedModel
+from sepcore.errors import SongsFailed
+from tasks.separation import SongFailed, separate_one
+from tasks.summaries import show_batch
+
+_SHOWN_FAILURES = 5
+
+
+class SomeFailed(SongsFailed):
+    """What became of all songs of a batch, of which some could not be separated.
+
+    Attributes:
+        outcomes: Of all songs, in their order.
+    """
+
+    def __init__(self, outcomes: list[Outcome]) -> None:
+        bad = [outcome.reason for outcome in outcomes if outcome.status == "failed"]
+        more = f"; and {len(bad) - _SHOWN_FAILURES} more" if len(bad) > _SHOWN_FAILURES else ""
+        reasons = "; ".join(bad[:_SHOWN_FAILURES])
+        super().__init__(
+            f"{len(bad)} of {len(outcomes)} songs could not be separated: {reasons}{more} (the others are kept)"
+        )
+        self.outcomes = outcomes
+
+
+# One worker: a song keeps all cores busy, and two at once would only need twice the memory.
+@flow_of(
+    FlowOptions,
+    name="separate-batch",
+    flow_run_name=run_name("separate", paths="", params="by"),
+    task_runner=task_runner(workers=1),
+)
+def separate_batch(options: FlowOptions) -> list[Outcome]:
+    """Separate the songs of folders and files that are not done; one that fails does not stop the others.
+
+    A path whose name is not UTF-8 is given as a ``file:`` URL.
+
+    Raises:
+        SomeFailed: songs could not be separated; the others are.
+    """
+    options = options.received()
+    settled_s = options.settled_s
+    batch = plan(
+        options.paths,
+        options.out,
+        options.settings(),
+        options.stem_files(),
+        filename_format=options.filename_format,
+        settled_s=settled_s,
+    )
+    prepare_output(batch.songs, batch.out)
+    skipped = {} if options.overwrite else look_for_done(batch, by_time=settled_s is not None)
+    pending = [song for song in batch.songs if song.path not in skipped]
+
+    def separate(songs: Sequence[Song]) -> dict[Path, Outcome]:
+        return _separate(songs, batch, overwrite=options.overwrite)
+
+    if settled_s is None:
+        new, before = separate(pending), {}
+    else:
+        new, before = try_new(batch, pending, separate)
+    found = skipped | before | new
+    outcomes = conclude(replace(batch, songs=[song for song in batch.songs if song.path in found]), found)
+    show_batch(outcomes, batch.out)
+    if any(outcome.status == "failed" for outcome in new.values()):
+        raise SomeFailed(outcomes)
+    return outcomes
+
+
+def _separate(songs: Sequence[Song], batch: Batch, *, overwrite: bool) -> dict[Path, Outcome]:
+    remove_other_records(songs)
+    by_absolute = {song.absolute(): song for song in songs}
+    tasks = finished_tasks(
+        separate_one,
+        by_absolute,
+        batch.separator.settings,
+        batch.options,
+        PlannedModel.of(batch.separator),
+        overwrite,
+        description="separate",
+        total=len(songs),
+    )
+    outcomes = {}
+    for absolute, future in tasks:
+        song = by_absolute[absolute].path
+        try:
+            outcomes[song] = replace(future.result(), song=song)
+        except SongFailed as error:
+            outcomes[song] = replace(error.outcome, song=song)
+        except OSError as error:
+            outcomes[song] = failed(song, error)
+    remove_half_written(songs, batch.out)  # of a cluster's worker that was killed, whose songs others then did
+    return outcomes

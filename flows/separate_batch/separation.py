@@ -1,0 +1,134 @@
+"""What every command that separates can be told; nothing slow is imported before it is understood."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from cyclopts import Parameter
+from pydantic import BeforeValidator, Field, model_validator
+
+from flows.support.options import FLAG, Flag, Model, Options, names
+
+if TYPE_CHECKING:
+    from sepcore.separator_settings import SeparatorSettings
+    from sepcore.stem_files.options import StemFileOptions
+
+# What the library allows, written once more: its modules take longer to import than a wrong argument may take. A test
+# compares them.
+Codec = Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "wma", "stem.mp4"]
+MAX_OVERLAP = 0.9
+MAX_SHIFTS = 64
+_WITH_BITS = ("wav", "flac")
+_READING = Parameter(group="what is read of each song")
+_SEPARATING = Parameter(group="how it is separated")
+_WRITING = Parameter(group="how stems are written")
+
+
+def _some_path(path: Any) -> Any:
+    """A path that was given: an empty one, as of a variable that is not set, would be the working folder."""
+    if path == "":
+        raise ValueError("is empty; give a path, or . for this folder")
+    return path
+
+
+def _rate(given: Any) -> Any:
+    if isinstance(given, str) and given != "source" and not re.fullmatch(r"[1-9]\d{3,5}", given):
+        raise ValueError(f"{given!r} is neither source nor a rate in Hz such as 48000")
+    return int(given) if isinstance(given, str) and given != "source" else given
+
+
+def _bits(given: Any) -> Any:
+    return int(given) if isinstance(given, str) and given.isdecimal() else given
+
+
+def _some_stems(given: Any) -> Any:
+    try:
+        return names(given)
+    except ValueError as error:
+        raise ValueError(f"{','.join(given)!r} names no stem; give e.g. vocals,drums") from error
+
+
+SomePath = Annotated[Path, BeforeValidator(_some_path)]
+
+
+class SeparationOptions(Options):
+    """Where stems go, what is read, how it is separated and written."""
+
+    out: Annotated[SomePath, Parameter(name=("-o", "--output_path"))]
+    """Stems go here."""
+    params: Model = "2stems"
+    filename_format: Annotated[str, Parameter(name=("-f", "--filename_format"))] = "{filename}/{instrument}.{codec}"
+    """Fields {filename} {instrument} {foldername} {codec}."""
+    offset: Annotated[float, Field(ge=0, allow_inf_nan=False), Parameter(name=("-s", "--offset")), _READING] = 0.0
+    """Start here, in seconds."""
+    duration: Annotated[
+        float | None, Field(gt=0, allow_inf_nan=False), Parameter(name=("-d", "--duration")), _READING
+    ] = None
+    """So many seconds (default: to the end)."""
+    mwf: Annotated[bool | None, FLAG, _SEPARATING] = None
+    """Multichannel Wiener filtering (default: as the config says)."""
+    engine: Annotated[Literal["auto", "openvino", "tensorflow"], _SEPARATING] = "auto"
+    """What runs the network; auto: the fastest here."""
+    overlap: Annotated[float, Field(ge=0, le=MAX_OVERLAP), _SEPARATING] = 0.0
+    """By which part of a segment neighbours overlap, 0 to 0.9."""
+    shifts: Annotated[int, Field(ge=1, le=MAX_SHIFTS), _SEPARATING] = 1
+    """Separate so many times, shifted, and take the mean."""
+    precision: Annotated[Literal["float32", "bfloat16"], _SEPARATING] = "float32"
+    """What the network computes in; bfloat16 is faster where the processor has it."""
+    codec: Annotated[Codec, Parameter(name=("-c", "--codec")), _WRITING] = "wav"
+    """Of the stems."""
+    bitrate: Annotated[str, Parameter(name=("-b", "--bitrate")), _WRITING] = "128k"
+    """Of lossy codecs."""
+    bits: Annotated[Literal[16, 24, 32], BeforeValidator(_bits), _WRITING] = 16
+    """Of wav (32: float) and flac."""
+    stems: Annotated[tuple[str, ...], BeforeValidator(_some_stems), _WRITING] = ()
+    """Only these, e.g. vocals,drums (default: all)."""
+    residual: Annotated[Flag, _WRITING] = False
+    """Write also what the chosen stems leave of the song, as residual."""
+    sample_rate: Annotated[int | Literal["source"] | None, BeforeValidator(_rate), _WRITING] = None
+    """Of the stems: source, or Hz (default: the model's)."""
+    mono: Annotated[Flag, _WRITING] = False
+    """Write the stems of a mono song in one channel."""
+    clipping: Annotated[Literal["rescale", "clamp", "none"] | None, _WRITING] = None
+    """Of samples beyond full scale (default: clamp, where the format cannot hold them)."""
+    page: Annotated[Flag, _WRITING] = False
+    """Write a page to listen to the stems in a browser."""
+
+    @model_validator(mode="after")
+    def _fit_codec(self) -> Self:
+        if self.bits != 16 and self.codec not in _WITH_BITS:
+            raise ValueError(f"--bits is for wav and flac; {self.codec} takes --bitrate")
+        if self.codec == "flac" and self.bits == 32:
+            raise ValueError("flac holds 16 or 24 bits; give --bits 24, or -c wav for float")
+        return self
+
+    def settings(self) -> "SeparatorSettings":
+        """How to separate."""
+        from sepcore.separator_settings import SeparatorSettings
+
+        return SeparatorSettings(
+            self.params,
+            mwf=self.mwf,
+            engine=self.engine,
+            overlap=self.overlap,
+            shifts=self.shifts,
+            precision=self.precision,
+        )
+
+    def stem_files(self) -> "StemFileOptions":
+        """What to read and how to write."""
+        from sepcore.stem_files.options import StemFileOptions
+
+        return StemFileOptions(
+            offset_s=self.offset,
+            duration_s=self.duration,
+            codec=self.codec,
+            bitrate=self.bitrate,
+            bits=self.bits,
+            stems=self.stems,
+            residual=self.residual,
+            sample_rate=self.sample_rate,
+            keep_mono=self.mono,
+            clipping=self.clipping,
+            page=self.page,
+        )

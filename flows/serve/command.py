@@ -1,0 +1,66 @@
+"""The serving of deployments: a Prefect server, if one is needed, and a runner."""
+
+import asyncio
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from flows.serve.local_server import prefect_api
+from flows.serve.options import Options
+from flows.support.prefect_api import configured_prefect_api
+from flows.support.prefect_server import PrefectServer
+from flows.support.terminal import say
+from sepcore.urls import shown
+from tasks.own_prefect import is_own_prefect_api
+
+if TYPE_CHECKING:
+    from prefect.runner import Runner
+
+
+def main(options: Options) -> None:
+    """Serve until Ctrl-C."""
+    with prefect_api(configured_prefect_api(), options.port) as server:
+        _serve(server)
+
+
+def _serve(server: PrefectServer | None) -> None:
+    from prefect.runner import Runner
+
+    from flows.serve.deployments import deployments
+    from tasks.dead_runs import mark_dead_runs
+
+    if server is not None:
+        server.wait()  # it starts while the above is imported
+    mark_dead_runs()
+    runner = Runner(pause_on_shutdown=False)
+    served = deployments()
+    for deployment in served:
+        runner.add_deployment(deployment)
+    names = [deployment.name for deployment in served]
+    url = os.environ["PREFECT_API_URL"].rstrip("/")
+    lines = [
+        f"serving {', '.join(names)}; Ctrl-C ends it",
+        f"Prefect's page: {shown(url.removesuffix('/api'))}",
+        "in another shell, in this folder:",
+        f"export PREFECT_API_URL={shlex.quote(url)}",
+    ]
+    if is_own_prefect_api():
+        lines.insert(2, "log in there once, with the value of PREFECT_API_AUTH_STRING")
+        lines.append(f"export PREFECT_API_AUTH_STRING={shlex.quote(os.environ['PREFECT_API_AUTH_STRING'])}")
+    say([*lines, f"prefect deployment run {names[1]}"])
+    try:
+        asyncio.run(_until_ended(runner))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _until_ended(runner: "Runner") -> None:
+    """Serve until interrupted; what runs are told of it and have ended when this returns."""
+    serving, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert serving is not None
+
+    def end(*signal_and_frame: object) -> None:
+        loop.call_soon_threadsafe(serving.cancel)
+
+    runner.handle_sigterm = end  # type: ignore[method-assign]  # its own does not wait for the runner's end
+    await runner.start()

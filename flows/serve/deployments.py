@@ -1,0 +1,36 @@
+"""What `flows.serve` serves: the deployments of prefect.yaml, without their work pool and schedules."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect.client.schemas.objects import ConcurrencyLimitConfig
+from prefect.deployments.runner import EntrypointType, RunnerDeployment
+
+# In the checkout a link to the file that `prefect deploy` reads; in the wheel a copy of it.
+LISTED = Path(__file__).with_name("prefect.yaml")
+
+
+def deployments() -> list[RunnerDeployment]:
+    """All of them, in the order of the file. Trainings wait for each other by themselves, see `tasks.training_slot`."""
+    return [_deployment(**listed) for listed in yaml.safe_load(LISTED.read_text("utf-8"))["deployments"]]
+
+
+def _deployment(
+    name: str,
+    entrypoint: str,
+    tags: list[str],
+    parameters: dict[str, Any] | None = None,
+    concurrency_limit: dict[str, Any] | None = None,
+    **of_the_work_pool: Any,
+) -> RunnerDeployment:
+    module, _, flow = entrypoint.rpartition(".")
+    made: RunnerDeployment = getattr(import_module(module), flow).to_deployment(
+        name,
+        parameters=parameters or {},
+        tags=tags,
+        concurrency_limit=ConcurrencyLimitConfig(**concurrency_limit) if concurrency_limit else None,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    return made

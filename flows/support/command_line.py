@@ -1,0 +1,189 @@
+"""``python -m flows.<name>``, and ``stemworks <name>``: from an `Options` class to the command line, and its run."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.exceptions import MissingArgumentError, RepeatArgumentError, UnknownOptionError, UnusedCliTokensError
+from cyclopts.help import DefaultFormatter, PanelSpec, TableSpec
+from pydantic.fields import FieldInfo
+from rich import box
+
+from flows.support.command import guarded, run_command, set_up_process
+from flows.support.options import Options, Positional, choices, flags, is_of, missing, nearest
+from sepcore.errors import ConfigError
+from sepcore.printable import printable
+from sepcore.urls import NEEDS_PATH, is_url, shown
+
+Given = TypeVar("Given", bound=Options)
+
+_WRONG = 2
+# Without boxes, which make copies of the text hard to read.
+_HELP = DefaultFormatter(
+    panel_spec=PanelSpec(box=box.SIMPLE_HEAD, padding=(0, 0)), table_spec=TableSpec(padding=(0, 2, 0, 0))
+)
+_VERBOSE = "Log what is done, Prefect's and TensorFlow's lines too."
+
+
+def run(options: type[Options], module: str) -> NoReturn:
+    """The process of a command: its arguments, its checks, and then ``main`` of a module with slow imports.
+
+    Args:
+        options: What the command can be told.
+        module: Name of the module, whose ``main`` takes the options and returns an exit code, or None.
+    """
+    given, verbose = _parsed(options, sys.argv[1:])
+    given.set_environment(verbose)
+    set_up_process(verbose)
+    if code := guarded(given.check):
+        sys.exit(code)
+    if given.uses_prefect:
+        from flows.support.prefect_server import start_prefect
+
+        start_prefect()
+    run_command(lambda: importlib.import_module(module).main(given))
+
+
+def command_app(options: type[Options], name: str) -> App:
+    """The command line of a command, whose default function gives the texts that were given, by field."""
+
+    def collect(*given: Any, **named: Any) -> dict[str, Any]:
+        bound = signature.bind(*given, **named).arguments
+        return dict(bound)
+
+    fields = options.model_fields.items()
+    signature = inspect.Signature(
+        [
+            *(_parameter(key, field) for key, field in fields if _is_positional(field)),
+            *(_parameter(key, field) for key, field in fields if not _is_positional(field)),
+            inspect.Parameter(
+                "verbose",
+                inspect.Parameter.KEYWORD_ONLY,
+                default=False,
+                annotation=Annotated[bool, Parameter(negative=(), help=_VERBOSE, show_default=False)],
+            ),
+        ]
+    )
+    collect.__signature__ = signature  # type: ignore[attr-defined]
+    app = App(
+        name=name,
+        help=inspect.cleandoc(options.__doc__ or ""),
+        help_flags=("--help", "-h"),
+        version_flags=(),
+        help_formatter=_HELP,
+        help_format="plaintext",
+    )
+    app.default(collect)
+    app["--help"].group = "Parameters"
+    return app
+
+
+def _parsed(options: type[Given], arguments: Sequence[str]) -> tuple[Given, bool]:
+    """The options that were given, and ``--verbose``; the end of the process for ``--help`` and for mistakes."""
+    name = _program(options)
+    app = command_app(options, name)
+    try:
+        command, bound, _ = app.parse_args(arguments, print_error=False, exit_on_error=False)
+        if command.__name__ != "collect":  # its own, of --help
+            command(*bound.args, **bound.kwargs)
+            sys.exit()
+        texts = command(*bound.args, **bound.kwargs)
+        verbose = texts.pop("verbose", False)
+        given = options.of(texts)
+        _refuse_urls(given)
+    except CycloptsError as error:
+        line = _line(error, options)
+    except ConfigError as error:
+        line = str(error)
+    else:
+        return given, verbose
+    sys.stderr.write(f"{name}: {printable(shown(line))} (--help lists the options)\n")
+    sys.exit(_WRONG)
+
+
+def _program(options: type[Options]) -> str:
+    """How the command was called."""
+    called = sys.argv[0]
+    return called if called.startswith("stemworks ") else f"python -m flows.{options.__module__.split('.')[1]}"
+
+
+def _is_positional(field: FieldInfo) -> bool:
+    return any(isinstance(mark, Positional) for mark in field.metadata)
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    """A field as a parameter of the function that cyclopts calls; its values stay texts, for pydantic to read."""
+    positional = next((mark for mark in field.metadata if isinstance(mark, Positional)), None)
+    allowed = choices(field.annotation)
+    about = Parameter(
+        name=positional.metavar if positional else None,
+        help=_help(field, allowed),
+        show_default=_default(field) is not None,
+        metavar=None if positional else _metavar(field.annotation, allowed),
+        negative=(),
+        json_list=False,
+        json_dict=False,
+        allow_repeating=True,  # the last one counts, as of a script that adds to what it was given
+        allow_leading_hyphen=is_of(field.annotation, int, float),
+    )
+    marks = [about, *(mark for mark in field.metadata if isinstance(mark, Parameter))]
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.POSITIONAL_ONLY if positional else inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if field.is_required() else _default(field),
+        annotation=Annotated[(_text_type(field.annotation), *marks)],
+    )
+
+
+def _text_type(kind: Any) -> Any:
+    return bool | None if is_of(kind, bool) else list[str] | None if is_of(kind, list, tuple) else str | None
+
+
+def _metavar(kind: Any, allowed: Sequence[str]) -> str | None:
+    if is_of(kind, bool):
+        return None
+    if allowed and not is_of(kind, int, float):
+        return "CHOICE"
+    kinds = {Path: "PATH", int: "N", float: "X"}
+    return next((text for of, text in kinds.items() if is_of(kind, of)), "TEXT")
+
+
+def _help(field: FieldInfo, allowed: Sequence[str]) -> str:
+    text = " ".join((field.description or "").split())
+    return f"{text} [{', '.join(allowed)}]" if len(allowed) > 1 else text
+
+
+def _default(field: FieldInfo) -> str | None:
+    """The default that the help tells, as a text; None where there is none or the description says it."""
+    told = field.default in (None, False, ()) or "default" in (field.description or "")
+    return None if told else str(field.default)
+
+
+def _refuse_urls(given: Options) -> None:
+    for value in given.parameters().values():
+        for path in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(path, Path) and is_url(str(path)):
+                raise ConfigError(f"{str(path).replace(':/', '://', 1)} {NEEDS_PATH}")
+
+
+def _line(error: CycloptsError, options: type[Options]) -> str:
+    """What is wrong with a command line, in one line."""
+    fields = options.model_fields
+    known = ["--help", "--verbose", *(flag for name, field in fields.items() for flag in flags(name, field))]
+    if isinstance(error, UnknownOptionError):
+        flag = error.token.keyword or error.token.value
+        return f"{flag}: no such option{nearest(flag, known)}"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        name = error.argument.field_info.name
+        if error.keyword is not None or name not in fields:
+            return f"{error.keyword or name}: needs a value"
+        return missing(name, fields[name])
+    if isinstance(error, RepeatArgumentError):
+        return f"{error.token.keyword}: given twice"
+    if isinstance(error, UnusedCliTokensError):
+        return f"{error.unused_tokens[0] if error.unused_tokens else ''}: not expected"
+    return " ".join(str(error).split())

@@ -1,0 +1,181 @@
+"""What a command or a flow can be told: one class of fields makes the command line and Prefect's form."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from cyclopts import Parameter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from sepcore.errors import ConfigError
+from sepcore.provider.version import parse_version
+
+
+@dataclass(frozen=True)
+class Positional:
+    """Mark of a field that the command line takes without a flag; ``metavar`` is what its help calls it."""
+
+    metavar: str
+
+
+class Options(BaseModel):
+    """What one command can be told. Fields are its options, in the order of its help; their docstrings are the help.
+
+    A field's flag is ``--its-name``, unless a ``Parameter`` names others. Limits, choices and defaults hold on the
+    command line and in Prefect's form alike.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    uses_prefect: ClassVar[bool] = False
+    """Whether the command is a flow, for which a Prefect server is started where no API is configured."""
+
+    def set_environment(self, verbose: bool) -> None:
+        """Set variables of the environment that libraries read when they are imported; none by default."""
+
+    def check(self) -> None:
+        """Refuse what can be refused before slow imports; by default nothing.
+
+        Raises:
+            StemworksError: one line.
+        """
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Options from values by field, as texts or as what they stand for.
+
+        Raises:
+            ConfigError: one line for the first that cannot be.
+        """
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise ConfigError(_line(error, cls)) from error
+
+    def parameters(self) -> dict[str, Any]:
+        """The fields as a flow takes them."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+
+def flags(name: str, field: FieldInfo) -> tuple[str, ...]:
+    """The flags of a field, the shortest first; of one without a flag what its help calls it."""
+    for mark in field.metadata:
+        if isinstance(mark, Positional):
+            return (mark.metavar,)
+    named = next((mark.name for mark in field.metadata if isinstance(mark, Parameter) and mark.name), ())
+    return tuple(sorted(named, key=len)) or (f"--{name.replace('_', '-')}",)
+
+
+def choices(annotation: Any) -> tuple[str, ...]:
+    """What a field of named choices allows; empty for others."""
+    if get_origin(annotation) is Literal:
+        return tuple(map(str, get_args(annotation)))
+    return tuple(choice for part in get_args(annotation) for choice in choices(part))
+
+
+def is_of(kind: Any, *types: type) -> bool:
+    """Whether an annotation is of one of some types, or may be."""
+    if get_origin(kind) is Literal:
+        return any(type(choice) in types for choice in get_args(kind))
+    return kind in types or get_origin(kind) in types or any(is_of(part, *types) for part in get_args(kind))
+
+
+def nearest(given: str, known: tuple[str, ...] | list[str]) -> str:
+    """``; did you mean …?``, or nothing if nothing known is near."""
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _line(error: ValidationError, options: type[Options]) -> str:
+    """The first of pydantic's errors as one line of ours: the option, what was given, what is allowed."""
+    detail = error.errors(include_url=False)[0]
+    message = detail["msg"].removeprefix("Value error, ")
+    if not detail["loc"]:
+        return message
+    name = str(detail["loc"][0])
+    if name not in options.model_fields:
+        return f"{name}: no such option" + nearest(name, list(options.model_fields))
+    field = options.model_fields[name]
+    flag = max(flags(name, field), key=len)
+    kind, value = detail["type"], detail.get("input")
+    if kind == "missing":
+        return missing(name, field)
+    if kind == "value_error":
+        return f"{flag}: {message}"
+    if allowed := choices(field.annotation):
+        return f"{flag} is {value}; give one of {', '.join(allowed)}{nearest(str(value), allowed)}"
+    if kind in ("int_parsing", "int_from_float", "int_type"):
+        return f"{flag} is {value}; give a whole number"
+    if kind in ("float_parsing", "float_type", "finite_number"):
+        return f"{flag} is {value}; give a number"
+    if limits := _limits(field):
+        return f"{flag} is {value}; give {limits}"
+    return f"{flag} is {value}; {message[0].lower()}{message[1:]}"
+
+
+def missing(name: str, field: FieldInfo) -> str:
+    """The line for a field that must be given."""
+    return f"{'/'.join(flags(name, field))} is missing: {field.description}"
+
+
+def _limits(field: FieldInfo) -> str:
+    """The range of a number in words."""
+    marks = [mark for part in (field, *get_args(field.annotation)) for mark in _marks(part)]
+    low = next((mark.ge for mark in marks if isinstance(mark, Ge)), None)
+    above = next((mark.gt for mark in marks if isinstance(mark, Gt)), None)
+    if above is not None and is_of(field.annotation, int) and not is_of(field.annotation, float):
+        low, above = int(above) + 1, None
+    high = next((mark.le for mark in marks if isinstance(mark, Le)), None)
+    below = next((mark.lt for mark in marks if isinstance(mark, Lt)), None)
+    start = f"{low}" if low is not None else f"more than {above}" if above is not None else ""
+    end = f" to {high}" if high is not None else f" to less than {below}" if below is not None else ""
+    return f"{start}{end}" if end else f"at least {start}" if low is not None else start
+
+
+def _marks(part: Any) -> list[Any]:
+    found = part.metadata if isinstance(part, FieldInfo) else list(getattr(part, "__metadata__", ()))
+    return [one for mark in found for one in (mark.metadata if isinstance(mark, FieldInfo) else [mark])]
+
+
+def _is_version(text: str) -> str:
+    if parse_version(text) is None:
+        raise ValueError(f"{text} is not a semantic version such as 1.2.0 or 1.2.0-rc.1")
+    return text
+
+
+def names(given: Any) -> Any:
+    """Names as ``a,b`` or one by one, each once; for a field's ``BeforeValidator``."""
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        return given
+    found = tuple(dict.fromkeys(name.strip() for text in texts for name in text.split(",") if name.strip()))
+    if texts and not found:
+        raise ValueError(f"{','.join(texts)!r} names nothing; give names with commas between them")
+    return found
+
+
+FLAG = Parameter(negative=())
+"""Of a field that is true if its flag is given."""
+
+Flag = Annotated[bool, FLAG]
+_MODEL = Field(
+    description="A name (2stems, 4stems, 5stems, …-16kHz, musdb, quickstart, synthmus-plus), a JSON file, a release "
+    "tarball, a run folder."
+)
+Model = Annotated[str, Parameter(name=("-p", "--params_filename")), _MODEL]
+SomeModel = Annotated[str | None, Parameter(name=("-p", "--params_filename")), _MODEL]
+DataDir = Annotated[
+    Path | None,
+    Parameter(name=("-d", "--data")),
+    Field(description="Folder of the CSVs' relative paths (default: each CSV's own)."),
+]
+WorkDir = Annotated[Path, Field(description="Folder of the runs.")]
+Releases = Annotated[Path, Field(description="Folder of the releases.")]
+# The pattern, which Prefect's server knows, lets a little more through than the run then does.
+_VERSION = {"pattern": r"^\d+\.\d+\.\d+([-+].+)?$", "examples": ["1.0.0"]}
+Version = Annotated[str, Field(json_schema_extra=_VERSION), AfterValidator(_is_version)]
+Share = Annotated[float, Field(ge=0, lt=1)]

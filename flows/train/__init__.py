@@ -1,0 +1,1 @@
+"""The whole way of a model: ingest (if asked), cache, train, evaluate, publish."""

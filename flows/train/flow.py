@@ -1,0 +1,101 @@
+"""The training flow: its stages one after the other, each of which finds what is done from its own files."""
+
+from pathlib import Path
+
+from flows.cache.flow import cache
+from flows.evaluate.flow import evaluate
+from flows.evaluate.options import WORKERS
+from flows.ingest.flow import ingest
+from flows.publish.flow import publish
+from flows.support.flow_options import flow_of
+from flows.support.inputs import parts_to_cache
+from flows.support.progress import TrainingProgress, print_scores
+from flows.support.run_names import run_name
+from flows.support.terminal import progress_bar, say
+from flows.train.inputs import initial_weights, manifests_of_musdb, musdb_of
+from flows.train.options import Options
+from sepcore.config_file import model_name
+from sepcore.dataset.cache.index import read_index
+from sepcore.dataset.manifest import load_manifest
+from sepcore.errors import GateRefused
+from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint
+from sepcore.evaluation.run_scores import run_scores
+from sepcore.training.run_choice import choose_run, unfinished_run, what_is_new
+from sepcore.training.run_folder import RunFolder
+from sepcore.training.run_inputs import RunInputs
+from tasks.mlflow_store import check_store
+from tasks.summaries import show_pipeline
+from tasks.training import TrainingSet, renew_run, train_model
+
+
+@flow_of(Options, name="train", flow_run_name=run_name("train", params="", musdb_root="on", version="for"))
+def train(options: Options) -> Path:
+    """Train the model of a config; gives the run's folder."""
+    options.check()
+    config, name = options.config(), model_name(options.params)
+    data_dir, work_dir = options.data_dir, options.work_dir
+    musdb_root = musdb_of(options.musdb_root, instead=data_dir)
+    check_store()
+    train_csv = validation_csv = None
+    test_csv = Path(config.test_csv) if config.test_csv else None
+    on_runner = {"task_runner": options.task_runner()}
+    if musdb_root is not None:
+        manifests = ingest.with_options(**on_runner)(config, name, manifests_of_musdb(musdb_root, name), musdb_root)
+        train_csv, validation_csv, test_csv = manifests["train"], manifests["validation"], manifests["test"]
+        data_dir = None  # the manifests' paths are relative to themselves
+    test_songs = load_manifest(test_csv, config, data_dir=data_dir) if test_csv else []
+    tested = test_csv if test_songs else None
+    going_on = None if options.fresh or options.force else unfinished_run(work_dir, name, config)
+    indexes = cache.with_options(**on_runner)(
+        config,
+        name,
+        train_csv,
+        validation_csv,
+        data_dir,
+        test_csv=tested,
+        work_dir=work_dir,
+        unfinished=going_on and going_on.path,
+    )
+    parts = parts_to_cache(config, train_csv=train_csv, validation_csv=validation_csv)
+    data = TrainingSet(*(part.csv for part in parts), indexes["training"], indexes["validation"], data_dir, tested)
+    songs = {part: read_index(index, config).fingerprint() for part, index in indexes.items()}
+    inputs = RunInputs(songs, initial_weights(config))
+    new = None if options.fresh else what_is_new(work_dir, name, config, inputs)
+    run = choose_run(work_dir, name, config, inputs, fresh=options.fresh, force=options.force)
+    if new and not run.path.exists():
+        say([f"{run.path}: {new}"])
+    if run.is_done(config):
+        say([f"{run.path}: is finished; nothing to train"])
+        where = renew_run(name, config, run, inputs, data)
+    else:
+        with progress_bar() as bar:
+            report = TrainingProgress(bar, name, config.train_max_steps)
+            where = train_model(name, config, run, inputs, data, report)
+    its_songs = songs_fingerprint(map(song_fingerprint, test_songs)) if test_songs else None
+    run.note_data(data.paths(), test_songs=its_songs)
+    say([where])
+
+    if tested is not None:
+        evaluate.with_options(task_runner=options.task_runner(WORKERS))(
+            out=run.evaluation, params=str(run.path), csv=tested, data_dir=data_dir
+        )
+    published: list[str] = []
+    try:
+        if options.version is not None:
+            published = publish([str(run.path)], options.version, releases=options.releases, work_dir=work_dir)
+    finally:
+        show_pipeline(run, published)
+    return run.path
+
+
+def main(options: Options) -> None:
+    """Train, and say what became of it."""
+    try:
+        folder = train(**options.parameters())
+    except GateRefused:
+        say(["the training itself is kept"])
+        raise
+    run = RunFolder(folder)
+    if (scores := run_scores(run).summary) is not None:
+        print_scores(scores)
+    say([f"run: {folder}", f"separate with it: python -m flows.separate_batch SONGS -o OUT -p {folder}"])

@@ -1,0 +1,60 @@
+"""What a training can be told."""
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+from pydantic import PositiveInt, model_validator
+
+from flows.support.options import DataDir, Flag, Model, Releases, Version, WorkDir
+from flows.support.runners import OnRunner
+from flows.train.inputs import MUSDB_OF_ENVIRONMENT, check_training, config_of
+from sepcore.config import ModelConfig
+
+
+class Options(OnRunner):
+    """The whole way of a model: ingest (if asked) → cache → train → evaluate (where there is a test set) → publish."""
+
+    uses_prefect: ClassVar[bool] = True
+
+    params: Model
+    data_dir: DataDir = None
+    musdb_root: Path | None = None
+    """Train on MUSDB18 or a set in its layout instead of the config's CSVs; $MUSDB_PATH: the one that this variable
+    names, if it is set."""
+    max_steps: PositiveInt | None = None
+    """Instead of the config's train_max_steps."""
+    init_from: str | None = None
+    """Start from the weights of this model (what -p takes), e.g. 2stems; instruments it has not start fresh."""
+    fresh: Flag = False
+    """Start anew beside the run that there is, which is kept."""
+    force: Flag = False
+    """Go on in the unfinished run, though the config or the songs have changed since."""
+    version: Version | None = None
+    """Publish the model as this version, e.g. 1.0.0."""
+    work_dir: WorkDir = Path("runs")
+    releases: Releases = Path("releases")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.fresh and self.force:
+            raise ValueError("--fresh starts a new run, --force goes on in the old one; leave one of them out")
+        if self.musdb_root not in (None, MUSDB_OF_ENVIRONMENT) and self.data_dir is not None:
+            raise ValueError("-d is for the config's CSVs; leave it out with --musdb-root")
+        return self
+
+    def config(self) -> ModelConfig:
+        """The model's config with what is said otherwise."""
+        return config_of(self.params, self.max_steps, self.init_from)
+
+    def check(self) -> None:
+        """Refuse what would come to light after the caching, or never."""
+        check_training(
+            self.params,
+            self.config(),
+            musdb_root=self.musdb_root,
+            data_dir=self.data_dir,
+            work_dir=self.work_dir,
+            fresh=self.fresh,
+            force=self.force,
+            scheduler=self.scheduler,
+        )

@@ -1,0 +1,146 @@
+"""A watched folder: its rounds in this process, or as runs of a Prefect deployment."""
+
+import hashlib
+import os
+import re
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from threading import Event, Thread
+from uuid import UUID
+
+from flows.separate_batch.batch import Batch, conclude, look_for_done, plan, try_new
+from flows.separate_batch.locally import separate_here
+from flows.support.prefect_api import prefect_api_configured
+from flows.support.terminal import say
+from flows.watch.options import SETTLED_S, Options
+from flows.watch.rounds import keep_rounds_going, keep_serving
+from sepcore.batch.failures import forget_failed_tries
+from sepcore.batch.outcome import Outcome
+from sepcore.batch.plan import Song, prepare_output
+from sepcore.errors import StemworksError
+from sepcore.printable import printable
+from sepcore.urls import shown
+
+
+def main(options: Options) -> None:
+    """Look for new songs until Ctrl-C: with a Prefect API in runs of a deployment, without one in this process."""
+
+    def planned() -> Batch:
+        return plan(
+            [options.folder],
+            options.out,
+            options.settings(),
+            options.stem_files(),
+            filename_format=options.filename_format,
+            settled_s=SETTLED_S,
+        )
+
+    batch = planned()  # what is wrong with the command is said now, not in the first round
+    prepare_output(batch.songs, batch.out)
+    forget_failed_tries(batch.out)
+    if prefect_api_configured():
+        _serve(options)
+    else:
+        _watch(planned, options)
+
+
+def _watch(planned: Callable[[], Batch], options: Options) -> None:
+    """Rounds in this process, with the network loaded once."""
+    say([f"watching {options.folder} every {options.every:g} s, stems go to {options.out}; Ctrl-C ends it"])
+    told: set[str] = set()
+    while True:
+        try:
+            lines = [_line(outcome) for outcome in _round(planned())]
+            say(line for line in lines if line not in told)
+        except (StemworksError, OSError) as error:
+            # A full disk, two songs that would write one file, a model that is being replaced: mended meanwhile.
+            lines = [printable(error)]
+            if lines[0] not in told:
+                sys.stderr.write(f"{shown(lines[0])}\n")
+        told = set(lines)
+        time.sleep(options.every)
+
+
+def _round(batch: Batch) -> Iterator[Outcome]:
+    """Separate what is new; a song that failed is tried again when it has changed."""
+    skipped = look_for_done(batch, by_time=True)
+
+    def separate(songs: Sequence[Song]) -> dict[Path, Outcome]:
+        prepare_output(songs, batch.out)
+        return separate_here(replace(batch, songs=list(songs)), songs)
+
+    new, before = try_new(batch, [song for song in batch.songs if song.path not in skipped], separate)
+    if new:
+        found = skipped | before | new
+        conclude(replace(batch, songs=[song for song in batch.songs if song.path in found]), found)
+    yield from new.values()
+
+
+def _line(outcome: Outcome) -> str:
+    if outcome.status == "failed":
+        return outcome.reason
+    if outcome.status == "skipped":
+        return f"{outcome.song}: separated by another process"
+    return f"{outcome.song}: {outcome.audio_s:.0f} s separated in {outcome.elapsed_s:.1f} s"
+
+
+def _deployment_name(folder: Path, out: Path) -> str:
+    """Of the deployment of a watched folder: the same for the same two folders, and another for all others."""
+    folder, out = folder.resolve(), out.resolve()
+    places = hashlib.sha256(b"\0".join(map(os.fsencode, (folder, out)))).hexdigest()[:8]
+    # Prefect takes no slash, and nothing that is no text.
+    name = re.sub(r"[^\w.-]+", "-", folder.name) or "root"
+    return f"watch-{name}-{places}"
+
+
+def _serve(options: Options) -> None:
+    """Rounds as runs of a Prefect deployment, which this process starts and works on, one at a time."""
+    from prefect import serve
+    from prefect.client.orchestration import get_client
+    from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound
+
+    from flows.separate_batch.flow import separate_batch
+
+    deployment = separate_batch.to_deployment(
+        _deployment_name(options.folder, options.out), parameters=options.of_a_round().sent() | {"settled_s": SETTLED_S}
+    )
+    name = f"separate-batch/{deployment.name}"
+    deployment.apply()
+
+    # Not by an interval schedule: rounds that are due while one runs would pile up, or fill Prefect's page as
+    # cancelled; and the server's scheduler fails with SQLAlchemy 2.1 (Prefect 3.8.8).
+    def start() -> UUID:
+        return run_deployment(name, timeout=0).id
+
+    def has_ended(run: UUID) -> bool:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(run).state
+        return state is not None and state.is_final()
+
+    def is_lost(error: BaseException) -> bool:
+        return isinstance(error, ObjectNotFound)
+
+    stop = Event()
+    rounds = partial(keep_rounds_going, start, has_ended, stop, every_s=options.every, is_lost=is_lost)
+    Thread(target=rounds, daemon=True).start()
+    say([f"serving {name} every {options.every:g} s, stems go to {options.out}; Ctrl-C ends it"])
+
+    def serve_quietly() -> None:
+        # Before its runner ends for an outage, it prints tracebacks.
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            # Unpaused: there are no schedules, and to pause them would wait for an API that may be away.
+            serve(deployment, limit=1, pause_on_shutdown=False, print_starting_message=False)
+
+    warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
+    try:
+        keep_serving(serve_quietly)
+    finally:
+        stop.set()
+    raise KeyboardInterrupt  # Prefect ends quietly by it

@@ -1,0 +1,45 @@
+"""What a watched folder can be told."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from flows.separate_batch.options import BatchOptions
+from flows.separate_batch.separation import SeparationOptions, SomePath
+from flows.support.options import Positional
+from flows.support.runners import model_anywhere
+from sepcore.errors import ConfigError
+
+# A file that is being copied or downloaded grows more often than that.
+SETTLED_S = 5.0
+
+
+class Options(SeparationOptions):
+    """Watch a folder and separate what is new in it, round after round until Ctrl-C.
+
+    Files that were changed in the last 5 seconds are left for the next round; a song that failed is tried again when it
+    changes, or when the command starts again. With a Prefect API it serves the deployment
+    separate-batch/watch-<name of FOLDER>-<eight digits>, whose runs are the rounds.
+    """
+
+    folder: Annotated[SomePath, Positional("FOLDER")]
+    """Songs come into this folder, at any depth."""
+    every: Annotated[float, Field(ge=1, le=86_400)] = 10.0
+    """Seconds between rounds."""
+
+    def check(self) -> None:
+        """Refuse what is no folder."""
+        if not self.folder.is_dir():
+            raise ConfigError(f"{self.folder}: no such folder; make it, or check the name")
+
+    def of_a_round(self) -> BatchOptions:
+        """What a round's run is told, from whatever folder it is started."""
+        told = {name: getattr(self, name) for name in SeparationOptions.model_fields}
+        return BatchOptions(
+            **told
+            | {
+                "paths": [self.folder.absolute()],
+                "out": self.out.absolute(),
+                "params": model_anywhere(self.params),
+            }
+        )

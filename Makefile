@@ -1,4 +1,6 @@
 # Two words do all the set-up on a fresh machine: `make demo` and `make test`. `make` alone lists the rest.
+# Before a commit: `make test`, eight minutes on two cores. What starts servers, browsers or clusters, converts networks, trains
+# for seconds or kills processes is `make test-all`; continuous integration runs both.
 
 PYTHON ?= python3
 # Three workers for two cores, since one often waits for a server's start; a file's tests stay together, so that they share
@@ -16,18 +18,24 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install need-ffmpeg need-chromium demo test lint types bench long faults ui peers golden lock clean
+.PHONY: help install need-ffmpeg need-chromium demo test test-all size lint types bench long faults ui peers golden lock clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## set up .venv with the locked packages, and ffmpeg
 
 demo: install ## install, then run the whole job on a small made-up dataset
 	$(BIN)/python -m flows.quickstart
 
-test: lint types need-chromium ## install, then lint, check types and run the tests (PYTEST_ARGS="-k word", "--order-seed 7")
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: lint types ## install, then lint, check types and run the tests of minutes (PYTEST_ARGS="-k word", "--order-seed 7")
+	$(BIN)/python -m pytest -m "not slow and not long" $(PYTEST_ARGS)
+
+test-all: install need-chromium ## the tests that make test leaves out: servers, browsers, clusters, trainings, kills
+	$(BIN)/python -m pytest -m "slow and not long" $(PYTEST_ARGS)
+
+size: install ## lines and modules of each room, exceptions from the linter, circles
+	@$(BIN)/python tests/size.py
 
 lint: install ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -1,7 +1,10 @@
 """The recipes of CONTRIBUTING.md for contributors do what they say."""
 
 import dataclasses
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +65,29 @@ def test_the_layout_of_the_recipe_finds_songs_that_can_be_ingested(tmp_path, mon
     assert len(plan.plan_ingest(songs, small_config()).splits) == 3
     with pytest.raises(DatasetError, match=r"layout 'prefix': no such one; give folders or prefixed\."):
         plan.find_dataset(None, tmp_path, "prefix")
+
+
+@pytest.mark.slow
+def test_the_flow_of_the_recipe_runs_as_a_command(tmp_path):
+    folder = tmp_path / "flows" / "count_songs"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text('"""How many songs a manifest lists."""\n')
+    for name in ("options", "flow", "__main__"):
+        (code,) = re.findall(rf"```python\n# flows/count_songs/{name}\.py\n(.*?)```", RECIPES, re.DOTALL)
+        (folder / f"{name}.py").write_text(code)
+    (tmp_path / "train.csv").write_text("mix_path\na.wav\nb.wav\n")
+    run = "import runpy, flows; flows.__path__.append('flows'); runpy.run_module('flows.count_songs', None, '__main__')"
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+    variables |= {"PYTHONPATH": str(Path(__file__).parents[1]), "PREFECT_HOME": str(tmp_path / "prefect")}
+
+    def count(*words):
+        command = [sys.executable, "-c", run, *words]
+        return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+
+    assert "The manifest." in count("--help").stdout
+    assert "CSV is missing: The manifest." in count().stderr
+    result = count("train.csv")
+    assert (result.returncode, result.stdout) == (0, "songs: 2\n"), result.stderr
 
 
 def test_a_field_of_global_scores_is_all_that_a_metric_needs_to_be_in_every_table():

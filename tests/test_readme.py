@@ -18,7 +18,7 @@ def test_the_table_of_config_keys_is_the_config_classs():
 
 
 def test_every_command_that_is_named_exists():
-    named = set(re.findall(r"python -m flows\.(\w+)", MANUAL))
+    named = set(re.findall(r"python -m flows\.(\w+)", MANUAL)) - {"count_songs"}  # a recipe's, see test_contributing.py
     assert {"quickstart", "ingest", "cache", "train", "evaluate", "publish", "separate_batch"} <= named <= COMMANDS
 
 

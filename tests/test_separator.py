@@ -52,6 +52,7 @@ def test_stems_are_spleeters_on_every_engine(case, engine, monkeypatch, tmp_path
     check_case(case, engine, waveform, expected, monkeypatch, tmp_path, tolerance=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ["softmax_5stems", "unet_2stems_average_exp1", "unet_4stems_elu", "unet_4stems_mwf"])

@@ -9,9 +9,7 @@ from pydantic import Field, model_validator
 from flows.support.options import Flag, Positional, Releases, Version, WorkDir
 from flows.support.options import Options as Base
 from flows.support.runs import resolve_run
-from sepcore.release.finished_run import FinishedRun
-from sepcore.release.gate import MARGIN_DB
-from sepcore.release.github_repository import GithubRepository
+from sepcore.evaluation.choices import MARGIN_DB
 
 
 class Options(Base):
@@ -46,6 +44,9 @@ class Options(Base):
 
     def check(self) -> None:
         """Refuse runs that are not there or not finished, and GitHub without what it needs."""
+        from sepcore.release.finished_run import FinishedRun
+        from sepcore.release.github_repository import GithubRepository
+
         if self.github:
             GithubRepository.from_environment()
         for run in self.runs:

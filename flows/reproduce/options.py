@@ -5,10 +5,11 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import model_validator
 
-from flows.reproduce.record import CSVS, initial_model, manifests_of, training_record
 from flows.support.inputs import check_ffmpeg, check_musdb_folder, check_trainable
 from flows.support.options import DataDir, Positional, WorkDir
 from flows.support.options import Options as Base
+
+_CSVS = "train_csv", "validation_csv", "test_csv"
 
 
 class Options(Base):
@@ -43,10 +44,12 @@ class Options(Base):
 
     def csvs(self) -> dict[str, Path | None]:
         """The manifests that were given, by their keys in a config."""
-        return {key: getattr(self, key) for key in CSVS}
+        return {key: getattr(self, key) for key in _CSVS}
 
     def check(self) -> None:
         """Refuse what has no record, and songs or weights that are not there."""
+        from flows.reproduce.record import initial_model, manifests_of, training_record
+
         check_ffmpeg()
         record = training_record(self.source, self.work_dir)
         check_trainable(record.config)

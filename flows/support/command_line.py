@@ -134,7 +134,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     return inspect.Parameter(
         name,
         inspect.Parameter.POSITIONAL_ONLY if positional else inspect.Parameter.KEYWORD_ONLY,
-        default=inspect.Parameter.empty if field.is_required() else _default(field),
+        default=_default(field),  # what must be given is looked for once all words are known to be options
         annotation=Annotated[(_text_type(field.annotation), *marks)],
     )
 
@@ -154,12 +154,13 @@ def _metavar(kind: Any, allowed: Sequence[str]) -> str | None:
 
 def _help(field: FieldInfo, allowed: Sequence[str]) -> str:
     text = " ".join((field.description or "").split())
-    return f"{text} [{', '.join(allowed)}]" if len(allowed) > 1 else text
+    text += f" [{', '.join(allowed)}]" if len(allowed) > 1 else ""
+    return f"{text} [required]" if field.is_required() else text
 
 
 def _default(field: FieldInfo) -> str | None:
     """The default that the help tells, as a text; None where there is none or the description says it."""
-    told = field.default in (None, False, ()) or "default" in (field.description or "")
+    told = field.is_required() or field.default in (None, False, ()) or "default" in (field.description or "")
     return None if told else str(field.default)
 
 

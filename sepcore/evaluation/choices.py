@@ -14,3 +14,6 @@ ENGINES: dict[ScoringEngine, str] = {
 
 BaselineName = Literal["mixture", "irm"]
 """What is scored beside a model; see `sepcore.evaluation.baselines`."""
+
+MARGIN_DB = 0.1
+"""By how much a stem's median SDR may be below the last released model's: about what another seed changes."""

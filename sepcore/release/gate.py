@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 
 from sepcore.errors import GateRefused
+from sepcore.evaluation.choices import MARGIN_DB
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.release.champion import Champion
-
-MARGIN_DB = 0.1
-"""By how much a stem's median SDR may be below the champion's: about what another seed of a training changes."""
 
 
 def check_gate(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sepcore.atomic import atomic_path, made_folder, remove_leftovers, write_text
 from sepcore.errors import GateRefused, ReleaseError
+from sepcore.evaluation.choices import MARGIN_DB
 from sepcore.file_lock import locked
 from sepcore.foreign import is_name
 from sepcore.networks.checkpoint_files import data_files
@@ -19,7 +20,7 @@ from sepcore.provider.version import parse_version
 from sepcore.release.card import model_card
 from sepcore.release.champion import Champion, release_before
 from sepcore.release.finished_run import FinishedRun
-from sepcore.release.gate import MARGIN_DB, check_gate
+from sepcore.release.gate import check_gate
 from sepcore.release.paths import released_config
 from sepcore.release.training_record import METRICS_FILE, metrics_text
 from sepcore.system_errors import cure_of

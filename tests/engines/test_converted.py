@@ -20,6 +20,8 @@ from sepcore.engines.converted import (
 )
 from tests.models import TINY, convert_here, write_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def model(tmp_path):
@@ -36,7 +38,6 @@ def networks(folder):
     return sorted(folder.glob("network-*.onnx"))
 
 
-@pytest.mark.slow
 def test_a_process_that_separates_on_a_cpu_converts_once_and_never_imports_tensorflow(model, cache):
     code = (
         "import sys, numpy; from sepcore import Separator; s = Separator(sys.argv[1]);"
@@ -55,7 +56,6 @@ def test_a_process_that_separates_on_a_cpu_converts_once_and_never_imports_tenso
     assert not [path for path in (model / "model").iterdir() if "network" in path.name]
 
 
-@pytest.mark.slow
 def test_many_who_ask_at_once_convert_once(model, cache):
     config = load_config(model)
     with ThreadPoolExecutor(4) as pool:
@@ -63,7 +63,6 @@ def test_many_who_ask_at_once_convert_once(model, cache):
     assert files == set(networks(cache))
 
 
-@pytest.mark.slow
 def test_a_conversion_removes_what_nobody_has_used_for_a_month_and_imports_nothing_from_the_working_folder(
     model, cache, tmp_path, monkeypatch
 ):
@@ -84,7 +83,6 @@ def test_a_conversion_removes_what_nobody_has_used_for_a_month_and_imports_nothi
     assert networks(cache) == sorted([file, cache / "network-4-1.onnx"])
 
 
-@pytest.mark.slow
 def test_what_cannot_be_converted_says_why_and_leaves_nothing(tmp_path, cache):
     # Registered by these tests alone: a process of its own does not know the network.
     folder = write_model(tmp_path / "tiny", model=TINY)

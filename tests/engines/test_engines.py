@@ -21,6 +21,8 @@ from tests.models import (
     write_model,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def samples(config, segments):
     length = (segments * config.segment_frames - 1) * config.hop_length + config.frame_length
@@ -71,14 +73,12 @@ def test_a_gpu_that_tensorflow_cannot_use_does_not_count(tmp_path, monkeypatch, 
     assert not select.tensorflow_lists_gpu()
 
 
-@pytest.mark.slow
 def test_a_network_that_openvino_cannot_run_is_refused_there_by_name(tmp_path):
     folder = write_model(tmp_path, model=TINY)
     with pytest.raises(ConfigError, match=r"model: OpenVINO cannot run this network \(.*tests.tiny.*; use tensorflow"):
         load_engine("openvino", load_config(folder), folder / "model")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "a byte", "no checksum"])
 def test_a_damaged_file_of_a_network_is_made_anew(damage, tmp_path, caplog):
     folder = write_model(tmp_path)

@@ -9,6 +9,8 @@ from sepcore.engines.tensorflow import TensorFlowEngine
 from sepcore.networks.registry import build_network
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY, randomise, small_config
 
+pytestmark = pytest.mark.slow
+
 
 def network_of(config, seed=0):
     network = build_network(config)
@@ -89,7 +91,6 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "set_up", "scope"),
     [

@@ -10,6 +10,8 @@ from sepcore.engines.openvino import OpenVinoEngine
 from sepcore.engines.tensorflow import TensorFlowEngine
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, convert_here, write_model
 
+pytestmark = pytest.mark.slow
+
 
 def engines(folder, **keys):
     write_model(folder, **keys)
@@ -51,7 +53,6 @@ def test_bfloat16_stays_near(tmp_path):
     assert np.abs(near.estimate(segment) - expected).max() < 0.05 * expected.max()
 
 
-@pytest.mark.slow
 def test_threads_that_come_first_at_once_do_not_wait_for_each_other_for_ever(tmp_path):
     write_model(tmp_path)
     convert_here(tmp_path)

@@ -7,6 +7,8 @@ from sepcore.evaluation.validation_songs import ScoredSong
 from sepcore.signal.audio_reader import probe_audio, read_waveform
 from tests.models import small_config
 
+pytestmark = pytest.mark.slow
+
 STEMS = ("vocals", "accompaniment")
 
 

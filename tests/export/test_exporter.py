@@ -17,6 +17,8 @@ from tests.export.conftest import noise
 from tests.export.test_sherpa import SPLEETERS
 from tests.models import SMALL_UNET, TINY, TinyParams
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "savedmodel": {"saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"},
     "onnx": {"model.onnx"},
@@ -139,7 +141,6 @@ except ExportError as error:
 """
 
 
-@pytest.mark.slow
 def test_another_backend_of_keras_is_refused(make_model, tmp_path, monkeypatch):
     model = make_model(model=SMALL_UNET)
     (model.folder / "config.json").write_text(model.config.to_json())

@@ -9,6 +9,8 @@ from sepcore.export.onnx_network import convert_network
 from tests.export.conftest import random_network
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY, small_config
 
+pytestmark = pytest.mark.slow
+
 
 def magnitudes(config, segments):
     shape = (segments, config.segment_frames, config.num_bins, config.num_channels)

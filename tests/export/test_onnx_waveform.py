@@ -10,6 +10,8 @@ from sepcore.export.onnx_waveform import convert_waveform
 from tests.export.conftest import VARIANTS, check_stems, kernels_of, random_network
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY, small_config
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("model", "variant"),

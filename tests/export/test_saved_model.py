@@ -9,6 +9,8 @@ from sepcore.export.saved_model import run_saved_model, save_saved_model
 from tests.export.conftest import VARIANTS, check_stems, noise, random_network, separated
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY, small_config
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("model", "variant"),
@@ -50,7 +52,6 @@ assert "sepcore" not in sys.modules
 """
 
 
-@pytest.mark.slow
 def test_it_runs_without_this_project(tmp_path):
     config = small_config(model=SMALL_UNET)
     network = random_network(config)

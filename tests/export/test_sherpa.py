@@ -16,6 +16,8 @@ from sepcore.signal.audio_reader import read_waveform
 from tests.export.conftest import kernels_of, noise, random_network, separated
 from tests.models import SMALL_SOFTMAX, SMALL_UNET, small_config
 
+pytestmark = pytest.mark.slow
+
 SPLEETERS = {"sample_rate": 44100, "frame_length": 4096, "frame_step": 1024, "T": 512, "F": 1024, "chunk_duration": 20}
 FRAME, SEGMENT = 4096, 512 * 1024  # samples
 
@@ -40,7 +42,6 @@ def check_equal(stems, expected):
         np.testing.assert_allclose(stem, expected[name], rtol=0, atol=1e-5 * np.abs(expected[name]).max())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("model", [SMALL_UNET, SMALL_SOFTMAX])
 def test_the_real_sherpa_onnx_gives_our_stems(model, tmp_path):
     # Not in the order of its files; half a second more than one segment.
@@ -53,7 +54,6 @@ def test_the_real_sherpa_onnx_gives_our_stems(model, tmp_path):
     check_equal(stems_of_sherpa(tmp_path, waveform, tmp_path), expected)
 
 
-@pytest.mark.slow
 @pytest.mark.shared
 def test_the_real_sherpa_onnx_separates_a_song_with_the_real_model_as_we_do(shared, tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_HOST", str(shared / "models"))

@@ -15,6 +15,8 @@ from flows.support.command import guarded
 from sepcore.errors import ProviderError
 from sepcore.provider.archive import pack_archive
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = {
     "quickstart": ["--max-steps"],
     "ingest": [
@@ -270,7 +272,6 @@ def test_without_ffmpeg_a_command_says_how_to_install_it(here, run, model, comma
     assert_is_one_line(result, r"ffmpeg is not on the PATH: install it with `apt install ffmpeg`")
 
 
-@pytest.mark.slow
 def test_a_prefect_server_that_does_not_answer_is_one_line(here, run, model):
     nobody = "http://127.0.0.1:9/api"
     result = run("separate_batch", "song.wav", "-o", "out", "-p", model, PREFECT_API_URL=nobody)
@@ -281,7 +282,6 @@ def half_written(folder):
     return [path for path in folder.rglob("*") if path.name.startswith(".")]
 
 
-@pytest.mark.slow
 def test_bad_files_in_a_folder_do_not_stop_the_others_and_a_table_says_why(run, model, tmp_path):
     write_wav(tmp_path / "songs" / "deep" / "good.wav", seconds=3)
     (tmp_path / "songs" / "text.mp3").write_text("not music")
@@ -302,7 +302,6 @@ def test_bad_files_in_a_folder_do_not_stop_the_others_and_a_table_says_why(run, 
     assert not (tmp_path / "out" / "text").exists()
 
 
-@pytest.mark.slow
 def test_ctrl_c_ends_in_one_line_with_nothing_half_written(model, tmp_path, environment):
     # Two hours: still being separated when the signal comes.
     soundfile.write(tmp_path / "long.flac", np.zeros((8000 * 7200, 2), np.int16), 8000)
@@ -322,7 +321,6 @@ def test_ctrl_c_ends_in_one_line_with_nothing_half_written(model, tmp_path, envi
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
-@pytest.mark.slow
 def test_a_recording_that_cannot_be_decoded_stops_caching_with_one_line_that_names_it(here, run):
     (here / "song.wav").write_text("not music")
     result = run("cache", "-p", "config.json")

@@ -16,6 +16,8 @@ from sepcore.training.run_folder import RunFolder
 from tests.evaluation.score_tables import TRACKS, model, scores_of
 from tests.models import small_config
 
+pytestmark = pytest.mark.slow
+
 BASE, WORSE = model(1), model(2, vocals=-0.5, drums=0.3)
 
 

@@ -12,8 +12,9 @@ import pytest
 from sepcore import Separator
 from tests.flows.test_commands import SLOW_PACKAGES
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_a_model_is_exported_once_and_found_there_the_next_time(run, model, tmp_path):
     result = run("export", model, "--format", "onnx", "-o", "out")
     assert (result.returncode, result.stderr) == (0, "")
@@ -32,7 +33,6 @@ def test_a_model_is_exported_once_and_found_there_the_next_time(run, model, tmp_
         np.testing.assert_allclose(stem, expected, atol=1e-5 * np.abs(expected).max(), err_msg=name)
 
 
-@pytest.mark.slow
 def test_wiener_filtering_is_left_out_and_one_line_says_so(run, model, tmp_path):
     config = json.loads((model / "config.json").read_text()) | {"MWF": True, "model_dir": str(model / "model")}
     (tmp_path / "mwf.json").write_text(json.dumps(config))
@@ -41,7 +41,6 @@ def test_wiener_filtering_is_left_out_and_one_line_says_so(run, model, tmp_path)
     assert result.stdout.splitlines()[-1].startswith("MWF is true in the config, but Wiener filtering is not exported")
 
 
-@pytest.mark.slow
 def test_an_operator_that_onnx_has_not_is_one_line_in_the_command_too(model, tmp_path, environment):
     code = (
         "import runpy, sys; import tests.export.test_exporter;"

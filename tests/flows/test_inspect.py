@@ -10,6 +10,8 @@ from sepcore.dataset.manifest import save_manifest
 from tests.dataset.cache.conftest import shard_of
 from tests.dataset.conftest import write_noise_song
 
+pytestmark = pytest.mark.slow
+
 SONG = "A – Song, with $ign"
 
 

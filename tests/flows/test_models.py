@@ -9,6 +9,8 @@ from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import file_sha256
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def mirror(model, tmp_path):

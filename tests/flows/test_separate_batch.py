@@ -18,6 +18,8 @@ from sepcore import Separator, separator_settings
 from sepcore.stem_files.options import STEM_CODECS
 from tests.models import convert_here, write_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory):
@@ -123,7 +125,6 @@ def test_a_dry_run_writes_nothing_and_tells_what_would_be(run, ready, tmp_path):
     assert files_below(tmp_path / "out") == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "3"])
 def test_ctrl_c_in_the_middle_of_songs_ends_at_once(ready, tmp_path, environment, workers):
     for number in range(4):
@@ -154,7 +155,6 @@ def test_a_record_is_small_and_readable(run, ready, tmp_path):
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [(0, 0), (0, 1)])
 def test_two_commands_at_once_separate_each_song_once_and_a_record_never_names_another_models_stems(
     seeds, tmp_path, environment
@@ -188,7 +188,6 @@ def test_two_commands_at_once_separate_each_song_once_and_a_record_never_names_a
 ODD = ["line\nbreak.wav", "Latin-1 \udce9.wav", "\x1b[31mred.wav", "３.wav", "abc.wav"]
 
 
-@pytest.mark.slow
 def test_names_that_are_no_line_of_text_are_shown_in_one_and_the_right_files_come_out(run, ready, tmp_path):
     for seed, name in enumerate(ODD):
         write_song(tmp_path / "songs" / name, seed=seed)

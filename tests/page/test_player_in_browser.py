@@ -9,6 +9,8 @@ from sepcore.page.player import PlayerSong, PlayerStem
 from tests.page.listener import Listener
 from tests.page.songs import MIXTURE_HZ, RATE, TONES_HZ, tone, tone_song, write_page, write_wav
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def listener(open_page, tmp_path):

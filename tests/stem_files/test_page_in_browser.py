@@ -10,6 +10,8 @@ from tests.page.listener import Listener
 from tests.page.songs import MIXTURE_HZ
 from tests.stem_files.pages import STEMS_HZ, separated_song, write_pages
 
+pytestmark = pytest.mark.slow
+
 ODD = ["100% #1? a&b=c", "曲 – é", "<script>alert(1)</script>".replace("/", "∕"), 'C: "D"', "L" * 180]
 
 

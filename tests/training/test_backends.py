@@ -6,12 +6,13 @@ from sepcore.networks.spleeter_checkpoint import read_checkpoint
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, small_config
 from tests.training.apart import train, train_apart, write_model
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("jax")
 
 NETWORKS = {"unet": SMALL_UNET, "softmax": SMALL_SOFTMAX, "blstm": SMALL_BLSTM}
 
 
-@pytest.mark.slow
 def test_every_network_trains_under_jax_as_under_tensorflow_from_the_same_weights(tmp_path):
     keys = {}
     for name, model in NETWORKS.items():

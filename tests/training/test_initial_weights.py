@@ -18,6 +18,8 @@ from tests import models
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, small_config
 from tests.training.apart import write_model
 
+pytestmark = pytest.mark.slow
+
 FOUR = ["drums", "vocals", "bass", "other"]
 
 
@@ -134,7 +136,6 @@ def test_a_registered_network_of_other_instruments_is_refused(own_network, tmp_p
 
 
 @pytest.mark.shared
-@pytest.mark.slow
 def test_four_stems_start_from_the_published_vocals(shared, tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_HOST", str(shared / "models"))
     monkeypatch.setenv("MODEL_PATH", str(tmp_path))

@@ -89,6 +89,7 @@ def test_the_first_loss_is_numpys(tmp_path):
     assert training.losses()[0] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "keys",
     [

@@ -5,6 +5,8 @@ import pytest
 from sepcore.evaluation.report import write_report
 from tests.evaluation.report.evaluations import evaluation, frames_table, tone_excerpt
 
+pytestmark = pytest.mark.slow
+
 STEMS = ("vocals", "bass")
 HOSTILE = "<img src=x onerror=alert(1)> \"'$x_{ 曲"
 

@@ -1,0 +1,202 @@
+"""From the words of a command line to its options: what is taken, and the one line for what is not."""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from flows.__main__ import commands, main
+from flows.support.command_line import _parsed
+from flows.support.flow_options import flow_of
+from flows.support.options import Flag, Options, flags
+from sepcore.errors import ConfigError
+from tests.flows.test_commands import SLOW_PACKAGES
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = sorted(set(commands()) - {"completion"})
+OPTIONS = {name: import_module(f"flows.{name}.options").Options for name in NAMES}
+
+
+@pytest.fixture(autouse=True)
+def as_a_module(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+
+
+def parse(name, *words):
+    return _parsed(OPTIONS[name], words)[0]
+
+
+@pytest.fixture
+def refusal(capsys):
+    """``refusal(name, *words)``: the line that a command answers with."""
+
+    def line(name, *words):
+        with pytest.raises(SystemExit) as ended:
+            parse(name, *words)
+        told = capsys.readouterr()
+        assert (ended.value.code, told.out, told.err.count("\n")) == (2, "", 1), told.err
+        assert told.err.startswith(f"python -m flows.{name}: ")
+        assert told.err.endswith(" (--help lists the options)\n")
+        return told.err
+
+    return line
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_stands_in_the_help_with_its_flags(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parse(name, "--help")
+    assert ended.value.code in (0, None)
+    told = capsys.readouterr().out
+    for field_name, field in OPTIONS[name].model_fields.items():
+        assert field.description, field_name
+        for flag in flags(field_name, field):
+            assert flag in told
+    assert "--verbose" in told
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_option_is_answered_with_the_nearest(name, refusal):
+    assert "--verbos: no such option; did you mean --verbose?" in refusal(name, "--verbos")
+
+
+REFUSALS = {
+    "train": {
+        "": "-p/--params_filename is missing: A name (2stems,",
+        "-p": "-p: needs a value",
+        "-p a --max-steps 0": "--max-steps is 0; give at least 1",
+        "-p a --max-steps -3": "--max-steps is -3; give at least 1",
+        "-p a --max-steps 1.5": "--max-steps is 1.5; give a whole number",
+        "-p a --max-steps many": "--max-steps is many; give a whole number",
+        "-p a --runner dusk": "--runner is dusk; give one of local, dask; did you mean dask?",
+        "-p a more": "more: not expected",
+        "-p a --version 1.0": "--version: 1.0 is not a semantic version such as 1.2.0 or 1.2.0-rc.1",
+        "-p a --fresh --force": "--fresh starts a new run, --force goes on in the old one; leave one of them out",
+        "-p a --work-dir s3://a/b": "s3://a/b is a URL, a path is needed",
+        "-p a --workers 2 --runner dask --scheduler tcp://host:1": "--workers is for this machine",
+    },
+    "separate_batch": {
+        "-o out": "PATH is missing: Files, and folders at any depth.",
+        "song.wav": "-o/--output_path is missing: Stems go here.",
+        "song.wav -o out --overlap nan": "--overlap is nan; give 0 to 0.9",
+        "song.wav -o out --offset inf": "--offset is inf; give a number",
+        "song.wav -o out --bits 17": "--bits is 17; give one of 16, 24, 32",
+        "song.wav -o out --codec mp33": "--codec is mp33; give one of wav, flac, mp3,",
+        "song.wav -o out --sample-rate 48k": "--sample-rate: '48k' is neither source nor a rate in Hz such as 48000",
+    },
+    "models": {
+        "pull": "pull: which models?",
+        "list 2stems": "list takes no names",
+        "pul 2stems": "ACTION is pul; give one of pull, list, verify; did you mean pull?",
+    },
+    "compare": {
+        "a": "B is missing: What is judged: the same.",
+        "a b --confidence 1": "give more than 0 to less than 1",
+    },
+    "evaluate": {"-o out --mus_dir a --csv b": "--mus_dir and --csv each name the songs; give one of them"},
+    "publish": {"run run2 --version 1.0.0 --models a": "--models has 1 names for 2 runs; give one for each"},
+    "serve": {"--port 70000": "--port is 70000; give 1 to 65535"},
+}
+
+
+@pytest.mark.parametrize(("name", "words"), [(name, words) for name, cases in REFUSALS.items() for words in cases])
+def test_a_mistake_is_one_line_that_says_what_is_allowed(refusal, name, words):
+    assert REFUSALS[name][words] in refusal(name, *words.split())
+
+
+def test_an_empty_path_is_no_path(refusal):
+    assert "PATH: is empty; give a path, or . for this folder" in refusal("separate_batch", "", "-o", "out")
+    assert "--output_path: is empty; give a path" in refusal("separate_batch", "song.wav", "-o", "")
+
+
+def test_words_become_what_the_fields_are():
+    given = parse("separate_batch", "a.wav", "b", "-oout", "-s", "30", "--stems", "vocals,drums", "--mwf", "-c", "mp3")
+    assert (given.paths, given.out) == ([Path("a.wav"), Path("b")], Path("out"))
+    assert (given.offset, given.stems) == (30, ("vocals", "drums"))
+    assert (given.mwf, given.codec, given.bits, given.sample_rate) == (True, "mp3", 16, None)
+    assert parse("separate_batch", "a", "-o", "out", "--sample-rate", "source").sample_rate == "source"
+    assert parse("separate_batch", "a", "-o", "out", "--sample-rate", "48000").sample_rate == 48000
+    assert parse("separate", "a").out == Path("separated")
+    assert parse("publish", "r", "s", "--version", "1.0.0", "--models", "a", "b").models == ["a", "b"]
+    assert parse("cache", "-p", "c.json", "--prune", "--keep-for", "a", "--keep-for", "b").keep_for == ("a", "b")
+    assert parse("separate_batch", "-o", "out", "--", "-x.wav").paths == [Path("-x.wav")]
+
+
+def test_of_an_option_given_twice_the_last_counts():
+    assert parse("train", "-p", "a", "-p", "b").params == "b"
+
+
+class Example(Options):
+    """An example."""
+
+    size: int = 3
+    """How many."""
+    loud: Flag = False
+    """Whether."""
+    name: str
+    """Whose."""
+
+
+def test_a_flow_has_the_fields_as_its_parameters_and_refuses_like_the_command_line():
+    @flow_of(Example, name="example")
+    def example(options):
+        """Do it."""
+        return options
+
+    schema = example.parameters.model_dump()["properties"]
+    assert {key: value["default"] for key, value in schema.items() if "default" in value} == {"size": 3, "loud": False}
+    assert "How many." in schema["size"]["description"]
+    assert example.fn("me", size=4) == Example(name="me", size=4)
+    with pytest.raises(ConfigError, match="--size is big; give a whole number"):
+        example.fn("me", size="big")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_waits_for_no_slow_package(name):
+    command = [sys.executable, "-X", "importtime", "-c", f"import flows.{name}.options, flows.support.command_line"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
+    assert "cyclopts" in imported
+    assert not imported & SLOW_PACKAGES
+
+
+def stemworks(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["stemworks", *words])
+    main()
+
+
+def test_stemworks_lists_its_commands(monkeypatch, capsys):
+    stemworks(monkeypatch)
+    told = capsys.readouterr().out
+    assert all(f"  {name} " in told for name in NAMES)
+    assert "Separate folders and files of audio or video into stems." in told
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["trian"], "stemworks: trian: no such command; did you mean train? (--help lists the commands)\n"),
+        (["zzz"], "stemworks: zzz: no such command; give one of cache, check,"),
+        (["completion", "fish"], "stemworks: completion fish: give one of bash, zsh"),
+        (["train", "--max-step", "3"], "stemworks train: --max-step: no such option; did you mean --max-steps?"),
+    ],
+)
+def test_what_stemworks_does_not_know_is_one_line(monkeypatch, capsys, words, line):
+    with pytest.raises(SystemExit) as ended:
+        stemworks(monkeypatch, *words)
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith(line)
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_commands_and_options(monkeypatch, capsys, shell):
+    stemworks(monkeypatch, "completion", shell)
+    script = capsys.readouterr().out
+    for word in ("separate_batch", "--max-steps", "--overlap"):
+        assert word in script
+    if shell == "bash":
+        assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0

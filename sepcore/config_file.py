@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,30 @@ def load_config(descriptor: str | Path) -> ModelConfig:
     """
     text, origin = read_config_text(descriptor)
     return parse_config(text, origin)
+
+
+def changed_config(config: ModelConfig, keys: Mapping[str, Any], origin: str) -> ModelConfig:
+    """A config with some keys changed.
+
+    Args:
+        config: What it is without them.
+        keys: Values by key of the JSON; a key of an object within is dotted: ``augmentation.gain_db``.
+        origin: The name to put in front of messages.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    content = json.loads(config.model_dump_json(by_alias=True, exclude_unset=True))
+    for key, value in keys.items():
+        *outer, last = key.split(".")
+        place = content
+        for part in outer:
+            inner = place.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"{origin}: {key}: {part} is {json.dumps(inner)} and has no keys of its own.")
+            place = inner
+        place[last] = value
+    return parse_config(json.dumps(content), origin) if keys else config
 
 
 def read_config_text(descriptor: str | Path) -> tuple[str, str]:

@@ -174,7 +174,7 @@ def _prune(needed_by: Sequence[tuple[ModelConfig, dict[PartToCache, list[ShardPl
 def main(options: Options) -> None:
     """Cache the songs of the config's CSVs."""
     cache.with_options(task_runner=options.task_runner())(
-        load_config(options.params),
+        options.config(),
         model_name(options.params),
         data_dir=options.data_dir,
         verify=options.verify,

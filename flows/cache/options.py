@@ -7,17 +7,16 @@ from pydantic import model_validator
 
 from flows.cache.estimate import say_what_it_takes
 from flows.support.inputs import check_ffmpeg, check_manifests
-from flows.support.options import DataDir, Flag, Model
+from flows.support.options import DataDir, Flag, OfConfig
 from flows.support.runners import OnRunner, check_scheduler
 from sepcore import load_config
 
 
-class Options(OnRunner):
+class Options(OfConfig, OnRunner):
     """The CSVs that a config names to shards of cached spectrograms."""
 
     uses_prefect: ClassVar[bool] = True
 
-    params: Model
     data_dir: DataDir = None
     dry_run: Flag = False
     """Only say how many songs, gigabytes and minutes it would take, and what --prune would remove."""
@@ -39,10 +38,10 @@ class Options(OnRunner):
     def check(self) -> None:
         """Refuse what can be seen in the manifests' headers; with ``dry_run`` say what it takes, and end."""
         check_ffmpeg()
-        for params in (self.params, *self.keep_for):
-            check_manifests(load_config(params))
+        for config in (self.config(), *map(load_config, self.keep_for)):
+            check_manifests(config)
         check_scheduler(self.scheduler)
         if self.dry_run:
             prune_for = list(map(load_config, self.keep_for)) if self.prune else None
-            say_what_it_takes(load_config(self.params), self.data_dir, self.workers, prune_for=prune_for)
+            say_what_it_takes(self.config(), self.data_dir, self.workers, prune_for=prune_for)
             sys.exit()

@@ -10,7 +10,7 @@ from flows.support.runners import task_runner
 from flows.support.song_tasks import finished_tasks
 from flows.support.terminal import say
 from sepcore.config import ModelConfig
-from sepcore.config_file import load_config, model_name
+from sepcore.config_file import model_name
 from sepcore.dataset.ingest.manifests import claim_manifests, left_out_file, write_manifests
 from sepcore.dataset.ingest.plan import find_dataset, plan_ingest
 from sepcore.dataset.ingest.recording import SPLITS, Split
@@ -94,7 +94,7 @@ def ingest(
 def main(options: Options) -> int:
     """Ingest a set; 1 if songs were left out."""
     ingest.with_options(task_runner=options.task_runner())(
-        load_config(options.params),
+        options.config(),
         model_name(options.params),
         options.out,
         options.musdb(),

@@ -7,9 +7,8 @@ from typing import ClassVar, Self
 from pydantic import model_validator
 
 from flows.support.inputs import check_ffmpeg
-from flows.support.options import Flag, Model, Share
+from flows.support.options import Flag, Model, OfConfig, Share
 from flows.support.runners import OnRunner, check_scheduler
-from sepcore import load_config
 from sepcore.dataset.ingest.manifests import claim_manifests
 from sepcore.dataset.ingest.plan import LAYOUTS, find_dataset, plan_ingest
 from sepcore.dataset.ingest.splits import SplitScheme
@@ -18,7 +17,7 @@ from sepcore.output_folder import check_writable
 FRACTION = 0.1
 
 
-class Options(OnRunner):
+class Options(OfConfig, OnRunner):
     """MUSDB18, a set in its layout, or any folder of multitrack songs to train.csv, validation.csv and test.csv.
 
     Audio is decoded and resampled once; files that have the config's rate and channels are used where they lie. A song
@@ -81,7 +80,7 @@ class Options(OnRunner):
     def check(self) -> None:
         """Refuse what can be seen without opening a recording."""
         check_ffmpeg()
-        config = load_config(self.params)
+        config = self.config()
         plan = plan_ingest(
             find_dataset(self.musdb(), self.stems_root, self.layout),
             config,

@@ -5,7 +5,6 @@ from pathlib import Path
 from flows.inspect.options import Options
 from flows.support.inputs import PartToCache, parts_to_cache
 from flows.support.terminal import say
-from sepcore import load_config
 from sepcore.config import ModelConfig
 from sepcore.dataset.cache.comparison import compare_chunk
 from sepcore.dataset.cache.index import read_index
@@ -18,7 +17,7 @@ from sepcore.errors import DatasetError
 
 def main(options: Options) -> None:
     """Draw the chunk, and say how it compares."""
-    config = load_config(options.params)
+    config = options.config()
     (part,) = (part for part in parts_to_cache(config) if part.name == options.part)
     index = read_index(part.folder, config)
     number = chunk_row(index, song=options.song, chunk=options.chunk, row=options.row)

@@ -6,8 +6,7 @@ from typing import Annotated, Literal, Self
 from cyclopts import Parameter
 from pydantic import AfterValidator, model_validator
 
-from flows.support.options import DataDir, Model
-from flows.support.options import Options as Base
+from flows.support.options import DataDir, OfConfig
 
 
 def _png(path: Path) -> Path:
@@ -16,10 +15,9 @@ def _png(path: Path) -> Path:
     return path
 
 
-class Options(Base):
+class Options(OfConfig):
     """A picture of one cached chunk: its spectrograms beside those that the recordings give now."""
 
-    params: Model
     data_dir: DataDir = None
     part: Literal["training", "validation"] = "training"
     """Whose cache."""

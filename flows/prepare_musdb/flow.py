@@ -9,13 +9,13 @@ from flows.support.flow_options import flow_of
 from flows.support.run_names import run_name
 from flows.support.terminal import say
 from flows.train.inputs import manifests_of_musdb
-from sepcore.config_file import load_config, model_name
+from sepcore.config_file import model_name
 
 
 @flow_of(Options, name="prepare-musdb", flow_run_name=run_name("prepare", musdb_root="", params="for"))
 def prepare_musdb(options: Options) -> dict[str, Path]:
     """Ingest a MUSDB set and cache its spectrograms; gives the indexes ``training`` and ``validation``."""
-    musdb, config, name = options.musdb(), load_config(options.params), model_name(options.params)
+    musdb, config, name = options.musdb(), options.config(), model_name(options.params)
     on_runner = {"task_runner": options.task_runner()}
     manifests = ingest.with_options(**on_runner)(config, name, manifests_of_musdb(musdb, name), musdb)
     return cache.with_options(**on_runner)(config, name, manifests["train"], manifests["validation"])

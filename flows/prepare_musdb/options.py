@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from flows.support.inputs import check_ffmpeg, check_musdb_folder, check_trainable
-from flows.support.options import Model
+from flows.support.options import Model, OfConfig
 from flows.support.runners import OnRunner, check_scheduler
 from flows.train.inputs import MUSDB_OF_ENVIRONMENT, musdb_of
-from sepcore import load_config
 from sepcore.errors import ConfigError
 
 
-class Options(OnRunner):
+class Options(OfConfig, OnRunner):
     """MUSDB18, or a set in its layout, all the way to shards that training reads: ingest, check, cache.
 
     flows.train --musdb-root then finds them done.
@@ -26,7 +25,7 @@ class Options(OnRunner):
     def musdb(self) -> Path:
         """The set that is meant, if it can be prepared for this config; ConfigError or DatasetError otherwise."""
         check_ffmpeg()
-        check_trainable(load_config(self.params))
+        check_trainable(self.config())
         musdb = musdb_of(self.musdb_root)
         if musdb is None:
             raise ConfigError(

@@ -140,7 +140,9 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 
 def _text_type(kind: Any) -> Any:
-    return bool | None if is_of(kind, bool) else list[str] | None if is_of(kind, list, tuple) else str | None
+    if is_of(kind, list, tuple, dict):
+        return list[str] | None
+    return bool | None if is_of(kind, bool) else str | None
 
 
 def _metavar(kind: Any, allowed: Sequence[str]) -> str | None:

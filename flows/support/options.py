@@ -1,6 +1,7 @@
 """What a command or a flow can be told: one class of fields makes the command line and Prefect's form."""
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from cyclopts import Parameter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from sepcore.config import ModelConfig
+from sepcore.config_file import changed_config, load_config
 from sepcore.errors import ConfigError
 from sepcore.provider.version import parse_version
 
@@ -179,3 +182,32 @@ Releases = Annotated[Path, Field(description="Folder of the releases.")]
 _VERSION = {"pattern": r"^\d+\.\d+\.\d+([-+].+)?$", "examples": ["1.0.0"]}
 Version = Annotated[str, Field(json_schema_extra=_VERSION), AfterValidator(_is_version)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _overrides(given: Any) -> Any:
+    """``KEY=VALUE`` of a command line as values by key; what is such already stays."""
+    if not isinstance(given, list):
+        return given
+    found: dict[str, Any] = {}
+    for text in given:
+        key, equals, value = str(text).partition("=")
+        if not (key and equals):
+            raise ValueError(f"{text} is not KEY=VALUE, such as learning_rate=0.001")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+class OfConfig(Options):
+    """The options of a command that works by a model's config."""
+
+    params: Model
+    overrides: Annotated[dict[str, Any] | None, Parameter(name="--set"), BeforeValidator(_overrides)] = None
+    """KEY=VALUE: a key of the config with another value, JSON or a word; may be given more than once. Dots lead into
+    objects: augmentation.gain_db=3."""
+
+    def config(self) -> ModelConfig:
+        """The model's config with what is said otherwise; ConfigError if it cannot be used."""
+        return changed_config(load_config(self.params), self.overrides or {}, "--set")

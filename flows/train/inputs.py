@@ -1,15 +1,13 @@
 """What a training is given, found and checked before any work: the config, and the songs or the manifests."""
 
-import json
 import os
 from pathlib import Path
 
 from flows.support.download import locate_with_bar
 from flows.support.inputs import check_ffmpeg, check_manifests, check_musdb_folder, check_trainable, parts_to_cache
 from flows.support.runners import check_scheduler
-from sepcore import load_config
 from sepcore.config import ModelConfig
-from sepcore.config_file import model_name, parse_config
+from sepcore.config_file import model_name
 from sepcore.dataset.manifest import load_manifest
 from sepcore.errors import ConfigError
 from sepcore.output_folder import check_writable
@@ -32,13 +30,6 @@ def musdb_of(musdb_root: Path | None, *, instead: Path | None = None) -> Path | 
 def manifests_of_musdb(musdb_root: Path, name: str) -> Path:
     """Folder of the manifests of a MUSDB set for the model of this name."""
     return Path("data") / f"{musdb_root.resolve().name}-{name}"
-
-
-def config_of(params: str, max_steps: int | None, init_from: str | None) -> ModelConfig:
-    """The config with what is said otherwise."""
-    config, given = load_config(params), {"train_max_steps": max_steps, "init_from": init_from}
-    changed = {key: value for key, value in given.items() if value is not None}
-    return parse_config(json.dumps(json.loads(config.to_json()) | changed), params) if changed else config
 
 
 def initial_weights(config: ModelConfig) -> str | None:

@@ -5,18 +5,18 @@ from typing import ClassVar, Self
 
 from pydantic import PositiveInt, model_validator
 
-from flows.support.options import DataDir, Flag, Model, Releases, Version, WorkDir
+from flows.support.options import DataDir, Flag, OfConfig, Releases, Version, WorkDir
 from flows.support.runners import OnRunner
-from flows.train.inputs import MUSDB_OF_ENVIRONMENT, check_training, config_of
+from flows.train.inputs import MUSDB_OF_ENVIRONMENT, check_training
 from sepcore.config import ModelConfig
+from sepcore.config_file import changed_config
 
 
-class Options(OnRunner):
+class Options(OfConfig, OnRunner):
     """The whole way of a model: ingest (if asked) → cache → train → evaluate (where there is a test set) → publish."""
 
     uses_prefect: ClassVar[bool] = True
 
-    params: Model
     data_dir: DataDir = None
     musdb_root: Path | None = None
     """Train on MUSDB18 or a set in its layout instead of the config's CSVs; $MUSDB_PATH: the one that this variable
@@ -44,7 +44,10 @@ class Options(OnRunner):
 
     def config(self) -> ModelConfig:
         """The model's config with what is said otherwise."""
-        return config_of(self.params, self.max_steps, self.init_from)
+        given = {"train_max_steps": self.max_steps, "init_from": self.init_from}
+        return changed_config(
+            super().config(), {key: one for key, one in given.items() if one is not None}, self.params
+        )
 
     def check(self) -> None:
         """Refuse what would come to light after the caching, or never."""

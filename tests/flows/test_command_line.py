@@ -11,6 +11,7 @@ from flows.__main__ import commands, main
 from flows.support.command_line import _parsed
 from flows.support.flow_options import flow_of
 from flows.support.options import Flag, Options, flags
+from sepcore.config_file import load_config
 from sepcore.errors import ConfigError
 from tests.flows.test_commands import SLOW_PACKAGES
 
@@ -126,6 +127,37 @@ def test_words_become_what_the_fields_are():
 
 def test_of_an_option_given_twice_the_last_counts():
     assert parse("train", "-p", "a", "-p", "b").params == "b"
+
+
+def test_a_key_of_the_config_is_set_by_its_name():
+    given = parse(
+        "train", "-p", "2stems", "--set", "learning_rate=0.5", "--set", "augmentation.gain_db=3", "--set=T=256"
+    )
+    config, shipped = given.config(), load_config("2stems")
+    assert (config.learning_rate, config.augmentation.gain_db, config.segment_frames) == (0.5, 3, 256)
+    assert config.fingerprint() != shipped.fingerprint()
+    assert parse("train", "-p", "2stems", "--set", "model_dir=mine").config().model_dir == "mine"
+    assert parse("cache", "-p", "2stems").config() == shipped
+    assert OPTIONS["train"].of({"params": "2stems", "overrides": {"T": 256}}).config().segment_frames == 256
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("learning_rat=1", "--set: learning_rat is not a known key; did you mean learning_rate?"),
+        ("augmentation.gain=1", "--set: augmentation.gain is not a known key"),
+        ("T=-1", "--set: T is -1; input should be greater than 0."),
+        ("T.x=1", "--set: T.x: T is 512 and has no keys of its own."),
+    ],
+)
+def test_a_key_that_cannot_be_set_is_one_line(text, line):
+    with pytest.raises(ConfigError) as refused:
+        parse("train", "-p", "2stems", "--set", text).config()
+    assert str(refused.value).startswith(line)
+
+
+def test_what_sets_nothing_is_one_line(refusal):
+    assert "--set: T is not KEY=VALUE, such as learning_rate=0.001" in refusal("train", "-p", "2stems", "--set", "T")
 
 
 class Example(Options):

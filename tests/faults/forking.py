@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,8 @@ class Forkserver:
 
 def _serve() -> None:
     for name in COMMANDS:
-        importlib.import_module(f"flows.{name}")
+        main = next(part for part in ("command", "flow") if find_spec(f"flows.{name}.{part}"))
+        importlib.import_module(f"flows.{name}.{main}")
     importlib.import_module("tests.models")  # registers the small network
     importlib.import_module("sepcore.training.trainer")
     sys.stdout.write("ready\n")

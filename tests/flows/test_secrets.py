@@ -49,6 +49,7 @@ def release(tmp_path):
     server.close()
 
 
+GOOD = "models pull 2stems", "models list --verbose"
 COMMANDS = {
     "models list --verbose": {"GITHUB_HOST": NOBODY},
     "models pull 2stems": {"GITHUB_HOST": "release"},
@@ -72,7 +73,7 @@ def test_no_command_tells_or_keeps_a_secret(command, planted, here, run, release
     variables |= {"PREFECT_HOME": str(here / "prefect"), "HOME": str(here / "home")}
     result = run(*command.format(**planted).split(), **variables)
     said = result.stdout + result.stderr
-    assert (result.returncode == 0) == (command == "models pull 2stems"), said
+    assert (result.returncode == 0) == (command in GOOD), said
     kept = [path for path in here.rglob("*") if path.is_file()]
     for secret in planted.values():
         assert secret not in said

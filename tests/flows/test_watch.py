@@ -125,7 +125,7 @@ def test_with_prefect_the_rounds_are_runs_of_a_deployment(start, tmp_path, prefe
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--every", "0"], "--every is 0; give 1 to 86400 seconds"),
+        (["--every", "0"], "--every is 0; give 1 to 86400"),
         (["--overlap", "1"], "--overlap is 1; give 0 to 0.9"),
     ],
 )

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from flows.separate_batch.separation import SeparationOptions, SomePath
 from flows.support.options import Flag, Positional
-from flows.support.parameters import sendable, sent_path
 from flows.support.runners import OnRunner, model_anywhere
+from flows.support.sent_paths import sendable, sent_path
 
 _STARTED_S = time.monotonic()
 

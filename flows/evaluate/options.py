@@ -10,7 +10,7 @@ from flows.evaluate.scored_run import check_place
 from flows.evaluate.test_set import TestSet, chosen_test_set
 from flows.support.download import locate_with_bar
 from flows.support.inputs import check_ffmpeg
-from flows.support.options import FLAG, DataDir, SomeModel, names
+from flows.support.options import COMMAS, FLAG, DataDir, SomeModel, names
 from flows.support.runners import OnRunner, check_scheduler
 from sepcore import load_config
 from sepcore.evaluation.choices import BaselineName, ScoringEngine
@@ -35,7 +35,7 @@ class Options(OnRunner):
     """Scores and report go here."""
     estimates: Path | None = None
     """Score these stems instead of a model's: DIR/test/<song>/<stem>.wav; -p then only says which stems."""
-    baselines: Annotated[tuple[BaselineName, ...], BeforeValidator(names)] = ()
+    baselines: Annotated[tuple[BaselineName, ...], BeforeValidator(names), COMMAS] = ()
     """Score beside it: mixture (untouched, as every stem), irm (the ideal ratio mask), or both: mixture,irm."""
     mwf: Annotated[bool | None, FLAG] = None
     """Separate by multichannel Wiener filtering (default: as the config says)."""

@@ -38,7 +38,7 @@ class Options(Base):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.models is not None and len(self.models) != len(self.runs):
+        if self.models and len(self.models) != len(self.runs):
             raise ValueError(f"--models has {len(self.models)} names for {len(self.runs)} runs; give one for each")
         return self
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from cyclopts import Parameter
 from pydantic import BeforeValidator, Field, model_validator
 
-from flows.support.options import FLAG, Flag, Model, Options, names
+from flows.support.options import COMMAS, FLAG, Flag, Model, Options, names
 
 if TYPE_CHECKING:
     from sepcore.separator_settings import SeparatorSettings
@@ -42,10 +42,10 @@ def _bits(given: Any) -> Any:
 
 
 def _some_stems(given: Any) -> Any:
-    try:
-        return names(given)
-    except ValueError as error:
-        raise ValueError(f"{','.join(given)!r} names no stem; give e.g. vocals,drums") from error
+    found = names(given)
+    if given and not found:
+        raise ValueError(f"{given!r} names no stem; give e.g. vocals,drums")
+    return found
 
 
 SomePath = Annotated[Path, BeforeValidator(_some_path)]
@@ -81,7 +81,7 @@ class SeparationOptions(Options):
     """Of lossy codecs."""
     bits: Annotated[Literal[16, 24, 32], BeforeValidator(_bits), _WRITING] = 16
     """Of wav (32: float) and flac."""
-    stems: Annotated[tuple[str, ...], BeforeValidator(_some_stems), _WRITING] = ()
+    stems: Annotated[tuple[str, ...], BeforeValidator(_some_stems), COMMAS, _WRITING] = ()
     """Only these, e.g. vocals,drums (default: all)."""
     residual: Annotated[Flag, _WRITING] = False
     """Write also what the chosen stems leave of the song, as residual."""

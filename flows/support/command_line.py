@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from rich import box
 
 from flows.support.command import guarded, run_command, set_up_process
-from flows.support.options import Options, Positional, choices, flags, is_of, missing, nearest
+from flows.support.options import COMMAS, Options, Positional, choices, flags, is_of, missing, nearest
 from sepcore.errors import ConfigError
 from sepcore.printable import printable
 from sepcore.urls import NEEDS_PATH, is_url, shown
@@ -41,11 +41,19 @@ def run(options: type[Options], module: str) -> NoReturn:
     set_up_process(verbose)
     if code := guarded(given.check):
         sys.exit(code)
-    if given.uses_prefect:
-        from flows.support.prefect_server import start_prefect
+    run_command(
+        lambda: _with_prefect(given, module) if given.uses_prefect else importlib.import_module(module).main(given)
+    )
 
-        start_prefect()
-    run_command(lambda: importlib.import_module(module).main(given))
+
+def _with_prefect(given: Options, module: str) -> int | None:
+    """The work of a flow's command; Prefect's server, if one is needed, starts while the flow is imported."""
+    from flows.support.prefect_server import start_prefect, with_prefect
+
+    start_prefect()
+    main = importlib.import_module(module).main
+    result: int | None = with_prefect(lambda: main(given))
+    return result
 
 
 def command_app(options: type[Options], name: str) -> App:
@@ -135,12 +143,13 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         name,
         inspect.Parameter.POSITIONAL_ONLY if positional else inspect.Parameter.KEYWORD_ONLY,
         default=_default(field),  # what must be given is looked for once all words are known to be options
-        annotation=Annotated[(_text_type(field.annotation), *marks)],
+        annotation=Annotated[(_text_type(field), *marks)],
     )
 
 
-def _text_type(kind: Any) -> Any:
-    if is_of(kind, list, tuple, dict):
+def _text_type(field: FieldInfo) -> Any:
+    kind = field.annotation
+    if is_of(kind, list, tuple, dict) and COMMAS not in field.metadata:
         return list[str] | None
     return bool | None if is_of(kind, bool) else str | None
 

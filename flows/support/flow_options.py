@@ -1,8 +1,10 @@
 """A flow whose parameters are the fields of an `Options` class."""
 
+import hashlib
 import inspect
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import Flow, flow
@@ -50,6 +52,9 @@ def flow_of(options: type[Given], **about: Any) -> Callable[[Callable[[Given], R
         descriptions = [f"    {name}: {' '.join((field.description or '').split())}" for name, field in fields]
         run.__doc__ = "\n".join([inspect.cleandoc(body.__doc__ or ""), "", "Args:", *descriptions])
         del run.__wrapped__  # type: ignore[attr-defined]
-        return flow(on_running=[note_run], **about)(run)
+        # Of the file that the body stands in; Prefect would take this one's.
+        source = Path(inspect.getsourcefile(body) or __file__).read_bytes()
+        version = hashlib.sha256(source).hexdigest()[:32]
+        return flow(on_running=[note_run], version=version, **about)(run)
 
     return decorate

@@ -89,7 +89,7 @@ def is_of(kind: Any, *types: type) -> bool:
 
 def nearest(given: str, known: tuple[str, ...] | list[str]) -> str:
     """``; did you mean …?``, or nothing if nothing known is near."""
-    near = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
+    near = [one for one in known if one.startswith(given)] or difflib.get_close_matches(given, known, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -122,7 +122,7 @@ def _line(error: ValidationError, options: type[Options]) -> str:
 
 def missing(name: str, field: FieldInfo) -> str:
     """The line for a field that must be given."""
-    return f"{'/'.join(flags(name, field))} is missing: {field.description}"
+    return f"{'/'.join(flags(name, field))} is missing: {' '.join((field.description or '').split())}"
 
 
 def _limits(field: FieldInfo) -> str:
@@ -155,11 +155,11 @@ def names(given: Any) -> Any:
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         return given
-    found = tuple(dict.fromkeys(name.strip() for text in texts for name in text.split(",") if name.strip()))
-    if texts and not found:
-        raise ValueError(f"{','.join(texts)!r} names nothing; give names with commas between them")
-    return found
+    return tuple(dict.fromkeys(name.strip() for text in texts for name in text.split(",") if name.strip()))
 
+
+COMMAS = "names with commas between them, in one word"
+"""Mark of a field with `names`: given twice, the last word counts."""
 
 FLAG = Parameter(negative=())
 """Of a field that is true if its flag is given."""

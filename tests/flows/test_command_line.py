@@ -1,5 +1,6 @@
 """From the words of a command line to its options: what is taken, and the one line for what is not."""
 
+import hashlib
 import subprocess
 import sys
 from importlib import import_module
@@ -127,6 +128,19 @@ def test_words_become_what_the_fields_are():
 
 def test_of_an_option_given_twice_the_last_counts():
     assert parse("train", "-p", "a", "-p", "b").params == "b"
+    assert parse("separate_batch", "a", "-o", "out", "--stems", "vocals", "--stems", "drums,bass").stems == (
+        "drums",
+        "bass",
+    )
+    assert parse("evaluate", "-o", "out", "--baselines", "irm", "--baselines", "mixture").baselines == ("mixture",)
+
+
+def test_of_a_variable_that_is_not_set_no_baselines_come():
+    assert parse("evaluate", "-o", "out", "-p", "2stems", "--baselines", "").baselines == ()
+
+
+def test_what_a_flag_begins_with_is_nearest(refusal):
+    assert "--out: no such option; did you mean --output_path?" in refusal("separate_batch", "a", "--out", "b")
 
 
 def test_a_key_of_the_config_is_set_by_its_name():
@@ -181,6 +195,7 @@ def test_a_flow_has_the_fields_as_its_parameters_and_refuses_like_the_command_li
     assert {key: value["default"] for key, value in schema.items() if "default" in value} == {"size": 3, "loud": False}
     assert "How many." in schema["size"]["description"]
     assert example.fn("me", size=4) == Example(name="me", size=4)
+    assert example.version == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:32]
     with pytest.raises(ConfigError, match="--size is big; give a whole number"):
         example.fn("me", size="big")
 

@@ -7,12 +7,13 @@ import yaml
 from flows.serve.deployments import deployments
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVED = deployments()
 
 
 def test_the_work_pools_deployments_are_those_that_are_served():
     listed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    assert [one["name"] for one in listed] == [one.name for one in deployments()]
-    for one, served in zip(listed, deployments(), strict=True):
+    assert [one["name"] for one in listed] == [one.name for one in SERVED]
+    for one, served in zip(listed, SERVED, strict=True):
         assert one["entrypoint"] == served.entrypoint
         assert one["tags"] == served.tags
         assert one.get("parameters", {}) == served.parameters

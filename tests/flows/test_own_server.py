@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -97,23 +98,25 @@ def test_what_is_no_address_is_one_line(home, url):
 
 COMMANDS = {
     "a command with a flow": [sys.executable, "-c", COMMAND],
+    "a command of this project": [sys.executable, "-m", "flows.quickstart"],
     "Prefect's own": [str(Path(sys.executable).with_name("prefect")), "deployment", "ls"],
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_command_shows_a_stranger_the_credential(home, stranger, environment, command):
+def test_no_command_shows_a_stranger_the_credential(home, stranger, environment, tmp_path, command):
     port, asked = stranger
     variables = environment | {
         "PREFECT_HOME": str(home),
         "PREFECT_API_AUTH_STRING": CREDENTIAL,
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
     }
-    # In the checkout, whose pyproject.toml switches the plugin of Prefect's command on.
+    # The checkout's pyproject.toml switches the plugin of Prefect's command on.
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     result = subprocess.run(
         COMMANDS[command],
-        cwd=ROOT,
+        cwd=tmp_path,
         env=variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,

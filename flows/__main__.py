@@ -30,8 +30,8 @@ def main() -> None:
     else:
         from flows.support.options import nearest
 
-        meant = nearest(name, list(known)) or "; give one of " + ", ".join(known)
-        _refuse(f"{name}: no such command{meant}")
+        hint = nearest(name, list(known)) or f"Give one of {', '.join(known)}."
+        _refuse(f"{name}: no such command. {hint}")
 
 
 def commands() -> dict[str, str]:
@@ -45,7 +45,7 @@ def commands() -> dict[str, str]:
 
 def _complete(shells: list[str], known: dict[str, str]) -> None:
     if len(shells) != 1 or shells[0] not in _SHELLS:
-        _refuse(f"completion {' '.join(shells)}: give one of {', '.join(_SHELLS)}, whose lines the shell then reads")
+        _refuse(f"completion {' '.join(shells)}: no such shell. Give one of {', '.join(_SHELLS)}.")
     from cyclopts import App
 
     from flows.support.command_line import command_app

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from sepcore.config_network import StrictModel
-from sepcore.urls import NEEDS_PATH, is_url
+from sepcore.urls import MOUNT_HINT, NO_PATH, is_url
 
 
 class AugmentationConfig(StrictModel):
@@ -54,7 +54,7 @@ class DatasetKeys(StrictModel):
     @classmethod
     def _is_path(cls, value: str | None) -> str | None:
         if value is not None and is_url(value):
-            raise ValueError(f"{value} {NEEDS_PATH}.")
+            raise ValueError(f"{value} {NO_PATH}. {MOUNT_HINT}")
         return value
 
     @field_validator("instrument_mapping")

@@ -2,9 +2,9 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,10 +13,31 @@ from sepcore.config import ModelConfig, config_folder
 from sepcore.errors import ConfigError
 from sepcore.foreign import ForeignTextError, check_texts, parse_json, read_bounded
 from sepcore.printable import printable
+from sepcore.system_errors import fix_for, reason_of
 
 _ARCHIVES = (".tar.gz", ".tgz")
 # Nobody reads more than that at once; a file that is no config may have thousands of mistakes, and keys of any length.
-_MOST_LINES, _MOST_OF_A_LINE, _MOST_OF_A_KEY = 20, 1000, 60
+_MOST_FAULTS, _MOST_OF_A_LINE, _MOST_OF_A_KEY = 20, 1000, 60
+
+
+class WrongKeys(ConfigError):
+    """Several keys of a config are wrong; shown with a line for each.
+
+    Attributes:
+        faults: One for each key.
+    """
+
+    faults: tuple[ConfigError, ...] = ()
+
+    @classmethod
+    def of(cls, faults: Sequence[ConfigError]) -> Self:
+        """One error of several of the same config."""
+        error = cls("\n".join(fault.problem for fault in faults), path=faults[0].path)
+        error.faults = tuple(faults)
+        return error
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.faults))
 
 
 def is_archive(path: Path) -> bool:
@@ -41,7 +62,8 @@ def load_config(descriptor: str | Path) -> ModelConfig:
             a ``config.json`` in it (a run, an unpacked release).
 
     Raises:
-        ConfigError: one line that names the key, the value and the cure; or what descriptors there are.
+        ConfigError: names the key, its value and what is allowed, with a line for each key; or says what descriptors
+            there are.
     """
     text, origin = read_config_text(descriptor)
     return parse_config(text, origin)
@@ -65,7 +87,7 @@ def changed_config(config: ModelConfig, keys: Mapping[str, Any], origin: str) ->
         for part in outer:
             inner = place.setdefault(part, {})
             if not isinstance(inner, dict):
-                raise ConfigError(f"{origin}: {key}: {part} is {json.dumps(inner)} and has no keys of its own.")
+                raise ConfigError(f"{key}: {part} is {json.dumps(inner)} and has no keys of its own", path=origin)
             place = inner
         place[last] = value
     return parse_config(json.dumps(content), origin) if keys else config
@@ -82,11 +104,20 @@ def read_config_text(descriptor: str | Path) -> tuple[str, str]:
             return (_text_in_archive(path), path.name) if is_archive(path) else (_text(path), path.name)
         if shipped.parent == config_folder() and shipped.is_file():
             return _text(shipped), shipped.name
-    except (OSError, UnicodeDecodeError, ForeignTextError) as error:
-        raise ConfigError(f"{path}: cannot be read as a config ({error}); give a JSON file.") from error
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be read as a config ({reason_of(error)})",
+            path=path,
+            errno=error.errno,
+            hint=f"{fix_for(error, reading=True)}, or give another JSON file.",
+        ) from error
+    except (UnicodeDecodeError, ForeignTextError) as error:
+        raise ConfigError(f"cannot be read as a config ({error})", path=path, hint="Give a JSON file.") from error
     if path.is_dir():
         names = ", ".join(_shipped_names())
-        raise ConfigError(f"{path}: this folder has no config.json; give a run folder, a JSON file or one of {names}.")
+        raise ConfigError(
+            "this folder has no config.json", path=path, hint=f"Give a run folder, a JSON file or one of {names}."
+        )
     raise unknown_model(descriptor)
 
 
@@ -101,20 +132,30 @@ def _shipped_names() -> list[str]:
 def unknown_model(descriptor: str | Path) -> ConfigError:
     """The error that says which models there are, and which one was probably meant."""
     near = difflib.get_close_matches(Path(descriptor).name.removesuffix(".json"), _shipped_names(), n=1, cutoff=0.9)
-    meant = f"did you mean {near[0]}? Or " if near else ""
+    meant = f"Did you mean {near[0]}? Otherwise give" if near else "Give"
     return ConfigError(
-        f"{descriptor}: no such model or file; {meant}give one of {', '.join(_shipped_names())}, "
-        "a JSON file, a release tarball or a run folder."
+        "no such model or file",
+        path=descriptor,
+        hint=f"{meant} one of {', '.join(_shipped_names())}, a JSON file, a release tarball or a run folder.",
     )
 
 
 def _text_in_archive(path: Path) -> str:
     try:
         text = read_member(path, "config.json")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a readable tarball ({error}); download or build it again.") from error
+    except OSError as error:
+        raise ConfigError(
+            f"not a readable tarball ({reason_of(error)})",
+            path=path,
+            errno=error.errno,
+            hint=f"{fix_for(error, reading=True)}, or download or build it again.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not a readable tarball ({error})", path=path, hint="Download or build it again.") from error
     if text is None:
-        raise ConfigError(f"{path}: has no config.json; a release tarball made by this project has one. Use -p NAME.")
+        raise ConfigError(
+            "has no config.json", path=path, hint="A release tarball made by this project has one. Use -p NAME."
+        )
     return text
 
 
@@ -123,19 +164,22 @@ def parse_config(text: str, origin: str) -> ModelConfig:
     try:
         content = parse_json(text, any_text=True)
     except ForeignTextError as error:
-        raise ConfigError(f"{origin}: {error}.") from error
+        raise ConfigError(error.problem, path=origin) from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{origin}: holds a {type(content).__name__}; a config is an object of keys: {{...}}.")
+        raise ConfigError(
+            f"holds a {type(content).__name__}", path=origin, hint="A config is an object of keys: {...}."
+        )
     try:
         config = ModelConfig.model_validate_json(json.dumps(content))
         check_texts(content)  # behind the keys' own checks, which say more
     except ForeignTextError as error:
-        raise ConfigError(f"{origin}: {error}.") from error
+        raise ConfigError(error.problem, path=origin) from error
     except ValidationError as error:
         details = error.errors(include_url=False)
-        lines = [printable(_one_line(detail, ModelConfig)[:_MOST_OF_A_LINE]) for detail in details[:_MOST_LINES]]
-        lines += [f"and {len(details) - _MOST_LINES} more."] if len(details) > _MOST_LINES else []
-        raise ConfigError("\n".join(f"{origin}: {line}" for line in lines)) from error
+        faults = [_fault(detail, origin) for detail in details[:_MOST_FAULTS]]
+        if len(details) > _MOST_FAULTS:
+            faults.append(ConfigError(f"{len(details) - _MOST_FAULTS} more keys are wrong", path=origin))
+        raise (WrongKeys.of(faults) if len(faults) > 1 else faults[0]) from error
     return config
 
 
@@ -143,25 +187,39 @@ def _keys(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _one_line(detail: Any, model: type[BaseModel]) -> str:
-    """One of pydantic's errors as a line of ours: key, value, cure."""
-    location = [str(part)[:_MOST_OF_A_KEY] for part in detail["loc"]]
-    key, value = ".".join(location), detail.get("input")
-    if detail["type"] == "extra_forbidden":
-        known = _keys(model)
-        if location[0] == "model":
-            # pydantic names the nested class' key; its siblings are in the error's own input, not at hand here.
-            from sepcore.config_network import NETWORK_PARAMS, NetworkConfig
+def _fault(detail: Any, origin: str) -> ConfigError:
+    """One of pydantic's errors as one of ours: key, value, what is allowed, how to fix it."""
+    problem, hint = (printable(text[:_MOST_OF_A_LINE]) for text in _worded(detail))
+    return ConfigError(problem, hint=hint, path=origin)
 
-            known = _keys(NetworkConfig) + [name for params in NETWORK_PARAMS.values() for name in _keys(params)]
+
+def _worded(detail: Any) -> tuple[str, str]:
+    """Problem and hint."""
+    location = [str(part)[:_MOST_OF_A_KEY] for part in detail["loc"]]
+    key = ".".join(location)
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(location)
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}."
-        return f"{key} is not a known key; {hint}"
+        hint = f"Did you mean {near[0]}?" if near else f"Known keys: {', '.join(sorted(known))}."
+        return f"{key} is not a known key", hint
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "json_invalid":  # of what json.loads takes, half a character only
-        return f"not valid JSON: {message[0].lower()}{message[1:]}."
+        return f"not valid JSON: {message[0].lower()}{message[1:]}", ""
     if detail["type"] == "value_error":
-        return f"{key}: {message}" if key else message
-    shown = json.dumps(value, ensure_ascii=False, default=str)
+        # One of our validators': its first sentence says what is wrong, the others what to do.
+        problem, _, hint = message.partition(". ")
+        problem = problem if hint else problem.removesuffix(".")
+        return f"{key}: {problem}" if key else problem, hint
+    shown = json.dumps(detail.get("input"), ensure_ascii=False, default=str)
     shown = shown if len(shown) < 60 else shown[:57] + "..."
-    return f"{key} is {shown}; {message[0].lower()}{message[1:]}."
+    return f"{key} is {shown}; {message[0].lower()}{message[1:]}", ""
+
+
+def _known_keys(location: list[str]) -> list[str]:
+    """The keys that there are where an unknown one was found."""
+    if location[0] != "model":
+        return _keys(ModelConfig)
+    # pydantic names the nested class' key; its siblings are in the error's own input, not at hand here.
+    from sepcore.config_network import NETWORK_PARAMS, NetworkConfig
+
+    return _keys(NetworkConfig) + [name for params in NETWORK_PARAMS.values() for name in _keys(params)]

@@ -1,4 +1,7 @@
-"""Errors whose text is one line for the user: what was given, what is allowed, how to mend it."""
+"""Errors as users see them: what is wrong, with which file, and how to mend it, in one line."""
+
+import os
+from pathlib import Path
 
 from sepcore.urls import shown
 
@@ -6,15 +9,39 @@ from sepcore.urls import shown
 class StemworksError(Exception):
     """Base of all errors that a command shows as one line, without a traceback.
 
+    Code that decides something looks at the type and the attributes, never at the text.
+
+    Args:
+        problem: What was given and what is wrong with it, without a full stop: ``row 3: vocals_path does not exist``.
+        hint: How to mend it, as sentences: ``Fix the path, or pass -d DIR if it is relative to DIR.``
+        path: The file, folder or address that the problem is about; it stands in front of it.
+        errno: The system's number of the error that it comes of, such as `errno.ENOSPC`.
+
     Attributes:
         exit_code: what a command ends with: 2 for the user's mistake, 1 where some of the work failed.
     """
 
     exit_code = 2
 
-    def __init__(self, *given: object) -> None:
-        # Here, not where it is shown: Prefect keeps the text of what ended a run.
-        super().__init__(*(shown(text) if isinstance(text, str) else text for text in given))
+    def __init__(
+        self,
+        problem: str,
+        *,
+        hint: str = "",
+        path: str | os.PathLike[str] | None = None,
+        errno: int | None = None,
+    ) -> None:
+        # Without secrets here, not where it is shown: Prefect keeps the text of what ended a run.
+        self.problem = shown(problem)
+        self.hint = shown(hint)
+        self.path = None if path is None else Path(path) if isinstance(path, os.PathLike) else shown(path)
+        self.errno = errno
+        super().__init__(self.problem)
+
+    def __str__(self) -> str:
+        """Path, problem and hint in one line."""
+        line = self.problem if self.path is None else f"{shown(self.path)}: {self.problem}"
+        return f"{line}. {self.hint}" if self.hint else line
 
 
 class ConfigError(StemworksError, ValueError):

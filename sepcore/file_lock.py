@@ -63,7 +63,7 @@ def _refuse_foreign(path: Path) -> None:
     """A lock is empty: what is not was written by somebody else, and would be emptied and removed."""
     with suppress(FileNotFoundError):
         if path.stat().st_size:
-            raise FileExistsError(errno.EEXIST, "is no lock of this program; move it elsewhere", str(path))
+            raise FileExistsError(errno.EEXIST, "not a lock file of this program, move it elsewhere", str(path))
 
 
 def _wait(lock: FileLock, on_wait: Callable[[], None]) -> None:

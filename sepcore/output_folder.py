@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sepcore.atomic import check_writes
 from sepcore.errors import ConfigError
+from sepcore.system_errors import fix_for, reason_of
 
 
 def check_writable(folder: Path, option: str) -> None:
@@ -11,7 +12,7 @@ def check_writable(folder: Path, option: str) -> None:
 
     Args:
         folder: Where output shall go.
-        option: The option that names it, for the message.
+        option: The option that names it, for the hint.
 
     Raises:
         ConfigError: if it cannot be made, or no file can be written there.
@@ -21,5 +22,8 @@ def check_writable(folder: Path, option: str) -> None:
         check_writes(folder)
     except OSError as error:
         raise ConfigError(
-            f"{folder}: cannot be written to ({error.strerror}); choose another folder with {option}."
+            f"cannot be written to ({reason_of(error)})",
+            path=folder,
+            hint=f"{fix_for(error)}, or choose another folder with {option}.",
+            errno=error.errno,
         ) from error

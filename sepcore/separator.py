@@ -92,8 +92,9 @@ class Separator:
             if self._files() == before:
                 return engine, weights
         raise CheckpointError(
-            f"{self.folder}: the weights were replaced {_LOADINGS} times while they were being loaded; try again when "
-            "nothing writes there."
+            f"the weights were replaced {_LOADINGS} times while they were being loaded",
+            path=self.folder,
+            hint="Try again when nothing writes there.",
         )
 
     def _files(self) -> list[tuple[Path, tuple[int, ...]]]:

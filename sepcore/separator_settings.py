@@ -39,8 +39,10 @@ class SeparatorSettings:
     def __post_init__(self) -> None:
         check_engine(self.engine)
         if self.precision not in get_args(Precision):
-            raise ConfigError(f"precision is {self.precision!r}; expected one of {', '.join(get_args(Precision))}.")
+            raise ConfigError(f"precision is {self.precision!r}", hint=f"Give one of {', '.join(get_args(Precision))}.")
         if not 0 <= self.overlap <= MAX_OVERLAP:
-            raise ConfigError(f"overlap is {self.overlap:g}; expected 0 to {MAX_OVERLAP}, e.g. 0.5.")
+            raise ConfigError(f"overlap is {self.overlap:g}", hint=f"Give 0 to {MAX_OVERLAP}, e.g. 0.5.")
         if not 1 <= self.shifts <= MAX_SHIFTS:
-            raise ConfigError(f"shifts is {self.shifts}; expected 1, which is a single separation, to {MAX_SHIFTS}.")
+            raise ConfigError(
+                f"shifts is {self.shifts}", hint=f"Give 1, which is a single separation, to {MAX_SHIFTS}."
+            )

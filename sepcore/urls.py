@@ -23,8 +23,9 @@ _SECRET = re.compile(
 # What is shorter may be part of any word.
 _LONG = 6
 
-NEEDS_PATH = "is a URL, a path is needed; mount the store as a file system (docs/scaling.md) and give the path there"
-"""What is said of one."""
+NO_PATH = "is a URL, but a path is needed"
+MOUNT_HINT = "Mount the store as a file system (docs/scaling.md) and give the path there."
+"""What is said of one where a path is expected, and what to do."""
 
 
 def is_url(text: str) -> bool:

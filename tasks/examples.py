@@ -11,6 +11,7 @@ from sepcore.config import ModelConfig
 from sepcore.errors import StemworksError
 from sepcore.evaluation.example_files import write_estimates, write_targets
 from sepcore.evaluation.validation_songs import ScoredSong, ValidationSongs, validation_sdr
+from sepcore.printable import first_few
 from sepcore.system_errors import reason_of
 from tasks.tracking import TrackedRun
 
@@ -43,8 +44,7 @@ class ValidationExamples:
     def why_unscored(self) -> str:
         """Why the last validation had no SDR: a song and its reason, and how many more there are."""
         reasons = [f"{song}: {reason}" for song, reason in self._songs.unscored.items()]
-        more = f"; and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-        return f"{reasons[0]}{more}" if reasons else "none of them is cached"
+        return first_few(reasons, 1) if reasons else "none of them is cached"
 
     def keep_few(self, best_step: int | None) -> None:
         """Remove all excerpts, here and in MLflow, but those of the first, the best and the last few validations."""

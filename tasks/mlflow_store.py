@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from sepcore.errors import TrackingError
 from sepcore.file_lock import locked
-from sepcore.system_errors import cure_of, named_in
+from sepcore.system_errors import DISK_FULL, NOT_PERMITTED, TOO_MANY_FILES, fix_for, reason_of
 from sepcore.urls import shown
 from tasks.store_address import SQLITE, tracking_uri
 
@@ -45,7 +45,9 @@ _SQLITE_ANSWER_S = 120.0
 # Where `make ui` shows the store of the working directory.
 _LOCAL_UI = "http://127.0.0.1:5000"
 
-_SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([\w ]+)")
+# What is wrong with the disk or the process, not with the address.
+_OF_THE_PLACE = DISK_FULL | NOT_PERMITTED | TOO_MANY_FILES
+_SYSTEM_ERROR = re.compile(r"\[Errno (-?\d+)\] ([\w ]+)")
 _SQLITE_ERROR = re.compile(r"\(sqlite3\.\w+\) (.+)")
 _SQLITE_FULL = "database or disk is full"
 
@@ -84,30 +86,38 @@ def ping(limit_s: float = _ANSWER_S) -> None:
 
 
 def unusable(error: Exception) -> TrackingError:
-    """The line for the user about a store that failed."""
-    uri = tracking_uri()
-    said = reason(error)
+    """What to tell the user of a store that failed."""
+    uri, refused = tracking_uri(), _system_error(error)
     if uri.startswith(("http://", "https://")):
-        cure = "start that server, or unset MLFLOW_TRACKING_URI to track in mlflow.db in the working directory."
-    elif (refused := named_in(said)) is not None:
-        cure = f"{cure_of(refused)}, or set MLFLOW_TRACKING_URI to another store."
+        hint = "Start that server, or unset MLFLOW_TRACKING_URI to track in mlflow.db in the working directory."
+    elif refused is not None and refused.errno in _OF_THE_PLACE:
+        hint = f"{fix_for(refused)}, or set MLFLOW_TRACKING_URI to another store."
     elif os.environ.get("MLFLOW_TRACKING_URI"):
-        cure = "mend MLFLOW_TRACKING_URI, or unset it to track in mlflow.db in the working directory."
+        hint = "Fix MLFLOW_TRACKING_URI, or unset it to track in mlflow.db in the working directory."
     else:
-        cure = "move that file away, or set MLFLOW_TRACKING_URI to another store."
-    return TrackingError(f"MLflow's store at {uri} cannot be used ({said}); {cure}")
+        hint = "Move that file away, or set MLFLOW_TRACKING_URI to another store."
+    number = None if refused is None else refused.errno
+    return TrackingError(f"MLflow's store cannot be used ({reason(error)})", path=uri, hint=hint, errno=number)
 
 
 def reason(error: Exception) -> str:
     """What went wrong, in a few words: MLflow's texts run over many lines."""
+    if (refused := _system_error(error)) is not None:
+        return reason_of(refused)
     text = str(error)
-    if (refused := _SYSTEM_ERROR.search(text)) is not None:
-        return refused[1]
-    if (refused := _SQLITE_ERROR.search(text)) is not None:
-        return os.strerror(errno.ENOSPC) if refused[1] == _SQLITE_FULL else refused[1][:200]
-    if isinstance(error, TimeoutError) or "timed out" in text:
-        return "no answer"
+    if (of_database := _SQLITE_ERROR.search(text)) is not None:
+        return of_database[1][:200]
     return (text.splitlines() or [""])[0][:200] or type(error).__name__
+
+
+def _system_error(error: Exception) -> OSError | None:
+    """The system's error in the text of MLflow, its database, its HTTP library or its server."""
+    text = str(error)
+    if (named := _SYSTEM_ERROR.search(text)) is not None:
+        return OSError(int(named[1]), named[2])
+    if (of_database := _SQLITE_ERROR.search(text)) is not None:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if of_database[1] == _SQLITE_FULL else None
+    return OSError(errno.ETIMEDOUT, "no answer") if isinstance(error, TimeoutError) or "timed out" in text else None
 
 
 def within(limit_s: float, call: Callable[[], Result]) -> Result:

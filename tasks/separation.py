@@ -20,12 +20,9 @@ class SongFailed(SongsFailed):
     """What is wrong with a song, for Prefect's page; the others go on."""
 
     def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome)
+        super().__init__(outcome.why, path=outcome.shown_song)
         self.outcome = outcome
-
-    def __str__(self) -> str:
-        """The outcome's reason."""
-        return self.outcome.reason
+        self.args = (outcome,)  # what a cluster's worker sends is made of them again
 
 
 # What no second try mends.

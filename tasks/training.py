@@ -73,7 +73,11 @@ def train_model(
     with training_slot(), run.locked():  # before anything of the run is touched: another process may train there
         # The wait may have been long. What another process has finished meanwhile is not trained again.
         if run.finished() is not None and not is_run_of(run, config, inputs) and run.inputs() is not None:
-            raise TrainingError(f"{run.path}: was finished with another config or other songs meanwhile; start again.")
+            raise TrainingError(
+                "another process has just finished this run with another config or other songs",
+                path=run.path,
+                hint="Run the command again.",
+            )
         if run.is_done(config):
             return _renew(name, config, run, inputs, data)
         # TensorFlow: not for who only names or serves the flow

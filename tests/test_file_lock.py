@@ -58,8 +58,10 @@ def test_a_killed_process_holds_nothing(tmp_path, caplog, monkeypatch):
 def test_a_users_file_that_is_called_like_a_lock_is_left_alone_and_named(tmp_path):
     notes = tmp_path / ".thesis.lock"
     notes.write_text("notes")
-    with pytest.raises(FileExistsError, match="is no lock of this program"), locked(notes, "work"):
+    with pytest.raises(FileExistsError) as error, locked(notes, "work"):
         pass
-    with pytest.raises(FileExistsError, match="is no lock of this program"):
+    assert error.value.filename == str(notes)
+    with pytest.raises(FileExistsError) as error:
         is_held(notes)
+    assert error.value.filename == str(notes)
     assert notes.read_text() == "notes"

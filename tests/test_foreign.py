@@ -3,7 +3,7 @@ import json
 import pytest
 
 from sepcore.config_file import load_config
-from sepcore.errors import StemworksError
+from sepcore.errors import ReleaseError, StemworksError
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.foreign import ForeignTextError, is_name, parse_json
 from sepcore.provider.archive import pack_archive
@@ -12,6 +12,7 @@ from sepcore.provider.origin import ModelOrigin
 from sepcore.release.champion import release_before
 from sepcore.release.finished_run import FinishedRun
 from sepcore.release.training_record import TrainingRecord
+from tests.raised import raises
 
 HOSTILE = {
     "deep lists": b"[" * 100_000,
@@ -134,8 +135,9 @@ def test_a_champions_damaged_numbers_are_not_believed(tmp_path):
     tarball = tmp_path / "1.0.0" / "m.tar.gz"
     pack_archive({"metrics.json": json.dumps(scores).encode(), "model.data-00000-of-00001": bytes(100_000)}, tarball)
     tarball.write_bytes(tarball.read_bytes().replace(b'"num_tracks": 1', b'"num_tracks": 9'))
-    with pytest.raises(StemworksError, match="CRC check failed"):
+    with raises(ReleaseError, "CRC") as error:
         release_before(tmp_path, "m", "2.0.0")
+    assert str(tarball) in str(error.value)
 
 
 def test_what_is_written_here_is_read_whatever_the_language():
@@ -145,7 +147,7 @@ def test_what_is_written_here_is_read_whatever_the_language():
 
 
 def test_a_key_that_is_given_twice_is_named():
-    with pytest.raises(ForeignTextError, match="'F' is given twice"):
+    with raises(ForeignTextError, "'F'"):
         parse_json('{"T": 1, "F": 2, "F": 2}')
 
 

@@ -79,5 +79,7 @@ def test_no_form_of_a_secret_is_shown(name, secret):
 
 
 def test_an_error_keeps_no_password():
-    error = ConfigError("https://me:password@host cannot be used")
-    assert (str(error), error.args) == ("https://host cannot be used", ("https://host cannot be used",))
+    address = "https://me:password@host"
+    error = ConfigError(f"{address} cannot be used", path=address, hint=f"Open {address} in a browser.")
+    assert str(error) == "https://host: https://host cannot be used. Open https://host in a browser."
+    assert "password" not in f"{error.args} {vars(error)}"

@@ -61,7 +61,7 @@ def check_test_songs(
     tested = [(csv, fallbacks)]
     (report,) = checked_manifests(tested, config, data_dir, for_training=False, beside=beside)
     if len(report.usable) < report.num_rows:
-        raise DatasetError(f"{csv}: has songs that cannot be scored (see above); mend them or take them out.")
+        raise DatasetError("has songs that cannot be scored (see above)", path=csv, hint="Fix them, or take them out.")
 
 
 def _as_tasks(csv: Path, config: ModelConfig) -> MeasureAll:

@@ -22,7 +22,8 @@ from sepcore.dataset.cache.plan import ShardPlan, planned_fingerprints, shard_pl
 from sepcore.dataset.cache.prune import prune
 from sepcore.dataset.cache.repair import remove_damaged_shards
 from sepcore.dataset.cache.shards import ShardRef, find_shards
-from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError, SongsFailed
+from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError, SongsFailed, StemworksError
+from sepcore.printable import first_few
 from sepcore.training.run_folder import RunFolder
 from tasks.dataset import cache_song
 from tasks.dead_runs import note_run
@@ -142,7 +143,7 @@ def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelC
     folder = part.folder.absolute()
     shards = find_shards(folder)
     missing = {plan.fingerprint: plan for plan in plans if plan.fingerprint not in shards}
-    failures = []
+    failures: list[StemworksError] = []
     tasks = finished_tasks(
         cache_song, missing.values(), config, folder, description=f"cache {part.name}", total=len(missing)
     )
@@ -152,14 +153,22 @@ def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelC
         except (AudioDecodeError, DatasetError) as error:
             if isinstance(error, CacheNotWritable):  # no song's own fault: the others would fail, too
                 raise
-            failures.append(str(error))
+            failures.append(error)
     if failures:
-        more = f"; and {len(failures) - _SHOWN_FAILURES} more" if len(failures) > _SHOWN_FAILURES else ""
-        raise SongsFailed(
-            f"{part.csv}: {len(failures)} of {len(plans)} songs could not be cached: "
-            f"{'; '.join(failures[:_SHOWN_FAILURES])}{more} (the others are kept)"
-        )
+        raise _some_failed(part.csv, failures, len(plans))
     return shards
+
+
+def _some_failed(csv: Path, failures: Sequence[StemworksError], num_songs: int) -> SongsFailed:
+    """One line: the first problems, and then what to do about them, each thing once."""
+    problems = [error.problem if error.path is None else f"{error.path}: {error.problem}" for error in failures]
+    hints = dict.fromkeys(error.hint for error in failures[:_SHOWN_FAILURES] if error.hint)
+    return SongsFailed(
+        f"{len(failures)} of {num_songs} songs could not be cached: "
+        + first_few(problems, _SHOWN_FAILURES, separator="; "),
+        path=csv,
+        hint=" ".join([*hints, "The other songs were kept."]),
+    )
 
 
 def _prune(needed_by: Sequence[tuple[ModelConfig, dict[PartToCache, list[ShardPlan]]]]) -> None:

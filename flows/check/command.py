@@ -77,7 +77,7 @@ def _with_bar(description: str, mix_name: str, num_threads: int | None) -> Measu
 def _write_template(csv: Path, params: str | None) -> int:
     config = load_config(params) if params else ModelConfig()
     if csv.exists():
-        raise DatasetError(f"{csv}: is there already; give the example another name, or leave out --template.")
+        raise DatasetError("already exists", path=csv, hint="Give the example another name, or leave out --template.")
     write_text(csv, manifest_template(config))
     model = f" -p {params}" if params else ""
     say(

@@ -37,8 +37,11 @@ def main(options: Options) -> None:
     judged = f"{comparison.metric}, margin {options.margin:g} dB"
     if worse:
         lacking = () if allowed else comparison.lacking_stems
-        why = f"; B lacks scores of {', '.join(lacking)} that A has (--allow-missing accepts that)" if lacking else ""
-        raise GateRefused(f"B is worse than A in {', '.join(worse)} ({judged}){why}")
+        lacks = f", and lacks scores of {', '.join(lacking)} that A has" if lacking else ""
+        raise GateRefused(
+            f"B is worse than A in {', '.join(worse)} ({judged}){lacks}",
+            hint="--allow-missing accepts missing scores." if lacking else "",
+        )
     say([f"B is not worse than A in {', '.join(comparison.stems['target'])} ({judged})"])
 
 
@@ -53,17 +56,16 @@ def _scores(named: str, work_dir: Path) -> ScoreFolder:
     try:
         run = resolve_run(str(path), work_dir)
     except TrainingError as error:
-        raise DatasetError(f"no such folder of scores, and as the name of a run: {error}") from error
-    if not has_scores(run.evaluation):
         raise DatasetError(
-            f"{run.path}: the run has no scores of tracks; make them: "
-            f"python -m flows.evaluate -p {run.path} --csv test.csv -o {run.evaluation}"
-        )
+            f"no such folder of scores, and as the name of a run: {error.problem}", path=error.path, hint=error.hint
+        ) from error
+    evaluate = f"`python -m flows.evaluate -p {run.path} --csv test.csv -o {run.evaluation}`"
+    if not has_scores(run.evaluation):
+        raise DatasetError("the run has no scores of tracks", path=run.path, hint=f"Make them with {evaluate}.")
     scores = read_score_folder(run.evaluation)
     if problem := _problem(run, scores):
         raise DatasetError(
-            f"{run.path}: the scores in {run.evaluation} {problem}; make them again: "
-            f"python -m flows.evaluate -p {run.path} --csv test.csv -o {run.evaluation}"
+            f"the scores in {run.evaluation} {problem}", path=run.path, hint=f"Make them again with {evaluate}."
         )
     return scores
 

@@ -33,12 +33,12 @@ class EvaluatedSongs:
     Attributes:
         folder: Of the evaluation.
         files: The score file of every song that could be scored.
-        failed: Why the others could not, by song; a line each.
+        failed: Why the others could not, by song.
     """
 
     folder: Path
     files: tuple[Path, ...]
-    failed: dict[str, str]
+    failed: dict[str, StemworksError | OSError]
 
     @cached_property
     def _scores(self) -> TrackScores:
@@ -68,7 +68,8 @@ class EvaluatedSongs:
 
 def evaluate_songs(rows: Sequence[TrackRow], estimates: Estimates, out: Path, engine: ScoringEngine) -> EvaluatedSongs:
     """Score songs and write the tables ``frames.parquet`` and ``tracks.parquet``; ``out`` is absolute."""
-    files, failed = [], {}
+    files: list[Path] = []
+    failed: dict[str, StemworksError | OSError] = {}
     tasks = finished_tasks(
         evaluate_song, rows, estimates, out, engine, description=f"evaluate {estimates.name}", total=len(rows)
     )
@@ -78,7 +79,7 @@ def evaluate_songs(rows: Sequence[TrackRow], estimates: Estimates, out: Path, en
         except (CheckpointError, OutputNotWritable, ProviderError):  # no song's own fault: the others would fail, too
             raise
         except (StemworksError, OSError) as error:
-            failed[row.name] = str(error)
+            failed[row.name] = error
     evaluated = EvaluatedSongs(out, tuple(files), failed)
     if files:
         _remove_summary(out / "scores.json")

@@ -14,7 +14,7 @@ from flows.support.runners import model_anywhere, task_runner
 from flows.support.terminal import say
 from sepcore import Separator, load_config
 from sepcore.atomic import write_text
-from sepcore.errors import ConfigError, SongsFailed
+from sepcore.errors import ConfigError, SongsFailed, StemworksError
 from sepcore.evaluation.baselines import BASELINES
 from sepcore.evaluation.choices import ENGINES
 from sepcore.evaluation.estimates import Estimates, FolderEstimates, ModelEstimates
@@ -57,7 +57,11 @@ def evaluate(options: Options) -> ScoreSummary:
         if is_evaluation_of(out, run) and (
             other := why_not(songs=lambda: songs_fingerprint(map(song_fingerprint, rows)))
         ):
-            raise ConfigError(f"{out}: is for the run's own scores, and these are others: {other}; give another -o.")
+            raise ConfigError(
+                f"is for the run's own scores, and these are others: {other}",
+                path=out,
+                hint="Choose another folder with -o.",
+            )
     result = evaluate_songs(rows, scored, out, engine)
     others = {other.name: evaluate_songs(rows, other, out / "baselines" / other.name, engine) for other in beside}
     if not result.files:
@@ -74,11 +78,11 @@ def evaluate(options: Options) -> ScoreSummary:
         engine=ENGINES[engine],
         baselines={name: other.tracks for name, other in others.items() if other.files},
         excerpts=excerpts_to_hear(rows, scored, result, out, options.listen),
-        failed=result.failed
+        failed={song: str(error) for song, error in result.failed.items()}
         | {
-            f"{song} ({name})": reason
+            f"{song} ({name})": str(error)
             for name, other in others.items()
-            for song, reason in other.failed.items()
+            for song, error in other.failed.items()
             if song not in result.failed
         },
     )
@@ -115,13 +119,17 @@ def _estimates(options: Options, songs: TestSet) -> list[Estimates]:
 def _failure(parts: dict[str, EvaluatedSongs], num_songs: int) -> SongsFailed:
     """A line for each song, and one that counts them."""
     failed = {song for part in parts.values() for song in part.failed}
-    lines = dict.fromkeys(
-        reason if reason.startswith(song) else f"{song}: {reason}"
-        for part in parts.values()
-        for song, reason in part.failed.items()
+    lines = dict.fromkeys(_line(song, error) for part in parts.values() for song, error in part.failed.items())
+    return SongsFailed(
+        "\n".join([*lines, f"{len(failed)} of {num_songs} songs could not be scored"]),
+        hint="The others were kept." if len(failed) < num_songs else "",
     )
-    kept = "; the others are kept" if len(failed) < num_songs else ""
-    return SongsFailed("\n".join([*lines, f"{len(failed)} of {num_songs} songs could not be scored{kept}"]))
+
+
+def _line(song: str, error: StemworksError | OSError) -> str:
+    """What is about no file is about the song, and names it."""
+    names_song = isinstance(error, StemworksError) and error.path is None
+    return str(error) if names_song else f"{song}: {error}"
 
 
 def main(options: Options) -> None:

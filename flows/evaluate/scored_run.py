@@ -23,11 +23,13 @@ def check_place(out: Path, params: str | None, estimates: Path | None) -> None:
     out = out.resolve()
     if _is_run(out):
         raise ConfigError(
-            f"{out}: is a run's folder; give -o {out / 'evaluation'} for its own scores, or another folder."
+            "is a run's folder",
+            path=out,
+            hint=f"Give -o {out / 'evaluation'} for the run's own scores, or choose another folder.",
         )
     scored = Path(params).resolve() if params is not None and estimates is None else None
     if is_evaluation_of(out, RunFolder(out.parent)) and _is_run(out.parent) and scored != out.parent:
-        raise ConfigError(f"{out}: is for the scores of the run {out.parent}; give another folder with -o.")
+        raise ConfigError(f"is for the scores of the run {out.parent}", path=out, hint="Choose another folder with -o.")
 
 
 def is_evaluation_of(out: Path, run: RunFolder) -> bool:

@@ -80,7 +80,9 @@ class TestSet:
         assert self.musdb is not None
         songs = [song for song in list_musdb_songs(self.musdb) if song.own_split == "test"]
         if not songs:
-            raise DatasetError(f"{self.musdb}: has no songs in its folder test; give --csv with the songs to score.")
+            raise DatasetError(
+                "has no songs in its folder test", path=self.musdb, hint="Give the songs to score with --csv."
+            )
         return songs
 
 
@@ -88,7 +90,7 @@ def chosen_test_set(musdb: Path | None, csv: Path | None, data_dir: Path | None)
     """The test set that the options name, else that of MUSDB_PATH; ConfigError if there is neither."""
     if musdb is None and csv is None:
         if not os.environ.get(_MUSDB_PATH):
-            raise ConfigError(f"nothing to score: give --mus_dir DIR or --csv FILE, or set {_MUSDB_PATH}.")
+            raise ConfigError("nothing to score", hint=f"Give --mus_dir DIR or --csv FILE, or set {_MUSDB_PATH}.")
         musdb = Path(os.environ[_MUSDB_PATH])
     return TestSet(musdb, csv, data_dir)
 

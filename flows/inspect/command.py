@@ -36,7 +36,8 @@ def _song(name: str, part: PartToCache, config: ModelConfig, data_dir: Path | No
     found = next((row for _, row in scan.rows if row.name == name), None)
     if found is None:
         raise DatasetError(
-            f"{name}: is in the cache, but {part.csv} does not list it with its recordings; "
-            "bring its row back, or cache the songs again."
+            f"does not list {name} with its recordings, although the song is in the cache",
+            path=part.csv,
+            hint="Put its row back, or cache the songs again.",
         )
     return found

@@ -29,7 +29,7 @@ class Options(OfConfig, OnRunner):
         musdb = musdb_of(self.musdb_root)
         if musdb is None:
             raise ConfigError(
-                "no MUSDB set is named: set MUSDB_PATH, or give --musdb-root DIR (--param musdb_root=DIR)."
+                "no MUSDB set is given", hint="Set MUSDB_PATH, or give --musdb-root DIR (--param musdb_root=DIR)."
             )
         check_musdb_folder(musdb, "train")
         return musdb

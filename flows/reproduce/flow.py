@@ -54,14 +54,17 @@ def reproduce(options: Options) -> Path:
     if dataset != record.dataset:
         songs, manifest = record.facts.get("songs", "?"), record.facts.get("manifest", "its manifest")
         raise TrainingError(
-            f"{options.source}: was trained on other songs ({songs} of {manifest}, fingerprint {record.dataset}; these "
-            f"have {dataset}); give the songs of then, in the same order."
+            f"was trained on other songs ({songs} of {manifest}, fingerprint {record.dataset}, not {dataset})",
+            path=options.source,
+            hint="Give the original songs, in the same order.",
         )
     if record.inputs is not None:
         songs_now = {part: read_index(index, config).fingerprint() for part, index in indexes.items()}
         now = RunInputs(songs_now, initial_weights(config), record.inputs.draws)
         if differences := record.inputs.differences(now):
-            raise TrainingError(f"{options.source}: was trained with {' and '.join(differences)}; give those of then.")
+            raise TrainingError(
+                f"was trained with {' and '.join(differences)}", path=options.source, hint="Give the original ones."
+            )
     return train(str(params), data_dir=data_dir, work_dir=folder)
 
 

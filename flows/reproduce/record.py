@@ -28,9 +28,12 @@ def manifests_of(record: TrainingRecord, given: Mapping[str, Path | None]) -> di
     csvs = {key: record.data[key] for key in CSVS if key in record.data} | known
     for key in CSVS:
         if key not in csvs and key != "test_csv":
-            raise ConfigError(f"{record.name}: nothing says where its songs are; give --musdb-root, or --{_flag(key)}.")
+            raise ConfigError(
+                f"the record of {record.name} does not say where its songs are",
+                hint=f"Give --musdb-root, or --{_flag(key)}.",
+            )
         if key in csvs and not Path(csvs[key]).is_file():
-            raise ConfigError(f"{csvs[key]}: no such file; give the manifest with --{_flag(key)}.")
+            raise ConfigError("no such file", path=csvs[key], hint=f"Give the manifest with --{_flag(key)}.")
     return csvs
 
 
@@ -38,7 +41,9 @@ def initial_model(record: TrainingRecord, given: str | None) -> str | None:
     """The model to start from: the one that is given, else the run's. A release's is on another machine."""
     name = record.facts.get(INIT_FROM)
     if given is None and record.config.init_from is None and name is not None:
-        raise ConfigError(f"{record.name}: was started from the weights of {name}; give that model with --init-from.")
+        raise ConfigError(
+            f"{record.name} was started from the weights of {name}", hint="Give that model with --init-from."
+        )
     return given or record.config.init_from
 
 

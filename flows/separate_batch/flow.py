@@ -15,6 +15,7 @@ from sepcore.batch.plan import Song, prepare_output, remove_half_written
 from sepcore.batch.records import remove_other_records
 from sepcore.batch.separators import PlannedModel
 from sepcore.errors import SongsFailed
+from sepcore.printable import first_few
 from tasks.separation import SongFailed, separate_one
 from tasks.summaries import show_batch
 
@@ -30,10 +31,9 @@ class SomeFailed(SongsFailed):
 
     def __init__(self, outcomes: list[Outcome]) -> None:
         bad = [outcome.reason for outcome in outcomes if outcome.status == "failed"]
-        more = f"; and {len(bad) - _SHOWN_FAILURES} more" if len(bad) > _SHOWN_FAILURES else ""
-        reasons = "; ".join(bad[:_SHOWN_FAILURES])
+        reasons = first_few(bad, _SHOWN_FAILURES, separator="\n")
         super().__init__(
-            f"{len(bad)} of {len(outcomes)} songs could not be separated: {reasons}{more} (the others are kept)"
+            f"{reasons}\n{len(bad)} of {len(outcomes)} songs could not be separated", hint="The others were kept."
         )
         self.outcomes = outcomes
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shlex
-from typing import TYPE_CHECKING
 
 from flows.serve.local_server import prefect_api
 from flows.serve.options import Options
@@ -13,9 +12,6 @@ from flows.support.terminal import say
 from sepcore.urls import shown
 from tasks.own_prefect import is_own_prefect_api
 
-if TYPE_CHECKING:
-    from prefect.runner import Runner
-
 
 def main(options: Options) -> None:
     """Serve until Ctrl-C."""
@@ -24,15 +20,14 @@ def main(options: Options) -> None:
 
 
 def _serve(server: PrefectServer | None) -> None:
-    from prefect.runner import Runner
-
     from flows.serve.deployments import deployments
+    from flows.serve.runner import CommandRunner
     from tasks.dead_runs import mark_dead_runs
 
     if server is not None:
         server.wait()  # it starts while the above is imported
     mark_dead_runs()
-    runner = Runner(pause_on_shutdown=False)
+    runner = CommandRunner(pause_on_shutdown=False)
     served = deployments()
     for deployment in served:
         runner.add_deployment(deployment)
@@ -49,18 +44,6 @@ def _serve(server: PrefectServer | None) -> None:
         lines.append(f"export PREFECT_API_AUTH_STRING={shlex.quote(os.environ['PREFECT_API_AUTH_STRING'])}")
     say([*lines, f"prefect deployment run {names[1]}"])
     try:
-        asyncio.run(_until_ended(runner))
+        asyncio.run(runner.start())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-
-
-async def _until_ended(runner: "Runner") -> None:
-    """Serve until interrupted; what runs are told of it and have ended when this returns."""
-    serving, loop = asyncio.current_task(), asyncio.get_running_loop()
-    assert serving is not None
-
-    def end(*signal_and_frame: object) -> None:
-        loop.call_soon_threadsafe(serving.cancel)
-
-    runner.handle_sigterm = end  # type: ignore[method-assign]  # its own does not wait for the runner's end
-    await runner.start()

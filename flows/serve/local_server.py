@@ -51,8 +51,9 @@ def prefect_api(configured: str | None, port: int) -> Iterator[PrefectServer | N
     parts = urlsplit(configured or f"http://{HOST}:{port}/api")
     if parts.hostname not in LOCAL or not parts.port:
         raise ConfigError(
-            f"Prefect's API at {shown(configured)} does not answer; start it with `prefect server start`, or take "
-            "it out of PREFECT_API_URL and of Prefect's profile: then a server is started here."
+            f"Prefect's API at {shown(configured)} does not answer",
+            hint="Start it with `prefect server start`, or remove it from PREFECT_API_URL and Prefect's profile to "
+            "start a server here.",
         )
     with _own_server(parts.port) as server:
         yield server
@@ -100,14 +101,17 @@ def _listen(port: int, lock: int, credential: str) -> socket.socket | None:
             listening = socket.create_server((HOST, port))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise ConfigError(f"port {port} cannot be used ({error.strerror}); choose another: --port N") from error
+                raise ConfigError(
+                    f"port {port} cannot be used ({error.strerror})", hint="Choose another with --port N."
+                ) from error
             if not is_free(lock):
                 if _lets_in(port, credential):
                     return None
             elif time.monotonic() > strangers_until:
                 raise ConfigError(
-                    f"port {port} is taken by a program that is not this project's; choose another, --port {port + 1}, "
-                    f"or, if it is a Prefect server of your own, export PREFECT_API_URL=http://{HOST}:{port}/api"
+                    f"port {port} is taken by another program",
+                    hint=f"Choose another, e.g. --port {port + 1}, or, if it is a Prefect server of your own, "
+                    f"`export PREFECT_API_URL=http://{HOST}:{port}/api`.",
                 ) from error
         else:
             if take(lock):
@@ -115,8 +119,8 @@ def _listen(port: int, lock: int, credential: str) -> socket.socket | None:
             listening.close()  # the last server of the port may just be ending
         if time.monotonic() > deadline:
             raise ConfigError(
-                f"a flows.serve of port {port} has not ended, and its server does not answer; kill both, or choose "
-                "another port: --port N"
+                f"a flows.serve of port {port} has not ended, and its server does not answer",
+                hint="Kill both, or choose another port with --port N.",
             )
         time.sleep(_PAUSE_S)
 
@@ -132,6 +136,7 @@ def _lets_in(port: int, credential: str) -> bool:
     if answer.status_code in WHO_IS_THERE:
         raise ConfigError(
             f"Prefect's server at port {port} was started with another credential than that of "
-            f"{prefect_home() / CREDENTIAL}; end its flows.serve, and run this again."
+            f"{prefect_home() / CREDENTIAL}",
+            hint="End its flows.serve and run this again.",
         )
     return answer.is_success

@@ -66,7 +66,7 @@ def _telling(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any
             try:
                 check_prefect_api(url)
             except ConfigError as error:
-                _refuse(str(error))
+                _refuse(error)
         try:
             return await send(*given, **named)
         except Exception as error:
@@ -81,20 +81,22 @@ async def full_name(client: "PrefectClient", name: str) -> str:
     """The only ``<flow>/<name>`` that there is.
 
     Raises:
-        ValueError: there is none, or more than one; a command of Prefect ends with the line instead.
+        ConfigError: there is none, or more than one; a command of Prefect ends with the line instead.
     """
     names = await _full_names(client)
     found = [full for full in names if full.partition("/")[2] == name]
     if len(found) == 1:
         return found[0]
     if found:
-        _refuse(f"{name} names {len(found)} deployments; give one of {', '.join(found)}.")
+        _refuse(ConfigError(f"{name} names {len(found)} deployments", hint=f"Give one of {', '.join(found)}."))
     if not names:
         _refuse(
-            f"{name}: no such deployment, nor any other, at {shown(client.api_url)}; start `python -m flows.serve`, "
-            "and give this shell the lines `export …` that it prints."
+            ConfigError(
+                f"{name}: no such deployment, nor any other, at {shown(client.api_url)}",
+                hint="Start `python -m flows.serve`, and give this shell the lines `export …` that it prints.",
+            )
         )
-    _refuse(f"{name}: no such deployment; give one of {', '.join(names)}.")
+    _refuse(ConfigError(f"{name}: no such deployment", hint=f"Give one of {', '.join(names)}."))
 
 
 async def _full_names(client: "PrefectClient") -> list[str]:
@@ -117,9 +119,9 @@ def _is_prefects_command() -> bool:
     return Path(sys.argv[0]).name == "prefect" or Path(sys.argv[0]).parent.name == "prefect"
 
 
-def _refuse(line: str) -> NoReturn:
+def _refuse(error: ConfigError) -> NoReturn:
     # Prefect's command line would put a traceback before an error's text.
     if _is_prefects_command():
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{error}\n")
         raise SystemExit(1)
-    raise ValueError(line)
+    raise error

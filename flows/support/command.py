@@ -6,22 +6,21 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from traceback import format_exception
 from types import TracebackType
 from typing import NoReturn
 
 from flows.support.interruption import INTERRUPTED, interrupt_like_ctrl_c, is_interruption, settle_interruption
 from flows.support.native_log import filter_native_log
-from flows.support.prefect_gone import is_not_let_in, is_of_prefect_api, not_let_in, send_no_more
+from flows.support.prefect_gone import end_at_once, is_of_prefect_api, raise_without_api
 from sepcore.errors import StemworksError
 from sepcore.printable import printable
 from sepcore.urls import shown
 from tasks import one_line_errors
 from tasks.one_line_errors import printable_names
 
-_INTERRUPTED_LINE = "interrupted; what is finished is kept, nothing is half-written"
-_NO_PREFECT_API = "Failed to reach API"
-_GONE_ON_WITH = "what is finished is kept, the same command goes on from there"
+_INTERRUPTED_LINE = "Interrupted. Completed work was kept, and nothing is half-written."
 
 
 class _OneLine(logging.Formatter):
@@ -69,39 +68,13 @@ def guarded(work: Callable[[], int | None]) -> int:
         return work() or 0
     except StemworksError as error:
         return _say(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _say(_INTERRUPTED_LINE, INTERRUPTED)
-    except OSError as error:
+    except (Exception, KeyboardInterrupt) as error:
         if is_interruption(error):
             return _say(_INTERRUPTED_LINE, INTERRUPTED)
+        if not isinstance(error, OSError):
+            raise
         # A full disk, a folder without rights: what it was about is in the message.
         return _say(f"{error.filename or 'system'}: {error.strerror or error}", 2)
-    except Exception as error:
-        if is_interruption(error):
-            return _say(_INTERRUPTED_LINE, INTERRUPTED)
-        if str(error).startswith(_NO_PREFECT_API):
-            cure = "start it with `prefect server start`, or take it out of PREFECT_API_URL and of Prefect's profile"
-            return _say(f"{error}; {cure}", 2)
-        if is_of_prefect_api(error):
-            return _say_without_api(error)
-        raise
-
-
-def _say_without_api(error: Exception) -> int:
-    """What ended a command, where Prefect then could not be told of it; otherwise that Prefect could not."""
-    send_no_more()
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, StemworksError):
-            return _say(str(cause), cause.exit_code)
-        if isinstance(cause, KeyboardInterrupt):
-            return _say(_INTERRUPTED_LINE, INTERRUPTED)
-        cause = cause.__context__
-    where = os.environ.get("PREFECT_API_URL", "").rstrip("/")
-    if is_not_let_in(error):
-        return _say(not_let_in(where), 2)
-    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-    return _say(f"Prefect's API{where and f' at {where}'} failed ({reason}); {_GONE_ON_WITH}", 2)
 
 
 def _excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
@@ -114,12 +87,12 @@ def _excepthook(kind: type[BaseException], error: BaseException, traceback: Trac
 
 def run_command(work: Callable[[], int | None]) -> NoReturn:
     """`guarded` work, and the end of the process."""
-    if "prefect" in sys.modules:
-        from flows.support.prefect_server import with_prefect
-
-        code = guarded(lambda: with_prefect(work))
-    else:
+    try:
         code = guarded(work)
+    except Exception as error:
+        if not is_of_prefect_api(error):
+            raise
+        end_at_once(guarded(partial(raise_without_api, error)))
     settle_interruption()
     if code == INTERRUPTED:
         _let_go_of_a_closed_terminal()

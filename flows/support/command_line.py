@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 from cyclopts import App, CycloptsError, Parameter
-from cyclopts.exceptions import MissingArgumentError, RepeatArgumentError, UnknownOptionError, UnusedCliTokensError
+from cyclopts.exceptions import MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 from cyclopts.help import DefaultFormatter, PanelSpec, TableSpec
 from pydantic.fields import FieldInfo
 from rich import box
 
 from flows.support.command import guarded, run_command, set_up_process
-from flows.support.options import COMMAS, Options, Positional, choices, flags, is_of, missing, nearest
+from flows.support.options import COMMAS, Options, Positional, choices, flags, is_of, nearest
 from sepcore.errors import ConfigError
 from sepcore.printable import printable
-from sepcore.urls import NEEDS_PATH, is_url, shown
+from sepcore.urls import MOUNT_HINT, NO_PATH, is_url
 
 Given = TypeVar("Given", bound=Options)
 
@@ -60,8 +60,7 @@ def command_app(options: type[Options], name: str) -> App:
     """The command line of a command, whose default function gives the texts that were given, by field."""
 
     def collect(*given: Any, **named: Any) -> dict[str, Any]:
-        bound = signature.bind(*given, **named).arguments
-        return dict(bound)
+        return signature.bind(*given, **named).arguments
 
     fields = options.model_fields.items()
     signature = inspect.Signature(
@@ -104,12 +103,12 @@ def _parsed(options: type[Given], arguments: Sequence[str]) -> tuple[Given, bool
         given = options.of(texts)
         _refuse_urls(given)
     except CycloptsError as error:
-        line = _line(error, options)
+        refused = _refused(error, options)
     except ConfigError as error:
-        line = str(error)
+        refused = error
     else:
         return given, verbose
-    sys.stderr.write(f"{name}: {printable(shown(line))} (--help lists the options)\n")
+    sys.stderr.write(f"{name}: {printable(refused)} (--help lists the options)\n")
     sys.exit(_WRONG)
 
 
@@ -179,23 +178,18 @@ def _refuse_urls(given: Options) -> None:
     for value in given.parameters().values():
         for path in value if isinstance(value, list | tuple) else [value]:
             if isinstance(path, Path) and is_url(str(path)):
-                raise ConfigError(f"{str(path).replace(':/', '://', 1)} {NEEDS_PATH}")
+                raise ConfigError(f"{str(path).replace(':/', '://', 1)} {NO_PATH}", hint=MOUNT_HINT)
 
 
-def _line(error: CycloptsError, options: type[Options]) -> str:
-    """What is wrong with a command line, in one line."""
+def _refused(error: CycloptsError, options: type[Options]) -> ConfigError:
+    """What is wrong with a command line."""
     fields = options.model_fields
     known = ["--help", "--verbose", *(flag for name, field in fields.items() for flag in flags(name, field))]
     if isinstance(error, UnknownOptionError):
         flag = error.token.keyword or error.token.value
-        return f"{flag}: no such option{nearest(flag, known)}"
+        return ConfigError(f"{flag}: no such option", hint=nearest(flag, known))
     if isinstance(error, MissingArgumentError) and error.argument is not None:
-        name = error.argument.field_info.name
-        if error.keyword is not None or name not in fields:
-            return f"{error.keyword or name}: needs a value"
-        return missing(name, fields[name])
-    if isinstance(error, RepeatArgumentError):
-        return f"{error.token.keyword}: given twice"
+        return ConfigError(f"{error.keyword or error.argument.field_info.name}: needs a value")
     if isinstance(error, UnusedCliTokensError):
-        return f"{error.unused_tokens[0] if error.unused_tokens else ''}: not expected"
-    return " ".join(str(error).split())
+        return ConfigError(f"{error.unused_tokens[0] if error.unused_tokens else ''}: not expected")
+    return ConfigError(" ".join(str(error).split()))

@@ -56,22 +56,26 @@ def read_credential(file: Path) -> str:
         raise
     except OSError as error:
         what = "is a link" if error.errno == errno.ELOOP else f"cannot be read ({error.strerror})"
-        raise ConfigError(_refusal(file, what)) from error
+        raise _refused(file, what) from error
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(_refusal(file, "is not a file"))
+            raise _refused(file, "is not a file")
         if found.st_uid != os.geteuid():
-            raise ConfigError(_refusal(file, "belongs to another user"))
+            raise _refused(file, "belongs to another user")
         if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise ConfigError(_refusal(file, f"has the mode {stat.S_IMODE(found.st_mode):03o}: others may read it"))
+            raise _refused(file, f"has the mode {stat.S_IMODE(found.st_mode):03o}, so others may read it")
         text = os.read(descriptor, _LIMIT).decode("utf-8", "replace").strip()
     finally:
         os.close(descriptor)
     if not _FORM.fullmatch(text):
-        raise ConfigError(_refusal(file, "holds no credential"))
+        raise _refused(file, "holds no credential")
     return text
 
 
-def _refusal(file: Path, what: str) -> str:
-    return f"{file}, the credential of Prefect's server, {what}; chmod 600 {file}, or remove it for a new one"
+def _refused(file: Path, what: str) -> ConfigError:
+    return ConfigError(
+        f"the file for the credential of Prefect's server {what}",
+        path=file,
+        hint=f"Run `chmod 600 {file}`, or remove it to get a new credential.",
+    )

@@ -65,7 +65,7 @@ def check_trainable(config: ModelConfig) -> None:
 
 def _manifest(key: str, csv: str | Path | None) -> Path:
     if csv is None:
-        raise ConfigError(f"the config has no {key}; set it to a CSV, or give --musdb-root to flows.train.")
+        raise ConfigError(f"the config has no {key}", hint="Set it to a CSV, or pass --musdb-root to flows.train.")
     return Path(csv)
 
 
@@ -73,7 +73,7 @@ def songs_of(csv: Path, config: ModelConfig, data_dir: Path | None) -> list[Trac
     """The songs of a manifest, at least one; DatasetError otherwise."""
     rows = load_manifest(csv, config, data_dir=data_dir)
     if not rows:
-        raise DatasetError(f"{csv}: lists no songs; give a manifest with at least one.")
+        raise DatasetError("lists no songs", path=csv, hint="Give a manifest with at least one song.")
     return rows
 
 
@@ -81,7 +81,9 @@ def check_musdb_folder(root: Path, *subsets: str) -> None:
     """Refuse a folder in which none of the ``subsets`` holds anything; what it holds is looked at later."""
     if not any(any((root / subset).glob("*")) for subset in subsets):
         raise DatasetError(
-            f"{root}: has no songs in a folder {' or '.join(subsets)}; give the folder of MUSDB18 or MUSDB18-HQ."
+            f"has no songs in a folder {' or '.join(subsets)}",
+            path=root,
+            hint="Give the folder of MUSDB18 or MUSDB18-HQ.",
         )
 
 

@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from cyclopts import Parameter
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from sepcore.config import ModelConfig
 from sepcore.config_file import changed_config, load_config
@@ -57,7 +58,7 @@ class Options(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            raise ConfigError(_line(error, cls)) from error
+            raise _first_fault(error, cls) from error
 
     def parameters(self) -> dict[str, Any]:
         """The fields as a flow takes them."""
@@ -88,41 +89,47 @@ def is_of(kind: Any, *types: type) -> bool:
 
 
 def nearest(given: str, known: tuple[str, ...] | list[str]) -> str:
-    """``; did you mean …?``, or nothing if nothing known is near."""
+    """``Did you mean …?``, or nothing if nothing known is near."""
     near = [one for one in known if one.startswith(given)] or difflib.get_close_matches(given, known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"Did you mean {near[0]}?" if near else ""
 
 
-def _line(error: ValidationError, options: type[Options]) -> str:
-    """The first of pydantic's errors as one line of ours: the option, what was given, what is allowed."""
+def _first_fault(error: ValidationError, options: type[Options]) -> ConfigError:
+    """The first of pydantic's errors as one of ours: the option, what was given, what is allowed."""
     detail = error.errors(include_url=False)[0]
     message = detail["msg"].removeprefix("Value error, ")
     if not detail["loc"]:
-        return message
+        return ConfigError(message)
     name = str(detail["loc"][0])
     if name not in options.model_fields:
-        return f"{name}: no such option" + nearest(name, list(options.model_fields))
+        return ConfigError(f"{name}: no such option", hint=nearest(name, list(options.model_fields)))
     field = options.model_fields[name]
     flag = max(flags(name, field), key=len)
-    kind, value = detail["type"], detail.get("input")
-    if kind == "missing":
-        return missing(name, field)
-    if kind == "value_error":
-        return f"{flag}: {message}"
+    value = detail.get("input")
+    if detail["type"] == "missing":
+        about = " ".join((field.description or "").split())
+        return ConfigError(f"{'/'.join(flags(name, field))} is missing: {about.removesuffix('.')}")
+    if detail["type"] == "value_error":
+        return ConfigError(f"{flag}: {message}")
+    allowed = choices(field.annotation)
+    hint = f"{_expected(field, detail)}. {nearest(str(value), allowed)}".strip()
+    return ConfigError(f"{flag} is {value}", hint=hint)
+
+
+_NOT_WHOLE = "int_parsing", "int_from_float", "int_type"
+_NO_NUMBER = "float_parsing", "float_type", "finite_number"
+
+
+def _expected(field: FieldInfo, detail: ErrorDetails) -> str:
     if allowed := choices(field.annotation):
-        return f"{flag} is {value}; give one of {', '.join(allowed)}{nearest(str(value), allowed)}"
-    if kind in ("int_parsing", "int_from_float", "int_type"):
-        return f"{flag} is {value}; give a whole number"
-    if kind in ("float_parsing", "float_type", "finite_number"):
-        return f"{flag} is {value}; give a number"
+        return f"Give one of {', '.join(allowed)}"
+    if detail["type"] in _NOT_WHOLE:
+        return "Give a whole number"
+    if detail["type"] in _NO_NUMBER:
+        return "Give a number"
     if limits := _limits(field):
-        return f"{flag} is {value}; give {limits}"
-    return f"{flag} is {value}; {message[0].lower()}{message[1:]}"
-
-
-def missing(name: str, field: FieldInfo) -> str:
-    """The line for a field that must be given."""
-    return f"{'/'.join(flags(name, field))} is missing: {' '.join((field.description or '').split())}"
+        return f"Give {limits}"
+    return detail["msg"]
 
 
 def _limits(field: FieldInfo) -> str:

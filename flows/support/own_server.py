@@ -25,14 +25,15 @@ def check_prefect_api(url: str) -> None:
     """
     port = own_port(url)
     if port is not None and _is_free(lock_of_port(port)):
-        raise ConfigError(no_server(url))
+        raise no_server(url)
 
 
-def no_server(url: str) -> str:
-    """The line for an address at which nothing of this user's answers."""
-    return (
-        f"no Prefect server answers at {shown(url)}; start `python -m flows.serve`, or give this shell the address of "
-        "the one that runs: `export PREFECT_API_URL=…`."
+def no_server(url: str) -> ConfigError:
+    """The error for an address at which nothing of this user's answers."""
+    return ConfigError(
+        f"no Prefect server answers at {shown(url)}",
+        hint="Start `python -m flows.serve`, or give this shell the address of the one that runs: "
+        "`export PREFECT_API_URL=…`.",
     )
 
 
@@ -49,7 +50,8 @@ def own_port(url: str) -> int | None:
         parts, port = urlsplit(""), None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(
-            f"PREFECT_API_URL is {shown(url)}, which is no address; give one such as http://127.0.0.1:4200/api."
+            f"PREFECT_API_URL is {shown(url)}, which is not an address",
+            hint="Give one such as http://127.0.0.1:4200/api.",
         )
     if parts.hostname not in LOCAL or port is None:
         return None

@@ -24,7 +24,7 @@ def prefect_home() -> Path:
     try:
         return home.expanduser()
     except RuntimeError as error:
-        raise ConfigError(f"{home}: this user has no home; let PREFECT_HOME name a folder for Prefect.") from error
+        raise ConfigError("this user has no home", path=home, hint="Set PREFECT_HOME to a folder.") from error
 
 
 def prefect_setting(*path: str) -> str | None:

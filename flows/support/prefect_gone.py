@@ -1,20 +1,23 @@
-"""Prefect's API that went away while a command worked: how that shows, and the end of what waits to be sent to it."""
+"""Prefect's API that goes away while a command works: how that shows, what is said, and how the process then ends."""
 
-import queue
+import logging
+import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
+from typing import NoReturn
 
-from sepcore.urls import shown
+from sepcore.errors import ConfigError, StemworksError
 
 WHO_IS_THERE = 401, 403
 """Answers of a server that wants a credential, or another one."""
 
 
-def not_let_in(url: str) -> str:
-    """The line for a client without the credential."""
-    return (
-        f"Prefect's API at {shown(url)} wants its credential; give this shell the line "
-        "`export PREFECT_API_AUTH_STRING=…` that `python -m flows.serve` printed."
+def not_let_in(url: str) -> ConfigError:
+    """The error of a client without the credential."""
+    return ConfigError(
+        f"Prefect's API at {url} wants its credential",
+        hint="Give this shell the line `export PREFECT_API_AUTH_STRING=…` that `python -m flows.serve` printed.",
     )
 
 
@@ -32,19 +35,41 @@ def is_of_prefect_api(error: BaseException) -> bool:
     from httpx import HTTPError
     from prefect.exceptions import ObjectNotFound
 
-    return isinstance(error, (HTTPError, ObjectNotFound))
+    # Prefect raises a RuntimeError from the error of a server that it does not reach.
+    return any(isinstance(one, (HTTPError, ObjectNotFound)) for one in (error, error.__cause__))
 
 
-def send_no_more() -> None:
-    """Let what waits for the API go.
+def raise_without_api(error: Exception) -> NoReturn:
+    """Raise what ended a command that could not tell Prefect of it; otherwise that Prefect's API is what failed."""
+    for cause in _contexts(error):
+        if isinstance(cause, StemworksError | KeyboardInterrupt):
+            raise cause
+    where = os.environ.get("PREFECT_API_URL", "").rstrip("/")
+    if is_not_let_in(error):
+        raise not_let_in(where)
+    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+    raise StemworksError(
+        f"Prefect's API{where and f' at {where}'} failed ({reason})",
+        hint="Start it with `prefect server start`, or remove it from PREFECT_API_URL and Prefect's profile. Completed "
+        "work was kept; run the same command again to resume.",
+    )
 
-    Prefect sends every event before a process ends, and tries each for ten seconds: three of every song's task, so that
-    a command on a large dataset would hang for hours after its last line.
+
+def end_at_once(code: int) -> NoReturn:
+    """End the process without what Prefect would still send to an API that is away.
+
+    It sends every event before a process ends and tries each for ten seconds, three of every song's task: a command on
+    a large dataset would hang for hours after its last line.
     """
-    from prefect.events.worker import EventsWorker
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # a terminal that has been closed
+            stream.flush()
+    os._exit(code)
 
-    for service in tuple(EventsWorker._instances.values()):  # of all kinds: they share it
-        with suppress(queue.Empty):
-            while True:
-                service._queue.get_nowait()
-                service._queue.task_done()
+
+def _contexts(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__context__

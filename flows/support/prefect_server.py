@@ -71,7 +71,8 @@ class PrefectServer:
         if not answered:
             self._log.seek(0)
             lines = [line.strip() for line in self._log.read().decode("utf-8", "replace").splitlines() if line.strip()]
-            raise ConfigError(f"Prefect's server does not start at {self.url}" + (f" ({lines[-1]})" if lines else ""))
+            reason = f" ({lines[-1]})" if lines else ""
+            raise ConfigError(f"Prefect's server does not start at {self.url}{reason}")
 
     def stop(self) -> None:
         """End it, once it has answered what it was asked."""
@@ -144,9 +145,7 @@ def with_prefect(work: Callable[[], Result]) -> Result:
     _own.wait()
     if "PREFECT_FLOWS_HEARTBEAT_FREQUENCY" in os.environ:
         return work()
-    from prefect.context import SettingsContext, get_settings_context
+    from prefect.settings import temporary_settings
 
-    here = get_settings_context()
-    flows = here.settings.flows.model_copy(update={"heartbeat_frequency": None})
-    with SettingsContext(profile=here.profile, settings=here.settings.model_copy(update={"flows": flows})):
+    with temporary_settings({"flows.heartbeat_frequency": None}):
         return work()

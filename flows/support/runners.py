@@ -66,8 +66,8 @@ def check_scheduler(scheduler: str | None) -> None:
             socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT_TIMEOUT_S).close()
         except OSError as error:
             raise ConfigError(
-                f"--scheduler {scheduler}: nothing answers there ({error.strerror or error}); "
-                "start `dask scheduler` and give the address that it prints."
+                f"--scheduler {scheduler}: nothing answers there ({error.strerror or error})",
+                hint="Start `dask scheduler` and give the address that it prints.",
             ) from error
 
 

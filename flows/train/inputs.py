@@ -71,7 +71,8 @@ def _check_there_is_something(params: str, config: ModelConfig) -> None:
     missing = [part.csv for part in parts_to_cache(config) if not part.csv.is_file()]
     if missing:
         raise ConfigError(
-            f"nothing to train on: {_MUSDB_PATH} is not set, and {missing[0]}, which the config {params} names, is not "
-            f"there; set {_MUSDB_PATH} where flows.serve is started, or give --param musdb_root=DIR, or --param "
-            "params=CONFIG.json, whose CSVs are there."
+            f"nothing to train on: {_MUSDB_PATH} is not set, and {missing[0]}, which the config {params} names, does "
+            "not exist",
+            hint=f"Set {_MUSDB_PATH} where flows.serve is started, or give --param musdb_root=DIR, or --param "
+            "params=CONFIG.json with a config whose CSVs exist.",
         )

@@ -30,7 +30,7 @@ class Options(SeparationOptions):
     def check(self) -> None:
         """Refuse what is no folder."""
         if not self.folder.is_dir():
-            raise ConfigError(f"{self.folder}: no such folder; make it, or check the name")
+            raise ConfigError("no such folder", path=self.folder, hint="Make it, or check the name.")
 
     def of_a_round(self) -> BatchOptions:
         """What a round's run is told, from whatever folder it is started."""

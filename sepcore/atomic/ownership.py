@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
-from sepcore.printable import printable
+from sepcore.printable import first_few, printable
 
 _logger = logging.getLogger(__name__)
 _SHOWN = 3
@@ -55,9 +55,7 @@ def is_plain_file(path: Path) -> bool:
 
 def shown_names(names: Iterable[str]) -> str:
     """Some names for a message, in one line whatever characters they have: ``a, b, c and 4 more``."""
-    all_names = list(names)
-    shown = ", ".join(map(printable, all_names[:_SHOWN]))
-    return f"{shown} and {len(all_names) - _SHOWN} more" if len(all_names) > _SHOWN else shown
+    return first_few([printable(name) for name in names], _SHOWN)
 
 
 def replace_folder(path: Path, new: Path, own_files: OwnFiles, aside: Path) -> None:

@@ -30,7 +30,9 @@ def audio_seconds(song: Path, options: StemFileOptions) -> float | None:
         return options.duration_s
     rest = total - options.offset_s
     if rest <= 0:
-        raise AudioDecodeError(f"{song}: holds no audio after {options.offset_s:g} s; choose a smaller offset.")
+        raise AudioDecodeError(
+            f"holds no audio after {options.offset_s:g} s", path=song, hint="Choose a smaller offset."
+        )
     return rest if options.duration_s is None else min(rest, options.duration_s)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sepcore.atomic import write_text
-from sepcore.batch.outcome import Outcome, failed
+from sepcore.batch.outcome import Outcome
 from sepcore.batch.plan import Song
 from sepcore.batch.records import RECORDS, deciding_options, record_path
 from sepcore.stem_files.options import StemFileOptions
@@ -50,7 +50,7 @@ class FailedTry:
             reason = str(content.pop("reason"))
         except (OSError, ValueError, TypeError, AttributeError, KeyError):
             return None
-        return failed(song.path, reason) if content == asdict(self) else None
+        return Outcome(song.path, "failed", reason) if content == asdict(self) else None
 
 
 def forget_failed_try(song: Song) -> None:
@@ -59,7 +59,7 @@ def forget_failed_try(song: Song) -> None:
 
 
 def forget_failed_tries(out: Path) -> None:
-    """Let every song of an output folder be tried once more: what was wrong may have been mended elsewhere."""
+    """Let every song of an output folder be tried once more: what was wrong may have been fixed elsewhere."""
     for path in (out / RECORDS).glob(f"*{_SUFFIX}"):
         path.unlink(missing_ok=True)
 

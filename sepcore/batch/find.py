@@ -5,7 +5,6 @@ from pathlib import Path
 
 from sepcore.batch.records import RECORDS, recorded_stems
 from sepcore.errors import ConfigError
-from sepcore.printable import printable
 
 # What is taken from a folder. A file named itself is taken whatever its suffix.
 _SUFFIXES = """
@@ -42,7 +41,6 @@ def find_songs(paths: Iterable[Path], *, out: Path | None = None, may_be_empty: 
 
     output = out.absolute() if out else None
     for path in paths:
-        shown = printable(path)
         if path.is_dir():
             found = sorted(path.rglob("*"))
             inside = [
@@ -56,15 +54,19 @@ def find_songs(paths: Iterable[Path], *, out: Path | None = None, may_be_empty: 
             outputs = {folder.parent for folder in found if folder.name == RECORDS} | ({output} if output else set())
             inside = _without_stems(inside, path.absolute(), output, outputs)
             if not inside and not may_be_empty:
-                raise ConfigError(f"{shown}: no audio files in this folder; give one that has some, or name the files.")
+                raise ConfigError(
+                    "no audio files in this folder", path=path, hint="Give one that has some, or name the files."
+                )
             for file in inside:
                 add(file, file.parent.relative_to(path))
         elif path.is_file():
             add(path, Path())
         elif path.exists():
-            raise ConfigError(f"{shown}: is neither a file nor a folder; write what comes out of it to a file first.")
+            raise ConfigError(
+                "is neither a file nor a folder", path=path, hint="Write what comes out of it to a file first."
+            )
         else:
-            raise ConfigError(f"{shown}: no such file or folder; check the name.")
+            raise ConfigError("no such file or folder", path=path, hint="Check the name.")
     return songs
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sepcore.errors import AudioDecodeError, StemworksError
 from sepcore.printable import printable
-from sepcore.system_errors import NOT_PERMITTED
+from sepcore.system_errors import NOT_PERMITTED, reason_of
 
 Status = Literal["done", "skipped", "failed"]
 
@@ -44,14 +45,13 @@ class Outcome:
         return self.reason.removeprefix(f"{self.shown_song}: ")
 
 
-def failed(song: Path, reason: Exception | str) -> Outcome:
+def failed(song: Path, error: StemworksError | OSError) -> Outcome:
     """The outcome of a song without stems; the reason begins with its file, and is one line that can be printed."""
-    may_pass = isinstance(reason, OSError) and reason.errno not in NOT_PERMITTED
-    if isinstance(reason, OSError):
-        reason = f"cannot be read: {reason.strerror or reason}"
-    text = str(reason)
-    line = printable(text if text.startswith(f"{song}: ") else f"{song}: {text}")
-    return Outcome(song, "failed", line, may_pass=may_pass)
+    may_pass = isinstance(error, OSError) and error.errno not in NOT_PERMITTED
+    if isinstance(error, OSError):
+        error = AudioDecodeError(f"cannot be read: {reason_of(error)}", path=song, errno=error.errno)
+    line = str(error) if error.path == song else f"{song}: {error}"
+    return Outcome(song, "failed", printable(line), may_pass=may_pass)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """One song of a batch: separated, or left as it is because that is done."""
 
-import errno
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,14 +15,11 @@ from sepcore.provider.checksum import file_sha256
 from sepcore.stem_files.options import StemFileOptions
 from sepcore.stem_files.page import write_song_page
 from sepcore.stem_files.page_links import remove_song_page
-from sepcore.stem_files.song import CHANGED, file_times, separate_file
-from sepcore.system_errors import DISK_FULL, cure_of, reason_of, system_error
+from sepcore.stem_files.song import changed_song, file_times, separate_file
+from sepcore.system_errors import EVERY_WRITE_REFUSED, errno_of, fix_for, reason_of
 
 if TYPE_CHECKING:
     from sepcore.separator import Separator
-
-# No song's own fault, as a file that grows too large for its file system may be.
-_OF_THE_DISK = (DISK_FULL | {errno.EROFS}) - {errno.EFBIG}
 
 
 def skip_if_done(
@@ -100,7 +97,7 @@ def _separated(
     elapsed_s = time.monotonic() - started - (separator.load_s - loaded_before_s)
     if song.page and file_times(song.path) != before:  # the page plays the song as it is now
         remove_song_page(song.out / song.page)
-        return failed(song.path, CHANGED)
+        return failed(song.path, changed_song(song.path))
 
     def record() -> None:
         write_record(
@@ -130,15 +127,20 @@ def _write(song: Song, write: Callable[[], None]) -> None:
         _raise_if_full(song, error)
         check_writable(song.out, "-o")
         raise OutputNotWritable(
-            f"{song.out}: what is done cannot be recorded ({reason_of(error)}); choose another folder with -o."
+            f"what is done cannot be recorded ({reason_of(error)})",
+            path=song.out,
+            hint=f"{fix_for(error)}, or choose another folder with -o.",
+            errno=error.errno,
         ) from error
 
 
 def _raise_if_full(song: Song, error: Exception) -> None:
-    refused = system_error(error)
-    if refused is not None and refused.errno in _OF_THE_DISK:
+    number = errno_of(error)
+    if number in EVERY_WRITE_REFUSED:
         raise OutputNotWritable(
-            f"{song.out}: takes no more ({reason_of(refused)}) at {song.shown_name}; "
-            f"{cure_of(refused)} or choose another folder with -o; what is done is kept, and the same command goes on "
-            "from there."
+            f"takes no more ({os.strerror(number)}) at {song.shown_name}",
+            path=song.out,
+            hint=f"{fix_for(error)}, or choose another folder with -o. Completed work was kept: run the same command "
+            "again to resume.",
+            errno=number,
         ) from error

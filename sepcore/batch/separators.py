@@ -47,7 +47,8 @@ def planned_separator(settings: SeparatorSettings, planned: PlannedModel) -> Sep
     if here.fingerprint != planned.fingerprint and (here.folder, here.host) != (planned.folder, planned.host):
         raise CheckpointError(
             f"{separator.name}: the model in {here.folder} on {here.host} is not the one in {planned.folder} on "
-            f"{planned.host}, with which the batch was planned; let MODEL_PATH lead to the same model on both."
+            f"{planned.host}, with which the batch was planned",
+            hint="Set MODEL_PATH to the same model on both.",
         )
     return separator
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sepcore.errors import DatasetError
+from sepcore.system_errors import reason_of
 
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -81,15 +82,20 @@ def _opened(csv_path: Path) -> Iterator[Iterator[list[str]]]:
         with csv_path.open(encoding="utf-8-sig", newline="") as file:
             yield lines()
     except OSError as error:
-        cure = "give the name of a CSV file"
-        raise DatasetError(f"{csv_path}: cannot be read as a manifest ({error.strerror}); {cure}.") from error
+        raise DatasetError(
+            f"cannot be read as a manifest ({reason_of(error)})",
+            path=csv_path,
+            hint="Give the name of a CSV file that can be read.",
+            errno=error.errno,
+        ) from error
     except UnicodeDecodeError as error:
-        cure = "save it as UTF-8 (in a spreadsheet program: CSV UTF-8)"
-        raise DatasetError(f"{csv_path}: cannot be read as a manifest ({error}); {cure}.") from error
+        hint = "Save it as UTF-8 (in a spreadsheet program: CSV UTF-8)."
+        raise DatasetError(f"cannot be read as a manifest ({error})", path=csv_path, hint=hint) from error
     except csv.Error as error:
         raise DatasetError(
-            f"{csv_path}: cannot be read as a manifest from line {last_whole_line + 1} on ({error}); "
-            'look for a quotation mark (") that is not closed there.'
+            f"cannot be read as a manifest from line {last_whole_line + 1} on ({error})",
+            path=csv_path,
+            hint='Look for a quotation mark (") that is not closed there.',
         ) from error
 
 
@@ -97,9 +103,8 @@ def _header(csv_path: Path, lines: Iterator[list[str]]) -> list[str]:
     header = [name.strip() for name in next(lines, [])]
     for separator, name in _OTHER_SEPARATORS.items():
         if len(header) == 1 and separator in header[0]:
-            raise DatasetError(
-                f"{csv_path}: its columns are separated by {name}; save it with commas (and decimal points)."
-            )
+            hint = "Save it with commas between the columns (and decimal points)."
+            raise DatasetError(f"its columns are separated by {name}", path=csv_path, hint=hint)
     return header
 
 
@@ -107,9 +112,11 @@ def _check_columns(csv_path: Path, header: Sequence[str], columns: Sequence[str]
     missing = [column for column in columns if column not in header]
     if missing:
         raise DatasetError(
-            f"{csv_path}: lacks the column(s) {', '.join(missing)}; it has {', '.join(header) or 'none'}. "
-            f"The model needs {', '.join(columns)}."
+            f"lacks the column(s) {', '.join(missing)} (it has {', '.join(header) or 'none'})",
+            path=csv_path,
+            hint=f"The model needs {', '.join(columns)}.",
         )
     repeated = [column for column in columns if header.count(column) > 1]
     if repeated:
-        raise DatasetError(f"{csv_path}: has the column {repeated[0]} more than once; rename or remove the others.")
+        hint = "Rename or remove the others."
+        raise DatasetError(f"has the column {repeated[0]} more than once", path=csv_path, hint=hint)

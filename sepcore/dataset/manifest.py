@@ -13,7 +13,7 @@ from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
 from sepcore.dataset.csv_records import Record, read_columns, read_records
 from sepcore.errors import DatasetError
-from sepcore.printable import printable
+from sepcore.printable import first_few, printable
 from sepcore.urls import is_url
 
 _SHOWN_FAULTS = 5
@@ -118,10 +118,9 @@ def load_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None 
     """
     scan = scan_manifest(csv_path, config, data_dir=data_dir)
     if scan.faults:
-        shown = "; ".join(f"row {fault.number}: {fault.reason}" for fault in scan.faults[:_SHOWN_FAULTS])
-        more = f"; and {len(scan.faults) - _SHOWN_FAULTS} more" if len(scan.faults) > _SHOWN_FAULTS else ""
-        cure = "Paths are relative to the CSV's folder or to -d/--data."
-        raise DatasetError(f"{csv_path}: {shown}{more}. {cure}")
+        faults = [f"row {fault.number}: {fault.reason}" for fault in scan.faults]
+        hint = "Paths are relative to the CSV's folder or to -d/--data."
+        raise DatasetError(first_few(faults, _SHOWN_FAULTS, separator="; "), path=csv_path, hint=hint)
     return [row for _, row in scan.rows]
 
 
@@ -174,8 +173,10 @@ def manifest_signals(csv_path: Path) -> tuple[str, tuple[str, ...]]:
     instruments = tuple(dict.fromkeys(name for name in names if name not in _MIXTURE_FILE_NAMES))
     if len(mixtures) != 1 or not instruments:
         raise DatasetError(
-            f"{csv_path}: needs one column mix_path (or mixture_path) and an <instrument>_path for each instrument; "
-            f"it has {', '.join(columns) or 'none'}. Rename them, or name the config with -p."
+            "needs one column mix_path (or mixture_path) and an <instrument>_path for each instrument, "
+            f"but has {', '.join(columns) or 'no columns'}",
+            path=csv_path,
+            hint="Rename the columns, or give the config with -p.",
         )
     return mixtures[0], instruments
 

@@ -21,7 +21,7 @@ _DEVICES = Path("/dev")
 def check_engine(name: str) -> None:
     """Raise ConfigError if there is no engine of that name."""
     if name not in get_args(EngineName):
-        raise ConfigError(f"engine is {name!r}; expected one of {', '.join(get_args(EngineName))}.")
+        raise ConfigError(f"no engine is called {name!r}", hint=f"Use one of {', '.join(get_args(EngineName))}.")
 
 
 def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precision: Precision = "float32") -> Engine:
@@ -46,7 +46,7 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
         except ConversionFailed as error:
             if name == "openvino":
                 raise ConfigError(
-                    f"{folder.name}: OpenVINO cannot run this network ({error}); use tensorflow."
+                    f"OpenVINO cannot run this network ({error})", path=folder, hint="Use the engine tensorflow."
                 ) from error
             _logger.warning("%s: stays with TensorFlow, OpenVINO cannot run its network: %s", folder.name, error)
     from sepcore.engines.tensorflow import TensorFlowEngine

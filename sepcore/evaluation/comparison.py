@@ -10,6 +10,7 @@ from sepcore.errors import DatasetError
 from sepcore.evaluation.missing_scores import missing_scores
 from sepcore.evaluation.paired_statistics import holm, median_interval, signed_rank_p, tracks_needed
 from sepcore.evaluation.track_scores import MIXTURE_SDR
+from sepcore.printable import first_few
 
 # museval's files keep five decimals of a dB: a smaller difference is one of writing.
 _DECIMALS = 5
@@ -132,7 +133,8 @@ def compare_scores(
     unscored = paired[["a", "b"]].isna().any(axis="columns")
     if unscored.all():
         raise DatasetError(
-            f"no stem of any track has a score ({metric}) in both A and B; silence has none. Compare other scores."
+            f"no stem of any track has a score ({metric}) in both A and B",
+            hint="Silence has no score. Compare other scores.",
         )
     if unscored.any():
         names = [
@@ -161,7 +163,7 @@ def _check_metric(metric: str, a: pd.DataFrame, b: pd.DataFrame) -> None:
     if metric not in metrics[0] & metrics[1]:
         both = ", ".join(column for column in b.columns if column in metrics[0] & metrics[1]) or "none"
         where = " and ".join(name for name, has in zip("AB", metrics, strict=True) if metric not in has)
-        raise DatasetError(f"{metric}: no such metric in the scores of {where}; both have: {both}.")
+        raise DatasetError(f"{metric}: no such metric in the scores of {where}", hint=f"Both have: {both}.")
 
 
 def _track_medians(frames: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -194,7 +196,8 @@ def _only_in_one(kind: str, a: pd.DataFrame, b: pd.DataFrame, column: str) -> li
     in_a, in_b = list(a[column].unique()), list(b[column].unique())
     if not set(in_a) & set(in_b):
         raise DatasetError(
-            f"no {kind} in common: A has {_some(in_a)}, B has {_some(in_b)}; compare scores of the same test set."
+            f"no {kind} in common: A has {_some(in_a)}, B has {_some(in_b)}",
+            hint="Compare scores of the same test set.",
         )
     only = {"A": [name for name in in_a if name not in in_b], "B": [name for name in in_b if name not in in_a]}
     return [
@@ -232,9 +235,5 @@ def _differing(a: "pd.Series[Any]", b: "pd.Series[Any]", tolerance: float) -> li
     return list(difference.index[difference > tolerance])
 
 
-def _some(names: Any) -> str:
-    """The first few names, and how many more there are."""
-    names = list(names)
-    more = len(names) - _SHOWN_NAMES
-    shown = ", ".join(names[:_SHOWN_NAMES]) or "none"
-    return shown if more <= 0 else f"{shown} and {more} more"
+def _some(names: list[str]) -> str:
+    return first_few(names, _SHOWN_NAMES) or "none"

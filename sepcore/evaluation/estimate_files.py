@@ -23,6 +23,8 @@ def estimate_file(track: str, files: list[Path]) -> Path:
     if len(candidates) > 1:
         names = " and ".join(path.name for path in candidates)
         raise DatasetError(
-            f"{track}: {names} in {candidates[0].parent} are both estimates of {candidates[0].stem}; keep one of them."
+            f"{track} has two estimates of {candidates[0].stem}: {names}",
+            path=candidates[0].parent,
+            hint="Keep one of them.",
         )
     return candidates[0]

@@ -75,8 +75,9 @@ class ModelEstimates:
     def _check(self, separator: Separator) -> None:
         if separator.fingerprint() != self._fingerprint:
             raise CheckpointError(
-                f"{self.name}: the weights in {separator.folder} on {gethostname()} are not those that are to be "
-                "scored; they have been changed, or MODEL_PATH names another folder there."
+                f"the weights on {gethostname()} are not those of {self.name} that are to be scored",
+                path=separator.folder,
+                hint="They have been changed, or MODEL_PATH names another folder there.",
             )
 
 
@@ -112,8 +113,10 @@ class FolderEstimates:
                 audio = open_native(path)
                 if (audio.sample_rate, audio.num_channels) != (config.sample_rate, config.num_channels):
                     raise DatasetError(
-                        f"{row.name}: {path} has {audio.sample_rate} Hz and {_channels(audio.num_channels)}, the "
-                        f"reference {config.sample_rate} Hz and {_channels(config.num_channels)}; bring it to these."
+                        f"{row.name}: the estimate has {audio.sample_rate} Hz and {_channels(audio.num_channels)}, the "
+                        f"reference {config.sample_rate} Hz and {_channels(config.num_channels)}",
+                        path=path,
+                        hint="Convert the estimate to match.",
                     )
                 opened.append(stack.enter_context(closing(audio.blocks)))
             lengths = np.zeros(len(opened), int)
@@ -132,12 +135,16 @@ class FolderEstimates:
         folder = next((folder for folder in folders if folder.is_dir()), None)
         if folder is None:
             raise DatasetError(
-                f"{row.name}: no estimates in {folders[0]}; expected a folder with a file for each stem."
+                f"no such folder, so {row.name} has no estimates",
+                path=folders[0],
+                hint="Make it, with an audio file for each stem.",
             )
         found = audio_by_stem(folder)
         missing = [name for name in self.config.instruments if name not in found]
         if missing:
-            raise DatasetError(f"{row.name}: no estimate of {', '.join(missing)} in {folder}; add {missing[0]}.wav.")
+            raise DatasetError(
+                f"{row.name} has no estimate of {', '.join(missing)}", path=folder, hint=f"Add {missing[0]}.wav."
+            )
         return [estimate_file(row.name, found[name]) for name in self.config.instruments]
 
 

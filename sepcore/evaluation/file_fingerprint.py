@@ -10,6 +10,7 @@ from sepcore.config_separation import SeparationKeys
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 from sepcore.provider.checksum import known_sha256
+from sepcore.system_errors import fix_for, reason_of
 
 
 def file_fingerprint(files: Iterable[Path]) -> str:
@@ -19,7 +20,12 @@ def file_fingerprint(files: Iterable[Path]) -> str:
         try:
             digest.update(bytes.fromhex(known_sha256(path)))
         except OSError as error:
-            raise DatasetError(f"{path}: cannot be read ({error.strerror}); mend the row that names it.") from error
+            raise DatasetError(
+                f"cannot be read ({reason_of(error)})",
+                path=path,
+                errno=error.errno,
+                hint=f"{fix_for(error, reading=True)}, or correct the row that names it.",
+            ) from error
     return digest.hexdigest()[:16]
 
 

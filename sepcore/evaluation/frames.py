@@ -91,7 +91,7 @@ def silent_throughout(signals: Signals, name: str) -> NDArray[np.bool_]:
         block = signals.read(part.start, part.stop)
         # A sum of what is not finite is not finite; of what is, only where it overflows.
         if not np.isfinite(block.sum()) and not np.isfinite(block).all():
-            raise ValueError(f"{name} holds NaN or infinite samples; separate or read the track again.")
+            raise ValueError(f"{name} holds NaN or infinite samples. Separate or read the track again.")
         return is_silent(block)
 
     with ThreadPoolExecutor(num_cores()) as pool:

@@ -41,7 +41,9 @@ def read_score_folder(path: Path) -> ScoreFolder:
         DatasetError: one line, if there is no such folder, no score in it, or a file that cannot be read.
     """
     if not path.is_dir():
-        raise DatasetError(f"{path}: no such folder; give one that python -m flows.evaluate -o, or museval, wrote.")
+        raise DatasetError(
+            "no such folder", path=path, hint="Give one written by `python -m flows.evaluate -o`, or by museval."
+        )
     return ScoreFolder(path, _read_frames(path), *_summary(path / _MEDIANS))
 
 
@@ -57,8 +59,9 @@ def _read_frames(path: Path) -> pd.DataFrame:
     files = _track_files(path)
     if not files:
         raise DatasetError(
-            f"{path}: no scores in it; expected frames.parquet, test/<track>.json or <track>.json. "
-            f"Score a model into it: python -m flows.evaluate -p MODEL … -o {path}"
+            "no scores in it: neither frames.parquet nor test/<track>.json nor <track>.json",
+            path=path,
+            hint=f"Score a model into it with `python -m flows.evaluate -p MODEL … -o {path}`.",
         )
     return pd.concat([read_track_scores(file).frames for file in files], ignore_index=True)
 
@@ -72,10 +75,12 @@ def _read_table(path: Path) -> pd.DataFrame:
     try:
         frames = pd.read_parquet(path)
     except ValueError as error:  # pyarrow's own of a damaged file is one
-        raise DatasetError(f"{path}: cannot be read ({error}); delete it and evaluate again.") from error
+        raise DatasetError(f"cannot be read ({error})", path=path, hint="Delete it and evaluate again.") from error
     missing = sorted(_KEYS - set(frames.columns))
     if missing:
-        raise DatasetError(f"{path}: no column {', '.join(missing)}; it is not a table of frames. Evaluate again.")
+        raise DatasetError(
+            f"is not a table of frames: no column {', '.join(missing)}", path=path, hint="Evaluate again."
+        )
     return frames
 
 

@@ -89,7 +89,7 @@ class ScoreSummary:
             DatasetError: if the table is empty.
         """
         if tracks.empty:
-            raise DatasetError(f"{dataset}: no scored track; give a test set with at least one song.")
+            raise DatasetError(f"{dataset}: no scored track", hint="Give a test set with at least one song.")
         by_stem = tracks.replace(np.inf, np.nan).groupby("target", sort=False)
         medians, means = by_stem[list(_MEDIANS.values())].median(), by_stem[list(GLOBAL_METRICS.values())].mean()
         table = medians.join(means)
@@ -153,7 +153,9 @@ class ScoreSummary:
             counts = int(content["num_tracks"]), int(content["num_nan_frames"])
             return cls(printable(str(content["dataset"])), *counts, stems, read_made_from(content))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DatasetError(f"{origin}: not a score file of this project ({error!r}); evaluate again.") from error
+            raise DatasetError(
+                f"not a score file of this project ({error!r})", path=origin, hint="Evaluate again."
+            ) from error
 
 
 def read_made_from(content: Mapping[str, Any]) -> MadeFrom | None:

@@ -36,10 +36,12 @@ def estimated_tracks(folder: Path) -> list[Path]:
     """The folders of tracks among another program's estimates, at least one; DatasetError if there is none."""
     tracks = folder / "test" if (folder / "test").is_dir() else folder
     if not tracks.is_dir():
-        raise DatasetError(f"{folder}: no such folder; give one with test/<track>/<stem>.wav files.")
+        raise DatasetError("no such folder", path=folder, hint="Give one with test/<track>/<stem>.wav files.")
     found = [entry for entry in sorted(tracks.iterdir()) if entry.is_dir()]
     if not found:
-        raise DatasetError(f"{folder}: has no folders of tracks; expected test/<track>/<stem>.wav.")
+        raise DatasetError(
+            "no folders of tracks in it", path=folder, hint="Expected are test/<track>/<stem>.wav files."
+        )
     return found
 
 
@@ -64,7 +66,8 @@ def estimated_stems(folder: Path, offered: Iterable[str]) -> list[str]:
         stems = [name for name in stems if name != _ACCOMPANIMENT]
     if not stems:
         raise DatasetError(
-            f"{folder}: none of the test set's stems has a file there; expected one or more of "
-            f"{', '.join(f'{name}.wav' for name in offered)}."
+            "has a file for none of the test set's stems",
+            path=folder,
+            hint=f"Add one or more of {', '.join(f'{name}.wav' for name in offered)}.",
         )
     return stems

@@ -27,7 +27,7 @@ from sepcore.evaluation.spool import Spool, spool
 from sepcore.evaluation.track_scores import save_track_scores, score_track, track_scores_path
 from sepcore.signal.audio_reader import read_blocks
 from sepcore.signal.sndfile import probe_sndfile
-from sepcore.system_errors import DISK_FULL, cure_of, reason_of
+from sepcore.system_errors import DISK_FULL, fix_for, reason_of
 from sepcore.training.old_scores import MADE_FROM
 
 # Of what a track's scores consist; other numbers than before are not taken for the same.
@@ -102,8 +102,11 @@ def evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: Sc
         if error.errno not in DISK_FULL:
             raise
         raise OutputNotWritable(
-            f"{folder}: takes no more ({reason_of(error)}) at {row.name}; {cure_of(error)} or choose another folder "
-            "with -o; what is scored is kept, and the same command goes on from there."
+            f"the scores of {row.name} cannot be written ({reason_of(error)})",
+            path=folder,
+            errno=error.errno,
+            hint=f"{fix_for(error)}, or choose another folder with -o. Songs scored so far were kept; run the same "
+            "command again to resume.",
         ) from error
 
 
@@ -186,7 +189,7 @@ def _decode(row: TrackRow, config: ModelConfig, mixture: Spool, references: Spoo
                 )
             ended = ended or min(sizes) < max(sizes)
     if not references.shape[1]:
-        raise DatasetError(f"{row.name}: one of its files has no samples; mend the row.")
+        raise DatasetError(f"{row.name}: one of its files has no samples", hint="Fix the row.")
     return _checked_lengths(row, lengths, config.sample_rate)
 
 
@@ -203,7 +206,7 @@ def _checked_lengths(row: TrackRow, lengths: NDArray[np.int_], sample_rate: int)
     )
     what = f"{row.name}: {', '.join(described)}, the mixture {whole_s:.2f} s"
     if max(apart_s.values()) > REFUSED_STEM_DIFFERENCE_S:
-        raise DatasetError(f"{what}; expected one length. Correct the row's paths, or cut or pad the files.")
+        raise DatasetError(what, hint="They should be equally long. Correct the row's paths, or cut or pad the files.")
     return f"{what}; scored on the {min(whole_s, *stems_s):.2f} s that all of them have"
 
 

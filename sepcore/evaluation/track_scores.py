@@ -78,7 +78,8 @@ def score_track(
         doing_nothing = sdr_of_windows(references, untouched, window_slices(mixture.shape[1], window, window), *silent)
         totals = global_scores(references, estimates)
     except ValueError as error:
-        raise DatasetError(f"{track}: {error}") from error
+        problem, _, hint = str(error).partition(". ")
+        raise DatasetError(f"{track}: {problem}", hint=hint) from error
     rows = [
         (track, stem, frame * window_s, *scores[:, index, frame], doing_nothing[index, frame])
         for index, stem in enumerate(stems)
@@ -95,7 +96,9 @@ def score_track(
 def track_scores_path(folder: Path, track: str) -> Path:
     """Where the scores of a track stand: museval's layout, its one subset ``test``."""
     if not track or "/" in track or "\\" in track:
-        raise DatasetError(f"{track!r} cannot be the name of a scored track: it becomes a file name; use no slashes.")
+        raise DatasetError(
+            f"{track!r} cannot be the name of a scored track, since it becomes a file name", hint="Use no slashes."
+        )
     return folder / "test" / f"{track}.json"
 
 
@@ -156,7 +159,9 @@ def read_track_scores(path: Path) -> TrackScores:
             for target in targets
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{path}: not a museval score file ({error!r}); delete it and evaluate again.") from error
+        raise DatasetError(
+            f"not a museval score file ({error!r})", path=path, hint="Delete it and evaluate again."
+        ) from error
     return TrackScores(pd.DataFrame(rows, columns=list(COLUMNS)), pd.DataFrame(whole, columns=list(TOTAL_COLUMNS)))
 
 

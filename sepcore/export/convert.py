@@ -30,7 +30,7 @@ def convert(folder: Path, file: Path, config_json: str) -> None:
     read_checkpoint(network, folder)
     # The file's name says of which weights it is.
     if file.name not in {place.name for place in network_places(config, folder)}:
-        raise CheckpointError(f"{folder}: the weights were replaced while they were read; try again.")
+        raise CheckpointError("the weights were replaced while they were being read", path=folder, hint="Try again.")
     with atomic_path(file) as temporary:
         convert_network(folder.name, config, network, temporary)
         write_text(checksum_file(file), file_sha256(temporary))

@@ -53,8 +53,9 @@ class Destination:
         """Raise ExportError if an export is there that is not to be overwritten."""
         if self.record and not overwrite:
             raise ExportError(
-                f"{self.folder}: holds another export or a changed one ({self.record.format} of {self.record.model}); "
-                "choose another folder, or replace it with --overwrite."
+                f"holds another export or a changed one ({self.record.format} of {self.record.model})",
+                path=self.folder,
+                hint="Choose another folder, or replace it with --overwrite.",
             )
 
 
@@ -68,18 +69,20 @@ def open_destination(path: Path) -> Destination:
     folder = path.resolve()
     if Path.cwd().is_relative_to(folder):
         raise ExportError(
-            f"{path}: is the working folder or holds it, and would be replaced; name a folder of its own."
+            "is the working folder or contains it, and would be replaced",
+            path=path,
+            hint="Name a folder just for the export.",
         )
     if not folder.exists():
         _check_writable(path, next(parent for parent in folder.parents if parent.exists()))
         return Destination(folder, None)
     if not folder.is_dir():
-        raise ExportError(f"{path}: is a file; name a folder.")
+        raise ExportError("is a file", path=path, hint="Name a folder.")
     _check_writable(path, folder.parent)
     # A SavedModel has an empty folder for assets: nobody loses anything with one.
     if foreign := [name for name in foreign_content(folder, exported_files(folder)) if not _is_empty(folder / name)]:
         first = shown_names(foreign[:1])
-        raise ExportError(f"{path}: holds {first}, which is not of an export; choose another folder.")
+        raise ExportError(f"holds {first}, which no export wrote", path=path, hint="Choose another folder.")
     return Destination(folder, _read_record(folder))
 
 
@@ -97,7 +100,7 @@ def _check_writable(path: Path, parent: Path) -> None:
     """Whether a folder can be made in ``parent``, which exists."""
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         reason = "read-only" if parent.is_dir() else "a file"
-        raise ExportError(f"{path}: cannot be written to ({parent} is {reason}); choose another folder.")
+        raise ExportError(f"cannot be written to ({parent} is {reason})", path=path, hint="Choose another folder.")
 
 
 def write_record(folder: Path, *, form: Format, model: str, fingerprint: str, difference: float) -> None:

@@ -86,7 +86,8 @@ def _load_network(model: LocalModel) -> Any:
 
     if keras.config.backend() != "tensorflow":
         raise ExportError(
-            f"KERAS_BACKEND is {keras.config.backend()}; models are exported from TensorFlow. Unset KERAS_BACKEND."
+            f"KERAS_BACKEND is {keras.config.backend()}, but models are exported from TensorFlow",
+            hint="Unset KERAS_BACKEND.",
         )
     from sepcore.networks.gpu import use_full_float32
     from sepcore.networks.registry import build_network

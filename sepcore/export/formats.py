@@ -33,14 +33,16 @@ def check_exportable(config: ModelConfig, form: Format) -> None:
         return
     instruments = config.instruments
     if sorted(instruments) != sorted(SHERPA_INSTRUMENTS):
-        raise _refusal(f"instrument_list is {', '.join(instruments)}", " and ".join(SHERPA_INSTRUMENTS))
+        raise _refusal("instrument_list", ", ".join(instruments), " and ".join(SHERPA_INSTRUMENTS))
     if config.model.type not in _SHERPA_NETWORKS:
-        raise _refusal(f"model.type is {config.model.type}", " or ".join(_SHERPA_NETWORKS))
+        raise _refusal("model.type", config.model.type, " or ".join(_SHERPA_NETWORKS))
     values = config.model_dump(by_alias=True)
     for key, allowed in _SHERPA_KEYS.items():
         if values[key] != allowed:
-            raise _refusal(f"{key} is {values[key]}", str(allowed))
+            raise _refusal(key, values[key], allowed)
 
 
-def _refusal(given: str, allowed: str) -> ExportError:
-    return ExportError(f"{given}; sherpa-onnx separates only with {allowed}. Take --format onnx or savedmodel.")
+def _refusal(key: str, value: object, allowed: object) -> ExportError:
+    return ExportError(
+        f"{key} is {value}, but sherpa-onnx separates only with {allowed}", hint="Use --format onnx or savedmodel."
+    )

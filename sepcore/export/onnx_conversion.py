@@ -75,7 +75,7 @@ def convert_graph(
     try:
         onnx.checker.check_model(model)
     except ValidationError as error:
-        raise ExportError(f"{path.name}: cannot be written as ONNX ({str(error).splitlines()[0]}).") from error
+        raise ExportError(f"cannot be written as ONNX ({str(error).splitlines()[0]})", path=path.name) from error
     onnx.save(model, path)
 
 
@@ -112,5 +112,5 @@ def load_onnx(path: Path) -> Callable[..., list[Any]]:
     try:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     except (errors.Fail, errors.InvalidGraph, errors.InvalidProtobuf, errors.NotImplemented) as error:
-        raise ExportError(f"{path.name}: ONNX Runtime cannot run it ({str(error).splitlines()[0]}).") from error
+        raise ExportError(f"ONNX Runtime cannot run it ({str(error).splitlines()[0]})", path=path.name) from error
     return lambda **inputs: session.run(None, inputs)

@@ -52,14 +52,16 @@ def largest_difference(expected: Arrays, actual: Arrays) -> float:
     """
     shapes, expected_shapes = ({name: array.shape for name, array in arrays.items()} for arrays in (actual, expected))
     if shapes != expected_shapes:
-        raise ExportError(f"the exported model gives {shapes}; the Keras model {expected_shapes}. Nothing was written.")
+        raise ExportError(
+            f"the exported model gives {shapes}, the Keras model {expected_shapes}", hint="Nothing was written."
+        )
     peak = max(float(np.abs(array).max()) for array in expected.values())
     difference = max(float(np.abs(array - actual[name]).max()) for name, array in expected.items())
     relative = difference / peak if peak else difference
     if not relative <= LIMIT:  # NaN too
         raise ExportError(
-            f"the exported model differs from the Keras model by {relative:.0e} of the peak; allowed is {LIMIT:.0e}. "
-            "Nothing was written; try another --format."
+            f"the exported model differs from the Keras model by {relative:.0e} of the peak, allowed is {LIMIT:.0e}",
+            hint="Nothing was written. Try another --format.",
         )
     return relative
 

@@ -16,12 +16,14 @@ from sepcore.atomic import atomic_folder
 from sepcore.errors import CheckpointError
 from sepcore.networks.checkpoint_files import find_checkpoint, model_names
 from sepcore.networks.instrument import InstrumentNetwork
+from sepcore.printable import first_few
 from sepcore.system_errors import named_in
 
 Array = NDArray[np.float32]
 
 _FILE = "model"
 _SHOWN = 3
+_GET_AGAIN = "Fetch or train the model again."
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,7 @@ def read_checkpoint(network: Any, folder: Path) -> int:
 
     prefix = find_checkpoint(folder)
     if prefix is None:
-        raise CheckpointError(
-            f"{folder}: no complete checkpoint (*.index and *.data-*); fetch or train the model again."
-        )
+        raise CheckpointError("no complete checkpoint (*.index and *.data-*)", path=folder, hint=_GET_AGAIN)
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         stored = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
@@ -156,17 +156,15 @@ def read_checkpoint(network: Any, folder: Path) -> int:
         _check_names_and_shapes(wanted, stored, prefix)
         values = [np.asarray(reader.get_tensor(tensor.name)) for tensor in wanted]
         step = int(reader.get_tensor("global_step")) if "global_step" in stored else 0
-    except (
-        tf.errors.OpError,
-        ValueError,
-        RuntimeError,
-        IndexError,
-    ) as error:  # IndexError: what TensorFlow makes of a short file
+    # IndexError: what TensorFlow makes of a short file.
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         reason = str(error).splitlines()[0][:200]
-        raise CheckpointError(f"{prefix}: damaged checkpoint ({reason}); fetch or train the model again.") from error
+        raise CheckpointError(f"damaged checkpoint ({reason})", path=prefix, hint=_GET_AGAIN) from error
     broken = [tensor.name for tensor, value in zip(wanted, values, strict=True) if not np.isfinite(value).all()]
     if broken:
-        raise CheckpointError(f"{prefix}: {_listed(broken)} hold NaN or infinity; train the model again.")
+        raise CheckpointError(
+            f"NaN or infinity in {first_few(broken, _SHOWN)}", path=prefix, hint="Train the model again."
+        )
     for tensor, value in zip(wanted, values, strict=True):
         tensor.variable.assign(tensor.to_keras(value))
     return step
@@ -204,8 +202,9 @@ def _check_names_and_shapes(wanted: list[_Tensor], stored: dict[str, tuple[int, 
     missing = [tensor.name for tensor in wanted if tensor.name not in stored]
     if missing:
         raise CheckpointError(
-            f"{prefix}: {len(missing)} of {len(wanted)} tensors are missing ({_listed(missing)}); "
-            "is model.type or instrument_list another than it was trained with?"
+            f"{len(missing)} of {len(wanted)} tensors are missing ({first_few(missing, _SHOWN)})",
+            path=prefix,
+            hint="Was it trained with another model.type or instrument_list?",
         )
     differing = [
         f"{tensor.name} is {stored[tensor.name]} instead of {tensor.shape}"
@@ -214,20 +213,18 @@ def _check_names_and_shapes(wanted: list[_Tensor], stored: dict[str, tuple[int, 
     ]
     if differing:
         raise CheckpointError(
-            f"{prefix}: {len(differing)} tensors have another shape ({_listed(differing)}); "
-            "is model.params or n_channels another than it was trained with?"
+            f"{len(differing)} tensors have another shape ({first_few(differing, _SHOWN)})",
+            path=prefix,
+            hint="Was it trained with other model.params or n_channels?",
         )
     names = {tensor.name for tensor in wanted}
     extra = sorted(name for name in stored if _MODEL_TENSOR.fullmatch(name) and name not in names)
     if extra:
         raise CheckpointError(
-            f"{prefix}: {len(extra)} tensors are left over ({_listed(extra)}); "
-            "it was trained with more instruments than instrument_list names."
+            f"{len(extra)} tensors are left over ({first_few(extra, _SHOWN)})",
+            path=prefix,
+            hint="It was trained with more instruments than instrument_list names.",
         )
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
 def write_checkpoint(network: Any, folder: Path, *, step: int) -> None:

@@ -188,7 +188,9 @@ def _audio(path: Path, version: str, content: str, peaks: bytes) -> str:
     mime = _MIME_TYPES.get(path.suffix.lower())
     if mime is None:
         raise ConfigError(
-            f"{path}: a page plays {', '.join(s[1:] for s in _MIME_TYPES)}; write the audio as one of them."
+            f"a page plays only {', '.join(suffix[1:] for suffix in _MIME_TYPES)}",
+            path=path,
+            hint="Write the audio as one of them.",
         )
     waveform = f' data-peaks="{base64.b64encode(peaks).decode()}"' if peaks else ""
     return f'<script type="{mime};base64" data-version="{text(version)}"{waveform}>{content}</script>'

@@ -24,7 +24,6 @@ _LATEST = 2**33
 _PICKLES = frozenset({".pkl", ".pickle", ".pt", ".pth", ".joblib", ".dill"})
 # How pickles of protocol 2 to 5 begin and end. Weights in TensorFlow's own files may begin as they like.
 _PICKLE_STARTS, _PICKLE_END = tuple(bytes((0x80, protocol)) for protocol in range(2, 6)), b"."
-_HONEST = "; a model's archive holds its config and checkpoint."
 
 
 def pack_archive(members: Mapping[str, bytes | Path], archive: Path) -> None:
@@ -52,7 +51,7 @@ def pack_archive(members: Mapping[str, bytes | Path], archive: Path) -> None:
                     tar.addfile(info, source)
 
 
-# Debian 12's Python 3.11.2 has no filters yet (3.11.4 has). There `_refusal` guards alone: it lets only plain files
+# Debian 12's Python 3.11.2 has no filters yet (3.11.4 has). There `_fault` guards alone: it lets only plain files
 # with names below the folder pass, and their modes and owners are not taken over.
 _EXTRACTION: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {"set_attrs": False}
 
@@ -69,8 +68,8 @@ def unpack_archive(archive: Path, folder: Path, origin: str | None = None) -> No
         origin: What to call the archive in messages; by default its name.
 
     Raises:
-        ProviderError: one line, if the archive is damaged, has a member that is no plain file or folder, that would
-            land outside ``folder`` or on another one or that is a pickle, or if it holds more than `MAX_BYTES` or
+        ProviderError: if the archive is damaged, has a member that is no plain file or folder, that would land
+            outside ``folder`` or on another one or that is a pickle, or if it holds more than `MAX_BYTES` or
             `MAX_MEMBERS`.
     """
     origin = origin or archive.name
@@ -82,17 +81,19 @@ def unpack_archive(archive: Path, folder: Path, origin: str | None = None) -> No
             # One pass: every member is judged by its header before its content is decompressed.
             for count, member in enumerate(tar, start=1):
                 total_bytes += member.size
-                reason = _refusal(member, count, total_bytes, taken)
+                reason = _fault(member, count, total_bytes, taken)
                 if reason:
-                    raise ProviderError(f"{origin}: refused, {reason}{_HONEST}")
+                    raise _refused(origin, reason)
                 if is_hidden(member.name):
                     continue
                 tar.extract(member, scratch, **_EXTRACTION)
                 if _is_pickle(scratch / member.name):
-                    raise ProviderError(f"{origin}: refused, {_pickle(member.name)}{_HONEST}")
+                    raise _refused(origin, _pickle(member.name))
             read_to_end(tar)
     except (tarfile.TarError, FileExistsError, NotADirectoryError, IsADirectoryError, OverflowError) as error:
-        raise ProviderError(f"{origin}: not a whole .tar.gz ({error}); fetch or build it again.") from error
+        raise ProviderError(
+            f"not a complete .tar.gz ({error})", path=origin, hint="Download or build it again."
+        ) from error
     top = list(scratch.iterdir())
     root = top[0] if len(top) == 1 and top[0].is_dir() else scratch
     for child in root.iterdir():
@@ -105,7 +106,15 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
-def _refusal(member: tarfile.TarInfo, count: int, total_bytes: int, taken: set[str]) -> str | None:
+def _refused(origin: str, reason: str) -> ProviderError:
+    return ProviderError(
+        f"refused because {reason}",
+        path=origin,
+        hint="Use an archive that holds only a model's config and checkpoint.",
+    )
+
+
+def _fault(member: tarfile.TarInfo, count: int, total_bytes: int, taken: set[str]) -> str | None:
     """Why an archive with this member is not unpacked; ``taken`` are the names of the files before it."""
     path, name = PurePosixPath(member.name), shortened(member.name)
     if not (member.isreg() or member.isdir()) or member.issparse():
@@ -113,11 +122,11 @@ def _refusal(member: tarfile.TarInfo, count: int, total_bytes: int, taken: set[s
     if path.is_absolute() or ".." in path.parts or "\0" in member.name or "\\" in member.name:
         return f"{name} leads out of the model's folder"
     if not is_printable(member.name) or len(member.name.encode()) > _MAX_NAME:
-        return f"{name} is no name of a model's file"
+        return f"{name} is not a valid name for a model's file"
     if path.suffix.lower() in _PICKLES:
         return _pickle(member.name)
     if not 0 <= member.mtime < _LATEST:
-        return f"{name} has no time that a file can have"
+        return f"{name} has an impossible modification time"
     if count > MAX_MEMBERS:
         return f"it has more than {MAX_MEMBERS} members"
     if total_bytes > MAX_BYTES:
@@ -125,7 +134,7 @@ def _refusal(member: tarfile.TarInfo, count: int, total_bytes: int, taken: set[s
     # As a disk sees it that takes Model and model for one name, and é for e with an accent.
     place = unicodedata.normalize("NFC", str(path)).casefold()
     if member.isreg() and place in taken:
-        return f"{name} would land on another of its files"
+        return f"{name} would overwrite another of its files"
     if member.isreg():
         taken.add(place)
     return None

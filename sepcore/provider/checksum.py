@@ -71,12 +71,12 @@ def parse_checksums(text: str | bytes, origin: str | Path) -> dict[str, str]:
             raise ForeignTextError(f"a {type(checksums).__name__}")
         for name, digest in checksums.items():
             if not is_name(name):
-                raise ForeignTextError(f"{shortened(name)} is no model's name")
+                raise ForeignTextError(f"{shortened(name)} is not a model's name")
             if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
                 raise ForeignTextError(f"{shortened(name)} has no SHA-256")
     except ForeignTextError as error:
         raise ProviderError(
-            f'{origin}: not a list of checksums; expected {{"<model>": "<SHA-256>"}}, but: {error}.'
+            f'not a list of checksums of the form {{"<model>": "<SHA-256>"}}: {error.problem}', path=origin
         ) from error
     return {name: digest.lower() for name, digest in checksums.items()}
 
@@ -104,13 +104,14 @@ def verified(archive: Path, name: str) -> VerifiedArchive:
     actual = file_sha256(archive)
     expected = checksums_beside(archive).get(name, actual)
     if actual != expected:
-        raise ProviderError(mismatch(archive, actual, expected))
+        raise mismatch(archive, actual, expected)
     return VerifiedArchive(archive, actual, str(archive))
 
 
-def mismatch(origin: str | Path, actual: str, expected: str) -> str:
-    """The message for an archive that is not the one that was published."""
-    return (
-        f"{origin}: SHA-256 is {actual[:12]}…, {CHECKSUM_FILE} says {expected[:12]}…; "
-        "the archive is damaged or another one. Fetch it again."
+def mismatch(origin: str | Path, actual: str, expected: str) -> ProviderError:
+    """The error of an archive that is not the one that was published."""
+    return ProviderError(
+        f"the archive is damaged or a different one (SHA-256 is {actual[:12]}…, {CHECKSUM_FILE} says {expected[:12]}…)",
+        path=origin,
+        hint="Download it again.",
     )

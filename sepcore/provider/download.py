@@ -32,7 +32,7 @@ class Listing:
 
     def sizes(self) -> dict[str, int | None]:
         """The bytes of every model's tarball; None where the host does not tell them without sending it."""
-        return {name: _size(join(self.place, f"{name}.tar.gz"), name) for name in sorted(self.sha256)}
+        return {name: _size(join(self.place, f"{name}.tar.gz")) for name in sorted(self.sha256)}
 
 
 def published_models(release: Release, wanted: str | None = None) -> Listing:
@@ -40,16 +40,16 @@ def published_models(release: Release, wanted: str | None = None) -> Listing:
 
     Args:
         release: Where to look.
-        wanted: The model that is looked for, for the message.
+        wanted: The model that is looked for, for the hint.
 
     Raises:
-        ProviderError: one line with the address, the reason and the cure.
+        ProviderError: about the address, with the reason.
     """
     missing: ProviderError | None = None
     for place in release.places:
         address = join(place, CHECKSUM_FILE)
         try:
-            return Listing(place, parse_checksums(_content(address, wanted), shown(address)))
+            return Listing(place, parse_checksums(_content(address, wanted), address))
         except NotPublished as error:
             missing = missing or error  # the first place is the one that the user named
     assert missing is not None
@@ -71,16 +71,19 @@ def fetched_model(
         on_progress: Told how far a download is.
 
     Raises:
-        ProviderError: one line with the address, the reason and the cure.
+        ProviderError: about the address, with the reason.
         OSError: if ``folder`` cannot be written to.
     """
     if name not in listing.sha256:
-        there, at = ", ".join(sorted(listing.sha256)) or "none", shown(join(listing.place, CHECKSUM_FILE))
-        raise ProviderError(f"{at}: has no model {name!r}; this release has {there}. Check GITHUB_RELEASE.")
+        raise ProviderError(
+            f"has no model {name!r} (this release has: {', '.join(sorted(listing.sha256)) or 'none'})",
+            path=join(listing.place, CHECKSUM_FILE),
+            hint="Check GITHUB_RELEASE.",
+        )
     address, expected = join(listing.place, f"{name}.tar.gz"), listing.sha256[name]
     if isinstance(address, Path):
         if not address.is_file():
-            raise NotPublished(f"{address}: no such file; {_cure(name)}")
+            raise _no_such_file(address, name)
         _check(address, file_sha256(address), expected)
         yield VerifiedArchive(address, expected, str(address))
         return
@@ -107,37 +110,41 @@ def _download(address: str, partial: Path, name: str, expected: str, on_progress
     left_over = partial.is_file()
     if left_over and file_sha256(partial) == expected:
         return
-    download(address, partial, _cure(name), on_progress)
+    download(address, partial, hint=_hint(name), on_progress=on_progress)
     actual = file_sha256(partial)
     if actual != expected and left_over:  # what was left may have been damaged, by a crash of the machine for example
         partial.unlink()
-        download(address, partial, _cure(name), on_progress)
+        download(address, partial, hint=_hint(name), on_progress=on_progress)
         actual = file_sha256(partial)
     _check(address, actual, expected)
 
 
 def _check(address: Address, actual: str, expected: str) -> None:
     if actual != expected:
-        raise ProviderError(mismatch(shown(address), actual, expected))
+        raise mismatch(address, actual, expected)
 
 
 def _content(address: Address, name: str | None) -> bytes:
     if not isinstance(address, Path):
-        return read_url(address, _cure(name))
+        return read_url(address, hint=_hint(name))
     if not address.is_file():
-        raise NotPublished(f"{address}: no such file; {_cure(name)}")
+        raise _no_such_file(address, name)
     return address.read_bytes()
 
 
-def _size(address: Address, name: str) -> int | None:
+def _size(address: Address) -> int | None:
     if not isinstance(address, Path):
         try:
-            return size_of_url(address, _cure(name))
+            return size_of_url(address)
         except ProviderError:  # an address that is signed for downloads only answers 403
             return None
     return address.stat().st_size if address.is_file() else None
 
 
-def _cure(name: str | None) -> str:
-    mirror = "check GITHUB_HOST, GITHUB_REPOSITORY and GITHUB_RELEASE, or set GITHUB_HOST to a mirror"
+def _no_such_file(path: Path, name: str | None) -> NotPublished:
+    return NotPublished("no such file", path=path, hint=_hint(name))
+
+
+def _hint(name: str | None) -> str:
+    mirror = "Check GITHUB_HOST, GITHUB_REPOSITORY and GITHUB_RELEASE, or set GITHUB_HOST to a mirror"
     return f"{mirror}, or MODEL_PATH to a folder that holds {name}/ or {name}.tar.gz." if name else f"{mirror}."

@@ -16,6 +16,7 @@ SPLEETER_REPOSITORY = "deezer/spleeter"
 SPLEETER_RELEASE = "v1.4.0"
 # What that release carries.
 PRETRAINED = ("2stems", "4stems", "5stems")
+_HINT = "Set it to an http(s) URL, or to a file: URL or the path of a folder that exists."
 
 Address = str | Path
 """URL or path of a file of a release, or of the folder that its files lie in."""
@@ -51,9 +52,9 @@ class Release:
     def _scheme(self) -> str:
         try:
             parts = urlsplit(self.host)
-            parts.port  # noqa: B018  # raises where there is none that a port can be
+            _ = parts.port  # raises where there is none that a port can be
         except ValueError as error:
-            raise ProviderError(f"GITHUB_HOST is {self.host}, which is no address ({error}); mend it.") from error
+            raise ProviderError(f"GITHUB_HOST is {self.host}, which is not an address ({error})", hint=_HINT) from error
         return parts.scheme
 
     @property
@@ -73,7 +74,7 @@ class Release:
         folder = Path(url2pathname(urlsplit(self.host).path) if scheme == "file" else self.host)
         if not folder.is_dir():
             raise ProviderError(
-                f"GITHUB_HOST is {self.host}; expected an http(s) URL, or a file: URL or path of a folder that exists."
+                f"GITHUB_HOST is {self.host}, which is neither a URL nor a folder that exists", hint=_HINT
             )
         tag = self.tag or latest_version(child.name for child in folder.iterdir() if child.is_dir())
         return [folder / github, *([folder / tag] if tag else []), folder]

@@ -44,33 +44,36 @@ class InstalledModel:
         """
         if not find_checkpoint(folder):
             what = "no complete checkpoint (*.index and *.data-*)" if folder.is_dir() else "no such model"
-            raise ProviderError(f"{folder}: {what}; python -m flows.models pull {folder.name} fetches it.")
+            raise ProviderError(what, path=folder, hint=f"Fetch it with `python -m flows.models pull {folder.name}`.")
         return cls(folder.name, folder, _config(folder), ModelOrigin.of(folder))
 
     def check(self) -> str:
         """Read all of the model's files and say how it is known that they are sound.
 
         Raises:
-            ProviderError: one line, if something is missing or not what it was.
+            ProviderError: if something is missing or not what it was.
         """
         if self.origin is not None:
             changed = self.origin.changed_files(self.folder)
             if changed:
                 raise ProviderError(
-                    f"{self.name}: {', '.join(changed)} changed or missing since it came from {self.origin.address}; "
-                    f"python -m flows.models pull {self.name} fetches it anew."
+                    f"{', '.join(changed)} changed or missing since the model came from {self.origin.address}",
+                    path=self.folder,
+                    hint=f"Fetch it again with `python -m flows.models pull {self.name}`.",
                 )
             foreign = self.origin.foreign_files(self.folder)
             if foreign:
                 raise ProviderError(
-                    f"{self.name}: {shown_names(foreign)} in {self.folder} did not come from {self.origin.address}; "
-                    "remove what is not yours. What came with the model is as it was."
+                    f"{shown_names(foreign)} did not come from {self.origin.address}",
+                    path=self.folder,
+                    hint="Remove what is not yours. The files that came with the model are unchanged.",
                 )
             return f"{len(self.origin.files)} files as they came from {self.origin.address}"
         if self.config is None:
             raise ProviderError(
-                f"{self.name}: has no config.json and is no shipped name, so that nothing can be said of its weights; "
-                "put its config beside them."
+                f"has no config.json and {self.name} is not a shipped model, so its weights cannot be checked",
+                path=self.folder,
+                hint="Put its config.json next to them.",
             )
         self._read()
         return "every tensor of its network is there; where it is from is not known"
@@ -83,7 +86,9 @@ class InstalledModel:
         try:
             read_checkpoint(build_network(self.config), self.folder)
         except CheckpointError as error:
-            raise ProviderError(f"{self.name}: {error}") from error
+            raise ProviderError(
+                error.problem, hint=error.hint, path=error.path or self.folder, errno=error.errno
+            ) from error
 
 
 def _config(folder: Path) -> ModelConfig | None:
@@ -118,7 +123,7 @@ def pull_model(name: str, release: Release, *, force: bool = False, on_progress:
         on_progress: Told how far a download is.
 
     Raises:
-        ProviderError: one line; what was there is as it was.
+        ProviderError: what was there is as it was.
     """
     folder, fetched = model_path() / name, False
     listing = published_models(release, name)

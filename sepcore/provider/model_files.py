@@ -85,19 +85,28 @@ def _files_of_origin(folder: Path) -> set[str] | None:
         return None
 
 
-def why_not_replaceable(folder: Path, *, force: bool = False) -> str | None:
-    """Why a model's folder cannot be replaced by another model, and the cure, in one line; None if it can.
+def obstacle(folder: Path, *, force: bool = False) -> tuple[str, str] | None:
+    """What keeps a model's folder from being replaced by another model, and how to remove that; None if nothing does.
 
     Args:
-        folder: The model's; a missing or empty one can.
+        folder: The model's; a missing or empty one can be replaced.
         force: See `own_model_files`.
+
+    Returns:
+        What the folder is or holds (``is a file``), and the start of a hint (``Move it away``).
     """
     if folder.is_symlink():
-        return f"{folder} is a link, which is never replaced; remove the link"
+        return "is a link, which is never replaced", "Remove the link"
     if not is_real_folder(folder):
-        return f"{folder} is a file; move it away" if folder.exists() else None
+        return ("is a file", "Move it away") if folder.exists() else None
     if foreign := foreign_content(folder, own_model_files(folder, force=True)):
-        return f"{folder} holds {shown_names(foreign)}, which this program did not write; move it away"
+        return f"holds {shown_names(foreign)}, which this program did not write", "Move it away"
     if not force and foreign_content(folder, own_model_files(folder)):
-        return f"{folder} holds a model that another program put there; move it away"
+        return "holds a model that another program put there", "Move it away"
     return None
+
+
+def why_not_replaceable(folder: Path, *, force: bool = False) -> str | None:
+    """`obstacle` in one line, for a status line; None if there is none."""
+    found = obstacle(folder, force=force)
+    return f"{folder} {found[0]}; {found[1].lower()}" if found else None

@@ -1,7 +1,7 @@
 """From what ``-p`` takes to a config and a local folder with the weights."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,8 @@ from sepcore.provider.host import PRETRAINED, Release
 from sepcore.provider.origin import ModelOrigin
 from sepcore.provider.store import install_model, model_path
 from sepcore.provider.transfer import OnProgress
+
+_TRAIN_FIRST = "Train the model first, or set MODEL_PATH to the folder that holds it."
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def locate_model(descriptor: str | Path, *, on_progress: OnProgress | None = Non
 
     Raises:
         ConfigError: if there is no such model, or its config cannot be used.
-        ProviderError: one line, if there is no whole checkpoint and none can be fetched.
+        ProviderError: if there is no whole checkpoint and none can be fetched.
     """
     path = Path(descriptor)
     if path.is_file():
@@ -80,7 +82,7 @@ def _unchanged(path: Path, name: str, digest: str) -> VerifiedArchive:
     """A tarball, if it is still the one of a digest: another may have come while the folder was waited for."""
     archive = verified(path, name)
     if archive.sha256 != digest:
-        raise ProviderError(f"{path}: was replaced while it was read; run this again.")
+        raise ProviderError("the file was replaced while it was read", path=path, hint="Run this again.")
     return archive
 
 
@@ -107,8 +109,10 @@ def _downloaded_for(path: Path, places: list[Path], model_dir: str, on_progress:
         if model_dir in PRETRAINED:
             raise
         raise ProviderError(
-            f"{path}: no complete checkpoint in {', '.join(str(place) for place in dict.fromkeys(places))}, nor can "
-            f"{model_dir} be fetched ({error}); train the model first, or set MODEL_PATH to the folder that holds it."
+            f"no complete checkpoint in {_listed(places)}, and {model_dir} cannot be fetched: {_without_hint(error)}",
+            path=path,
+            hint=f"{_TRAIN_FIRST} {error.hint}".strip(),
+            errno=error.errno,
         ) from error
 
 
@@ -126,19 +130,31 @@ def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:
             return LocalModel(name, _own_config(folder, name, shipped), folder)
     published = published_name(name) if _PLAIN_NAME.fullmatch(name) else None
     if published is None or not Release.from_environment().carries(published):
-        if shipped:
-            _whole_among([model_path() / slot for slot in slots], name)
-        raise unknown_model(descriptor)
+        if not shipped:
+            raise unknown_model(descriptor)
+        raise ProviderError(
+            f"{name} has no complete checkpoint (*.index and *.data-*) in "
+            f"{_listed(model_path() / slot for slot in slots)}",
+            hint=_TRAIN_FIRST,
+        )
     try:
         folder = _downloaded(published, on_progress)
     except ProviderError as error:
         if published in PRETRAINED:
             raise
         if not shipped:  # most likely a typo
-            raise ConfigError(f"{unknown_model(descriptor)} Nor can it be fetched: {error}") from error
+            unknown = unknown_model(descriptor)
+            raise ConfigError(
+                f"{unknown.problem}, and it cannot be fetched: {_without_hint(error)}",
+                path=unknown.path,
+                hint=f"{unknown.hint} {error.hint}".strip(),
+                errno=error.errno,
+            ) from error
         raise ProviderError(
-            f"{name}: no trained model in {model_path() / model_dir}, nor can it be fetched ({error}); "
-            f"train it: python -m flows.train -p {name}"
+            f"no trained model {name} here, and it cannot be fetched: {_without_hint(error)}",
+            path=model_path() / model_dir,
+            hint=f"Train it with `python -m flows.train -p {name}`. {error.hint}".strip(),
+            errno=error.errno,
         ) from error
     return LocalModel(name, _own_config(folder, name, shipped), folder)
 
@@ -151,7 +167,9 @@ def published_name(name: str) -> str:
     """
     name = _without_prefix(name)
     if not _PLAIN_NAME.fullmatch(name):
-        raise ConfigError(f"{name}: no model's name; give one of a release, such as {', '.join(PRETRAINED)}.")
+        raise ConfigError(
+            f"{name!r} is not a model's name", hint=f"Give one of a release, such as {', '.join(PRETRAINED)}."
+        )
     model_dir = load_config(name).model_dir if _is_shipped(name) else None
     return model_dir if model_dir in PRETRAINED else name
 
@@ -193,13 +211,20 @@ def _downloaded(name: str, on_progress: OnProgress | None) -> Path:
     return install_model(here / name, fetched)
 
 
-def _whole_among(places: Iterable[Path], descriptor: str | Path) -> Path:
-    """The first of some folders that holds a whole checkpoint."""
-    looked = list(dict.fromkeys(places))
-    for place in looked:
+def _whole_among(places: Sequence[Path], path: Path) -> Path:
+    """The first of some folders that holds a whole checkpoint; ProviderError about ``path`` if none does."""
+    for place in places:
         if find_checkpoint(place):
             return place
     raise ProviderError(
-        f"{descriptor}: no complete checkpoint (*.index and *.data-*) in {', '.join(str(place) for place in looked)}; "
-        "train the model first, or set MODEL_PATH to the folder that holds it."
+        f"no complete checkpoint (*.index and *.data-*) in {_listed(places)}", path=path, hint=_TRAIN_FIRST
     )
+
+
+def _listed(places: Iterable[Path]) -> str:
+    return ", ".join(str(place) for place in dict.fromkeys(places))
+
+
+def _without_hint(error: ProviderError) -> str:
+    """What went wrong at a release, as part of another error's problem."""
+    return f"{error.path}: {error.problem}" if error.path else error.problem

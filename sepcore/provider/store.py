@@ -12,9 +12,9 @@ from sepcore.file_lock import lock_of, locked
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.archive import unpack_archive
 from sepcore.provider.checksum import VerifiedArchive
-from sepcore.provider.model_files import own_model_files, why_not_replaceable
+from sepcore.provider.model_files import obstacle, own_model_files
 from sepcore.provider.origin import write_origin
-from sepcore.system_errors import cure_of
+from sepcore.system_errors import fix_for
 
 _DEFAULT = "pretrained_models"
 # Spleeter's mark of a complete model: what is unpacked here it takes without a download of its own.
@@ -49,7 +49,7 @@ def install_model(
         ``folder``.
 
     Raises:
-        ProviderError: one line; nothing is left behind then, and what was there is as it was.
+        ProviderError: nothing is left behind then, and what was there is as it was.
     """
     if is_there(folder):
         return folder
@@ -57,9 +57,12 @@ def install_model(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(lock_of(folder), f"fetching {folder.name}"):
             if not is_there(folder):
-                if reason := why_not_replaceable(folder, force=force):
+                if found := obstacle(folder, force=force):
+                    problem, fix = found
                     raise ProviderError(
-                        f"{folder.name} cannot be put there: {reason}, or set MODEL_PATH to another folder."
+                        f"no model can be put here: it {problem}",
+                        path=folder,
+                        hint=f"{fix}, or set MODEL_PATH to another folder.",
                     )
                 remove_leftovers(folder.parent)
                 own_files = partial(own_model_files, force=force)
@@ -67,8 +70,10 @@ def install_model(
                     _unpack(archive, temporary)
     except OSError as error:
         raise ProviderError(
-            f"{folder}: the model cannot be put there ({error}); {cure_of(error)}, "
-            "or set MODEL_PATH to a folder that can be written."
+            f"the model cannot be put here ({error})",
+            path=folder,
+            hint=f"{fix_for(error)}, or set MODEL_PATH to a folder that can be written to.",
+            errno=error.errno,
         ) from error
     return folder
 
@@ -77,7 +82,9 @@ def _unpack(archive: VerifiedArchive, folder: Path) -> None:
     unpack_archive(archive.path, folder, archive.origin)
     if not find_checkpoint(folder):
         raise ProviderError(
-            f"{archive.origin}: holds no complete checkpoint (*.index and *.data-*); fetch or build it again."
+            "holds no complete checkpoint (*.index and *.data-*)",
+            path=archive.origin,
+            hint="Download or build it again.",
         )
     write_origin(folder, archive)
     (folder / _PROBE).write_text(_PROBE_TEXT, "utf-8")

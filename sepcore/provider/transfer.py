@@ -34,10 +34,10 @@ class NotPublished(ProviderError):
     """There is no such file at an address, or none that anybody may read: buckets answer 403 for what they lack."""
 
 
-def read_url(url: str, cure: str) -> bytes:
+def read_url(url: str, *, hint: str = "") -> bytes:
     """The content of a small file, cut off where it is larger than `MAX_BYTES`; raises as `download` does."""
     content = b""
-    with _one_line(url, cure):
+    with _our_errors(url, hint):
         for attempt in _tries(url):
             with attempt, _response("GET", url) as response:
                 content = b""
@@ -48,32 +48,32 @@ def read_url(url: str, cure: str) -> bytes:
     return content
 
 
-def size_of_url(url: str, cure: str) -> int | None:
+def size_of_url(url: str) -> int | None:
     """The bytes of a file as its server tells them without sending it; None if it does not. Raises as `download`."""
     size = None
-    with _one_line(url, cure):
+    with _our_errors(url):
         for attempt in _tries(url):
             with attempt, _response("HEAD", url) as response:
                 size = _length(response)
     return size
 
 
-def download(url: str, destination: Path, cure: str, on_progress: OnProgress | None = None) -> None:
+def download(url: str, destination: Path, *, hint: str = "", on_progress: OnProgress | None = None) -> None:
     """Write what is at ``url`` to ``destination``; what an earlier attempt left there is gone on with.
 
     Args:
         url: ``http(s)://…``; redirects are followed.
         destination: File to write. After an error it holds what has come so far.
-        cure: What the user may do about a failure; it ends the message.
+        hint: What the user may do about a failure, for its error.
         on_progress: Told how far it is, after every block from the network.
 
     Raises:
         NotPublished: the server has no such file.
-        ProviderError: one line with the address, the reason and the cure.
+        ProviderError: it cannot be downloaded for another reason.
         OSError: if ``destination`` cannot be written.
     """
     etag = ""
-    with _one_line(url, cure), destination.open("ab") as file:
+    with _our_errors(url, hint), destination.open("ab") as file:
         for attempt in _tries(url, file.tell):
             with attempt, _rest(url, file.tell(), etag) as (response, start):
                 etag = _strong_etag(response)
@@ -82,7 +82,7 @@ def download(url: str, destination: Path, cure: str, on_progress: OnProgress | N
                 file.seek(start)
                 for block in response.iter_raw():
                     if file.tell() + len(block) > _MOST_BYTES:
-                        raise ProviderError(f"{shown(url)}: sends more than {_MOST_BYTES >> 30} GiB; {cure}")
+                        raise ProviderError(f"sends more than {_MOST_BYTES >> 30} GiB", path=url, hint=hint)
                     file.write(block)
                     if on_progress:
                         on_progress(file.tell(), None if length is None else start + length)
@@ -98,8 +98,11 @@ def _rest(url: str, there: int, etag: str) -> "Iterator[tuple[httpx.Response, in
         if response.status_code != _NO_SUCH_RANGE:
             resumed = response.status_code == _PARTIAL
             if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {there}-"):
+                sent = response.headers.get("Content-Range", "no range")
                 raise ProviderError(
-                    f"{shown(url)}: the server sent another part than it was asked for; use another mirror."
+                    f"the server sent {sent} when asked for the bytes from {there} on",
+                    path=url,
+                    hint="Use another mirror.",
                 )
             yield response, there if resumed else 0
             return
@@ -131,7 +134,7 @@ def _strong_etag(response: "httpx.Response") -> str:
 
 
 @contextmanager
-def _one_line(url: str, cure: str) -> Iterator[None]:
+def _our_errors(url: str, hint: str = "") -> Iterator[None]:
     """What goes wrong with an address as an error of ours."""
     import httpx
 
@@ -139,9 +142,9 @@ def _one_line(url: str, cure: str) -> Iterator[None]:
         yield
     except httpx.HTTPStatusError as error:
         kind = NotPublished if error.response.status_code in _NOT_PUBLISHED else ProviderError
-        raise kind(f"{shown(url)}: cannot be downloaded ({_reason(error)}); {cure}") from error
+        raise kind(f"cannot be downloaded ({_reason(error)})", path=url, hint=hint) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ProviderError(f"{shown(url)}: cannot be downloaded ({_reason(error)}); {cure}") from error
+        raise ProviderError(f"cannot be downloaded ({_reason(error)})", path=url, hint=hint) from error
 
 
 def _reason(error: BaseException) -> str:

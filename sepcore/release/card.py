@@ -72,7 +72,7 @@ def model_card(run: FinishedRun, *, name: str, version: str, forced: str | None 
         "## Scores",
         _scores(run.scores),
         *([f"These are {run.scores_note}."] if run.scores and run.scores_note else []),
-        *([f"Released against the gate (forced): {forced}"] if forced else []),
+        *([f"Released against the gate (forced): {forced}."] if forced else []),
         "## Use",
         f"With this project:\n\n    python -m flows.separate_batch SONGS -o stems -p {name}.tar.gz",
         f"Or by name, from where the release lies (a GitHub host, a mirror of it, a folder):\n\n"

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sepcore.errors import ReleaseError
+from sepcore.errors import DatasetError, ReleaseError
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.provider.version import parse_version
-from sepcore.release.training_record import released_scores
+from sepcore.release.training_record import METRICS_FILE, released_scores
+from sepcore.system_errors import fix_for
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,17 @@ def release_before(releases: Path, name: str, version: str) -> Champion | None:
     tarball = tarballs[newest]
     try:
         return Champion(str(newest), released_scores(tarball))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ReleaseError(
-            f"{tarball}: cannot be read ({error}), so that the new model cannot be compared with it; remove or mend it."
+            f"cannot be read ({error}), so the new model cannot be compared with it",
+            path=tarball,
+            hint=f"{fix_for(error, reading=True)}, or remove the file.",
+            errno=error.errno,
+        ) from error
+    except ValueError as error:
+        reason = f"{METRICS_FILE}: {error.problem}" if isinstance(error, DatasetError) else error
+        raise ReleaseError(
+            f"cannot be read ({reason}), so the new model cannot be compared with it",
+            path=tarball,
+            hint="Fix or remove the file.",
         ) from error

@@ -58,14 +58,18 @@ class FinishedRun:
             ConfigError: if its config cannot be used.
         """
         if not (folder / "config.json").is_file():
-            raise ReleaseError(f"{folder}: not a run folder (it has no config.json); give the folder of a training.")
+            raise ReleaseError(
+                "not a run folder (it has no config.json)", path=folder, hint="Give the folder of a training run."
+            )
         if not (folder / DONE_FILE).is_file():
             raise ReleaseError(
-                f"{folder}: this run is not finished (it has no {DONE_FILE}); run the same training command again."
+                f"this run is not finished (it has no {DONE_FILE})",
+                path=folder,
+                hint="Run the same training command again.",
             )
         checkpoint = find_checkpoint(folder / "model")
         if checkpoint is None:
-            raise ReleaseError(f"{folder / 'model'}: holds no complete checkpoint; run the training again.")
+            raise ReleaseError("holds no complete checkpoint", path=folder / "model", hint="Run the training again.")
         try:
             # Its folders may be called anything; what is shown or released of them is escaped.
             done = parse_json(read_bounded(folder / DONE_FILE), any_text=True)
@@ -78,9 +82,14 @@ class FinishedRun:
             data = {str(key): str(value) for key, value in done.get("data", {}).items()}
             inputs = RunInputs.from_dict(done["inputs"]) if "inputs" in done else None
             scores = run_scores(RunFolder(folder))
+        except DatasetError as error:
+            raise ReleaseError(
+                error.problem, path=error.path, hint=f"{error.hint} Or run the same training command again."
+            ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = error if isinstance(error, DatasetError) else f"{DONE_FILE} cannot be read ({error!r})"
-            raise ReleaseError(f"{folder}: {reason}; run the training's command again.") from error
+            raise ReleaseError(
+                f"cannot be read ({error!r})", path=folder / DONE_FILE, hint="Run the same training command again."
+            ) from error
         config = load_config(folder)
         score, note = scores.summary, scores.note
         return cls(name, steps, dataset, config, checkpoint, score, mlflow_run_id, facts, data, note, inputs)

@@ -42,7 +42,8 @@ def check_gate(
     if worse or not scores.stems:
         raise GateRefused(
             f"release refused: SDR on {scores.dataset} does not beat the untouched mixture for "
-            f"{', '.join(worse) or 'any stem'}; train longer or on more songs, or publish with --force."
+            f"{', '.join(worse) or 'any stem'}",
+            hint="Train longer or on more songs, or publish with --force.",
         )
     if champion is not None and champion.scores is not None:
         _check_beside(scores, champion.version, champion.scores, margin_db)
@@ -57,8 +58,8 @@ def _check_beside(scores: ScoreSummary, version: str, before: ScoreSummary, marg
         same_songs = mine == others
     if not same_songs:
         raise GateRefused(
-            f"release refused: scored on {mine}, but the champion {version} on {others}, so that they cannot be "
-            "compared; evaluate this run on that test set, or publish with --force."
+            f"release refused: scored on {mine}, but the champion {version} on {others}, so they cannot be compared",
+            hint="Evaluate this run on that test set, or publish with --force.",
         )
     worse = [
         f"{name} ({scores.stems[name].sdr:.2f} dB, {version} has {stem.sdr:.2f} dB)"
@@ -70,5 +71,6 @@ def _check_beside(scores: ScoreSummary, version: str, before: ScoreSummary, marg
     if worse:
         raise GateRefused(
             f"release refused: SDR on {scores.dataset} is more than {margin_db:g} dB below that of the champion "
-            f"{version} for {', '.join(worse)}; train further, allow more with --margin, or publish with --force."
+            f"{version} for {', '.join(worse)}",
+            hint="Train further, allow more with --margin, or publish with --force.",
         )

@@ -14,6 +14,7 @@ from sepcore.release.github_errors import no_github, one_line, patiently
 from sepcore.release.github_repository import GithubRepository
 from sepcore.release.release_folder import TARBALL_SUFFIX, checked_models
 from sepcore.retries import Patience
+from sepcore.system_errors import fix_for
 
 if TYPE_CHECKING:
     from github.GitRelease import GitRelease
@@ -64,7 +65,12 @@ def upload_release(
             upload = _Upload(models, tag, notes, repository, api, transfer)
             return patiently(upload.complete, repository, patience, progress=lambda: transfer.num_uploads)
     except OSError as error:
-        raise ReleaseError(f"{folder}: cannot be read ({error}); run the same command again.") from error
+        raise ReleaseError(
+            f"cannot be read ({error})",
+            path=folder,
+            hint=f"{fix_for(error, reading=True)}, and run the same command again.",
+            errno=error.errno,
+        ) from error
 
 
 def check_upload(
@@ -141,7 +147,7 @@ class _Upload:
 
         repository = Repository(self.api, url=f"/repos/{self.repository.repository}")
         if "id" not in repository.raw_data:
-            raise ReleaseError(no_github(self.repository, "no repository in its answer"))
+            raise no_github(self.repository, "no repository in its answer")
         return repository
 
     def _release(self) -> "GitRelease":
@@ -190,5 +196,5 @@ class _Upload:
         return version is not None and version.prerelease is not None
 
     def _refuse(self, reason: str, release: "GitRelease") -> NoReturn:
-        cure = "give the next version, or delete the draft" if release.draft else "give the next version"
-        raise ReleaseError(f"{release.html_url}: {reason}, and a version is never overwritten; {cure}.")
+        hint = "Give the next version, or delete the draft." if release.draft else "Give the next version."
+        raise ReleaseError(f"{reason}, and a version is never overwritten", path=release.html_url, hint=hint)

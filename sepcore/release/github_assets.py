@@ -125,7 +125,9 @@ class AssetTransfer:
             try:
                 self._lists[asset.id] = parse_checksums(content, asset.browser_download_url)
             except ProviderError as error:
-                raise ReleaseError(f"{error} Delete it on the release's page and run this again.") from error
+                raise ReleaseError(
+                    error.problem, path=error.path, hint="Delete it on the release's page, and run this command again."
+                ) from error
         return self._lists[asset.id]
 
     def _sha256(self, asset: "GitReleaseAsset") -> str:

@@ -1,4 +1,4 @@
-"""What GitHub answers when it fails or refuses: whether to ask again, when, and the line that says so."""
+"""What GitHub answers when it fails or refuses: whether to ask again, when, and the error that says so."""
 
 import logging
 import re
@@ -17,6 +17,7 @@ T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 # What GitHub asks for where it limits the rate of requests without saying for how long.
 _UNSAID_PAUSE_S = 60.0
+_LONGEST_REASON = 200
 _SECONDS = re.compile("[0-9]{1,11}")  # up to the year 5138: what is a date, too
 
 
@@ -40,7 +41,7 @@ def patiently(
     """
 
     def tell(error: BaseException, pause_s: float) -> None:
-        _logger.info("%s: %s; tried again in %.1f s", repository.page, _reason(error), pause_s)
+        _logger.info("%s: %s; tried again in %.1f s", repository.page, _reason(error, repository), pause_s)
 
     return retrying(patience, may_pass=_may_pass, asked_pause_s=_asked_pause_s, progress=progress, tell=tell)(step)
 
@@ -55,51 +56,56 @@ def one_line(repository: GithubRepository) -> Iterator[None]:
     try:
         yield
     except (GithubException, requests.RequestException, httpx.HTTPError, Outdated) as error:
-        line = f"{repository.page}: {_complaint(error, repository)}"
+        complaint = _complaint(error, repository)
     # PyGithub asserts that all addresses in an answer are the API's, raises RuntimeError at a redirect elsewhere, and
     # TypeError where it expects an object and gets a list.
     except (AssertionError, RuntimeError, TypeError, BadAttributeException, ValueError, httpx.InvalidURL) as error:
-        line = no_github(repository, _reason(error))
+        complaint = no_github(repository, _reason(error, repository))
     else:
         return
-    # Outside of the handlers: what the libraries raise may hold the request, with the token in it.
-    raise ReleaseError(line.replace(repository.token, "…"))
+    # Outside of the handlers, and from None: what the libraries raise may hold the request, with the token in it.
+    raise complaint from None
 
 
-def no_github(repository: GithubRepository, reason: str) -> str:
-    """The message for a host whose answers are not those of GitHub's API."""
-    return (
-        f"{repository.api_url}: does not answer as GitHub's API does ({reason}); check GITHUB_HOST, and GITHUB_API_URL "
-        "if it is set."
+def no_github(repository: GithubRepository, reason: str) -> ReleaseError:
+    """The error for a host whose answers are not those of GitHub's API."""
+    return ReleaseError(
+        f"does not answer as GitHub's API does ({reason})",
+        path=repository.api_url,
+        hint="Check GITHUB_HOST, and GITHUB_API_URL if it is set.",
     )
 
 
-def _complaint(error: Exception, repository: GithubRepository) -> str:
-    """What happened, and how to mend it."""
+def _complaint(error: Exception, repository: GithubRepository) -> ReleaseError:
+    """What happened, and how to fix it."""
+    problem, hint = _problem_and_hint(error, repository)
+    return ReleaseError(f"{problem} ({_reason(error, repository)})", path=repository.page, hint=hint)
+
+
+def _problem_and_hint(error: Exception, repository: GithubRepository) -> tuple[str, str]:
     from github import GithubException
 
-    reason = _reason(error)
     status = error.status if isinstance(error, GithubException) else None
     asked_s = _asked_pause_s(error)
     if asked_s is not None:
         at = datetime.fromtimestamp(time.time() + asked_s).astimezone()
-        return f"GitHub limits the rate of requests ({reason}); run the same command again after {at:%H:%M:%S %Z}."
+        return "GitHub limits the rate of requests", f"Run the same command again after {at:%H:%M:%S %Z}."
     if _may_pass(error):
         return (
-            f"GitHub cannot be reached or fails ({reason}), several times in a row; what is uploaded stays there. "
-            "Run the same command again."
+            "GitHub could not be reached or failed several times in a row",
+            "What was uploaded stays there. Run the same command again.",
         )
-    right = f"a GITHUB_TOKEN that may write the contents of {repository.repository}"
+    give = f"a GITHUB_TOKEN that may write the contents of {repository.repository}"
     if status == 401:
-        return f"GITHUB_TOKEN is refused ({reason}); give {right}."
+        return "GITHUB_TOKEN is refused", f"Give {give}."
     if status == 403:
-        return f"GITHUB_TOKEN may not publish releases there ({reason}); give {right}."
+        return "GITHUB_TOKEN may not publish releases there", f"Give {give}."
     if status == 404:
         return (
-            f"no such repository, or none that GITHUB_TOKEN may write ({reason}); check GITHUB_HOST and "
-            f"GITHUB_REPOSITORY, and give {right}."
+            "no such repository, or none that GITHUB_TOKEN may write",
+            f"Check GITHUB_HOST and GITHUB_REPOSITORY, and give {give}.",
         )
-    return f"GitHub refuses the release ({reason}); mend that on the repository's page, or give another version."
+    return "GitHub refuses the release", "Fix that on the repository's page, or give another version."
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -130,11 +136,17 @@ def _asked_pause_s(error: BaseException) -> float | None:
         return float(after)
     if headers.get("x-ratelimit-remaining") == "0" and _SECONDS.fullmatch(reset):
         return max(0.0, int(reset) - time.time()) + 1  # the reset is somewhere within that second
-    return _UNSAID_PAUSE_S if error.status == 429 or "rate limit" in _reason(error).lower() else None
+    return _UNSAID_PAUSE_S if error.status == 429 or "rate limit" in _said(error).lower() else None
 
 
-def _reason(error: BaseException) -> str:
-    """The failure in a few words, on one line."""
+def _reason(error: BaseException, repository: GithubRepository) -> str:
+    """The failure in a few words, on one line, without the token, which need not be in the environment."""
+    # Before it is cut: half a token is one, too.
+    return _said(error).replace(repository.token, "…")[:_LONGEST_REASON]
+
+
+def _said(error: BaseException) -> str:
+    """What GitHub or a library says, on one line."""
     from github import GithubException
 
     if isinstance(error, GithubException):
@@ -149,7 +161,7 @@ def _reason(error: BaseException) -> str:
         while error.__cause__ or error.__context__:
             error = error.__cause__ or error.__context__ or error
         text = str(error) or type(error).__name__
-    return " ".join(text.split())[:200]
+    return " ".join(text.split())
 
 
 def _details(error: Any) -> list[dict[str, Any]]:

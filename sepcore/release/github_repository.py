@@ -44,14 +44,14 @@ class GithubRepository:
         repository = os.environ.get("GITHUB_REPOSITORY") or ""
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository, re.ASCII):
             raise ReleaseError(
-                f"GITHUB_REPOSITORY is {repository or 'not set'}; expected owner/name of the repository that the "
-                "release goes to. Set GITHUB_REPOSITORY."
+                f"GITHUB_REPOSITORY is {repository or 'not set'}",
+                hint="Set it to owner/name of the repository that the release goes to.",
             )
         token = (os.environ.get("GITHUB_TOKEN") or "").strip()
         if not re.fullmatch(r"[!-~]+", token):
             raise ReleaseError(
-                f"GITHUB_TOKEN is {'not a token' if token else 'not set'}; a release is uploaded with a token that may "
-                f"write the contents of {repository}. Set GITHUB_TOKEN."
+                f"GITHUB_TOKEN is {'not a token' if token else 'not set'}",
+                hint=f"A release is uploaded with a token that may write the contents of {repository}: set it to one.",
             )
         return cls(host, repository, token, api or None)
 
@@ -83,8 +83,9 @@ class GithubRepository:
         domain = own.removeprefix("api.") if _is_githubs(own.removeprefix("api.")) else own
         if not (_is_safe(address) and (name in {own, domain} or name.endswith(f".{domain}"))):
             raise ReleaseError(
-                f"{self.api_url}: leads to {address.scheme}://{name}, but GITHUB_TOKEN is sent only by https, and only "
-                f"to {domain}; check GITHUB_HOST, and GITHUB_API_URL if it is set."
+                f"leads to {address.scheme}://{name}, but GITHUB_TOKEN is sent only by https, and only to {domain}",
+                path=self.api_url,
+                hint="Check GITHUB_HOST, and GITHUB_API_URL if it is set.",
             )
 
 
@@ -107,14 +108,16 @@ def _is_loopback(name: str) -> bool:
 def _refuse_unless_safe(variable: str, url: str) -> None:
     address = urlsplit(url)
     if "@" in address.netloc:
-        raise ReleaseError(f"{variable} has a user or password in it; give the address alone, and set GITHUB_TOKEN.")
+        raise ReleaseError(
+            f"{variable} has a user or password in it", hint="Give the address alone, and set GITHUB_TOKEN."
+        )
     if address.scheme not in {"http", "https"} or not address.netloc:
         raise ReleaseError(
-            f"{variable} is {url}; a release is uploaded to a GitHub: expected {GITHUB} or the https address of a "
-            "GitHub Enterprise, not a file: URL or folder."
+            f"{variable} is {url}, but a release can only be uploaded to a GitHub, not to a file: URL or folder",
+            hint=f"Set it to {GITHUB} or the https address of a GitHub Enterprise.",
         )
     if not _is_safe(address):
         raise ReleaseError(
-            f"{variable} is {url}; GITHUB_TOKEN is not sent over http, where it can be read on the way. Give the https "
-            "address."
+            f"{variable} is {url}, but GITHUB_TOKEN is not sent over http, where it can be read on the way",
+            hint="Give the https address.",
         )

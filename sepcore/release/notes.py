@@ -22,7 +22,7 @@ def _model(published: Published) -> str:
         f"## {published.name}",
         f"Stems: {', '.join(published.run.config.instruments)}. SHA-256 `{published.sha256}`.",
         f"Median SDR in dB on {scores.dataset}: {sdr}." if scores else "Never scored.",
-        *([f"Released against the gate (forced): {published.forced}"] if published.forced else []),
+        *([f"Released against the gate (forced): {published.forced}."] if published.forced else []),
         "More in the `model_card.md` of its tarball.",
     ]
     return "\n\n".join(lines)

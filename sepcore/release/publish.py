@@ -23,7 +23,7 @@ from sepcore.release.finished_run import FinishedRun
 from sepcore.release.gate import check_gate
 from sepcore.release.paths import released_config
 from sepcore.release.training_record import METRICS_FILE, metrics_text
-from sepcore.system_errors import cure_of
+from sepcore.system_errors import fix_for
 
 _NAME = re.compile(r"\w[\w.+-]*")
 
@@ -96,17 +96,22 @@ def judge_run(
         GateRefused: if the model was not scored, does not beat the untouched mixture, or is worse than the champion.
     """
     if parse_version(version) is None:
-        raise ReleaseError(f"version is {version!r}; expected a semantic version such as 1.2.0 or 1.2.0-rc.1.")
+        raise ReleaseError(
+            f"version is {version!r}, which is not a semantic version", hint="Give one such as 1.2.0 or 1.2.0-rc.1."
+        )
     run = FinishedRun.load(run_folder)
     name = run.name if name is None else name
     if not (_NAME.fullmatch(name) and is_name(name)):
-        raise ReleaseError(f"name is {name!r}; a model's name is a file name: use letters, digits, '.', '+', '_', '-'.")
+        raise ReleaseError(
+            f"name is {name!r}, but a model's name must be a file name",
+            hint="Use letters, digits, '.', '+', '_' and '-'.",
+        )
     if champion is None:
         champion = release_before(releases, name, version)
     refusal = _refusal(run, run_folder, champion, margin_db)
     if refusal is not None and not force:
         raise refusal
-    return Candidate(name, version, run, str(refusal) if refusal is not None else None)
+    return Candidate(name, version, run, refusal.problem if refusal is not None else None)
 
 
 def publish_candidates(
@@ -129,7 +134,9 @@ def publish_candidates(
     (version,) = {candidate.version for candidate in candidates}
     ((name, number),) = Counter(candidate.name for candidate in candidates).most_common(1)
     if number > 1:
-        raise ReleaseError(f"{number} runs are to be published as {name} {version}; give each its name with --models.")
+        raise ReleaseError(
+            f"{number} runs would be published as {name} {version}", hint="Give each run its own name with --models."
+        )
     folder = releases / version
     tarballs = {candidate.name: folder / f"{candidate.name}.tar.gz" for candidate in candidates}
     try:
@@ -150,7 +157,10 @@ def publish_candidates(
             write_text(folder / CHECKSUM_FILE, json.dumps({**published, **digests}, indent=2, sort_keys=True) + "\n")
     except OSError as error:
         raise ReleaseError(
-            f"{folder}: cannot be written ({error}); {cure_of(error)}, or give another folder of releases."
+            f"cannot be written ({error})",
+            path=folder,
+            hint=f"{fix_for(error)}, or choose another folder with --releases.",
+            errno=error.errno,
         ) from error
     return [
         Published(one.name, version, tarballs[one.name], digests[one.name], one.run, one.forced) for one in candidates
@@ -161,7 +171,8 @@ def _refusal(run: FinishedRun, run_folder: Path, champion: Champion | None, marg
     """Why the gate refuses the run."""
     if run.scores is None:
         return GateRefused(
-            f"release refused: the run {run_folder.name} {run.scores_note}; evaluate it, or give --force."
+            f"release refused: the run {run_folder.name} {run.scores_note}",
+            hint="Evaluate it, or publish with --force.",
         )
     try:
         check_gate(run.scores, run.config.instruments, champion, margin_db=margin_db)
@@ -196,6 +207,8 @@ def _pack(candidate: Candidate, temporary: Path, tarball: Path, published: str |
         there.add(file_sha256(tarball))
     if there - {digest}:
         raise ReleaseError(
-            f"{tarball}: this version is published with other content and is never overwritten; give the next version."
+            "this version is already published with other content and is never overwritten",
+            path=tarball,
+            hint="Give the next version.",
         )
     return digest

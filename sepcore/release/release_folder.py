@@ -9,6 +9,7 @@ from sepcore.provider.checksum import CHECKSUM_FILE, VerifiedArchive, file_sha25
 
 TARBALL_SUFFIX = ".tar.gz"
 # GitHub renames an asset that has other characters in its name; the model would not be found under its own.
+_PUBLISH_AGAIN = "Publish the runs of this version again."
 _NAME = re.compile(r"[A-Za-z0-9_][\w.+-]*", re.ASCII)
 
 
@@ -26,11 +27,13 @@ def checked_models(folder: Path, staged: Mapping[str, VerifiedArchive] | None = 
     """
     staged, path = staged or {}, folder / CHECKSUM_FILE
     if not path.is_file() and not staged:
-        raise ReleaseError(f"{folder}: not a release (it has no {CHECKSUM_FILE}); give the folder of a version.")
+        raise ReleaseError(
+            f"not a release (it has no {CHECKSUM_FILE})", path=folder, hint="Give the folder of a version."
+        )
     try:
         listed = read_checksums(path) if path.is_file() else {}
     except ProviderError as error:
-        raise ReleaseError(f"{error} Publish the runs of this version again.") from error
+        raise ReleaseError(error.problem, path=error.path, hint=_PUBLISH_AGAIN) from error
     models = {
         name: VerifiedArchive(folder / f"{name}{TARBALL_SUFFIX}", digest, str(folder / f"{name}{TARBALL_SUFFIX}"))
         for name, digest in listed.items()
@@ -46,15 +49,17 @@ def checked_models(folder: Path, staged: Mapping[str, VerifiedArchive] | None = 
             if missing
             else f"{CHECKSUM_FILE} does not list {', '.join(unlisted) or 'any model'}"
         )
-        raise ReleaseError(f"{folder}: {reason}; publish the runs of this version again.")
+        raise ReleaseError(reason, path=folder, hint=_PUBLISH_AGAIN)
     for name in {**models, **staged}:
         if not _NAME.fullmatch(name):
-            raise ReleaseError(f"{folder}: GitHub would rename {name!r}; publish it with a --name in ASCII.")
+            raise ReleaseError(f"GitHub would rename {name!r}", path=folder, hint="Publish it with a --name in ASCII.")
     for model in models.values():
         actual = file_sha256(model.path)
         if actual != model.sha256:
             raise ReleaseError(
-                f"{model.origin}: SHA-256 is {actual[:12]}…, {CHECKSUM_FILE} says {model.sha256[:12]}…; the tarball is "
-                "damaged or another one. Publish its run again."
+                f"SHA-256 is {actual[:12]}…, but {CHECKSUM_FILE} says {model.sha256[:12]}…: the tarball is damaged or "
+                "another one",
+                path=model.origin,
+                hint="Publish its run again.",
             )
     return {**models, **staged}

@@ -10,12 +10,13 @@ from typing import Any, Self
 from sepcore.archive_reader import is_plain_file, member_blocks, open_archive, read_member
 from sepcore.config import ModelConfig
 from sepcore.config_file import load_config, model_name
-from sepcore.errors import DatasetError, ReleaseError
+from sepcore.errors import ConfigError, DatasetError, ReleaseError
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.foreign import is_name, parse_json, shortened
 from sepcore.provider.checksum import file_sha256
 from sepcore.release.finished_run import FinishedRun
 from sepcore.release.paths import without_paths
+from sepcore.system_errors import fix_for
 from sepcore.training.run_inputs import RunInputs
 
 METRICS_FILE = "metrics.json"
@@ -97,11 +98,20 @@ class TrainingRecord:
             inputs = RunInputs.from_dict(training["inputs"]) if "inputs" in training else None
             config, facts = _without_paths(load_config(tarball), facts)
             return cls(name, config, dataset, _scores(content), facts, {}, tarball, inputs, foreign=True)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            if isinstance(error, DatasetError):
-                raise ReleaseError(f"{tarball}: {error}") from error
+        except ConfigError:
+            raise
+        except DatasetError as error:
             raise ReleaseError(
-                f"{tarball}: does not say how it was trained ({error!r}); give a tarball that flows.publish made."
+                f"cannot be read ({METRICS_FILE}: {error.problem})", path=tarball, hint=error.hint
+            ) from error
+        except OSError as error:
+            hint = f"{fix_for(error, reading=True)}, or give a tarball that flows.publish made."
+            raise ReleaseError(f"cannot be read ({error})", path=tarball, hint=hint, errno=error.errno) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ReleaseError(
+                f"does not say how it was trained ({error!r})",
+                path=tarball,
+                hint="Give a tarball that flows.publish made.",
             ) from error
 
     def weights(self) -> dict[str, str]:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from sepcore.errors import AudioDecodeError
 from sepcore.signal.channels import to_channels
-from sepcore.signal.decoder import Blocks, decode_directly, decode_with_ffmpeg, float_graph
-from sepcore.signal.ffmpeg import file_url, last_meaningful_line, run_ffprobe
+from sepcore.signal.decoder import Blocks, decode_directly, decode_with_ffmpeg, float_graph, not_readable
+from sepcore.signal.ffmpeg import FfmpegFailed, file_url, run_ffprobe
 from sepcore.signal.sndfile import probe_sndfile
 
 logger = logging.getLogger(__name__)
@@ -54,23 +54,23 @@ def probe_audio(path: Path, *, stream: int = 0) -> AudioInfo:
         FfmpegMissing: if there is no ffprobe.
     """
     if not path.exists():
-        raise AudioDecodeError(f"{path}: there is no such file")
+        raise AudioDecodeError("there is no such file", path=path)
     if path.is_dir():
-        raise AudioDecodeError(f"{path}: is a folder; give a file with audio")
+        raise AudioDecodeError("is a folder", path=path, hint="Give a file with audio.")
     if path.stat().st_size == 0:
-        raise AudioDecodeError(f"{path}: the file is empty (0 bytes)")
-    probe = run_ffprobe("-of", "json", "-show_format", "-show_streams", "-select_streams", "a", file_url(path))
-    if probe.returncode:
-        reason = last_meaningful_line(probe.stderr) or "it gave no reason"
-        raise AudioDecodeError(
-            f"{path}: is not audio or video that ffmpeg can read: {reason} (ffprobe exit code {probe.returncode})"
-        )
-    found = json.loads(probe.stdout)
+        raise AudioDecodeError("the file is empty (0 bytes)", path=path)
+    wanted = ("-show_format", "-show_streams", "-select_streams", "a")
+    try:
+        found = json.loads(run_ffprobe("-of", "json", *wanted, file_url(path)))
+    except FfmpegFailed as failure:
+        raise not_readable(path, "is not audio or video that ffmpeg can read", failure) from failure
     streams = found["streams"]
     if not streams:
-        raise AudioDecodeError(f"{path}: has no audio stream")
+        raise AudioDecodeError("has no audio stream", path=path)
     if stream >= len(streams):
-        raise AudioDecodeError(f"{path}: has no audio stream {stream}; it has {len(streams)}, counted from 0")
+        raise AudioDecodeError(
+            f"has no audio stream {stream}", path=path, hint=f"It has {len(streams)}, counted from 0."
+        )
     chosen = streams[stream]
     # Formats such as mkv and wma know only the duration of the whole file.
     duration = chosen.get("duration") or found["format"].get("duration")
@@ -82,7 +82,7 @@ def probe_audio(path: Path, *, stream: int = 0) -> AudioInfo:
         codec=chosen.get("codec_name", "unknown"),
     )
     if not info.num_channels:
-        raise AudioDecodeError(f"{path}: its audio stream ({info.codec}) is not one that ffmpeg can decode")
+        raise AudioDecodeError(f"its audio stream ({info.codec}) is not one that ffmpeg can decode", path=path)
     return info
 
 
@@ -134,7 +134,9 @@ def read_blocks(
     decoded_channels = 2 if downmix else channels
     if num_channels > 2 and decoded_channels not in (1, num_channels):
         raise AudioDecodeError(
-            f"{path}: has {channels} channels, {num_channels} are wanted; only 1 or {num_channels} can be given"
+            f"has {channels} channels, {num_channels} are wanted",
+            path=path,
+            hint=f"Give a file with {num_channels} channels, or a mono file.",
         )
     if downmix:
         logger.info("%s: %d channels downmixed to stereo", path, channels)
@@ -211,6 +213,8 @@ def _finite(path: Path, blocks: Blocks, num_channels: int) -> Blocks:
     with closing(blocks):
         for block in blocks:
             if not np.isfinite(block).all():
-                raise AudioDecodeError(f"{path}: has samples that are NaN or infinite; export it again without them")
+                raise AudioDecodeError(
+                    "has samples that are NaN or infinite", path=path, hint="Export it again without them."
+                )
             # Not left to ffmpeg, which makes doubled mono 3 dB quieter and averaged stereo 3 dB louder.
             yield to_channels(block, num_channels)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from sepcore.atomic import atomic_path
 from sepcore.errors import AudioEncodeError
-from sepcore.signal.ffmpeg import FfmpegProcess
+from sepcore.signal.ffmpeg import FfmpegFailed, FfmpegProcess
 from sepcore.signal.tag_writing import tagged_output
 from sepcore.signal.tags import SongTags
 from sepcore.signal.wav import wav_file
+from sepcore.system_errors import fix_for, reason_of
 
 
 class _Encoder(NamedTuple):
@@ -73,9 +74,11 @@ class AudioWriter:
         tags: SongTags | None = None,
     ) -> None:
         if codec not in CODECS:
-            raise AudioEncodeError(f"{path}: cannot be written as {codec!r}; the codecs are {', '.join(CODECS)}")
+            raise AudioEncodeError(
+                f"cannot be written as {codec!r}", path=path, hint=f"The codecs are {', '.join(CODECS)}."
+            )
         if codec == "flac" and bits == 32:
-            raise AudioEncodeError(f"{path}: flac holds 16 or 24 bits, not 32 (float); choose wav for float")
+            raise AudioEncodeError("flac holds 16 or 24 bits, not 32 (float)", path=path, hint="Choose wav for float.")
         refuse_folder(path)
         self._path, self._num_channels = path, num_channels
         self._bits = bits if codec in ("wav", "flac") else 32
@@ -107,7 +110,7 @@ class AudioWriter:
 def refuse_folder(path: Path) -> None:
     """Raise AudioEncodeError if a folder stands where a file shall."""
     if path.is_dir():
-        raise AudioEncodeError(f"{path}: is a folder; give the name of a file")
+        raise AudioEncodeError("is a folder", path=path, hint="Give the name of a file.")
 
 
 def write_audio(
@@ -168,21 +171,19 @@ def _open(
                 options["audio_bitrate"] = bitrate
             with (
                 tagged_output([samples], temporary, tags, container=encoder.container, options=options) as graph,
-                _encoded_file(temporary, path, graph) as append,
+                _encoded_file(temporary, graph) as append,
             ):
                 yield append
 
 
 @contextmanager
-def _encoded_file(temporary: Path, path: Path, graph: Any) -> Iterator[_Append]:
+def _encoded_file(temporary: Path, graph: Any) -> Iterator[_Append]:
     # Without -xerror a disk that is full for the last bytes is exit code 0.
-    with FfmpegProcess(graph.global_args("-xerror"), feed=True) as process:
+    with FfmpegProcess(graph.global_args("-xerror"), feed=True, names={temporary: "the file"}) as process:
 
         def finish() -> None:
             if failure := process.failure():
-                if "encoder setup failed" in failure:  # libvorbis says no more
-                    failure += "; this codec has no such bitrate at this sample rate, choose another one"
-                raise refused(path, failure.replace(f"file:{temporary}", path.name))
+                raise failure
 
         def append(block: memoryview) -> None:
             try:
@@ -195,18 +196,21 @@ def _encoded_file(temporary: Path, path: Path, graph: Any) -> Iterator[_Append]:
         finish()
 
 
-def refused(path: Path | str, reason: str) -> AudioEncodeError:
+def not_writable(path: Path, error: OSError | FfmpegFailed) -> AudioEncodeError:
     """The error of a file that cannot be written, and why."""
-    return AudioEncodeError(f"{path}: cannot be written: {reason}")
+    reason, hint = (error.problem, error.hint) if isinstance(error, FfmpegFailed) else (reason_of(error), "")
+    if error.errno is not None:
+        hint = f"{fix_for(error)}, or choose another folder."
+    return AudioEncodeError(f"cannot be written: {reason}", path=path, hint=hint, errno=error.errno)
 
 
 @contextmanager
 def named_errors(path: Path) -> Iterator[None]:
-    """Turn the system's errors into an AudioEncodeError of ``path``: a temporary name in its message would puzzle."""
+    """Turn errors of the system and of ffmpeg into an AudioEncodeError of ``path``, whatever its temporary name."""
     try:
         yield
-    except OSError as error:
-        raise refused(path, error.strerror or str(error)) from error
+    except (OSError, FfmpegFailed) as error:
+        raise not_writable(path, error) from error
 
 
 def _quantise(block: NDArray[np.float32], bits: int) -> NDArray[Any]:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.errors import AudioDecodeError
-from sepcore.signal.ffmpeg import FfmpegProcess, file_url
+from sepcore.signal.ffmpeg import FfmpegFailed, FfmpegProcess, file_url
 from sepcore.signal.sndfile import SndfileInfo, read_sndfile
+from sepcore.system_errors import fix_for
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ def decode_with_ffmpeg(
             total += len(block)
             yield block
         if failure := process.failure():
-            raise AudioDecodeError(f"{path}: cannot be decoded: {failure}")
+            raise not_readable(path, "cannot be decoded", failure)
         if not total:
             raise _no_audio(path, after=skip)
         if complaint := process.last_line():
@@ -104,4 +105,10 @@ def decode_with_ffmpeg(
 
 
 def _no_audio(path: Path, *, after: int) -> AudioDecodeError:
-    return AudioDecodeError(f"{path}: holds no audio{' after the offset' if after else ''}")
+    return AudioDecodeError(f"holds no audio{' after the offset' if after else ''}", path=path)
+
+
+def not_readable(path: Path, problem: str, failure: FfmpegFailed) -> AudioDecodeError:
+    """The error of a file at which ffmpeg failed: what that means, and what ffmpeg says."""
+    hint = "" if failure.errno is None else f"{fix_for(failure, reading=True)}."
+    return AudioDecodeError(f"{problem}: {failure.problem}", path=path, hint=hint, errno=failure.errno)

@@ -1,20 +1,24 @@
 """The ffmpeg programs: where they are, how one runs at the end of a pipe, what it said when it failed."""
 
+import errno
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import IO, Any, Self
 
 import ffmpeg
 
-from sepcore.errors import FfmpegMissing
+from sepcore.errors import FfmpegMissing, StemworksError
+from sepcore.system_errors import named_in
 
-_CURE = "install it with `apt install ffmpeg` or `brew install ffmpeg`, or set FFMPEG_PATH to it"
+_NO_NAMES: Mapping[Path, str] = MappingProxyType({})
 _STDERR_TAIL_BYTES = 4096
 
 # What ffmpeg says after the line that tells the reason.
@@ -28,6 +32,24 @@ _AFTERTHOUGHTS = (
     "Last message repeated",
     "To ignore this, add a trailing",
 )
+_LIBVORBIS_REFUSES = "encoder setup failed"  # it says no more
+
+
+class FfmpegFailed(StemworksError):
+    """ffmpeg or ffprobe ended with an error; the code that reads or writes a file adds which file it was."""
+
+    @classmethod
+    def of(cls, program: str, line: str, code: int) -> Self:
+        """The error of a program that ended with an exit code, and with a line as `last_meaningful_line` gives it."""
+        too_large = OSError(errno.EFBIG, os.strerror(errno.EFBIG)) if code == -signal.SIGXFSZ else None
+        named = too_large or named_in(line)
+        reason = line or (named and named.strerror) or "it gave no reason"
+        hint = "Choose another bitrate: this codec does not have this one at this sample rate."
+        return cls(
+            f"{reason} ({program} exit code {code})",
+            hint=hint if _LIBVORBIS_REFUSES in line else "",
+            errno=None if named is None else named.errno,
+        )
 
 
 def find_program(name: str) -> str:
@@ -47,7 +69,10 @@ def find_program(name: str) -> str:
             beside = shutil.which(name, path=str(Path(binary).parent))
             found = binary if name == "ffmpeg" else beside or shutil.which(name)
     if found is None:
-        raise FfmpegMissing(f"{name} {where}: {_CURE}")
+        raise FfmpegMissing(
+            f"{name} {where}",
+            hint="Install it with `apt install ffmpeg` or `brew install ffmpeg`, or set FFMPEG_PATH to it.",
+        )
     return found
 
 
@@ -65,9 +90,9 @@ def last_meaningful_line(stderr: str) -> str:
     return next((line for line in reversed(lines) if line and not line.startswith(_AFTERTHOUGHTS)), "")
 
 
-def run_ffprobe(*options: str | bytes) -> subprocess.CompletedProcess[str]:
-    """Run ffprobe to its end, quiet but for errors; the caller looks at its exit code."""
-    return subprocess.run(
+def run_ffprobe(*options: str | bytes) -> str:
+    """Run ffprobe to its end, quiet but for errors, and return what it found; FfmpegFailed if it fails."""
+    probe = subprocess.run(
         [find_program("ffprobe"), "-v", "error", *options],
         capture_output=True,
         check=False,
@@ -75,6 +100,9 @@ def run_ffprobe(*options: str | bytes) -> subprocess.CompletedProcess[str]:
         errors="replace",
         process_group=0,
     )
+    if probe.returncode:
+        raise FfmpegFailed.of("ffprobe", last_meaningful_line(probe.stderr), probe.returncode)
+    return probe.stdout
 
 
 class FfmpegProcess:
@@ -82,11 +110,17 @@ class FfmpegProcess:
 
     As a context manager it leaves nothing behind: an ffmpeg that still runs when the block ends is killed.
 
+    Args:
+        graph: Of ffmpeg-python.
+        feed: Whether it reads from this process; otherwise it writes to it.
+        names: What its messages shall call files that have no names of their own, such as temporary ones.
+
     Attributes:
         pipe: ffmpeg's standard input (``feed=True``) or output, binary.
     """
 
-    def __init__(self, graph: Any, *, feed: bool) -> None:
+    def __init__(self, graph: Any, *, feed: bool, names: Mapping[Path, str] = _NO_NAMES) -> None:
+        self._names = names
         command = [find_program("ffmpeg"), "-nostdin", "-hide_banner", "-loglevel", "error"]
         # Messages go to a file: a pipe that nobody reads blocks ffmpeg as soon as a bad file has filled it.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
@@ -112,12 +146,15 @@ class FfmpegProcess:
         """What ffmpeg said last that has a meaning, "" if it said nothing; only after `wait`."""
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - _STDERR_TAIL_BYTES))
-        return last_meaningful_line(self._stderr.read().decode(errors="replace"))
+        line = last_meaningful_line(os.fsdecode(self._stderr.read()))
+        for path, name in self._names.items():
+            line = line.replace(f"file:{path}", name)
+        return line.encode(errors="replace").decode()
 
-    def failure(self) -> str | None:
+    def failure(self) -> FfmpegFailed | None:
         """Wait for the end: None if all went well, else ffmpeg's last line and exit code."""
         code = self.wait()
-        return f"{self.last_line() or 'it gave no reason'} (ffmpeg exit code {code})" if code else None
+        return FfmpegFailed.of("ffmpeg", self.last_line(), code) if code else None
 
     def _close_pipe(self) -> None:
         with suppress(BrokenPipeError):  # ffmpeg went before it had read all; its exit code says why

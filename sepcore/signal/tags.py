@@ -11,7 +11,7 @@ from typing import Any
 import ffmpeg
 
 from sepcore.errors import FfmpegMissing
-from sepcore.signal.ffmpeg import FfmpegProcess, file_url, last_meaningful_line, run_ffprobe
+from sepcore.signal.ffmpeg import FfmpegFailed, FfmpegProcess, file_url, run_ffprobe
 
 logger = logging.getLogger(__name__)
 
@@ -87,16 +87,13 @@ def read_tags(path: Path) -> SongTags:
         The tags; none, with a logged line, where the file, a tag or the picture cannot be read. Never raises for them.
     """
     try:
-        probe = run_ffprobe("-of", "json", "-show_format", "-show_streams", file_url(path))
-        found = json.loads(probe.stdout or "{}")
+        found = json.loads(run_ffprobe("-of", "json", "-show_format", "-show_streams", file_url(path)) or "{}")
         streams = found.get("streams", [])
-        if probe.returncode or not streams:
-            logger.warning(
-                "%s: no tags can be read: %s", path, last_meaningful_line(probe.stderr) or "it has no stream"
-            )
+        if not streams:
+            logger.warning("%s: no tags can be read: it has no stream", path)
             return SongTags()
         return SongTags(_true_for_stems(path, *_raw_tags(found)), _read_cover(path, streams))
-    except (FfmpegMissing, OSError, ValueError) as error:
+    except (FfmpegFailed, FfmpegMissing, OSError, ValueError) as error:
         logger.warning("%s: no tags can be read: %s", path, error)
         return SongTags()
 

@@ -19,6 +19,7 @@ from sepcore.page.links import relative_address, shown_name
 from sepcore.page.table import SORTING_SCRIPT, Cell, Column, build_table
 from sepcore.stem_files.page import clock
 from sepcore.stem_files.page_links import LIST_MARK, is_free, is_song_list, link_page, page_title, song_duration_s
+from sepcore.system_errors import fix_for, reason_of
 
 _FILTER_SCRIPT = "filter.js"
 
@@ -68,7 +69,12 @@ def write_folder_page(out: Path, pages: Iterable[tuple[str, Path]]) -> Path | No
         with locked(out / ".songs.lock", f"listing the songs of {out}"):
             return _write(out, pages)
     except OSError as error:
-        raise AudioEncodeError(f"{out}: the songs' pages cannot be written: {error.strerror or error}") from error
+        raise AudioEncodeError(
+            f"the songs' pages cannot be written: {reason_of(error)}",
+            path=out,
+            hint=f"{fix_for(error)} and run the same command again.",
+            errno=error.errno,
+        ) from error
 
 
 def _write(out: Path, pages: Iterable[tuple[str, Path]]) -> Path | None:

@@ -37,19 +37,22 @@ def chosen_stems(instruments: Sequence[str], options: StemFileOptions) -> tuple[
     """
     unknown = [name for name in options.stems if name not in instruments]
     if unknown:
-        raise ConfigError(f"stems: the model has no {', '.join(unknown)}; it has {', '.join(instruments)}.")
+        raise ConfigError(f"stems: the model has no {', '.join(unknown)}", hint=f"It has {', '.join(instruments)}.")
     if options.codec == STEM_MP4 and MIXTURE in instruments:
         raise ConfigError(
             f"codec is {STEM_MP4}, whose first stream is the song as {MIXTURE}, but the model has an instrument of "
-            "that name; choose another codec, e.g. m4a."
+            "that name",
+            hint="Choose another codec, e.g. m4a.",
         )
     stems = tuple(name for name in instruments if name in options.stems or not options.stems)
     if options.residual:
         if RESIDUAL in instruments:
-            raise ConfigError(f"residual: the model has an instrument of that name; choose it with stems {RESIDUAL}.")
+            raise ConfigError(
+                f"the model has an instrument called {RESIDUAL}", hint=f"Choose it with stems {RESIDUAL}."
+            )
         if len(stems) == len(instruments):
             raise ConfigError(
-                f"residual: all stems are written, which leave nothing; choose some of {', '.join(instruments)}."
+                "residual: all stems are written, so nothing is left", hint=f"Choose some of {', '.join(instruments)}."
             )
         stems = (*stems, RESIDUAL)
     return (ALL_STEMS,) if options.codec == STEM_MP4 else stems
@@ -84,7 +87,9 @@ def stem_paths(
     except (ValueError, MemoryError, OverflowError) as error:
         raise _unusable(filename_format, str(error) or "too long") from error
     if len({out / name for name in names.values()}) < len(names):
-        raise ConfigError(f"filename format {filename_format!r} gives every stem one name; put {{instrument}} into it.")
+        raise ConfigError(
+            f"filename format {filename_format!r} gives every stem the same name", hint="Put {instrument} into it."
+        )
     return {instrument: _below(out, name, filename_format) for instrument, name in names.items()}
 
 
@@ -97,7 +102,9 @@ def _below(out: Path, name: str, filename_format: str) -> Path:
         for folder in (out.absolute(), Path(os.path.normpath(out.absolute())), out.resolve()):
             if path.is_relative_to(folder):
                 return out / path.relative_to(folder)
-    raise ConfigError(f"filename format {filename_format!r} leads out of {printable(out)}; use names below it.")
+    raise ConfigError(
+        f"filename format {filename_format!r} leads out of {printable(out)}", hint="Use names below that folder."
+    )
 
 
 @lru_cache(maxsize=16)
@@ -114,7 +121,9 @@ def _check_fields(filename_format: str) -> None:
 
 def _unusable(filename_format: str, reason: str) -> ConfigError:
     fields = ", ".join(f"{{{field}}}" for field in _FIELDS)
-    return ConfigError(f"filename format {filename_format!r} cannot be used ({reason}); the fields are {fields}.")
+    return ConfigError(
+        f"filename format {filename_format!r} cannot be used ({reason})", hint=f"The fields are {fields}."
+    )
 
 
 def check_no_clash(songs: dict[Path, dict[str, Path]]) -> None:
@@ -136,11 +145,13 @@ def check_no_clash(songs: dict[Path, dict[str, Path]]) -> None:
                     if other != song and clashing in (str(their).casefold() for their in theirs.values())
                 ]
                 raise ConfigError(
-                    f"{printable(song)} and {' and '.join(map(printable, others))} would both write {printable(path)}; "
-                    "put {filename} and {foldername} into -f, or separate them into different folders."
+                    f"{printable(song)} and {' and '.join(map(printable, others))} would both write {printable(path)}",
+                    hint="Put {filename} and {foldername} into -f, or separate them into different folders.",
                 )
             if real.of(path) in inputs:
-                raise ConfigError(f"{printable(path)} is an input and would be overwritten; choose another -o.")
+                raise ConfigError(
+                    "is an input and would be overwritten", path=path, hint="Choose another folder with -o."
+                )
 
 
 class _RealPaths:

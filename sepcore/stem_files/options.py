@@ -72,35 +72,36 @@ def check_options(options: StemFileOptions) -> None:
     """Refuse what cannot be written, before any work starts.
 
     Raises:
-        ConfigError: one line: what was given, what is allowed, how to mend it.
+        ConfigError: what was given, what is allowed, how to fix it.
     """
     codec, bits = options.codec, options.bits
     if codec not in STEM_CODECS:
-        raise ConfigError(f"codec is {codec!r}; expected one of {', '.join(STEM_CODECS)}.")
+        raise ConfigError(f"codec is {codec!r}", hint=f"Give one of {', '.join(STEM_CODECS)}.")
     if codec not in _WITH_BITS and bits != 16:
-        raise ConfigError(f"bits is {bits}, but {codec} has none; leave it out, and give a bitrate instead.")
+        raise ConfigError(f"bits is {bits}, but {codec} has none", hint="Leave it out, and give a bitrate instead.")
     if codec in _WITH_BITS and bits not in _WITH_BITS[codec]:
         allowed = ", ".join(map(str, _WITH_BITS[codec]))
-        raise ConfigError(f"bits is {bits}; {codec} holds {allowed}. Take wav for 32 (float).")
+        raise ConfigError(f"bits is {bits}, but {codec} holds {allowed}", hint="Use wav for 32 (float).")
     if not options.is_lossless and options.bitrate is not None and not _is_bitrate(options.bitrate):
-        raise ConfigError(
-            f"bitrate is {options.bitrate!r}; expected {_LOWEST_BITRATE // 1000}k to {_HIGHEST_BITRATE // 1000}k, "
-            "e.g. 192k."
-        )
+        lowest, highest = f"{_LOWEST_BITRATE // 1000}k", f"{_HIGHEST_BITRATE // 1000}k"
+        raise ConfigError(f"bitrate is {options.bitrate!r}", hint=f"Give {lowest} to {highest}, e.g. 192k.")
     if options.clipping not in (None, *get_args(Clipping)):
-        raise ConfigError(f"clipping is {options.clipping!r}; expected one of {', '.join(get_args(Clipping))}.")
+        raise ConfigError(f"clipping is {options.clipping!r}", hint=f"Give one of {', '.join(get_args(Clipping))}.")
     if options.clipping == "none" and options.is_integer:
         raise ConfigError(
-            f"clipping is none, but {codec} of {bits} bits cannot hold samples beyond full scale; take rescale, or wav "
-            "with 32 bits (float)."
+            f"clipping is none, but {codec} of {bits} bits cannot hold samples beyond full scale",
+            hint="Use rescale, or wav with 32 bits (float).",
         )
     _check_rate(codec, options.sample_rate)
     if not 0 <= options.offset_s < math.inf:
-        raise ConfigError(f"offset_s is {options.offset_s:g}; expected 0 or more seconds.")
+        raise ConfigError(f"offset_s is {options.offset_s:g}", hint="Give 0 or more seconds.")
     if options.duration_s is not None and not 0 < options.duration_s < math.inf:
-        raise ConfigError(f"duration_s is {options.duration_s:g}; expected more than 0 seconds, or None for all.")
+        raise ConfigError(f"duration_s is {options.duration_s:g}", hint="Give more than 0 seconds, or None for all.")
     if options.page and codec == STEM_MP4:
-        raise ConfigError("a page plays one file a stem, stem.mp4 is one for all; take another codec, e.g. m4a.")
+        raise ConfigError(
+            f"a page needs a file for each stem, but {STEM_MP4} is one file for all",
+            hint="Choose another codec, e.g. m4a.",
+        )
 
 
 def _check_rate(codec: str, rate: object) -> None:
@@ -108,14 +109,15 @@ def _check_rate(codec: str, rate: object) -> None:
         return
     if not isinstance(rate, int) or not _LOWEST_RATE_HZ <= rate <= _HIGHEST_RATE_HZ:
         raise ConfigError(
-            f"sample_rate is {rate!r}; expected source, or {_LOWEST_RATE_HZ} to {_HIGHEST_RATE_HZ} Hz, e.g. 48000."
+            f"sample_rate is {rate!r}",
+            hint=f"Give source, or {_LOWEST_RATE_HZ} to {_HIGHEST_RATE_HZ} Hz, e.g. 48000.",
         )
     rates, highest = _RATES_HZ.get(codec), _HIGHEST_RATES_HZ.get(codec, _HIGHEST_RATE_HZ)
     if rates and rate not in rates:
         allowed = ", ".join(map(str, rates))
-        raise ConfigError(f"sample_rate is {rate}; {codec} holds {allowed} Hz. Take flac for others.")
+        raise ConfigError(f"sample_rate is {rate}, but {codec} holds {allowed} Hz", hint="Use flac for others.")
     if rate > highest:
-        raise ConfigError(f"sample_rate is {rate}; {codec} holds {highest} Hz at most. Take flac for more.")
+        raise ConfigError(f"sample_rate is {rate}, but {codec} holds {highest} Hz at most", hint="Use flac for more.")
 
 
 def _is_bitrate(bitrate: object) -> bool:

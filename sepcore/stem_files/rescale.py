@@ -44,7 +44,7 @@ def write_rescaled(files: Mapping[tuple[str, ...], Path], form: StemFormat, bloc
             folder = stack.enter_context(temporary_folder(first))
         spools: dict[tuple[str, ...], Path] = {(name,): folder / f"{number}.wav" for number, name in enumerate(names)}
         floats = replace(form.options, codec="wav", bits=32, clipping="none")
-        finals = {str(spools[name,]): str(path) for stems, path in files.items() for name in stems}
+        finals = {spools[name,]: path for stems, path in files.items() for name in stems}
         with final_names(finals):
             write_files(spools, replace(form, options=floats, tags=None), blocks)
         peak = max(_peak(path) for path in spools.values())

@@ -29,7 +29,6 @@ _logger = logging.getLogger(__name__)
 # Blocks of 10 s that are decoded before they are needed.
 _DECODED_AHEAD = 2
 _HIGHEST_LOSSY_HZ = 48_000
-CHANGED = "was changed while it was read; separate it again when it is complete"
 
 
 def separate_file(
@@ -80,9 +79,9 @@ def separate_file(
             yield block
             on_samples(samples)
         if not separated:
-            raise AudioDecodeError(f"{song}: no audio after {options.offset_s:g} s; choose a smaller offset.")
+            raise AudioDecodeError(f"no audio after {options.offset_s:g} s", path=song, hint="Choose a smaller offset.")
         if _times(song) != before:
-            raise AudioDecodeError(f"{song}: {CHANGED}")
+            raise changed_song(song)
 
     with prefetched(blocks, depth=_DECODED_AHEAD) as decoded:
         form = _format(separator, song, options)  # its ffprobe runs beside the decoding
@@ -92,6 +91,11 @@ def separate_file(
     seconds = separated / config.sample_rate
     _warn_if_cut(song, options, seconds)
     return seconds
+
+
+def changed_song(song: Path) -> AudioDecodeError:
+    """The error of a song whose `file_times` are no longer those with which it was opened."""
+    return AudioDecodeError("was changed while it was read", path=song, hint="Separate it again when it is complete.")
 
 
 def file_times(path: Path) -> tuple[int, int]:
@@ -155,7 +159,8 @@ def _check_stems(separator: "Separator", stems: Blocks, wanted: set[str]) -> Non
     if missing := wanted - stems.keys():
         raise ConfigError(
             f"{separator.name}: the model has been replaced by one without {', '.join(sorted(missing))} (it has "
-            f"{', '.join(stems)}); run the same command again."
+            f"{', '.join(stems)})",
+            hint="Run the same command again.",
         )
 
 

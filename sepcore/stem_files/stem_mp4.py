@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sepcore.atomic import atomic_path, temporary_folder
 from sepcore.errors import AudioEncodeError
-from sepcore.signal.audio_writer import AudioWriter, named_errors, refuse_folder, refused
+from sepcore.signal.audio_writer import AudioWriter, named_errors, refuse_folder
 from sepcore.signal.ffmpeg import FfmpegProcess, file_url
 from sepcore.signal.tag_writing import tagged_output
 from sepcore.signal.tags import SongTags
@@ -67,7 +67,7 @@ def stem_mp4_writer(
         with named_errors(path):
             folder = stack.enter_context(temporary_folder(path))
         files = {name: folder / f"{number}.m4a" for number, name in enumerate(names)}
-        stack.enter_context(final_names({str(file): str(path) for file in files.values()}))
+        stack.enter_context(final_names(dict.fromkeys(files.values(), path)))
         with ExitStack() as encoders:
             writers = {
                 name: encoders.enter_context(
@@ -105,10 +105,10 @@ def mux_stem_mp4(streams: Mapping[str, Path], path: Path, tags: SongTags | None 
     """
     refuse_folder(path)
     if not streams:
-        raise AudioEncodeError(f"{path}: cannot be written without streams; give the mixture and the stems")
+        raise AudioEncodeError("cannot be written without streams", path=path, hint="Give the mixture and the stems.")
     for title, file in streams.items():
         if not file.is_file():
-            raise AudioEncodeError(f"{path}: cannot be written: {file} with its stream {title} is no file")
+            raise AudioEncodeError(f"cannot be written: {file}, which holds its stream {title}, is no file", path=path)
     inputs = [ffmpeg.input(file_url(file))["a:0"] for file in streams.values()]
     options: dict[str, Any] = {"c:a": "copy"}
     for number, title in enumerate(streams):
@@ -117,12 +117,13 @@ def mux_stem_mp4(streams: Mapping[str, Path], path: Path, tags: SongTags | None 
         options[f"metadata:s:a:{number}"] = f"handler_name={title}"
         options[f"metadata:s:{number}"] = f"title={title}"
         options[f"disposition:a:{number}"] = "0" if number else "default"
+    names = {file: f"the stream {title}" for title, file in streams.items()}
     with (
         named_errors(path),
         atomic_path(path) as temporary,
         tagged_output(inputs, temporary, tags, container="mp4", options=options) as graph,
         # Without -xerror a disk that is full for the last bytes is exit code 0.
-        FfmpegProcess(graph.global_args("-xerror"), feed=False) as process,
+        FfmpegProcess(graph.global_args("-xerror"), feed=False, names=names | {temporary: "the file"}) as process,
     ):
         if failure := process.failure():
-            raise refused(path, failure.replace(f"file:{temporary}", path.name))
+            raise failure

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sepcore.atomic import atomic_path
 from sepcore.errors import AudioEncodeError
-from sepcore.signal.audio_writer import named_errors, refuse_folder, refused
+from sepcore.signal.audio_writer import named_errors, not_writable, refuse_folder
 
 
 @contextmanager
@@ -35,8 +35,7 @@ def written_together(paths: Iterable[Path]) -> Iterator[dict[Path, Path]]:
                 refuse_folder(path)
                 with named_errors(path):
                     drafts[path] = stack.enter_context(atomic_path(path))
-            names = {str(draft): str(path) for path, draft in drafts.items()}
-            with final_names(names | {draft.name: path.name for path, draft in drafts.items()}):
+            with final_names({draft: path for path, draft in drafts.items()}):
                 yield drafts
             for path in drafts:
                 refuse_folder(path)  # once more: the song may have taken hours
@@ -44,16 +43,15 @@ def written_together(paths: Iterable[Path]) -> Iterator[dict[Path, Path]]:
     except OSError as error:
         if not done:  # something of the block's
             raise
-        raise refused(error.filename2 or error.filename, error.strerror or str(error)) from error
+        raise not_writable(Path(error.filename2 or error.filename), error) from error
 
 
 @contextmanager
-def final_names(names: Mapping[str, str]) -> Iterator[None]:
-    """Let errors about temporary files name the files that they are for: ``names`` has what to put for what."""
+def final_names(files: Mapping[Path, Path]) -> Iterator[None]:
+    """Let errors about temporary files be about the files that they are for: ``files`` has each with its final one."""
     try:
         yield
     except AudioEncodeError as error:
-        text = str(error)
-        for temporary, final in names.items():
-            text = text.replace(temporary, final)
-        raise AudioEncodeError(text) from error
+        if not isinstance(error.path, Path) or error.path not in files:
+            raise
+        raise AudioEncodeError(error.problem, path=files[error.path], hint=error.hint, errno=error.errno) from error

@@ -9,6 +9,7 @@ import numpy as np
 
 from sepcore.atomic import atomic_path, remove_leftovers, write_text
 from sepcore.errors import CheckpointError, TrainingError
+from sepcore.system_errors import fix_for, reason_of
 from sepcore.training.selection import Selection
 
 _KEPT = 2  # as Spleeter keeps
@@ -36,8 +37,8 @@ def save_training_state(network: Any, folder: Path, *, step: int) -> None:
     if not all(np.isfinite(array).all() for array in arrays.values()):
         # The loss was finite, the update was not: such weights must not replace the last good ones.
         raise TrainingError(
-            f"step {step}: weights are not finite any more; lower learning_rate or set clip_norm "
-            f"(the last good checkpoint is kept in {folder})."
+            f"step {step}: weights are not finite any more",
+            hint=f"Lower learning_rate or set clip_norm. The last good checkpoint is kept in {folder}.",
         )
     remove_leftovers(folder)
     with atomic_path(folder / f"step-{step}.npz") as temporary:
@@ -92,12 +93,20 @@ def restore_training_state(network: Any, folder: Path) -> int:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = [stored[name] for name in sorted(stored.files)]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path}: damaged ({error}); delete it to go on from the one before.") from error
+    except OSError as error:
+        hint = f"{fix_for(error, reading=True)}, or delete it to resume from the one before."
+        raise CheckpointError(
+            f"cannot be read ({reason_of(error)})", path=path, hint=hint, errno=error.errno
+        ) from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"damaged ({error})", path=path, hint="Delete it to resume from the one before."
+        ) from error
     if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
         raise CheckpointError(
-            f"{path}: belongs to another network than the config's; put the config back, or give --fresh (a new run "
-            "beside it)."
+            "belongs to another network than the config's",
+            path=path,
+            hint="Put the config back, or give --fresh (a new run beside it).",
         )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)

@@ -23,8 +23,9 @@ def device_count(config: ModelConfig, num_gpus: int) -> int:
     if config.num_devices:
         if 0 < num_gpus < config.num_devices:
             raise TrainingError(
-                f"num_devices is {config.num_devices}; {num_gpus} GPU{'s are' if num_gpus > 1 else ' is'} to be seen "
-                f"here. Set num_devices to {num_gpus}, or look at nvidia-smi and CUDA_VISIBLE_DEVICES."
+                f"num_devices is {config.num_devices}, but only {num_gpus} GPU{'s are' if num_gpus > 1 else ' is'} "
+                "visible",
+                hint=f"Set num_devices to {num_gpus}, or check nvidia-smi and CUDA_VISIBLE_DEVICES.",
             )
         return config.num_devices
     count = max(n for n in range(1, max(num_gpus, 1) + 1) if config.batch_size % n == 0)

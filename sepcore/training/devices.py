@@ -58,5 +58,7 @@ def _backend() -> Any:
     elif name == "jax":
         from sepcore.training import devices_jax as backend  # type: ignore[no-redef]
     else:
-        raise TrainingError(f"KERAS_BACKEND is {name}; networks train with tensorflow or jax. Set it to one of them.")
+        raise TrainingError(
+            f"KERAS_BACKEND is {name}, but networks train only with tensorflow or jax", hint="Set it to one of them."
+        )
     return backend

@@ -21,8 +21,9 @@ def set_up(config: ModelConfig) -> None:
     """See `devices.set_up_devices`."""
     if config.gpu_memory_mb:
         raise TrainingError(
-            f"gpu_memory_mb is {config.gpu_memory_mb}; JAX takes its share of a GPU's memory from "
-            "XLA_PYTHON_CLIENT_MEM_FRACTION. Set that, and leave gpu_memory_mb out."
+            f"gpu_memory_mb is {config.gpu_memory_mb}, but JAX takes its share of a GPU's memory from "
+            "XLA_PYTHON_CLIENT_MEM_FRACTION",
+            hint="Set that, and leave gpu_memory_mb out.",
         )
     _hide_gpus_from_tensorflow()
     wanted, settings = config.num_devices or 1, cast(Any, jax.config)
@@ -33,15 +34,17 @@ def set_up(config: ModelConfig) -> None:
         except RuntimeError as error:
             if _num_gpus() == 0:
                 raise TrainingError(
-                    f"num_devices is {wanted}; JAX has computed something in this process, after which its CPU cannot "
-                    "be split. Start the training in a process of its own."
+                    f"num_devices is {wanted}, but JAX has already computed something in this process, and its CPU "
+                    "cannot be split after that",
+                    hint="Start the training in a process of its own.",
                 ) from error
     num_gpus = _num_gpus()
     device_count(config, num_gpus)
     use_full_float32(config.deterministic)
     if config.deterministic and num_gpus and _DETERMINISTIC not in os.environ.get("XLA_FLAGS", ""):
         raise TrainingError(
-            f"deterministic is true; on a GPU, JAX is told so before it starts. Set XLA_FLAGS={_DETERMINISTIC}=true."
+            "deterministic is true, but on a GPU, JAX must be told so before it starts",
+            hint=f"Set XLA_FLAGS={_DETERMINISTIC}=true.",
         )
 
 

@@ -32,8 +32,9 @@ def set_up(config: ModelConfig) -> None:
     except RuntimeError as error:
         key = "gpu_memory_mb" if config.gpu_memory_mb else "num_devices"
         raise TrainingError(
-            f"{key} is {getattr(config, key)}; TensorFlow has computed something in this process, after which it "
-            "cannot be set. Start the training in a process of its own."
+            f"{key} is {getattr(config, key)}, but TensorFlow has already computed something in this process, and it "
+            "cannot be set after that",
+            hint="Start the training in a process of its own.",
         ) from error
     if not config.gpu_memory_mb:
         let_memory_grow()
@@ -53,8 +54,8 @@ def parallel(config: ModelConfig) -> "MirroredDevices | None":
         return None
     if config.jit:
         raise TrainingError(
-            f"jit is true and {count} devices share a batch; TensorFlow compiles a step for one device only. "
-            "Set jit to false, or num_devices to 1."
+            f"jit is true and {count} devices share a batch, but TensorFlow compiles a step for one device only",
+            hint="Set jit to false, or num_devices to 1.",
         )
     return MirroredDevices([f"{'GPU' if num_gpus else 'CPU'}:{index}" for index in range(count)])
 

@@ -36,13 +36,15 @@ def check_initial_model(theirs: ModelConfig, ours: ModelConfig, init_from: str) 
     """
     for key, other, own in _differences(theirs, ours):
         raise ConfigError(
-            f"init_from is {init_from}, whose {key} is {shown(other)}; this config's is {shown(own)}, and weights "
-            f"mean the same only where both are equal. Set {key} to {shown(other)}, or leave init_from out."
+            f"init_from is {init_from}, whose {key} is {shown(other)}, but this config's is {shown(own)}, and weights "
+            "mean the same only where both are equal",
+            hint=f"Set {key} to {shown(other)}, or leave init_from out.",
         )
     if not set(theirs.instruments) & set(ours.instruments):
         raise ConfigError(
-            f"init_from is {init_from}, a model of {', '.join(theirs.instruments)}; none of them is in this "
-            f"config's instrument_list ({', '.join(ours.instruments)}). Name one of them there, or leave init_from out."
+            f"init_from is {init_from}, a model of {', '.join(theirs.instruments)}, but none of them is in this "
+            f"config's instrument_list ({', '.join(ours.instruments)})",
+            hint="Name one of them there, or leave init_from out.",
         )
 
 

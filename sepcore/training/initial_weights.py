@@ -43,8 +43,9 @@ def take_over_weights(network: Any, config: ModelConfig, init_from: str, *, expe
     # After the reading: files that are replaced meanwhile are noticed, too.
     if expected is not None and initial_fingerprint(model) != expected:
         raise TrainingError(
-            f"init_from is {init_from}, whose weights in {model.folder} have changed since this training was started; "
-            "put those of before back, or start again (a new run, from these)."
+            f"the weights that init_from ({init_from}) names have changed since this training was started",
+            path=model.folder,
+            hint="Put the old ones back, or start again (a new run, from the new ones).",
         )
     return lines
 
@@ -87,8 +88,9 @@ def _all_of(network: Any, config: ModelConfig, model: LocalModel, init_from: str
     ):
         if theirs != ours:
             raise ConfigError(
-                f"init_from is {init_from}, whose {key} is {shown(theirs)}; this config's is {shown(ours)}, and "
-                f"{config.model.type} is taken over as a whole. Make them equal, or leave init_from out."
+                f"init_from is {init_from}, whose {key} is {shown(theirs)}, but this config's is {shown(ours)}, and "
+                f"{config.model.type} is taken over as a whole",
+                hint="Make them equal, or leave init_from out.",
             )
     read_checkpoint(network, model.folder)
     return [f"{', '.join(config.instruments)}: weights of {init_from}"]

@@ -64,16 +64,19 @@ def check_unchanged(
     same = [run for run in runs if _has_config(run, config)]
     if same and _is_of_before(same[-1], config):
         raise TrainingError(
-            f"{same[-1].path}: was trained by an earlier version, which did not note its validation songs; give "
-            "--fresh (a new run beside it) or --force (take it as the run of these songs), or move it away."
+            "was trained by an earlier version, which did not record its validation songs",
+            path=same[-1].path,
+            hint="Give --fresh (a new run beside it) or --force (take it as the run of these songs), or move it away.",
         )
     unfinished = list(filter(_is_unfinished, runs))
     if not same and unfinished:
         run = unfinished[-1]
         differing = _differing(load_config(run.path).deciding_keys(), config.deciding_keys())
         raise TrainingError(
-            f"{run.path}: stopped at step {kept_steps(run.checkpoints)[-1]} and was trained with {differing}; "
-            "put that back to go on, or give --fresh (a new run beside it) or --force (go on with what is set now)."
+            f"stopped at step {kept_steps(run.checkpoints)[-1]} and was trained with {differing}",
+            path=run.path,
+            hint="Put that back to resume, or give --fresh (a new run beside it) or --force (resume with what is set "
+            "now).",
         )
 
 

@@ -90,7 +90,7 @@ class RunFolder:
                 yield
         except filelock.Timeout as error:
             raise TrainingError(
-                f"{self.path}: another process trains here; wait for it or use another --work-dir."
+                "another process is training here", path=self.path, hint="Wait for it, or use another --work-dir."
             ) from error
 
     @property
@@ -150,7 +150,7 @@ class RunFolder:
             return content | {"turn": int(content["turn"])}
         except (ValueError, KeyError, TypeError) as error:
             raise TrainingError(
-                f"{self._identity}: cannot be read ({error!r}); bring it back, or move the folder away."
+                f"cannot be read ({error!r})", path=self._identity, hint="Restore it, or move the folder away."
             ) from error
 
     def dataset(self) -> str:
@@ -244,4 +244,6 @@ def find_run(run: str | Path, work_dir: Path) -> RunFolder:
         return RunFolder(named[0])
     names = ", ".join(folder.name for folder in named or found) or "none yet"
     problem = "names more than one run" if named else "no such run"
-    raise TrainingError(f"{run}: {problem} in {work_dir}/ (there: {names}); give a run's folder or its whole name.")
+    raise TrainingError(
+        f"{run}: {problem} in {work_dir}/ (there: {names})", hint="Give a run's folder or its whole name."
+    )

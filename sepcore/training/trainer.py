@@ -20,7 +20,7 @@ from sepcore.networks.checkpoint_files import checkpoint_names, model_names
 from sepcore.networks.precision import dtype_policy
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
-from sepcore.system_errors import cure_of, reason_of
+from sepcore.system_errors import fix_for, reason_of
 from sepcore.training.checkpoints import (
     kept_steps,
     restore_selection,
@@ -160,9 +160,9 @@ class _Training:
         if not math.isfinite(losses["loss"]):
             places = "; ".join(self._work.batch_places(self._step - 1))
             raise TrainingError(
-                f"step {self._step}: the loss is {losses['loss']}{f' (batch: {places})' if places else ''}; "
-                "lower learning_rate, set clip_norm, or check these songs "
-                f"(the last good checkpoint is kept in {self._run.checkpoints})."
+                f"step {self._step}: the loss is {losses['loss']}{f' (batch: {places})' if places else ''}",
+                hint="Lower learning_rate, set clip_norm, or check these songs. "
+                f"The last good checkpoint is kept in {self._run.checkpoints}.",
             )
         return losses, rate
 
@@ -199,7 +199,7 @@ class _Training:
             _logger.warning(
                 "step %d: no validation song could be scored (%s), and model_choice is validation_sdr: validations "
                 "without scores decide nothing, patience and plateau do not count them, and if none has a score the "
-                "last weights become the model; mend these songs, or choose by validation_loss",
+                "last weights become the model; fix these songs, or choose by validation_loss",
                 self._step,
                 self._work.why_unscored(),
             )
@@ -242,10 +242,12 @@ class _Training:
             yield
         except OSError as error:
             kept = kept_steps(self._run.checkpoints)
-            goes_on = f"the same command goes on from step {kept[-1]}" if kept else "then start again"
+            then = f"Then the same command resumes from step {kept[-1]}." if kept else "Then start again."
             raise TrainingError(
-                f"{self._run.path}: the {what} of step {self._step} could not be written ({reason_of(error)}); "
-                f"{cure_of(error)}: {goes_on}."
+                f"the {what} of step {self._step} could not be written ({reason_of(error)})",
+                path=self._run.path,
+                hint=f"{fix_for(error)}. {then}",
+                errno=error.errno,
             ) from error
 
 

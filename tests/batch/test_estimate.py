@@ -1,8 +1,7 @@
-import pytest
-
 from sepcore.batch.estimate import audio_seconds, dry_run, expected_rate
 from sepcore.errors import AudioDecodeError
 from sepcore.stem_files.options import StemFileOptions
+from tests.raised import raises
 
 
 def test_the_length_to_separate_follows_from_offset_and_duration(write_song):
@@ -11,7 +10,7 @@ def test_the_length_to_separate_follows_from_offset_and_duration(write_song):
     assert audio_seconds(song, StemFileOptions(offset_s=4)) == 6
     assert audio_seconds(song, StemFileOptions(offset_s=4, duration_s=5)) == 5
     assert audio_seconds(song, StemFileOptions(offset_s=8, duration_s=5)) == 2
-    with pytest.raises(AudioDecodeError, match="holds no audio after 10 s"):
+    with raises(AudioDecodeError, "after 10 s", path=song, hint="offset"):
         audio_seconds(song, StemFileOptions(offset_s=10))
 
 
@@ -23,7 +22,8 @@ def test_a_dry_run_tells_what_would_be_separated_what_is_done_and_what_cannot_be
     assert found.to_separate == {new: (3, tmp_path / "out" / "new")}
     assert found.done == [done]
     assert list(found.unreadable) == [text]
-    assert "is not audio or video" in found.unreadable[text]
+    assert found.unreadable[text].startswith(f"{text}: ")
+    assert "ffprobe" in found.unreadable[text]
     assert (found.num_songs, found.audio_s) == (3, 3)
     assert not (tmp_path / "out").exists()
 

@@ -29,9 +29,9 @@ GOOD = {
     ),
 }
 BAD = {
-    "empty.wav": "the file is empty (0 bytes)",
-    "text.mp3": "is not audio or video that ffmpeg can read",
-    "picture only.mp4": "has no audio stream",
+    "empty.wav": "(0 bytes)",
+    "text.mp3": "(ffprobe exit code 1)",
+    "picture only.mp4": "no audio stream",
     "no samples.wav": "no audio",
 }
 

@@ -1,4 +1,5 @@
-import re
+import errno
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,11 +9,14 @@ from sepcore import Separator
 from sepcore.batch.outcome import failed
 from sepcore.batch.records import remove_other_records, song_locked
 from sepcore.batch.run import separate_song, skip_if_done
-from sepcore.errors import CheckpointError, OutputNotWritable
+from sepcore.errors import AudioEncodeError, CheckpointError, OutputNotWritable
 from sepcore.signal.audio_reader import probe_audio
 from sepcore.stem_files.options import StemFileOptions
+from sepcore.stem_files.song import changed_song
+from sepcore.system_errors import fix_for
 from tests.batch.conftest import touch
 from tests.models import TINY, write_model
+from tests.raised import raises
 
 OPTIONS = StemFileOptions()
 
@@ -34,18 +38,17 @@ def test_progress_within_a_song_is_told_in_samples(separator, write_song, plan):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "reason"),
-    [
-        ("text.mp3", b"not music", "is not audio or video"),
-        ("empty.wav", b"", r"the file is empty \(0 bytes\)"),
-    ],
+    ("name", "content", "fact"),
+    [("text.mp3", b"not music", "(ffprobe exit code 1)"), ("empty.wav", b"", "(0 bytes)")],
 )
-def test_a_bad_file_is_an_outcome_and_leaves_nothing(separator, plan, tmp_path, name, content, reason):
+def test_a_bad_file_is_an_outcome_and_leaves_nothing(separator, plan, tmp_path, name, content, fact):
     (tmp_path / name).write_bytes(content)
     (song,) = plan(tmp_path / name)
     outcome = separate_song(separator, song, OPTIONS)
     assert (outcome.song, outcome.status, outcome.audio_s) == (tmp_path / name, "failed", 0)
-    assert re.search(rf"{name}: {reason}", outcome.reason)
+    assert outcome.reason.startswith(f"{tmp_path / name}: ")
+    assert fact in outcome.why
+    assert name not in outcome.why
     assert not list((tmp_path / "out").rglob("*"))
 
 
@@ -63,14 +66,14 @@ def test_a_stem_that_cannot_be_written_is_an_outcome_that_names_it(separator, wr
     touch(tmp_path / "out", "a")  # a file where the stems' folder would be
     outcome = separate_song(separator, song, OPTIONS)
     assert outcome.status == "failed"
-    assert "a/vocals.wav: cannot be written" in outcome.reason
+    assert outcome.reason.startswith(f"{song.path}: {tmp_path / 'out' / 'a' / 'vocals.wav'}: ")
 
 
 def test_an_offset_behind_the_end_is_an_outcome(separator, write_song, plan, tmp_path):
     (song,) = plan(write_song())
     outcome = separate_song(separator, song, StemFileOptions(offset_s=60))
     assert (outcome.status, list((tmp_path / "out").rglob("*"))) == ("failed", [])
-    assert "holds no audio after the offset" in outcome.reason
+    assert "after the offset" in outcome.why
 
 
 @pytest.mark.parametrize("clipping", [None, "rescale"])
@@ -90,7 +93,7 @@ def test_a_song_that_changes_while_it_is_read_leaves_the_old_stems_and_nothing_e
                 file.write(b"\0" * 400)
 
         outcome = separate_song(separator, song, options, on_samples=goes_on)
-        assert (outcome.status, "was changed while it was read" in outcome.reason) == ("failed", True)
+        assert (outcome.status, outcome.reason) == ("failed", str(changed_song(song.path)))
         after = contents(tmp_path / "out")
         assert after == {name: content for name, content in before.items() if name.endswith(".wav")}
         write_song()
@@ -156,8 +159,40 @@ def test_a_record_is_gone_where_another_format_takes_its_files(separator, write_
 def test_an_output_folder_that_takes_no_records_ends_the_run(separator, write_song, plan, tmp_path):
     (song,) = plan(write_song())
     touch(tmp_path / "out", ".separated")  # a file where the records' folder would be
-    with pytest.raises(OutputNotWritable, match=r"what is done cannot be recorded .*choose another folder with -o"):
+    with raises(OutputNotWritable, path=tmp_path / "out", hint="-o") as error:
         separate_song(separator, song, OPTIONS)
+    assert error.value.errno in (errno.EEXIST, errno.ENOTDIR)
+    assert os.strerror(error.value.errno) in error.value.problem
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+@pytest.mark.parametrize("as_cause", [False, True])
+def test_a_disk_that_takes_no_file_ends_the_run(separator, write_song, plan, tmp_path, monkeypatch, number, as_cause):
+    (song,) = plan(write_song())
+    of_the_system = OSError(number, os.strerror(number))
+    refused = AudioEncodeError("too loud", path=song.out / "a" / "vocals.wav", errno=None if as_cause else number)
+    refused.__cause__ = of_the_system if as_cause else None
+    monkeypatch.setattr("sepcore.batch.run.separate_file", raiser(refused))
+    with raises(OutputNotWritable, of_the_system.strerror, "a.wav", path=song.out, hint="-o") as error:
+        separate_song(separator, song, OPTIONS)
+    assert error.value.errno == number
+    assert fix_for(of_the_system) in error.value.hint
+
+
+@pytest.mark.parametrize(("name", "number"), [("a.wav", errno.EFBIG), (f"{os.strerror(errno.ENOSPC)}.wav", None)])
+def test_a_stem_that_is_its_songs_own_fault_ends_no_run(separator, write_song, plan, monkeypatch, name, number):
+    (song,) = plan(write_song(name))
+    refused = AudioEncodeError("cannot be written", path=song.stem_files["vocals"], errno=number)
+    monkeypatch.setattr("sepcore.batch.run.separate_file", raiser(refused))
+    outcome = separate_song(separator, song, OPTIONS)
+    assert (outcome.status, outcome.reason) == ("failed", f"{song.path}: {refused}")
+
+
+def raiser(error):
+    def fail(*args, **options):
+        raise error
+
+    return fail
 
 
 def test_weights_that_do_not_fit_end_the_run(tmp_path, write_song, plan):

@@ -1,4 +1,5 @@
 import functools
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from sepcore.signal.audio_reader import read_waveform
 from sepcore.signal.spectrogram import magnitude_spectrogram
 from tests.dataset.cache.conftest import shard_of
 from tests.dataset.conftest import write_noise_song
+from tests.raised import raises
 
 FORMATS = [(form, dtype) for form in ("tfrecord", "parquet") for dtype in ("uint8", "float16")]
 
@@ -159,7 +161,7 @@ def test_a_damaged_chunk_is_named(damaged):
     content = bytearray(path.read_bytes())
     content[record.offset + record.num_bytes // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DatasetError, match=rf"{path}: chunk {record.chunk} of 'b' is damaged; run python -m"):
+    with raises(DatasetError, f"chunk {record.chunk}", "'b'", "damaged", path=path, hint="--verify"):
         take(validation_batches(index, config), index, 3)
 
 
@@ -172,7 +174,7 @@ def test_the_batches_before_a_damaged_chunk_are_still_given(damaged):
     path.write_bytes(content)
     batches = with_chunk_named(validation_batches(index, config), index)
     assert [len(next(batches)[0]) for _ in range(2)] == [2, 2]
-    with pytest.raises(DatasetError, match="of 'b' is damaged"):
+    with raises(DatasetError, f"chunk {record.chunk}", "'b'", "damaged", path=path):
         next(batches)
 
 
@@ -180,8 +182,9 @@ def test_a_shard_that_has_gone_is_named(damaged):
     config, index = damaged
     path = index.folder / index.shards[0]
     path.unlink()
-    with pytest.raises(DatasetError, match=rf"{path}: chunk \d of 'a' is missing"):
+    with raises(DatasetError, "'a'", "missing", path=path) as raised:
         take(training_batches(index, config), index, 5)
+    assert re.search(r"chunk \d", raised.value.problem)
 
 
 @pytest.mark.parametrize("kept", ["to the chunk's first byte", "to its middle"])
@@ -190,8 +193,9 @@ def test_a_shard_that_was_cut_off_is_named(damaged, kept):
     record = index.record(1)
     path = index.folder / record.shard
     path.write_bytes(path.read_bytes()[: record.offset + (0 if "first" in kept else 1000)])
-    with pytest.raises(DatasetError, match=rf"{path}: chunk \d of 'a' is damaged"):
+    with raises(DatasetError, "'a'", "damaged", path=path) as raised:
         take(validation_batches(index, config), index, 3)
+    assert re.search(r"chunk \d", raised.value.problem)
 
 
 def test_a_damaged_chunk_is_named_in_a_remixed_example_too(damaged):
@@ -199,8 +203,9 @@ def test_a_damaged_chunk_is_named_in_a_remixed_example_too(damaged):
     remixing = config.model_copy(update={"augmentation": AugmentationConfig(remix=1)})
     path = index.folder / index.shards[1]
     path.write_bytes(b"")
-    with pytest.raises(DatasetError, match=rf"{path}: chunk \d of 'b' is damaged"):
+    with raises(DatasetError, "'b'", "damaged", path=path) as raised:
         take(training_batches(index, remixing), index, 5)
+    assert re.search(r"chunk \d", raised.value.problem)
 
 
 def test_a_closed_iterator_stops_reading(damaged):

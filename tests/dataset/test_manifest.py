@@ -1,3 +1,4 @@
+import errno
 import os
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from sepcore.dataset.manifest import (
     scan_manifest,
 )
 from sepcore.errors import DatasetError
+from tests.raised import raises
 
 HEADER = "mix_path,vocals_path,drums_path,duration\n"
 
@@ -110,34 +112,38 @@ def test_songs_are_called_by_their_mixture_or_its_folder_and_no_two_alike(csv_pa
 
 
 def test_a_missing_csv_is_refused(tmp_path, config):
-    with pytest.raises(DatasetError, match=r"none\.csv: cannot be read as a manifest \(No such file"):
+    with raises(DatasetError, os.strerror(errno.ENOENT), path=tmp_path / "none.csv", hint="CSV") as raised:
         load_manifest(tmp_path / "none.csv", config)
+    assert raised.value.errno == errno.ENOENT
 
 
 def test_a_file_that_is_no_text_is_refused(csv_path, config):
     csv_path.write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(DatasetError, match="cannot be read as a manifest"):
+    with raises(DatasetError, "utf-8", path=csv_path, hint="UTF-8"):
         load_manifest(csv_path, config)
 
 
 def test_missing_columns_are_named_with_those_that_are_there(csv_path, config):
     csv_path.write_text("mix_path,piano_path,length\n")
-    with pytest.raises(DatasetError, match="vocals_path, drums_path, duration; it has mix_path, piano_path, length"):
+    named = ("vocals_path, drums_path, duration", "mix_path, piano_path, length")
+    with raises(DatasetError, *named, path=csv_path, hint="mix_path, vocals_path, drums_path, duration"):
         load_manifest(csv_path, config)
 
 
 def test_rows_with_faults_are_named_and_many_are_counted(csv_path, config, audio):
     audio("m", "v", "d")
     csv_path.write_text(HEADER + "m,v,d,1\nm,,d,1\nm,v,gone.wav,1\n" + "m,v,d,soon\n" * 6)
-    with pytest.raises(DatasetError, match=r"row 2: vocals_path is empty; row 3: drums_path: no file .*; and 3 more"):
+    named = ("row 2: vocals_path", "row 3: drums_path", csv_path.parent / "gone.wav", "row 6: duration", "3 more")
+    with raises(DatasetError, *named, path=csv_path, hint="-d/--data") as raised:
         load_manifest(csv_path, config)
+    assert "row 7" not in raised.value.problem
 
 
 @pytest.mark.parametrize("duration", ["-1", "0", "nan", "inf", "soon", ""])
 def test_an_impossible_duration_is_refused(csv_path, config, audio, duration):
     audio("m", "v", "d")
     csv_path.write_text(HEADER + f"m,v,d,{duration}\n")
-    with pytest.raises(DatasetError, match=rf"row 1: duration is '{duration}', expected seconds > 0"):
+    with raises(DatasetError, "row 1: duration", repr(duration), "seconds > 0", path=csv_path):
         load_manifest(csv_path, config)
 
 
@@ -208,16 +214,15 @@ def test_spaces_in_the_header_and_windows_line_ends_do_no_harm(csv_path, config,
     assert len(load_manifest(csv_path, config)) == 1
 
 
+# What the problem names, and the hint.
 CSV_FAULTS = {
-    b"mix_path;vocals_path;drums_path;duration\nm;v;d;1,5\n": "its columns are separated by semicolons; save it with "
-    "commas (and decimal points).",
-    b"mix_path\tvocals_path\tdrums_path\tduration\n": "its columns are separated by tabs; save it with commas",
-    b"mix_path,vocals_path,drums_path,vocals_path,duration\n": "has the column vocals_path more than once; rename",
-    b"": "lacks the column(s) mix_path, vocals_path, drums_path, duration; it has none.",
-    HEADER.encode() + "Grün.wav,v,d,1\n".encode("latin-1"): "'utf-8' codec can't decode byte 0xfc .* save it as UTF-8",
-    HEADER.encode("utf-16"): "'utf-8' codec can't decode byte .* save it as UTF-8",
-    HEADER.encode() + b'm,v,d,1\n"m,v,d,1\nm,v,d,1\n': "from line 3 on (unexpected end of data); look for a quotation "
-    'mark (") that is not closed there',
+    b"mix_path;vocals_path;drums_path;duration\nm;v;d;1,5\n": ("semicolons", "commas"),
+    b"mix_path\tvocals_path\tdrums_path\tduration\n": ("tabs", "commas"),
+    b"mix_path,vocals_path,drums_path,vocals_path,duration\n": ("vocals_path more than once", ""),
+    b"": ("mix_path, vocals_path, drums_path, duration (it has none)", ""),
+    HEADER.encode() + "Grün.wav,v,d,1\n".encode("latin-1"): ("'utf-8' codec can't decode byte 0xfc", "UTF-8"),
+    HEADER.encode("utf-16"): ("'utf-8' codec can't decode byte", "UTF-8"),
+    HEADER.encode() + b'm,v,d,1\n"m,v,d,1\nm,v,d,1\n': ("line 3 on (unexpected end of data)", '(")'),
 }
 
 
@@ -225,8 +230,8 @@ CSV_FAULTS = {
 def test_a_csv_that_cannot_be_read_is_refused_whole(csv_path, config, audio, content):
     audio("m", "v", "d")
     csv_path.write_bytes(content)
-    expected = re.escape(CSV_FAULTS[content]).replace(r"\.\*", ".*")
-    with pytest.raises(DatasetError, match=rf"train\.csv: .*{expected}"):
+    named, hint = CSV_FAULTS[content]
+    with raises(DatasetError, named, path=csv_path, hint=hint):
         scan_manifest(csv_path, config)
 
 
@@ -247,7 +252,8 @@ def test_the_columns_tell_the_mixture_and_the_instruments(csv_path, name):
 @pytest.mark.parametrize("header", ["vocals_path,duration", "mix_path,duration", "mix_path,mixture_path,vocals_path"])
 def test_columns_that_do_not_tell_the_mixture_and_the_instruments_are_refused(csv_path, header):
     csv_path.write_text(f"{header}\n")
-    with pytest.raises(DatasetError, match=rf"needs one column mix_path .*it has {header.replace(',', ', ')}\. Rename"):
+    named = ("mix_path", "mixture_path", "<instrument>_path", header.replace(",", ", "))
+    with raises(DatasetError, *named, path=csv_path, hint="-p"):
         manifest_signals(csv_path)
 
 
@@ -255,7 +261,7 @@ def test_columns_are_checked_without_looking_at_the_rows(csv_path, config):
     csv_path.write_text(HEADER + "gone,gone,gone,soon\n")
     check_columns(csv_path, config)
     csv_path.write_text("mix_path,duration\n")
-    with pytest.raises(DatasetError, match="lacks the column"):
+    with raises(DatasetError, "vocals_path, drums_path", path=csv_path):
         check_columns(csv_path, config)
 
 

@@ -1,5 +1,8 @@
 """What takes scores for those of before: never where anything that they depend on has changed."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
@@ -7,12 +10,14 @@ from sepcore.config_separation import SeparationKeys
 from sepcore.errors import DatasetError
 from sepcore.evaluation.baselines import IdealRatioMask, UntouchedMixture
 from sepcore.evaluation.estimates import FolderEstimates, ModelEstimates
+from sepcore.evaluation.file_fingerprint import file_fingerprint
 from sepcore.evaluation.track_evaluation import estimated_track, track_made_from
 from sepcore.separator import Separator
 from sepcore.separator_settings import SeparatorSettings
 from sepcore.signal.audio_writer import write_audio
 from tests.evaluation.songs import RATE, write_song
 from tests.models import small_config
+from tests.raised import raises
 
 STEMS = ("vocals", "accompaniment")
 OTHER = {
@@ -86,3 +91,9 @@ def test_the_song_itself_is_the_same_in_whatever_order_its_stems_are_named(song)
     turned = type(row)(row.name, row.mixture, row.stems[::-1], row.duration_s)
     first, second = (track_made_from(one, UntouchedMixture(small_config())) for one in (row, turned))
     assert first["audio"] == second["audio"]
+
+
+def test_a_file_that_cannot_be_opened_is_named_with_the_reason(tmp_path):
+    with raises(DatasetError, os.strerror(errno.ENOENT), path=tmp_path / "gone.wav", hint="row") as refused:
+        file_fingerprint([tmp_path / "gone.wav"])
+    assert refused.value.errno == errno.ENOENT

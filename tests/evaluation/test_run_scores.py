@@ -130,7 +130,7 @@ def test_nor_is_a_separation_that_the_config_does_not_ask_for_nor_another_engine
 def test_where_the_recorded_test_set_has_gone_nothing_is(run, tmp_path):
     other = write_manifest(tmp_path / "other", "three")
     (tmp_path / "own" / "test.csv").unlink()
-    assert asked(run, other).startswith("its own test set cannot be read (")
+    assert f"cannot be read ({tmp_path / 'own' / 'test.csv'}: " in asked(run, other)
 
 
 def test_the_recorded_songs_are_its_own_whatever_becomes_of_their_manifest(run, tmp_path):

@@ -7,6 +7,7 @@ from sepcore.errors import DatasetError
 from sepcore.evaluation.score_folder import has_scores, read_score_folder
 from sepcore.evaluation.track_scores import COLUMNS, save_track_scores, write_table
 from tests.evaluation.score_tables import model, scores_of
+from tests.raised import raises
 
 
 def write_json_files(folder):
@@ -66,23 +67,24 @@ def test_the_datasets_name_is_known_where_the_folder_says_it(tmp_path, text, dat
 
 
 def test_a_folder_that_is_not_there_or_has_no_scores_is_one_line(tmp_path):
-    with pytest.raises(DatasetError, match=r"missing: no such folder; give one"):
+    with raises(DatasetError, "no such folder", path=tmp_path / "missing", hint="`python -m flows.evaluate -o`"):
         read_score_folder(tmp_path / "missing")
     (tmp_path / "scores.json").write_text(json.dumps({"dataset": "x"}))
     assert not has_scores(tmp_path)
-    with pytest.raises(DatasetError, match=r"no scores in it; expected frames\.parquet"):
+    files = "frames.parquet", "test/<track>.json", "<track>.json"
+    with raises(DatasetError, *files, path=tmp_path, hint=f"python -m flows.evaluate -p MODEL … -o {tmp_path}"):
         read_score_folder(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["frames.parquet", "Song.json"])
 def test_a_damaged_file_is_named(tmp_path, name):
     (tmp_path / name).write_text("not what it should be")
-    with pytest.raises(DatasetError, match=rf"{name}: .*evaluate again") as refused:
+    with raises(DatasetError, path=tmp_path / name, hint="evaluate again") as refused:
         read_score_folder(tmp_path)
     assert "\n" not in str(refused.value)
 
 
 def test_a_table_of_something_else_is_refused(tmp_path):
     pd.DataFrame({"track": ["A"], "SDR": [1.0]}).to_parquet(tmp_path / "frames.parquet")
-    with pytest.raises(DatasetError, match=r"frames\.parquet: no column target, time_s"):
+    with raises(DatasetError, "target, time_s", path=tmp_path / "frames.parquet", hint="Evaluate again"):
         read_score_folder(tmp_path)

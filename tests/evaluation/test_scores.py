@@ -8,6 +8,7 @@ import pytest
 from sepcore.errors import DatasetError
 from sepcore.evaluation.scores import ScoreSummary, StemScores
 from sepcore.evaluation.track_table import COLUMNS
+from tests.raised import raises
 
 
 def tracks(rows):
@@ -43,7 +44,7 @@ def test_stems_keep_the_models_order_also_when_one_has_no_score():
 
 
 def test_a_test_set_without_tracks_is_refused():
-    with pytest.raises(DatasetError, match="no scored track"):
+    with raises(DatasetError, "x: no", hint="at least one song"):
         ScoreSummary.from_tracks(tracks([]), dataset="x")
 
 
@@ -83,5 +84,6 @@ def test_a_file_of_before_has_no_scores_of_whole_tracks():
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"dataset": "x", "num_tracks": 1, "stems": {"vocals": {}}}'])
 def test_another_file_is_one_line(text):
-    with pytest.raises(DatasetError, match=r"^here: not a score file of this project"):
+    with raises(DatasetError, "score file", path="here", hint="Evaluate again") as refused:
         ScoreSummary.from_json(text, "here")
+    assert "\n" not in str(refused.value)

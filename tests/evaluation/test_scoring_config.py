@@ -4,6 +4,7 @@ import pytest
 from sepcore.errors import DatasetError
 from sepcore.evaluation.scoring_config import estimated_stems, scoring_config
 from sepcore.signal.audio_writer import write_audio
+from tests.raised import raises
 
 OFFERED = ["vocals", "drums", "bass", "other", "accompaniment"]
 
@@ -28,12 +29,17 @@ def test_the_accompaniment_is_left_out_beside_its_parts_only(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("tracks", "message"),
-    [({}, "has no folders of tracks"), ({"song": ["piano"]}, "none of the test set's stems has a file there")],
+    ("tracks", "hint"),
+    [({}, "test/<track>/<stem>.wav"), ({"song": ["piano"]}, "vocals.wav, drums.wav, bass.wav, other.wav")],
 )
-def test_a_folder_without_estimates_is_refused(tmp_path, tracks, message):
-    with pytest.raises(DatasetError, match=message):
+def test_a_folder_without_estimates_is_refused_with_the_files_that_it_needs(tmp_path, tracks, hint):
+    with raises(DatasetError, path=tmp_path, hint=hint):
         estimated_stems(make(tmp_path, **tracks), OFFERED)
+
+
+def test_a_missing_folder_of_estimates_is_refused(tmp_path):
+    with raises(DatasetError, "no such folder", path=tmp_path / "theirs", hint="test/<track>/<stem>.wav"):
+        estimated_stems(tmp_path / "theirs", OFFERED)
 
 
 def test_the_config_is_at_the_recordings_own_rate_and_channels(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from sepcore.errors import ExportError
 from sepcore.export.destination import open_destination, write_record
+from tests.raised import raises
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_a_changed_export_is_not_the_same_any_more(export, change):
 
 def test_another_export_is_replaced_only_with_overwrite(export):
     destination = open_destination(export)
-    with pytest.raises(ExportError, match=r"holds another export or a changed one \(onnx of 2stems\); .* --overwrite"):
+    with raises(ExportError, "onnx of 2stems", path=export, hint="--overwrite"):
         destination.check_replaceable(overwrite=False)
     destination.check_replaceable(overwrite=True)
 
@@ -52,31 +53,32 @@ def test_another_export_is_replaced_only_with_overwrite(export):
 @pytest.mark.parametrize("name", ["notes.txt", "variables/notes.txt", ".hidden"])
 def test_a_file_of_the_users_is_never_replaced(export, name):
     (export / name).write_text("mine")
-    with pytest.raises(ExportError, match=rf"holds {name}, which is not of an export; choose another folder"):
+    with raises(ExportError, name, path=export, hint="another folder"):
         open_destination(export)
 
 
 @pytest.mark.parametrize("content", ["{}", "no JSON", json.dumps({"files": {"model.onnx": "", "variables/data": ""}})])
 def test_an_export_json_of_somebody_elses_makes_no_export(export, content):
     (export / "export.json").write_text(content)
-    with pytest.raises(ExportError, match=r"holds export\.json, which is not of an export"):
+    with raises(ExportError, "export.json", path=export):
         open_destination(export)
 
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ExportError, match="is a file; name a folder"):
+    with raises(ExportError, "is a file", path=tmp_path / "file", hint="folder"):
         open_destination(tmp_path / "file")
 
 
 def test_a_folder_in_a_file_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ExportError, match=r"cannot be written to \(.*file is a file\); choose another folder"):
-        open_destination(tmp_path / "file" / "deep" / "export")
+    path = tmp_path / "file" / "deep" / "export"
+    with raises(ExportError, f"{tmp_path / 'file'} is a file", path=path, hint="another folder"):
+        open_destination(path)
 
 
 def test_the_working_folder_and_those_above_it_are_never_replaced(export, monkeypatch):
     monkeypatch.chdir(export / "variables")
     for path in (export, export / "variables"):
-        with pytest.raises(ExportError, match="is the working folder or holds it"):
+        with raises(ExportError, "working folder", path=path):
             open_destination(path)

@@ -16,6 +16,7 @@ from sepcore.networks.registry import register_network
 from tests.export.conftest import noise
 from tests.export.test_sherpa import SPLEETERS
 from tests.models import SMALL_UNET, TINY, TinyParams
+from tests.raised import raises
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +88,7 @@ def test_the_same_again_changes_nothing(make_model, tmp_path):
 def test_a_changed_model_replaces_its_export_only_with_overwrite(change, make_model, tmp_path):
     export_model(make_model(model=TINY), "savedmodel", open_destination(tmp_path / "export"))
     changed = make_model(model=TINY, **change)
-    with pytest.raises(ExportError, match=r"holds another export .*\(savedmodel of small\)"):
+    with raises(ExportError, "savedmodel of small", path=tmp_path / "export", hint="--overwrite"):
         export_model(changed, "savedmodel", open_destination(tmp_path / "export"))
     export = export_model(changed, "onnx", open_destination(tmp_path / "export"), overwrite=True)
     assert files(export.folder) == {"config.json", "export.json", "model.onnx"}
@@ -96,7 +97,7 @@ def test_a_changed_model_replaces_its_export_only_with_overwrite(change, make_mo
 
 def test_what_does_not_give_the_stems_of_the_keras_model_is_not_kept(make_model, tmp_path):
     model = make_model(model={"type": "tests.noisy"})
-    with pytest.raises(ExportError, match="differs from the Keras model by"):
+    with raises(ExportError, "Keras model", "1e-04", hint="--format"):
         export_model(model, "savedmodel", open_destination(tmp_path / "deep" / "export"))
     assert [path.name for path in tmp_path.iterdir()] == ["models"]
 
@@ -105,14 +106,14 @@ def test_an_export_stays_when_its_replacement_fails(make_model, tmp_path):
     export_model(make_model(model=TINY), "savedmodel", open_destination(tmp_path / "export"))
     record = json.loads((tmp_path / "export" / "export.json").read_text())
     broken = make_model("broken", model={"type": "tests.noisy"})
-    with pytest.raises(ExportError):
+    with raises(ExportError, "Keras model"):
         export_model(broken, "savedmodel", open_destination(tmp_path / "export"), overwrite=True)
     assert open_destination(tmp_path / "export").holds(record["fingerprint"])
 
 
 def test_an_operator_that_onnx_has_not_is_one_line(make_model, tmp_path):
     model = make_model(model={"type": "tests.strange"})
-    with pytest.raises(ExportError, match=r"model\.onnx: cannot be written as ONNX \(.*Erfinv") as caught:
+    with raises(ExportError, "ONNX", "Erfinv", path="model.onnx") as caught:
         export_model(model, "onnx", open_destination(tmp_path / "export"))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "export").exists()
@@ -122,7 +123,7 @@ def test_weights_of_another_network_are_refused(make_model, tmp_path):
     model = make_model(model=TINY)
     other = make_model("other", model=SMALL_UNET)
     mixed = type(model)("mixed", model.config, other.folder)
-    with pytest.raises(CheckpointError):
+    with raises(CheckpointError, "tensors are missing", path=other.folder / "model"):
         export_model(mixed, "onnx", open_destination(tmp_path / "export"))
     assert not (tmp_path / "export").exists()
 
@@ -147,7 +148,8 @@ def test_another_backend_of_keras_is_refused(make_model, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     command = [sys.executable, "-c", _ON_JAX, str(model.folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "KERAS_BACKEND is jax; models are exported from TensorFlow. Unset KERAS_BACKEND.\n"
+    (line,) = done.stdout.splitlines()
+    assert all(fact in line for fact in ("KERAS_BACKEND is jax", "TensorFlow", "Unset KERAS_BACKEND."))
 
 
 def test_noise_is_seeded():

@@ -85,7 +85,10 @@ def test_a_flipped_byte_is_named_by_the_training_and_its_song_cached_again_by_ve
     trained = workplace.run(Job(("flows.train", *job.arguments[1:], "--max-steps", steps)))
     assert trained.returncode == 2, trained.stderr
     assert "Traceback" not in trained.stderr
-    assert re.search(rf"{re.escape(shard.name)}: chunk \d+ of 'song 1' is damaged", said(trained.stderr)[-1])
+    line = said(trained.stderr)[-1]
+    assert re.search(r"chunk \d+", line), line
+    assert shard.name in line
+    assert "song 1" in line
 
     mended = workplace.run(job, "--verify")
     assert mended.returncode == 0, mended.stderr

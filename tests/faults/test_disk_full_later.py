@@ -110,8 +110,8 @@ def test_where_mlflows_disk_is_full_a_training_ends_well_and_warns_and_the_next_
     assert result.returncode == 0, result.stderr
     refused, unsent = said(result.stderr)
     assert uri in refused
-    assert refused.endswith("No space left on device")
-    assert unsent.startswith(f"WARNING tasks.tracking: not sent to MLflow's store at {uri}: ")
+    assert "No space left on device" in refused
+    assert uri in unsent
     (run,) = (RunFolder(path) for path in workplace.folder.glob("runs/*"))
     assert run.finished()["steps"] == 12
     measured = {record.step for record in read_records(run.metrics) if record.kind == "train"}

@@ -26,7 +26,7 @@ def separator(tmp_path_factory):
 @pytest.mark.parametrize(
     ("reason", "num_tries"),
     [
-        (AudioDecodeError("a.wav: is empty"), 1),
+        (AudioDecodeError("is empty", path="a.wav"), 1),
         (OSError(errno.EACCES, os.strerror(errno.EACCES)), 1),
         (OSError(errno.EIO, os.strerror(errno.EIO)), 2),
         (OSError(errno.ESTALE, os.strerror(errno.ESTALE)), 2),

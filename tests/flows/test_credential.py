@@ -8,6 +8,7 @@ import pytest
 
 from flows.support.credential import kept_credential
 from sepcore.errors import ConfigError
+from tests.raised import raises
 
 
 def test_it_is_made_once_for_its_user_alone(tmp_path):
@@ -47,16 +48,16 @@ def of_another(file):
 
 
 DAMAGES = {
-    "has the mode 640: others may read it": lambda file: file.chmod(0o640),
-    "has the mode 604: others may read it": lambda file: file.chmod(0o604),
-    "has the mode 620: others may read it": lambda file: file.chmod(0o620),
-    "cannot be read (Permission denied)": unreadable,
-    "is a link": a_link,
-    "is not a file": a_folder,
-    "is not a file ": a_pipe,
-    "belongs to another user": of_another,
-    "holds no credential": lambda file: file.write_text("secret"),
-    "holds no credential ": lambda file: file.write_bytes(b"\xff" * 5000),
+    "read by a group": (lambda file: file.chmod(0o640), "640"),
+    "read by all": (lambda file: file.chmod(0o604), "604"),
+    "written by a group": (lambda file: file.chmod(0o620), "620"),
+    "unreadable": (unreadable, "Permission denied"),
+    "a link": (a_link, "link"),
+    "a folder": (a_folder, "not a file"),
+    "a pipe": (a_pipe, "not a file"),
+    "another user's": (of_another, "another user"),
+    "other text": (lambda file: file.write_text("secret"), "no credential"),
+    "other bytes": (lambda file: file.write_bytes(b"\xff" * 5000), "no credential"),
 }
 
 
@@ -64,11 +65,13 @@ DAMAGES = {
 def test_one_that_others_may_know_is_refused(damage, tmp_path):
     file = tmp_path / "credential"
     kept_credential(file)
-    DAMAGES[damage](file)
-    with pytest.raises(ConfigError) as refusal:
+    do, fact = DAMAGES[damage]
+    do(file)
+    with raises(ConfigError, fact) as refused:
         kept_credential(file)
-    line = f"{file}, the credential of Prefect's server, {damage.strip()}; chmod 600 {file}, or remove it for a new one"
-    assert str(refusal.value) == line
+    line = str(refused.value)
+    assert line.startswith(str(file))
+    assert f"chmod 600 {file}" in line
 
 
 def test_flows_serve_refuses_it_in_one_line(tmp_path, environment):
@@ -79,5 +82,6 @@ def test_flows_serve_refuses_it_in_one_line(tmp_path, environment):
     variables = environment | {"PREFECT_HOME": str(file.parent)}
     result = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"{file}, the credential of Prefect's server, has the mode 644")
+    assert result.stderr.startswith(str(file))
+    assert "644" in result.stderr
     assert result.stderr.count("\n") == 1

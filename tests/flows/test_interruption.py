@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-LINE = "interrupted; what is finished is kept, nothing is half-written\n"
+LINE = "Interrupted. Completed work was kept, and nothing is half-written.\n"
 # argv: a folder for output, what to do, and what is ignored at the start, as by nohup or a script's background job.
 SCRIPT = """
 import gc, os, signal, sys, tempfile, time

@@ -8,6 +8,7 @@ import pytest
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import file_sha256
+from tests.flows.test_commands import lacking
 
 pytestmark = pytest.mark.slow
 
@@ -49,8 +50,8 @@ def test_a_file_that_did_not_come_with_the_model_is_named(models, tmp_path):
     (tmp_path / "here" / "mine" / ".network-3-0.onnx").touch()
     verified = models("verify")
     assert verified.returncode == 1
-    assert "mine: .network-3-0.onnx in" in verified.stderr
-    assert "did not come from" in verified.stderr
+    facts = ".network-3-0.onnx", str(tmp_path / "here" / "mine")
+    assert (verified.stderr.count("\n"), lacking(verified.stderr, facts)) == (1, [])
 
 
 def test_one_that_fails_does_not_stop_the_others(models, tmp_path):
@@ -59,12 +60,13 @@ def test_one_that_fails_does_not_stop_the_others(models, tmp_path):
     assert result.stdout.startswith("mine: fetched")
     lines = result.stderr.splitlines()
     assert len(lines) == 2
-    assert "has no model 'nosuch'; this release has mine" in lines[0]
-    assert lines[1].startswith("../evil: no model's name")
+    assert not lacking(lines[0], "nosuch mine"), lines
+    assert not lacking(lines[1], ["../evil"]), lines
     (tmp_path / "here" / "mine" / "model.index").unlink()
     verified = models("verify", "mine")
     assert verified.returncode == 1
-    assert "no complete checkpoint" in verified.stderr
+    facts = str(tmp_path / "here" / "mine"), "checkpoint"
+    assert (verified.stderr.count("\n"), lacking(verified.stderr, facts)) == (1, [])
 
 
 def test_without_the_release_the_models_here_are_listed(models, mirror):
@@ -73,5 +75,5 @@ def test_without_the_release_the_models_here_are_listed(models, mirror):
     result = models("list")
     assert result.returncode == 0
     assert "vocals, accompaniment │ yes" in result.stdout
-    assert "release: GITHUB_HOST is" in result.stdout
+    assert not lacking(result.stdout, ("release:", "GITHUB_HOST", str(mirror))), result.stdout
     assert models("verify").returncode == 0

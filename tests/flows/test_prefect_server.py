@@ -17,7 +17,7 @@ COMMAND = """
 import os, sys
 from flows.support.command import run_command, set_up_process
 set_up_process(False)
-from flows.support.prefect_server import start_prefect
+from flows.support.prefect_server import start_prefect, with_prefect
 start_prefect()
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -33,7 +33,7 @@ def say():
 def talk():
     say()
 
-run_command(talk)
+run_command(lambda: with_prefect(talk))
 """
 
 

@@ -91,12 +91,12 @@ def test_a_summary_tells_of_the_latest_run_with_what_was_skipped(run, ready, tmp
     result = run("separate_batch", "songs", "-o", "out", "-p", ready, LANG="C.UTF-8")
     assert result.returncode == 1
     assert "3 songs in out: 1 done, 1 skipped, 1 failed" in result.stdout
-    assert "songs/c[bold].mp3 is not audio or video" in plain(result.stdout)
+    assert re.search(r"songs/c\[bold\]\.mp3 (?!\S*c\[bold\]).*ffmpeg", plain(result.stdout))
     table = pd.read_parquet(tmp_path / "out" / "summary.parquet").set_index("status")
     assert list(table.index) == ["skipped", "done", "failed"]
     assert table.song["done"] == str(tmp_path / "songs" / "b [live] :smile: [/red].wav")
     assert (table.audio_s["skipped"], table.audio_s["done"]) == (2, 1)
-    assert "is not audio or video" in table.reason["failed"]
+    assert "ffmpeg" in table.reason["failed"]
     assert table.stems_folder["skipped"] == "a"
 
 
@@ -108,7 +108,7 @@ def test_a_dry_run_writes_nothing_and_tells_what_would_be(run, ready, tmp_path):
     shown = plain(result.stdout)
     assert "1 would be separated" in shown
     assert "songs/a.wav 1:30 out/a" in shown
-    assert "songs/text.mp3 is not audio or video" in shown
+    assert re.search(r"songs/text\.mp3 (?!\S*text\.mp3).*ffmpeg", shown)
     assert "2 songs, nothing written to out: 1 to separate, 0 done already, 1 cannot be read" in shown
     assert "90 s of audio to separate" in shown
     assert "(an estimate for this machine)" in shown
@@ -137,7 +137,7 @@ def test_ctrl_c_in_the_middle_of_songs_ends_at_once(ready, tmp_path, environment
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)  # a song of two hours takes longer
     assert process.returncode == 130, stderr
-    assert stderr.splitlines()[-1] == "interrupted; what is finished is kept, nothing is half-written"
+    assert stderr.splitlines()[-1].lower().startswith("interrupted")
     assert "Traceback" not in stderr
     assert not list((tmp_path / "out").rglob("*.wav"))
     assert not list(tmp_path.rglob(".tmp-*"))

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.flows.served import Served
+from tests.flows.test_commands import lacking
 from tests.page.browser import chromium  # noqa: F401
 
 pytestmark = pytest.mark.slow
@@ -163,26 +164,27 @@ def test_no_socket_opens_to_strangers_or_without_the_credential(served, path):
 
 
 def test_a_command_without_the_credential_says_what_is_missing(served):
-    line = (
-        f"Prefect's API at {served.api} wants its credential; give this shell the line "
-        "`export PREFECT_API_AUTH_STRING=…` that `python -m flows.serve` printed."
-    )
+
+    def assert_says_so(result, code):
+        (line,) = result.stderr.splitlines()
+        assert not lacking(line, (served.api, "export PREFECT_API_AUTH_STRING", "python -m flows.serve")), line
+        assert result.returncode == code
+
     for command in (("deployment", "run", "train-4stems"), ("deployment", "ls"), ("worker", "start", "--pool", "x")):
         for credential in ("", "stemworks:wrong"):
             result = served.prefect(*command, PREFECT_API_AUTH_STRING=credential)
-            assert (result.returncode, result.stderr.splitlines()) == (1, [line])
+            assert_says_so(result, 1)
     command = [sys.executable, "-m", "flows.serve"]
     variables = served.environment | {"PREFECT_API_URL": served.api, "PREFECT_API_AUTH_STRING": "stemworks:wrong"}
     result = subprocess.run(command, cwd=served.folder, env=variables, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr.splitlines()) == (2, [line])
+    assert_says_so(result, 2)
 
 
 def test_without_songs_a_run_fails_before_any_work_and_says_what_to_set(served):
     result = served.prefect("deployment", "run", "train/train-5stems", "--watch")
     assert result.returncode == 1
     run = served.flow_runs()["train 5stems"]
-    assert "nothing to train on: MUSDB_PATH is not set" in run["state"]["message"]
-    assert "--param musdb_root=DIR" in run["state"]["message"]
+    assert not lacking(run["state"]["message"], ("MUSDB_PATH", "flows.serve", "--param musdb_root=DIR"))
     # Before any work: 0.2 s after its start.
     assert served.post("task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}}) == []
 
@@ -190,14 +192,16 @@ def test_without_songs_a_run_fails_before_any_work_and_says_what_to_set(served):
 def test_an_unknown_name_and_one_of_two_flows_get_a_line_with_the_names_there_are(served):
     result = served.prefect("deployment", "run", "train-3stems")
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith("train-3stems: no such deployment; give one of evaluate/evaluate,")
+    last_line = result.stderr.splitlines()[-1]
+    assert not lacking(last_line, "train-3stems evaluate/evaluate train/train-4stems"), last_line
     assert "Traceback" not in result.stderr
     other = served.post("flows/", name="other")["id"]
     served.post("deployments/", name="train-2stems", flow_id=other)
     result = served.prefect("deployment", "run", "train-2stems")
     assert result.returncode == 1
-    line = "train-2stems names 2 deployments; give one of other/train-2stems, train/train-2stems."
-    assert result.stderr.splitlines() == [line]
+    (line,) = result.stderr.splitlines()
+    assert not lacking(line, "train-2stems 2 other/train-2stems train/train-2stems"), line
+    assert "evaluate" not in line
 
 
 @pytest.mark.parametrize(("name", "parameter"), [("train-4stems", "max_steps=0"), ("evaluate", "engine=slow")])
@@ -240,7 +244,7 @@ def test_started_again_it_has_the_same_credential(served):
 def test_ctrl_c_ends_it_and_its_server(served):
     assert served.end() == 130
     log = (served.folder / "serve.log").read_text()
-    assert log.splitlines()[-1] == "interrupted; what is finished is kept, nothing is half-written"
+    assert log.splitlines()[-1].lower().startswith("interrupted")
     assert "Exception in callback" not in log
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{served.api}/health")
@@ -248,7 +252,7 @@ def test_ctrl_c_ends_it_and_its_server(served):
         result = served.prefect("deployment", "run", name)
         assert result.returncode == 1
         (line,) = result.stderr.splitlines()
-        assert line.startswith(f"no Prefect server answers at {served.api}; start `python -m flows.serve`")
+        assert not lacking(line, (served.api, "python -m flows.serve")), line
 
 
 def test_a_port_that_another_program_has_is_one_line(tmp_path, environment):
@@ -259,10 +263,9 @@ def test_a_port_that_another_program_has_is_one_line(tmp_path, environment):
         command = [sys.executable, "-m", "flows.serve", "--port", str(port)]
         result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert result.stderr.splitlines() == [
-        f"port {port} is taken by a program that is not this project's; choose another, --port {port + 1}, "
-        f"or, if it is a Prefect server of your own, export PREFECT_API_URL=http://127.0.0.1:{port}/api"
-    ]
+    (line,) = result.stderr.splitlines()
+    facts = f"port {port}", f"--port {port + 1}", f"export PREFECT_API_URL=http://127.0.0.1:{port}/api"
+    assert not lacking(line, facts), line
 
 
 def test_a_server_elsewhere_that_does_not_answer_is_one_line(tmp_path, environment):
@@ -270,5 +273,6 @@ def test_a_server_elsewhere_that_does_not_answer_is_one_line(tmp_path, environme
     variables = environment | {"PREFECT_API_URL": "http://127.0.0.2:9/api"}
     result = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert result.stderr.startswith("Prefect's API at http://127.0.0.2:9/api does not answer; start it with")
+    facts = "http://127.0.0.2:9/api", "prefect server start", "PREFECT_API_URL"
+    assert not lacking(result.stderr, facts), result.stderr
     assert result.stderr.count("\n") == 1

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from tests.canaries import SECRETS
+from tests.flows.test_commands import assert_is_one_line, lacking
 from tests.models import convert_here, write_model
 
 pytestmark = pytest.mark.slow
@@ -54,7 +55,7 @@ def end(process):
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert "Traceback" not in stderr
-    assert stderr.splitlines()[-1] == "interrupted; what is finished is kept, nothing is half-written"
+    assert stderr.splitlines()[-1].lower().startswith("interrupted")
     assert process.returncode == 130
     return stdout
 
@@ -123,21 +124,19 @@ def test_with_prefect_the_rounds_are_runs_of_a_deployment(start, tmp_path, prefe
 
 
 @pytest.mark.parametrize(
-    ("options", "line"),
+    ("options", "facts"),
     [
-        (["--every", "0"], "--every is 0; give 1 to 86400"),
-        (["--overlap", "1"], "--overlap is 1; give 0 to 0.9"),
+        (["--every", "0"], ("--every", "0", "1 to 86400")),
+        (["--overlap", "1"], ("--overlap", "1", "0 to 0.9")),
     ],
 )
-def test_a_mistake_is_one_line(start, options, line):
+def test_a_mistake_is_one_line(start, options, facts):
     process = start(*options)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert line in stderr
+    assert not lacking(stderr, facts), stderr
     assert stderr.count("\n") == 1
 
 
 def test_a_folder_that_is_not_there_is_one_line(run):
-    result = run("watch", "nowhere", "-o", "out")
-    assert (result.returncode, result.stdout) == (2, "")
-    assert "nowhere: no such folder; make it, or check the name" in result.stderr
+    assert_is_one_line(run("watch", "nowhere", "-o", "out"), "nowhere:")

@@ -9,6 +9,7 @@ from sepcore.networks.instrument import he_uniform
 from sepcore.networks.registry import build_network, register_network
 from sepcore.networks.unet import UNet
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, randomise, small_config
+from tests.raised import raises
 
 
 def magnitudes(config, batch=2):
@@ -112,5 +113,5 @@ def test_dropout_drops_in_training_alone():
 
 @pytest.mark.parametrize("keys", [{"batch_statistics": True}, {"dropout": 0.5}])
 def test_a_blstm_has_neither_batch_norm_nor_dropout_to_switch_on(keys):
-    with pytest.raises(ConfigError, match=f"{next(iter(keys))} is set; blstm.blstm has no such layers"):
+    with raises(ConfigError, next(iter(keys)), "blstm.blstm", hint="U-Net"):
         small_config(model=SMALL_BLSTM, **keys)

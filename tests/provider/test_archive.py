@@ -12,6 +12,7 @@ import pytest
 from sepcore.errors import ProviderError
 from sepcore.provider import archive as archive_module
 from sepcore.provider.archive import pack_archive, unpack_archive
+from tests.raised import raises
 
 
 @pytest.fixture(autouse=True, params=[{"filter": "data"}, {"set_attrs": False}], ids=["python-3.11.4", "python-3.11.2"])
@@ -100,24 +101,24 @@ def nul_in_name():
 
 
 @pytest.mark.parametrize(
-    ("member", "reason"),
+    ("member", "named"),
     [
-        (("../evil", b"x"), "leads out of the model's folder"),
-        (("a/../../evil", b"x"), "leads out of the model's folder"),
-        (("/etc/evil", b"x"), "leads out of the model's folder"),
-        (special(tarfile.SYMTYPE), "neither a plain file nor a folder"),
-        (special(tarfile.LNKTYPE), "neither a plain file nor a folder"),
-        (special(tarfile.FIFOTYPE), "neither a plain file nor a folder"),
-        (special(tarfile.CHRTYPE), "neither a plain file nor a folder"),
-        (("weights.pkl", b"x"), "is a pickle"),
-        (("sub/weights.PT", b"x"), "is a pickle"),
-        (("weights.bin", pickle.dumps({"a": 1})), "'weights.bin' is a pickle"),
-        (nul_in_name(), "leads out of the model's folder"),
+        (("../evil", b"x"), ["'../evil'"]),
+        (("a/../../evil", b"x"), ["'a/../../evil'"]),
+        (("/etc/evil", b"x"), ["'/etc/evil'"]),
+        (special(tarfile.SYMTYPE), ["'member'"]),
+        (special(tarfile.LNKTYPE), ["'member'"]),
+        (special(tarfile.FIFOTYPE), ["'member'"]),
+        (special(tarfile.CHRTYPE), ["'member'"]),
+        (("weights.pkl", b"x"), ["'weights.pkl'", "pickle"]),
+        (("sub/weights.PT", b"x"), ["'sub/weights.PT'", "pickle"]),
+        (("weights.bin", pickle.dumps({"a": 1})), ["'weights.bin'", "pickle"]),
+        (nul_in_name(), [repr("a\0b")]),
     ],
 )
-def test_a_member_that_could_do_harm_is_refused(tmp_path, member, reason):
+def test_a_member_that_could_do_harm_is_refused(tmp_path, member, named):
     path = tarball(tmp_path / "x.tar.gz", ("good", b"x"), member)
-    with pytest.raises(ProviderError, match=reason) as error:
+    with raises(ProviderError, *named, path="x.tar.gz", hint="config and checkpoint") as error:
         unpacked(path, tmp_path)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "evil").exists()
@@ -130,7 +131,7 @@ def test_an_archive_that_would_fill_the_disk_is_refused_by_its_header(tmp_path):
         tar.fileobj.write(huge.tobuf())
     pack = tmp_path / "x.tar.gz"
     pack.write_bytes(gzip.compress((tmp_path / "plain.tar").read_bytes()))
-    with pytest.raises(ProviderError, match="more than 4 GiB"):
+    with raises(ProviderError, "4 GiB", path="x.tar.gz"):
         unpacked(pack, tmp_path)
 
 
@@ -139,7 +140,7 @@ def test_a_header_that_claims_to_be_huge_is_refused_before_it_fills_the_memory(t
     name = tarfile.TarInfo("././@LongLink")
     name.type, name.size = tarfile.GNUTYPE_LONGNAME, claimed
     (tmp_path / "x.tar.gz").write_bytes(gzip.compress(name.tobuf(tarfile.GNU_FORMAT) + bytes(1000)))
-    with pytest.raises(ProviderError, match=r"not a whole \.tar\.gz \(a header of \d+ bytes\)"):
+    with raises(ProviderError, ".tar.gz", f"{claimed} bytes", path="x.tar.gz"):
         unpacked(tmp_path / "x.tar.gz", tmp_path)
 
 
@@ -148,13 +149,13 @@ def test_a_sparse_member_is_refused(tmp_path):
     with sparse.open("wb") as file:
         file.truncate(10 * 2**30)
     subprocess.run(["tar", "--sparse", "-czf", "x.tar.gz", sparse.name], cwd=tmp_path, check=True)
-    with pytest.raises(ProviderError, match="neither a plain file nor a folder"):
+    with raises(ProviderError, sparse.name, path="x.tar.gz"):
         unpacked(tmp_path / "x.tar.gz", tmp_path)
 
 
 def test_a_file_where_a_folder_should_be_is_one_line(tmp_path):
     path = tarball(tmp_path / "x.tar.gz", ("a", b"x"), ("a/b", b"x"))
-    with pytest.raises(ProviderError, match=r"x\.tar\.gz: not a whole \.tar\.gz"):
+    with raises(ProviderError, ".tar.gz", path="x.tar.gz"):
         unpacked(path, tmp_path)
 
 
@@ -167,14 +168,14 @@ def test_weights_that_begin_as_a_pickle_does_are_weights(tmp_path):
 def test_the_sizes_of_all_members_count_together(tmp_path, monkeypatch):
     monkeypatch.setattr(archive_module, "MAX_BYTES", 15)
     path = tarball(tmp_path / "x.tar.gz", ("a", b"x" * 10), ("b", b"x" * 10))
-    with pytest.raises(ProviderError, match="holds more than"):
+    with raises(ProviderError, "GiB", path="x.tar.gz"):
         unpacked(path, tmp_path)
 
 
 def test_an_archive_of_very_many_members_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archive_module, "MAX_MEMBERS", 3)
     path = tarball(tmp_path / "x.tar.gz", *((str(i), b"") for i in range(4)))
-    with pytest.raises(ProviderError, match="more than 3 members"):
+    with raises(ProviderError, "3 members", path="x.tar.gz"):
         unpacked(path, tmp_path)
 
 
@@ -183,5 +184,5 @@ def test_a_damaged_archive_is_one_line(tmp_path, damage):
     path = tmp_path / "x.tar.gz"
     pack_archive({"a": os.urandom(5000)}, path)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ProviderError, match=r"x\.tar\.gz: not a whole \.tar\.gz"):
+    with raises(ProviderError, ".tar.gz", path="x.tar.gz"):
         unpacked(path, tmp_path)

@@ -2,6 +2,7 @@ import pytest
 
 from sepcore.errors import ProviderError
 from sepcore.provider.host import Release
+from tests.raised import raises
 
 
 @pytest.mark.parametrize(
@@ -33,5 +34,5 @@ def test_github_itself_has_one_layout_only(monkeypatch):
 
 def test_a_host_that_is_neither_url_nor_folder_is_refused(monkeypatch):
     monkeypatch.setenv("GITHUB_HOST", "github.com")
-    with pytest.raises(ProviderError, match=r"GITHUB_HOST is github\.com; expected an http\(s\) URL"):
+    with raises(ProviderError, "GITHUB_HOST", "github.com", hint="http(s)"):
         _ = Release.from_environment().places

@@ -7,6 +7,7 @@ from sepcore.errors import GateRefused
 from sepcore.evaluation.scores import MadeFrom
 from sepcore.release.champion import Champion
 from sepcore.release.gate import check_gate
+from tests.raised import raises
 from tests.release.conftest import summary
 
 BEFORE = Champion("1.0.0", summary(vocals=(5.0, 0.0), drums=(4.0, 0.0)))
@@ -22,7 +23,8 @@ def test_a_model_that_beats_the_mixture_in_every_stem_passes():
 
 @pytest.mark.parametrize("sdr", [0.0, -1.0, math.nan])
 def test_a_stem_that_is_not_better_than_the_mixture_is_named_and_the_others_are_not(sdr):
-    with pytest.raises(GateRefused, match=r"does not beat the untouched mixture for drums \(.*--force") as error:
+    named = ("SynthMUS test", "mixture", f"drums ({sdr:.2f} dB, mixture 0.00 dB)")
+    with raises(GateRefused, *named, hint="--force") as error:
         check(vocals=(5.0, 0.0), drums=(sdr, 0.0))
     assert "vocals" not in str(error.value)
     assert "\n" not in str(error.value)
@@ -30,13 +32,14 @@ def test_a_stem_that_is_not_better_than_the_mixture_is_named_and_the_others_are_
 
 
 def test_a_model_without_a_scored_stem_is_refused():
-    with pytest.raises(GateRefused, match="for any stem"):
+    with raises(GateRefused, "any stem", hint="--force"):
         check_gate(summary(), [])
 
 
 def test_a_stem_of_the_model_that_was_never_scored_is_refused():
-    with pytest.raises(GateRefused, match=r"for bass \(never scored\)"):
+    with raises(GateRefused, "bass", hint="--force") as error:
         check(instruments=["vocals", "bass"], vocals=(5.0, 0.0))
+    assert "vocals" not in str(error.value)
 
 
 def test_a_model_as_good_as_the_champion_within_the_margin_passes():
@@ -45,15 +48,17 @@ def test_a_model_as_good_as_the_champion_within_the_margin_passes():
 
 
 def test_a_stem_below_the_champions_by_more_is_named():
-    with pytest.raises(GateRefused, match=r"more than 0\.1 dB below that of the champion 1\.0\.0 for drums") as error:
+    with raises(
+        GateRefused, "0.1 dB", "champion 1.0.0", "drums (3.89 dB, 1.0.0 has 4.00 dB)", hint="--margin"
+    ) as error:
         check(BEFORE, vocals=(4.91, 0.0), drums=(3.89, 0.0))
     assert "vocals" not in str(error.value)
-    assert "(3.89 dB, 1.0.0 has 4.00 dB)" in str(error.value)
 
 
 def test_a_stem_that_the_champion_has_alone_is_named():
-    with pytest.raises(GateRefused, match=r"for drums \(there is none any more\)"):
+    with raises(GateRefused, "champion 1.0.0", "drums", hint="--force") as error:
         check(BEFORE, vocals=(6.0, 0.0))
+    assert "vocals" not in str(error.value)
 
 
 def test_a_stem_that_the_champion_could_not_score_says_nothing():
@@ -63,9 +68,8 @@ def test_a_stem_that_the_champion_could_not_score_says_nothing():
 def test_another_test_set_is_refused():
     other = summary(vocals=(5.0, 0.0))
     other = type(other)("MUSDB18 test", 50, 0, other.stems)
-    with pytest.raises(
-        GateRefused, match=r"scored on SynthMUS test \(6 songs\), but the champion 1\.0\.0 on MUSDB18 test \(50 songs\)"
-    ):
+    named = ("SynthMUS test (6 songs)", "champion 1.0.0", "MUSDB18 test (50 songs)")
+    with raises(GateRefused, *named, hint="--force"):
         check(Champion("1.0.0", other), vocals=(9.0, 0.0))
 
 
@@ -77,7 +81,7 @@ def of_songs(songs, dataset="SynthMUS test"):
 def test_a_test_set_is_known_by_its_songs_not_by_its_name():
     champion = Champion("1.0.0", of_songs("these"))
     check_gate(of_songs("these", "renamed"), ["vocals"], champion)
-    with pytest.raises(GateRefused, match=r"champion 1\.0\.0 on SynthMUS test \(6 songs\), which are other songs,"):
+    with raises(GateRefused, "champion 1.0.0", "SynthMUS test (6 songs)", "other songs"):
         check_gate(of_songs("others"), ["vocals"], champion)
     # Of scores of an earlier version there is but the name.
     check_gate(replace(of_songs("these"), made_from=None), ["vocals"], champion)
@@ -86,8 +90,9 @@ def test_a_test_set_is_known_by_its_songs_not_by_its_name():
 def test_a_stem_that_is_silent_where_it_should_not_be_is_refused():
     scores = summary(vocals=(5.0, 0.0), drums=(5.0, 0.0))
     scores.stems["drums"] = replace(scores.stems["drums"], num_silent=2)
-    with pytest.raises(GateRefused, match=r"for drums \(silent in 2 of 6 songs\);"):
+    with raises(GateRefused, "drums (silent in 2 of 6 songs)") as error:
         check_gate(scores, ["vocals", "drums"])
+    assert "vocals" not in str(error.value)
 
 
 def test_a_champion_without_scores_is_beaten():

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -20,6 +23,7 @@ from sepcore.errors import ReleaseError
 from sepcore.provider.checksum import VerifiedArchive
 from sepcore.release.github import PATIENCE, check_upload, upload_release
 from sepcore.release.github_repository import GithubRepository
+from tests.raised import raises
 from tests.release.github_server import TOKEN, GithubServer
 
 # The name under which a new list of checksums waits to take its place.
@@ -84,17 +88,22 @@ def changes(github):
     return [WAITING.sub("WAITING", change) for change in github.changes]
 
 
+def page(github, release):
+    return github.release_json(release)["html_url"]
+
+
 def checksums(github, tag="1.0.0"):
     return json.loads(github.content(tag, "checksum.json"))
 
 
-def refusal(upload, *arguments, **options):
-    with pytest.raises(ReleaseError) as error:
-        upload(*arguments, **options)
-    line = str(error.value)
-    assert "\n" not in line
-    assert TOKEN not in line
-    return line
+@contextmanager
+def refused(*named, **fields):
+    """A `ReleaseError` in one line, as `raises` has it; the token is in none of its fields, nor in its traceback."""
+    with raises(ReleaseError, *named, **fields) as raised:
+        yield raised
+    error = raised.value
+    assert "\n" not in str(error)
+    assert TOKEN not in "".join([repr(vars(error)), *traceback.format_exception(error)])
 
 
 # A release that is made
@@ -251,29 +260,32 @@ def test_half_an_upload_is_deleted_and_made_anew(github, upload, folder, there, 
     assert github.content("1.0.0", "mine.tar.gz") == MINE
 
 
-@pytest.mark.parametrize(("draft", "cure"), [(True, "next version, or delete the draft"), (False, "next version.")])
+@pytest.mark.parametrize("draft", [True, False])
 @pytest.mark.parametrize("there", [MINE[::-1], MINE + b"more", b"shorter, and not the beginning"])
 @pytest.mark.parametrize("gives_digests", [True, False])
-def test_another_content_is_never_overwritten(github, upload, write_folder, draft, cure, there, gives_digests):
+def test_another_content_is_never_overwritten(github, upload, write_folder, draft, there, gives_digests):
     github.gives_digests = gives_digests
-    github.add_asset(github.add_release("1.0.0", draft=draft), "mine.tar.gz", there)
-    line = refusal(upload, write_folder(mine=MINE, also=b"also"))
-    assert f"mine.tar.gz is there with other content, and a version is never overwritten; give the {cure}" in line
+    release = github.add_release("1.0.0", draft=draft)
+    github.add_asset(release, "mine.tar.gz", there)
+    with refused("mine.tar.gz", path=page(github, release), hint="version") as error:
+        upload(write_folder(mine=MINE, also=b"also"))
+    assert ("draft" in error.value.hint) is draft
     assert changes(github) == []
 
 
 def test_a_model_that_is_listed_with_another_checksum_is_refused(github, upload, folder):
     content = json.dumps({"mine": "0" * 64}).encode()
-    github.add_asset(github.add_release("1.0.0"), "checksum.json", content)
-    assert "checksum.json there lists another mine (000000000000…), and a version is never" in refusal(upload, folder)
+    release = github.add_release("1.0.0")
+    github.add_asset(release, "checksum.json", content)
+    with refused("checksum.json", "mine (000000000000…)", path=page(github, release), hint="version"):
+        upload(folder)
     assert changes(github) == []
 
 
 def test_a_list_of_checksums_that_is_none_is_named(github, upload, folder):
     github.add_asset(github.add_release("1.0.0"), "checksum.json", b"<html>")
-    assert re.search(
-        r"checksum.json: not a list of checksums.*Delete it on the release's page", refusal(upload, folder)
-    )
+    with refused(path=f"{github.url}/owner/name/releases/download/1.0.0/checksum.json", hint="page"):
+        upload(folder)
     assert changes(github) == []
 
 
@@ -306,7 +318,8 @@ def test_a_list_of_checksums_is_never_deleted_before_another_says_the_same(githu
     github.add_asset(release, "checksum.json", json.dumps({"first": "1" * 64}).encode())
     github.add_asset(release, "checksum.0123456789ab.json", json.dumps({"third": "3" * 64}).encode())
     github.fail("POST", "name=checksum", 502, times=99)
-    refusal(upload, folder)
+    with refused("HTTP 502"):
+        upload(folder)
     assert changes(github) == ["upload mine.tar.gz"]
 
 
@@ -445,9 +458,10 @@ def test_attempts_are_counted_anew_where_something_was_brought_there(github, upl
 
 def test_a_failure_that_stays_is_one_line_and_the_draft_stays_too(github, upload, folder, waits):
     github.fail("POST", "name=checksum", 502, b"<html>", times=99)
-    line = refusal(upload, folder)
-    assert line == (
-        f"{github.url}/owner/name: GitHub cannot be reached or fails (HTTP 502), several times in a row; what is "
+    with refused() as error:
+        upload(folder)
+    assert str(error.value) == (
+        f"{github.url}/owner/name: GitHub could not be reached or failed several times in a row (HTTP 502). What was "
         "uploaded stays there. Run the same command again."
     )
     assert waits == [1, 2, 4, 8]
@@ -461,13 +475,13 @@ def test_a_failure_that_stays_is_one_line_and_the_draft_stays_too(github, upload
 def test_a_host_that_is_not_there_is_one_line(folder, upload):
     with GithubServer() as gone:
         pass
-    line = refusal(upload, folder, repository=gone.repository)
-    assert re.search(r"cannot be reached or fails \(.*Connection refused\)", line)
+    with refused("Connection refused", path=gone.repository.page):
+        upload(folder, repository=gone.repository)
 
 
 def test_a_host_that_falls_silent_is_not_waited_for(github, folder):
     github.hold_upload(after=1 << 20)
-    with pytest.raises(ReleaseError, match=r"cannot be reached or fails \(.*timed out\)"):
+    with refused("timed out", path=github.repository.page):
         upload_release(
             folder,
             tag="1.0.0",
@@ -479,44 +493,64 @@ def test_a_host_that_falls_silent_is_not_waited_for(github, folder):
 
 def test_a_host_that_is_no_github_is_one_line(github, upload, folder, waits):
     github.fail("GET", "/api/v3", 200, b"<html>Welcome", times=99)
-    assert "does not answer as GitHub's API does" in refusal(upload, folder)
+    with refused("GitHub's API", path=f"{github.url}/api/v3", hint="GITHUB_HOST"):
+        upload(folder)
     assert waits == []
 
 
 def test_a_token_that_is_refused_is_one_line(github, upload, folder, waits):
     other = GithubRepository(github.url, "owner/name", "ghp_other")
-    line = refusal(upload, folder, repository=other)
-    assert "GITHUB_TOKEN is refused (HTTP 401 Bad credentials); give a GITHUB_TOKEN that may write the" in line
-    assert "ghp_other" not in line
+    with refused("GITHUB_TOKEN", "(HTTP 401 Bad credentials)", path=other.page, hint="GITHUB_TOKEN") as error:
+        upload(folder, repository=other)
+    assert "owner/name" in error.value.hint
+    assert "ghp_other" not in str(error.value)
     assert waits == []
 
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_a_token_without_the_right_to_write_is_one_line(github, upload, folder, waits, status):
     github.fail("POST", "/releases", status, {"message": "Resource not accessible by personal access token"})
-    line = refusal(upload, folder)
-    assert line.startswith(f"{github.url}/owner/name: ")
-    assert f"(HTTP {status} Resource not accessible by personal access token)" in line
-    assert "give a GITHUB_TOKEN that may write the contents of owner/name" in line
+    reason = f"(HTTP {status} Resource not accessible by personal access token)"
+    with refused("GITHUB_TOKEN", reason, path=f"{github.url}/owner/name", hint="GITHUB_TOKEN") as error:
+        upload(folder)
+    assert "owner/name" in error.value.hint
     assert waits == []
 
 
 def test_a_repository_that_is_not_there_is_one_line(github, upload, folder):
-    line = refusal(upload, folder, repository=GithubRepository(github.url, "owner/none", TOKEN))
-    assert f"{github.url}/owner/none: no such repository" in line
+    with refused("HTTP 404", path=f"{github.url}/owner/none", hint="GITHUB_REPOSITORY"):
+        upload(folder, repository=GithubRepository(github.url, "owner/none", TOKEN))
 
 
 def test_a_token_that_a_server_sends_back_is_in_no_message(github, upload, folder):
     github.fail("POST", "/releases", 403, {"message": f"{TOKEN} may not"})
-    assert "… may not" in refusal(upload, folder)
+    with refused("… may not"):
+        upload(folder)
     assert TOKEN not in repr(github.repository)
+
+
+@pytest.mark.parametrize("num_before", range(180, 200, 3))
+def test_a_long_reason_is_cut_in_no_token(github, upload, folder, num_before):
+    github.fail("POST", "/releases", 403, {"message": "x" * num_before + TOKEN})
+    with refused("x" * 180) as error:
+        upload(folder)
+    assert TOKEN[:2] not in error.value.problem
+    assert len(error.value.problem) < 300
+
+
+def test_a_token_that_a_server_sends_back_is_in_no_log(github, upload, folder, caplog):
+    github.fail("POST", "/releases$", 502, {"message": f"{TOKEN} may not yet"})
+    with caplog.at_level(logging.INFO, "sepcore"):
+        upload(folder)
+    assert "… may not yet" in caplog.text
+    assert TOKEN not in caplog.text
 
 
 def test_what_github_refuses_is_told_with_its_reason(github, upload, folder, waits):
     body = {"message": "Validation Failed", "errors": [{"message": "Cannot upload assets to an immutable release."}]}
     github.fail("POST", "name=mine", 422, body)
-    line = refusal(upload, folder)
-    assert "refuses the release (HTTP 422 Validation Failed: Cannot upload assets to an immutable release.)" in line
+    with refused("(HTTP 422 Validation Failed: Cannot upload assets to an immutable release.)", hint="version"):
+        upload(folder)
     assert waits == []
 
 
@@ -546,8 +580,9 @@ def test_a_long_limit_of_the_rate_is_one_line_with_the_time(github, upload, fold
     end = int(time.time()) + 3600
     headers = {"X-RateLimit-Remaining": "0", header: "3600" if header == "Retry-After" else str(end)}
     github.fail("POST", "name=mine", 403, {"message": "API rate limit exceeded"}, headers=headers)
-    line = refusal(upload, folder)
-    told = re.search(r"limits the rate of requests \(HTTP 403 .*\); run the same .* after (\d\d:\d\d:\d\d) ", line)[1]
+    with refused("(HTTP 403 API rate limit exceeded)", path=github.repository.page) as error:
+        upload(folder)
+    told = re.search(r"\d\d:\d\d:\d\d", error.value.hint)[0]
     near = [time.strftime("%H:%M:%S", time.localtime(end + late)) for late in range(-1, 5)]
     assert told in near
     assert waits == []
@@ -570,7 +605,8 @@ def test_a_file_that_somebody_else_uploads_meanwhile_is_compared(github, upload,
         upload(folder)
         assert changes(github) == LISTED
     else:
-        assert "is there with other content" in refusal(upload, folder)
+        with refused("mine.tar.gz", path=page(github, release), hint="version"):
+            upload(folder)
         assert changes(github) == []
 
 
@@ -595,31 +631,41 @@ def test_a_pause_is_logged_with_its_reason(github, upload, folder, caplog):
 
 
 def test_a_folder_without_checksums_is_refused(upload, tmp_path):
-    assert "not a release (it has no checksum.json)" in refusal(upload, tmp_path)
+    with refused("checksum.json", path=tmp_path):
+        upload(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "file", "named"),
     [
-        (lambda folder: (folder / "mine.tar.gz").unlink(), "lists mine.tar.gz, which is not there"),
-        (lambda folder: (folder / "new.tar.gz").write_bytes(b""), "does not list new.tar.gz"),
-        (lambda folder: (folder / "mine.tar.gz").write_bytes(b"x"), r"mine.tar.gz: SHA-256 is 2d711642b726…, checksum"),
-        (lambda folder: (folder / "checksum.json").write_text("[]"), "not a list of checksums"),
-        (lambda folder: (folder / "checksum.json").write_text("{}"), "does not list mine.tar.gz"),
+        (lambda folder: (folder / "mine.tar.gz").unlink(), "", ["lists mine.tar.gz"]),
+        (lambda folder: (folder / "new.tar.gz").write_bytes(b""), "", ["not list new.tar.gz"]),
+        (
+            lambda folder: (folder / "mine.tar.gz").write_bytes(b"x"),
+            "mine.tar.gz",
+            ["2d711642b726…", "checksum.json", f"{sha256(MINE)[:12]}…"],
+        ),
+        (lambda folder: (folder / "checksum.json").write_text("[]"), "checksum.json", []),
+        (lambda folder: (folder / "checksum.json").write_text("{}"), "", ["not list mine.tar.gz"]),
     ],
 )
-def test_a_folder_that_is_not_what_its_checksums_say_is_refused(github, upload, folder, change, message):
+def test_a_folder_that_is_not_what_its_checksums_say_is_refused(github, upload, folder, change, file, named):
     change(folder)
-    assert message in refusal(upload, folder)
+    with refused(*named, path=folder / file, hint="Publish"):
+        upload(folder)
     assert github.requests == []
 
 
 def test_a_release_of_nothing_is_refused(upload, write_folder):
-    assert "does not list any model" in refusal(upload, write_folder())
+    folder = write_folder()
+    with refused("checksum.json", "any model", path=folder):
+        upload(folder)
 
 
 def test_a_name_that_github_would_change_is_refused(github, upload, write_folder):
-    assert "GitHub would rename 'übung'" in refusal(upload, write_folder(übung=b""))
+    folder = write_folder(übung=b"")
+    with refused("'übung'", path=folder, hint="--name"):
+        upload(folder)
     assert github.requests == []
 
 
@@ -675,29 +721,28 @@ def test_the_token_of_another_host_is_not_sent_to_the_api_that_github_actions_se
 
 
 @pytest.mark.parametrize(
-    ("variables", "message"),
+    ("variables", "named", "hint"),
     [
-        ({"REPOSITORY": ""}, "GITHUB_REPOSITORY is not set; expected owner/name"),
-        ({"REPOSITORY": "name"}, "GITHUB_REPOSITORY is name; expected owner/name"),
-        ({"REPOSITORY": "https://github.com/owner/name"}, "expected owner/name"),
-        ({"TOKEN": ""}, "GITHUB_TOKEN is not set; a release is uploaded with a token that may write the contents of"),
-        ({"TOKEN": "ghp secret\nmore"}, "GITHUB_TOKEN is not a token"),
-        ({"HOST": "file:///mirror"}, "GITHUB_HOST is file:///mirror; a release is uploaded to a GitHub"),
-        ({"HOST": "/mirror"}, "GITHUB_HOST is /mirror; a release is uploaded to a GitHub"),
-        ({"HOST": "github.com"}, "GITHUB_HOST is github.com; a release is uploaded to a GitHub"),
-        ({"HOST": "https://me:hunter2@github.com"}, "GITHUB_HOST has a user or password in it"),
-        ({"API_URL": "api.github.com"}, "GITHUB_API_URL is api.github.com; a release"),
-        ({"HOST": "http://github.com"}, "GITHUB_HOST is http://github.com; GITHUB_TOKEN is not sent over http"),
-        ({"HOST": "http://127.0.0.1.firm.org"}, "GITHUB_TOKEN is not sent over http"),
-        ({"API_URL": "http://api.github.com"}, "GITHUB_API_URL is http://api.github.com; GITHUB_TOKEN is not sent"),
+        ({"REPOSITORY": ""}, ["GITHUB_REPOSITORY is not set"], "owner/name"),
+        ({"REPOSITORY": "name"}, ["GITHUB_REPOSITORY is name"], "owner/name"),
+        ({"REPOSITORY": "https://github.com/owner/name"}, ["GITHUB_REPOSITORY is https://github.com/o"], "owner/name"),
+        ({"TOKEN": ""}, ["GITHUB_TOKEN is not set"], "owner/name"),
+        ({"TOKEN": "ghp secret\nmore"}, ["GITHUB_TOKEN is not a token"], "owner/name"),
+        ({"HOST": "file:///mirror"}, ["GITHUB_HOST is file:///mirror"], "https://github.com"),
+        ({"HOST": "/mirror"}, ["GITHUB_HOST is /mirror"], "https://github.com"),
+        ({"HOST": "github.com"}, ["GITHUB_HOST is github.com"], "https://github.com"),
+        ({"HOST": "https://me:hunter2@github.com"}, ["GITHUB_HOST", "password"], "GITHUB_TOKEN"),
+        ({"API_URL": "api.github.com"}, ["GITHUB_API_URL is api.github.com"], "https://github.com"),
+        ({"HOST": "http://github.com"}, ["GITHUB_HOST is http://github.com", "GITHUB_TOKEN"], "https"),
+        ({"HOST": "http://127.0.0.1.firm.org"}, ["GITHUB_HOST is http://127.0.0.1.firm", "GITHUB_TOKEN"], "https"),
+        ({"API_URL": "http://api.github.com"}, ["GITHUB_API_URL is http://api.github.com", "GITHUB_TOKEN"], "https"),
     ],
 )
-def test_an_environment_that_leads_nowhere_is_one_line(environment, variables, message):
+def test_an_environment_that_leads_nowhere_is_one_line(environment, variables, named, hint):
     environment(**variables)
-    with pytest.raises(ReleaseError) as error:
+    with raises(ReleaseError, *named, hint=hint) as error:
         GithubRepository.from_environment()
     line = str(error.value)
-    assert message in line
     assert "\n" not in line
     assert "hunter2" not in line
     assert "ghp" not in line
@@ -725,11 +770,11 @@ def test_what_a_release_would_refuse_is_refused_while_nothing_is_published_yet(g
     github.add_asset(release, "mine.tar.gz", MINE[: BIG // 2], state="starter")
     check()
     other = github.add_asset(release, "new.tar.gz", b"other")
-    with pytest.raises(ReleaseError, match=r"new\.tar\.gz is there with other content, .*give the next version"):
+    with refused("new.tar.gz", path=page(github, release), hint="version"):
         check()
     release.assets.remove(other)
     (folder / "mine.tar.gz").write_bytes(b"damaged")
-    with pytest.raises(ReleaseError, match=r"mine\.tar\.gz: SHA-256 is"):
+    with refused(sha256(b"damaged")[:12], sha256(MINE)[:12], path=folder / "mine.tar.gz"):
         check()
     assert github.changes == []
 
@@ -765,7 +810,9 @@ def test_the_token_goes_by_https_to_the_apis_own_domain_or_stays_on_this_machine
     if may_go:
         repository.check_address(address)
         return
-    with pytest.raises(ReleaseError, match="but GITHUB_TOKEN is sent only by https, and only to"):
+    asked = urlsplit(address)
+    leads_to, own = f"{asked.scheme}://{asked.hostname or ''}", urlsplit(repository.host).hostname
+    with refused(leads_to, "GITHUB_TOKEN", "https", own, path=repository.api_url, hint="GITHUB_HOST"):
         repository.check_address(address)
 
 
@@ -801,8 +848,8 @@ def test_the_token_goes_to_no_host_that_an_answer_names(github, upload, folder, 
     setattr(github, which, thief.url)
     if which == "storage_url":
         asset.name = "unrelated.bin"
-    line = refusal(upload, folder)
-    assert "leads to http://localhost, but GITHUB_TOKEN" in line or "does not answer as GitHub" in line
+    with refused(path=github.repository.api_url, hint="GITHUB_HOST"):
+        upload(folder)
     assert not thief.seen
 
 
@@ -810,7 +857,8 @@ def test_a_download_that_is_redirected_to_another_host_leaves_the_token_out(gith
     github.gives_digests = False
     github.add_asset(github.add_release("1.0.0"), "mine.tar.gz", b"other")
     github.storage_url = thief.url
-    refusal(upload, folder)
+    with refused(path=github.repository.page):
+        upload(folder)
     assert set(thief.seen) == {None}
 
 

@@ -13,6 +13,7 @@ from sepcore.errors import ConfigError, TrainingError
 from sepcore.evaluation.scores import MadeFrom
 from sepcore.release.training_record import TrainingRecord
 from sepcore.training.run_inputs import RunInputs
+from tests.raised import raises
 from tests.release.publishing import publish_release
 
 INPUTS = RunInputs({"training": "abcdef012345", "validation": "fedcba"}, "0123", DRAWS_VERSION)
@@ -51,9 +52,9 @@ def test_other_validation_songs_or_initial_weights_than_of_then_are_refused(run_
     source = publish_release(run_folder, version="1.0.0", releases=tmp_path).tarball if released else run_folder
     assert tried(source, INPUTS)
     assert tried(source, replace(INPUTS, draws=DRAWS_VERSION + 1))  # this code's own, whatever they are
-    with pytest.raises(TrainingError, match="was trained with other validation songs; give those of then"):
+    with raises(TrainingError, "validation songs", path=source):
         tried(source, replace(INPUTS, songs=INPUTS.songs | {"validation": "others"}))
-    with pytest.raises(TrainingError, match="was trained with other initial weights; give those of then"):
+    with raises(TrainingError, "initial weights", path=source):
         tried(source, replace(INPUTS, initial_weights=None))
 
 
@@ -93,5 +94,5 @@ def test_paths_of_a_run_from_elsewhere_are_not_honored(run_folder, tmp_path):
         foreign = training_record(str(tmp_path / named), tmp_path / "runs")
         assert (foreign.data, foreign.foreign) == ({}, True)
         assert "/data" not in foreign.config.to_json()
-        with pytest.raises(ConfigError, match="nothing says where its songs are"):
+        with raises(ConfigError, foreign.name, hint="--train-csv"):
             manifests_of(foreign, {})

@@ -6,12 +6,13 @@ import pytest
 
 from sepcore.config import ModelConfig
 from sepcore.config_file import load_config
-from sepcore.errors import ReleaseError
+from sepcore.errors import ConfigError, ReleaseError
 from sepcore.provider.archive import pack_archive
 from sepcore.release.champion import release_before
 from sepcore.release.finished_run import FinishedRun
 from sepcore.release.paths import config_to_train_again
 from sepcore.release.training_record import TrainingRecord
+from tests.raised import raises
 from tests.release.publishing import publish_release
 
 
@@ -43,9 +44,34 @@ def test_one_that_was_never_scored_has_no_scores(run_folder, tmp_path):
 def test_another_tarball_is_one_line(tmp_path, metrics):
     members = {"config.json": b"{}"} | ({} if metrics is None else {"metrics.json": metrics.encode()})
     pack_archive(members, tmp_path / "x.tar.gz")
-    with pytest.raises(ReleaseError, match=r"x\.tar\.gz: does not say how it was trained .* give a tarball") as error:
+    with raises(ReleaseError, path=tmp_path / "x.tar.gz", hint="flows.publish") as error:
         TrainingRecord.of_release(tmp_path / "x.tar.gz")
     assert "\n" not in str(error.value)
+
+
+def test_a_tarball_that_is_none_is_one_line(tmp_path):
+    (tmp_path / "x.tar.gz").write_bytes(b"damaged")
+    with raises(ReleaseError, path=tmp_path / "x.tar.gz", hint="flows.publish") as error:
+        TrainingRecord.of_release(tmp_path / "x.tar.gz")
+    assert "\n" not in str(error.value)
+
+
+def test_a_release_with_damaged_scores_is_refused(tmp_path):
+    content = {"training": {"name": "a", "dataset": "b", "facts": {}}, "stems": 1}
+    members = {"config.json": load_config("2stems").to_json().encode(), "metrics.json": json.dumps(content).encode()}
+    pack_archive(members, tmp_path / "x.tar.gz")
+    with raises(ReleaseError, "metrics.json", path=tmp_path / "x.tar.gz"):
+        TrainingRecord.of_release(tmp_path / "x.tar.gz")
+
+
+def test_a_release_with_a_wrong_config_names_its_key(tmp_path):
+    content = {"training": {"name": "a", "dataset": "b", "facts": {}}}
+    wrong = json.loads(load_config("2stems").to_json()) | {"frame_stpe": 7}
+    pack_archive(
+        {"config.json": json.dumps(wrong).encode(), "metrics.json": json.dumps(content).encode()}, tmp_path / "x.tar.gz"
+    )
+    with raises(ConfigError, "frame_stpe"):
+        TrainingRecord.of_release(tmp_path / "x.tar.gz")
 
 
 # What a release's own paths and names may do

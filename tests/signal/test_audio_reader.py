@@ -1,5 +1,6 @@
+import errno
 import logging
-import re
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,8 @@ import soundfile
 
 from sepcore.errors import AudioDecodeError, FfmpegMissing
 from sepcore.signal.audio_reader import AudioInfo, open_native, probe_audio, read_blocks, read_waveform
+from sepcore.system_errors import fix_for
+from tests.raised import raises
 
 RATE = 44100
 OTHER_RATE = 22050  # not the files': then it is ffmpeg that reads them
@@ -47,21 +50,6 @@ def song(tmp_path):
 def mp3(tmp_path, song):
     run_ffmpeg("-i", song, "-b:a", "128k", tmp_path / "song.mp3")
     return tmp_path / "song.mp3"
-
-
-@pytest.fixture
-def fake_ffmpeg(tmp_path, monkeypatch):
-    """Let a shell script stand in for ffmpeg, beside the real ffprobe."""
-
-    def install(script):
-        folder = tmp_path / "programs"
-        folder.mkdir()
-        (folder / "ffprobe").symlink_to(shutil.which("ffprobe"))
-        (folder / "ffmpeg").write_text(f"#!/bin/sh\n{script}\n")
-        (folder / "ffmpeg").chmod(0o755)
-        monkeypatch.setenv("FFMPEG_PATH", str(folder))
-
-    return install
 
 
 @pytest.mark.parametrize(
@@ -136,7 +124,7 @@ def test_surround_is_left_alone_where_the_model_takes_as_many_channels(tmp_path)
 
 
 def test_stereo_for_a_model_of_six_channels_is_refused(song):
-    with pytest.raises(AudioDecodeError, match="has 2 channels, 6 are wanted"):
+    with raises(AudioDecodeError, 2, 6, path=song, hint=6):
         read(song, num_channels=6)
 
 
@@ -150,7 +138,7 @@ def test_a_video_gives_the_audio_stream_that_is_asked_for(tmp_path):
     for stream, hz in enumerate(pitches):
         spectrum = np.abs(np.fft.rfft(read(path, stream=stream)[:RATE, 0]))
         assert np.argmax(spectrum) == pytest.approx(hz, abs=2)
-    with pytest.raises(AudioDecodeError, match="has no audio stream 2; it has 2, counted from 0"):
+    with raises(AudioDecodeError, "stream 2", path=path, hint="2, counted from 0"):
         read_blocks(path, sample_rate=RATE, num_channels=2, stream=2)
 
 
@@ -219,7 +207,7 @@ def test_each_stream_of_a_file_can_be_opened_natively(tmp_path):
     first, second = open_native(path), open_native(path, stream=1)
     assert (first.sample_rate, first.num_channels, sum(map(len, first.blocks))) == (8000, 1, 8000)
     assert (second.sample_rate, second.num_channels, sum(map(len, second.blocks))) == (48_000, 2, 48_000)
-    with pytest.raises(AudioDecodeError, match="has no audio stream 2; it has 2, counted from 0"):
+    with raises(AudioDecodeError, "stream 2", path=path, hint="2, counted from 0"):
         open_native(path, stream=2)
 
 
@@ -241,32 +229,48 @@ def picture(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "make", "reason"),
+    ("name", "make", "fact"),
     [
-        ("missing.wav", lambda path: None, "there is no such file"),
-        ("folder.wav", Path.mkdir, "is a folder"),
-        ("empty.wav", Path.touch, "the file is empty"),
-        ("text.mp3", text, r"not audio or video that ffmpeg can read: [A-Z].*\(ffprobe exit code 1\)"),
-        ("picture.png", picture, "has no audio stream"),
-        ("no samples.wav", lambda path: save(path, noise(0)), "holds no audio"),
-        ("nan.wav", lambda path: save(path, noise() * np.nan, subtype="FLOAT"), "NaN or infinite"),
+        ("missing.wav", lambda path: None, "no such file"),
+        ("folder.wav", Path.mkdir, "folder"),
+        ("empty.wav", Path.touch, "0 bytes"),
+        ("text.mp3", text, "(ffprobe exit code 1)"),
+        ("picture.png", picture, "no audio stream"),
+        ("no samples.wav", lambda path: save(path, noise(0)), "no audio"),
+        ("nan.wav", lambda path: save(path, noise() * np.nan, subtype="FLOAT"), "NaN"),
     ],
 )
-def test_what_cannot_be_read_is_one_line_that_names_the_file_and_the_reason(tmp_path, name, make, reason):
+def test_what_cannot_be_read_is_one_line_that_names_the_file_and_the_reason(tmp_path, name, make, fact):
     path = tmp_path / name
     make(path)
-    with pytest.raises(AudioDecodeError, match=reason) as error:
+    with raises(AudioDecodeError, fact, path=path) as error:
         read(path)
-    assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
     assert running_ffmpegs() == 0
-    if "NaN" not in reason:
-        with pytest.raises(AudioDecodeError, match=f"^{re.escape(str(error.value))}$"):
+    if fact != "NaN":
+        with raises(AudioDecodeError, error.value.problem, path=path, hint=error.value.hint):
             next(open_native(path).blocks)
 
 
+def test_what_no_program_understands_is_told_in_ffprobes_own_words(tmp_path):
+    text(tmp_path / "text.mp3")
+    command = ["ffprobe", "-v", "error", f"file:{tmp_path}/text.mp3"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    reason = said.splitlines()[-1].removeprefix(f"file:{tmp_path}/text.mp3: ")
+    with raises(AudioDecodeError, f": {reason} (ffprobe exit code 1)", path=tmp_path / "text.mp3"):
+        read(tmp_path / "text.mp3")
+
+
+def test_a_file_that_ffmpeg_may_not_read_carries_the_systems_number(mp3, fake_ffmpeg):
+    refused = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    fake_ffmpeg(f"echo 'file:{mp3}: {refused.strerror}' >&2; exit 1")
+    with raises(AudioDecodeError, refused.strerror, path=mp3, hint=fix_for(refused, reading=True)) as error:
+        read(mp3)
+    assert error.value.errno == errno.EACCES
+
+
 def test_an_offset_beyond_the_end_is_an_error(song):
-    with pytest.raises(AudioDecodeError, match="holds no audio after the offset"):
+    with raises(AudioDecodeError, "after the offset", path=song):
         read(song, offset_s=60.0)
 
 
@@ -289,8 +293,9 @@ def test_an_ffmpeg_that_fails_midway_is_an_error_with_its_own_last_line_and_exit
     fake_ffmpeg("head -c 8000 /dev/zero; echo '[wav @ 0x55aa] the disk is gone' >&2; exit 69")
     blocks = read_blocks(song, sample_rate=OTHER_RATE, num_channels=2)
     assert next(blocks).shape == (1000, 2)
-    with pytest.raises(AudioDecodeError, match=r"cannot be decoded: the disk is gone \(ffmpeg exit code 69\)"):
+    with raises(AudioDecodeError, ": the disk is gone (ffmpeg exit code 69)", path=song) as error:
         next(blocks)
+    assert error.value.errno is None
 
 
 def test_an_ffmpeg_that_complains_at_length_does_not_block(song, fake_ffmpeg):
@@ -301,7 +306,7 @@ def test_an_ffmpeg_that_complains_at_length_does_not_block(song, fake_ffmpeg):
 def test_a_missing_ffmpeg_is_one_line_that_says_how_to_install_it(mp3, monkeypatch):
     monkeypatch.delenv("FFMPEG_PATH", raising=False)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(FfmpegMissing, match="not on the PATH: install it with `apt install ffmpeg` or `brew") as error:
+    with raises(FfmpegMissing, "PATH", hint="`apt install ffmpeg` or `brew install ffmpeg`") as error:
         read(mp3)
     assert "\n" not in str(error.value)
     assert error.value.exit_code == 2
@@ -309,7 +314,7 @@ def test_a_missing_ffmpeg_is_one_line_that_says_how_to_install_it(mp3, monkeypat
 
 def test_a_wrong_ffmpeg_path_is_named(mp3, monkeypatch, tmp_path):
     monkeypatch.setenv("FFMPEG_PATH", str(tmp_path / "nowhere"))
-    with pytest.raises(FfmpegMissing, match=r"not where FFMPEG_PATH says .*nowhere"):
+    with raises(FfmpegMissing, "FFMPEG_PATH", tmp_path / "nowhere", hint="FFMPEG_PATH"):
         read(mp3)
 
 

@@ -1,3 +1,5 @@
+import errno
+import os
 import struct
 import subprocess
 from pathlib import Path
@@ -11,7 +13,9 @@ from sepcore.errors import AudioEncodeError, FfmpegMissing
 from sepcore.signal.audio_reader import probe_audio, read_waveform
 from sepcore.signal.audio_writer import CODECS, AudioWriter, write_audio
 from sepcore.signal.wav import wav_header
+from sepcore.system_errors import fix_for
 from tests.disk import room_for
+from tests.raised import raises
 
 RATE = 44100
 
@@ -179,38 +183,61 @@ def test_an_error_in_the_block_leaves_the_folder_as_it_was(tmp_path, codec):
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, codec, num_bytes):
     path = tmp_path / f"stem.{codec}"
     noise = np.random.default_rng(0).uniform(-1, 1, (2 * RATE, 2)).astype(np.float32)
-    with room_for(num_bytes), pytest.raises(AudioEncodeError, match=f"stem.{codec}: cannot be written: ") as error:
+    too_large = OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    with (
+        room_for(num_bytes),
+        raises(AudioEncodeError, too_large.strerror, path=path, hint=fix_for(too_large)) as error,
+    ):
         write_audio(path, noise, sample_rate=RATE)
+    assert error.value.errno == errno.EFBIG
     assert "\n" not in str(error.value)
+    assert ".tmp" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
     assert running_ffmpegs() == 0
 
 
+@pytest.mark.parametrize("folder", ["plain", "Latin-1 \udce9"])
+def test_of_a_disk_that_is_full_for_ffmpeg_the_number_is_told_and_no_temporary_name(tmp_path, fake_ffmpeg, folder):
+    path, full = tmp_path / folder / "stem.mp3", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    said = f"Error writing trailer of $output: {full.strerror}"
+    fake_ffmpeg(f'for output; do case "$output" in *.mp3) break; esac; done; cat >/dev/null; echo "{said}" >&2; exit 1')
+    with raises(AudioEncodeError, "trailer of the file", full.strerror, path=path, hint=fix_for(full)) as error:
+        write_audio(path, music(), sample_rate=RATE)
+    assert error.value.errno == errno.ENOSPC
+    assert ".tmp" not in str(error.value)
+    assert not path.parent.exists()
+
+
 def test_what_ffmpeg_refuses_is_told_in_its_own_words(tmp_path):
-    with pytest.raises(AudioEncodeError, match=r"stem.mp3: .*option b to value loud.* \(ffmpeg exit code 1\)"):
-        write_audio(tmp_path / "stem.mp3", music(), sample_rate=RATE, bitrate="loud")
+    path = tmp_path / "stem.mp3"
+    with raises(AudioEncodeError, "option b to value loud", "(ffmpeg exit code 1)", path=path) as error:
+        write_audio(path, music(), sample_rate=RATE, bitrate="loud")
+    assert error.value.errno is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(AudioEncodeError, match=r"stem.wav: cannot be written: (Not a directory|File exists)"):
+    with raises(AudioEncodeError, path=tmp_path / "file" / "stem.wav", hint="folder") as error:
         write_audio(tmp_path / "file" / "stem.wav", music(), sample_rate=RATE)
+    assert error.value.errno in (errno.ENOTDIR, errno.EEXIST)
+    assert os.strerror(error.value.errno) in error.value.problem
 
 
 def test_a_folder_in_the_place_of_the_file_is_refused_before_any_work(tmp_path):
-    with pytest.raises(AudioEncodeError, match="is a folder"):
+    with raises(AudioEncodeError, "folder", path=tmp_path, hint="file"):
         AudioWriter(tmp_path, sample_rate=RATE, num_channels=2, codec="wav")
 
 
 @pytest.mark.parametrize("path", ["stem", "stem.xyz"])
 def test_an_unknown_codec_is_refused_with_the_known_ones(tmp_path, path):
-    with pytest.raises(AudioEncodeError, match="the codecs are wav, mp3, ogg, m4a, wma, flac, opus"):
+    codec = repr(Path(path).suffix.removeprefix("."))
+    with raises(AudioEncodeError, codec, path=tmp_path / path, hint="wav, mp3, ogg, m4a, wma, flac, opus"):
         write_audio(tmp_path / path, music(), sample_rate=RATE)
 
 
 def test_flac_in_float_is_refused(tmp_path):
-    with pytest.raises(AudioEncodeError, match="flac holds 16 or 24 bits"):
+    with raises(AudioEncodeError, "flac", 16, 24, 32, path=tmp_path / "stem.flac", hint="wav"):
         write_audio(tmp_path / "stem.flac", music(), sample_rate=RATE, bits=32)
 
 
@@ -224,6 +251,6 @@ def test_wav_needs_no_ffmpeg_and_mp3_says_that_it_does(tmp_path, monkeypatch):
     monkeypatch.delenv("FFMPEG_PATH", raising=False)
     monkeypatch.setenv("PATH", "")
     write_audio(tmp_path / "stem.wav", music(), sample_rate=RATE)
-    with pytest.raises(FfmpegMissing, match="apt install ffmpeg"):
+    with raises(FfmpegMissing, "ffmpeg", "PATH", hint="apt install ffmpeg"):
         write_audio(tmp_path / "stem.mp3", music(), sample_rate=RATE)
     assert [path.name for path in tmp_path.iterdir()] == ["stem.wav"]

@@ -9,6 +9,7 @@ from sepcore.errors import AudioEncodeError
 from sepcore.signal.audio_reader import probe_audio, read_waveform
 from sepcore.signal.audio_writer import CODECS, write_audio
 from sepcore.signal.tags import Cover, SongTags, read_tags
+from tests.raised import raises
 
 RATE = 44100
 TAGS = {
@@ -226,6 +227,6 @@ def test_no_temporary_file_is_left(temporary_files, tmp_path, covers):
 
 def test_after_an_error_no_temporary_file_is_left(temporary_files, tmp_path, covers):
     tags = SongTags(TAGS, covers["png"])
-    with pytest.raises(AudioEncodeError, match=r"option b to value loud"):
+    with raises(AudioEncodeError, "option b to value loud", path=tmp_path / "stem.mp3"):
         write_audio(tmp_path / "stem.mp3", NOISE, sample_rate=RATE, bitrate="loud", tags=tags)
     assert list(temporary_files.iterdir()) == []

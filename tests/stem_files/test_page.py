@@ -1,3 +1,5 @@
+import errno
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -8,6 +10,7 @@ from sepcore.errors import AudioDecodeError, AudioEncodeError, ConfigError
 from sepcore.stem_files import page as page_module
 from sepcore.stem_files.page import clock, song_page_path, write_song_page
 from sepcore.stem_files.page_links import remove_song_page
+from tests.raised import raises
 from tests.stem_files.pages import separated_song
 
 SONG, OUT = Path("albums/First/My Song.mp3"), Path("out")
@@ -35,7 +38,7 @@ def test_songs_in_one_folder_have_pages_of_their_own():
 
 
 def test_a_format_that_leads_out_of_the_folder_is_refused_for_the_page_too():
-    with pytest.raises(ConfigError, match="leads out of"):
+    with raises(ConfigError, "../{instrument}", f"out of {OUT}"):
         song_page_path(SONG, OUT, filename_format="../{instrument}")
 
 
@@ -93,7 +96,7 @@ def test_a_stem_that_cannot_be_read_leaves_the_old_page_and_no_other_file(tmp_pa
     song, stems = separated_song(tmp_path)
     (tmp_path / "page.html").write_text("old")
     stems["bass"].write_text("no audio")
-    with pytest.raises(AudioDecodeError, match=r"bass\.wav"):
+    with raises(AudioDecodeError, path=stems["bass"]):
         write_song_page(tmp_path / "page.html", song=song, stems=stems)
     assert (tmp_path / "page.html").read_text() == "old"
     assert {path.name for path in tmp_path.iterdir()} == {"song.wav", "stems", "page.html"}
@@ -102,8 +105,9 @@ def test_a_stem_that_cannot_be_read_leaves_the_old_page_and_no_other_file(tmp_pa
 def test_a_page_that_cannot_be_written_is_told_by_name_in_one_line(tmp_path):
     song, stems = separated_song(tmp_path)
     (tmp_path / "page.html").mkdir()
-    with pytest.raises(AudioEncodeError, match=r"page\.html: cannot be written: [^\n]+$"):
+    with raises(AudioEncodeError, os.strerror(errno.EISDIR), path=tmp_path / "page.html") as error:
         write_song_page(tmp_path / "page.html", song=song, stems=stems)
+    assert error.value.errno == errno.EISDIR
     assert not list(tmp_path.glob(".tmp*"))
 
 

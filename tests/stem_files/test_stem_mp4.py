@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import subprocess
 
 import musdb
@@ -12,6 +14,7 @@ from sepcore.signal.audio_writer import write_audio
 from sepcore.signal.tags import Cover, SongTags, read_tags
 from sepcore.stem_files.stem_mp4 import mux_stem_mp4, stem_mp4_writer, stem_order
 from tests.disk import room_for
+from tests.raised import raises
 
 RATE = 44100
 SAMPLES = RATE + 321
@@ -185,7 +188,7 @@ def test_an_error_in_the_block_leaves_the_folder_as_it_was(tmp_path, written):
 
 def test_an_encoder_that_refuses_is_one_line_with_the_name_of_the_file(tmp_path, written):
     path = tmp_path / "made" / "song.stem.mp4"
-    with pytest.raises(AudioEncodeError, match=r"song.stem.mp4: cannot be written: .*value loud") as error:
+    with raises(AudioEncodeError, "value loud", "(ffmpeg exit code 1)", path=path) as error:
         write(path, written, bitrate="loud")
     assert ".tmp" not in str(error.value)
     assert "\n" not in str(error.value)
@@ -194,8 +197,10 @@ def test_an_encoder_that_refuses_is_one_line_with_the_name_of_the_file(tmp_path,
 
 @pytest.mark.parametrize("num_bytes", [10_000, 60_000])
 def test_a_disk_that_is_full_for_a_stream_or_for_all_is_one_line_and_leaves_nothing(tmp_path, written, num_bytes):
-    with room_for(num_bytes), pytest.raises(AudioEncodeError, match=r"song.stem.mp4: cannot be written: ") as error:
-        write(tmp_path / "song.stem.mp4", written)
+    path, too_large = tmp_path / "song.stem.mp4", os.strerror(errno.EFBIG)
+    with room_for(num_bytes), raises(AudioEncodeError, too_large, path=path, hint="space") as error:
+        write(path, written)
+    assert error.value.errno == errno.EFBIG
     assert ".tmp" not in str(error.value)
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
@@ -213,31 +218,36 @@ def test_blocks_that_are_not_one_of_each_stream_are_refused(tmp_path, samples):
 
 
 def test_a_stream_that_is_missing_is_named(tmp_path):
-    with pytest.raises(AudioEncodeError, match=r"song.stem.mp4: cannot be written: .*a.m4a with its stream bass is no"):
-        mux_stem_mp4({"bass": tmp_path / "a.m4a"}, tmp_path / "song.stem.mp4")
+    missing, path = tmp_path / "a.m4a", tmp_path / "song.stem.mp4"
+    with raises(AudioEncodeError, missing, "bass", path=path):
+        mux_stem_mp4({"bass": missing}, path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_stream_that_is_no_audio_is_one_line_and_leaves_nothing(tmp_path):
     broken = tmp_path / "a.m4a"
     broken.write_text("no audio")
-    with pytest.raises(AudioEncodeError, match=r"song.stem.mp4: cannot be written: .* \(ffmpeg exit code 1\)") as error:
+    with raises(AudioEncodeError, "(ffmpeg exit code 1)", path=tmp_path / "song.stem.mp4") as error:
         mux_stem_mp4({"bass": broken}, tmp_path / "song.stem.mp4")
+    assert ".tmp" not in str(error.value)
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == [broken]
 
 
 def test_no_streams_are_refused(tmp_path):
-    with pytest.raises(AudioEncodeError, match="cannot be written without streams"):
+    with raises(AudioEncodeError, "without streams", path=tmp_path / "song.stem.mp4"):
         mux_stem_mp4({}, tmp_path / "song.stem.mp4")
 
 
 def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path, written):
-    with pytest.raises(AudioEncodeError, match="is a folder"):
+    with raises(AudioEncodeError, "folder", path=tmp_path):
         write(tmp_path, written)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, written):
     (tmp_path / "file").touch()
-    with pytest.raises(AudioEncodeError, match=r"song.stem.mp4: cannot be written: (Not a directory|File exists)"):
-        write(tmp_path / "file" / "song.stem.mp4", written)
+    path = tmp_path / "file" / "song.stem.mp4"
+    with raises(AudioEncodeError, path=path) as error:
+        write(path, written)
+    assert error.value.errno in (errno.ENOTDIR, errno.EEXIST)
+    assert os.strerror(error.value.errno) in error.value.problem

@@ -86,4 +86,4 @@ def test_excerpts_that_cannot_be_removed_end_no_training(tmp_path, caplog):
 
 def test_why_nothing_was_scored_is_told_by_a_song(tmp_path):
     examples = ValidationExamples(Songs(), small_config(), None)
-    assert examples.why_unscored() == "a: no such file; and 1 more"
+    assert examples.why_unscored() == "a: no such file and 1 more"

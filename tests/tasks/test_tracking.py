@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import sys
 
 import mlflow
@@ -16,6 +18,7 @@ from tasks.registered_model import version_of
 from tasks.stored_runs import run_folder_of
 from tasks.tracking import missed_of, tracked, tracking_uri
 from tests.models import randomise, small_config
+from tests.raised import raises
 
 
 @pytest.fixture(scope="module")
@@ -190,17 +193,22 @@ def test_the_model_loads_from_the_registry_and_separates_as_separator_does(store
 
 
 @pytest.mark.parametrize(
-    ("uri", "said"),
+    ("uri", "number", "hint"),
     [
-        ("http://127.0.0.1:9", "http://127.0.0.1:9 .*refused.*start that server, or unset MLFLOW_TRACKING_URI"),
-        ("sqlite:////proc/none/mlflow.db", "mend MLFLOW_TRACKING_URI, or unset it"),
-        ("nonsense://store", "nonsense://store .*mend MLFLOW_TRACKING_URI"),
+        ("http://127.0.0.1:9", errno.ECONNREFUSED, "Start that server, or unset MLFLOW_TRACKING_URI"),
+        ("sqlite:////proc/none/mlflow.db", errno.ENOENT, "Fix MLFLOW_TRACKING_URI"),
+        ("nonsense://store", None, "Fix MLFLOW_TRACKING_URI"),
     ],
 )
-def test_a_training_is_refused_without_its_store_in_one_line(tmp_path, monkeypatch, uri, said):
+def test_a_training_is_refused_without_its_store_in_one_line(tmp_path, monkeypatch, uri, number, hint):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(TrackingError, match=said) as refused, tracked(RunFolder(tmp_path / "r"), "mine", training=True):
+    reason = os.strerror(number) if number else ""
+    with (
+        raises(TrackingError, reason, path=uri, hint=hint) as refused,
+        tracked(RunFolder(tmp_path / "r"), "mine", training=True),
+    ):
         pytest.fail("work has begun")
+    assert refused.value.errno == number
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "r").exists()
 

@@ -12,6 +12,7 @@ from sepcore.training.run_inputs import RunInputs
 from tasks.training import TrainingSet, _validation_songs, train_model
 from tests.dataset.conftest import write_noise_song
 from tests.models import small_config
+from tests.raised import raises
 
 
 def cached(folder, config: ModelConfig, csv):
@@ -75,6 +76,6 @@ def test_a_run_that_was_finished_as_another_one_during_the_wait_is_left_alone(so
     theirs = (other[0], INPUTS) if what == "config" else (config, other[1])
     run = finished(tmp_path / "run", *theirs)
     before = {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()}
-    with pytest.raises(TrainingError, match=r"was finished with another config or other songs meanwhile; start again"):
+    with raises(TrainingError, "config", "songs", path=run.path):
         train_model.fn("mine", config, run, INPUTS, data, print)
     assert before.items() <= {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()}.items()

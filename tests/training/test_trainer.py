@@ -1,4 +1,6 @@
+import errno
 import itertools
+import os
 
 import filelock
 import numpy as np
@@ -7,12 +9,14 @@ import pytest
 from sepcore.errors import CheckpointError, TrainingError
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint
-from sepcore.training.checkpoints import forget_selections, kept_steps
+from sepcore.training import trainer
+from sepcore.training.checkpoints import forget_selections, kept_steps, save_training_state
 from sepcore.training.metrics_log import read_records
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.trainer import build_trainable_network, check_checkpoint_fits, fit
 from sepcore.training.work import TrainingWork
 from tests.models import SMALL_UNET, TINY, small_config
+from tests.raised import raises
 
 
 def batch(step):
@@ -218,7 +222,7 @@ def test_a_checkpoint_of_another_network_is_refused_and_the_folder_left_as_it_is
     training = Training(tmp_path, train_max_steps=2)
     training.fit()
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-    with pytest.raises(CheckpointError, match=r"step-2\.npz: belongs to another network .* --fresh"):
+    with raises(CheckpointError, "network", path=training.run.checkpoints / "step-2.npz", hint="--fresh"):
         check_checkpoint_fits(small_config(model=SMALL_UNET), training.run)
     check_checkpoint_fits(small_config(model=TINY, learning_rate=0.5), training.run)
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
@@ -265,9 +269,9 @@ def spoilt(step):
 
 def test_a_loss_that_is_not_finite_stops_with_step_songs_and_offsets_and_keeps_the_checkpoint(tmp_path):
     training = Training(tmp_path)
-    with pytest.raises(TrainingError, match=r"step 5: the loss is nan \(batch: A at 4 s; B at 4 s\); lower") as caught:
+    with raises(TrainingError, "step 5", "nan", "A at 4 s", "B at 4 s", hint=training.run.checkpoints) as caught:
         training.fit(spoilt, batch_places=lambda step: [f"A at {step} s", f"B at {step} s"])
-    assert str(training.run.checkpoints) in str(caught.value)
+    assert "learning_rate" in caught.value.hint
     assert kept_steps(training.run.checkpoints) == [2, 4]
     assert training.fit().steps == 6  # the songs mended
 
@@ -276,15 +280,32 @@ def test_weights_that_are_not_finite_do_not_replace_the_last_good_ones(tmp_path)
     # One huge step, whose own loss is still that of before.
     keys = {"optimizer": "SGD", "learning_rate": 1e38, "loss_type": "L2_mask"}
     training = Training(tmp_path, save_checkpoints_steps=1, **keys)
-    with pytest.raises(TrainingError, match="step 1: weights are not finite any more"):
+    with raises(TrainingError, "step 1", "weights", hint="learning_rate"):
         training.fit(lambda step: (batch(step)[0], 1e6 * batch(step)[1]))
     assert kept_steps(training.run.checkpoints) == []
+
+
+@pytest.mark.parametrize(("full_at", "resumes"), [(2, "again"), (4, "step 2")])
+def test_a_full_disk_ends_a_training_with_its_step_and_where_it_resumes(tmp_path, monkeypatch, full_at, resumes):
+    training = Training(tmp_path)
+
+    def save(network, folder, *, step):
+        if step == full_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save_training_state(network, folder, step=step)
+
+    monkeypatch.setattr(trainer, "save_training_state", save)
+    named = ("checkpoint", f"step {full_at}", os.strerror(errno.ENOSPC))
+    with raises(TrainingError, *named, path=tmp_path, hint="Free some space") as caught:
+        training.fit()
+    assert resumes in caught.value.hint
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_two_trainings_in_one_folder_are_refused(tmp_path):
     training = Training(tmp_path / "run")
     (tmp_path / "run").mkdir()
-    with filelock.FileLock(training.run.lock), pytest.raises(TrainingError, match="another process trains here"):
+    with filelock.FileLock(training.run.lock), raises(TrainingError, path=tmp_path / "run", hint="--work-dir"):
         training.fit()
 
 
@@ -293,5 +314,5 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     training.fit()
     path = training.run.checkpoints / "step-2.npz"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match=r"step-2.npz: damaged"):
+    with raises(CheckpointError, path=path):
         Training(tmp_path, train_max_steps=4).fit()

@@ -109,8 +109,9 @@ def _recompute(path: Path, chunk: Chunk, config: ModelConfig) -> NDArray[np.floa
     waveform = _excerpt(path, start, start + num_samples, config)
     if len(waveform) < num_samples:
         raise DatasetError(
-            f"{path}: ends before the chunk that starts at {chunk.start_s:.2f} s does, "
-            "so it has changed since it was cached; cache the songs again."
+            f"ends before the chunk that starts at {chunk.start_s:.2f} s does, so it has changed since it was cached",
+            path=path,
+            hint="Cache the songs again.",
         )
     return magnitude_spectrogram(
         waveform, frame_length=config.frame_length, hop_length=config.hop_length, num_bins=config.num_bins

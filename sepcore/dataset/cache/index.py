@@ -29,7 +29,7 @@ from sepcore.dataset.cache.index_rows import SongRows, index_schema, index_table
 from sepcore.dataset.cache.shards import ChunkRecord, ShardRef
 from sepcore.dataset.cache.sidecar import read_content
 from sepcore.errors import CacheNotWritable, DatasetError
-from sepcore.system_errors import cure_of, reason_of
+from sepcore.system_errors import fix_for, reason_of
 
 _SONGS_AT_ONCE = 2000
 
@@ -164,18 +164,21 @@ def read_index(place: Path, config: ModelConfig) -> ChunkIndex:
 
     path = place if place.suffix == ".parquet" and not place.is_dir() else place / FILE_NAME
     if not path.is_file():
-        raise DatasetError(f"{path}: there is no such index; cache the songs first (python -m flows.cache -p CONFIG).")
+        hint = "Cache the songs first with `python -m flows.cache -p CONFIG`."
+        raise DatasetError("there is no such index", path=path, hint=hint)
     try:
         with pq.ParquetFile(path) as file:
             summary = json.loads(file.metadata.metadata[SUMMARY_KEY.encode()])
             _check_settings(path, summary["settings"], index_settings(config))
             shards, columns = read_columns(file)
     except (pa.ArrowInvalid, KeyError, TypeError) as error:
-        raise DatasetError(f"{path}: is not an index of shards ({error}); delete it and cache again.") from error
+        hint = "Delete it and cache the songs again."
+        raise DatasetError(f"is not an index of shards ({error})", path=path, hint=hint) from error
     if not shards:
         raise DatasetError(
-            f"{path}: 0 usable chunks in {summary['num_songs']} song(s), none is as long as T = "
-            f"{config.segment_frames} frames; list longer songs or lower T and chunk_duration."
+            f"0 usable chunks in {summary['num_songs']} song(s), none is as long as T = {config.segment_frames} frames",
+            path=path,
+            hint="List longer songs, or lower T and chunk_duration.",
         )
     return ChunkIndex(
         path=path,
@@ -215,7 +218,7 @@ def _rows(songs: list[tuple[str, ShardRef]], config: ModelConfig) -> Iterator[So
     for song, shard in songs:
         content = read_content(shard.path)
         if content is None:
-            raise DatasetError(f"{shard.path}: the shard is missing or incomplete; cache the songs again.")
+            raise DatasetError("the shard is missing or incomplete", path=shard.path, hint="Cache the songs again.")
         listed = [chunk for chunk, frames in enumerate(content.num_frames) if frames >= config.segment_frames]
         yield SongRows(song, shard.path.name, content, listed)
 
@@ -234,8 +237,9 @@ def _fault_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = f"{path}: cannot be written ({reason_of(error)}); {cure_of(error)} and run again."
-        raise CacheNotWritable(reason) from error
+        hint = f"{fix_for(error)} and run the command again."
+        problem = f"cannot be written ({reason_of(error)})"
+        raise CacheNotWritable(problem, path=path, hint=hint, errno=error.errno) from error
 
 
 def _record(fields: dict[str, Any]) -> ChunkRecord:
@@ -250,4 +254,5 @@ def _check_settings(path: Path, made_with: dict[str, Any], wanted: dict[str, Any
         if made_with.get(key) != value
     ]
     if differing:
-        raise DatasetError(f"{path}: was made with {', '.join(differing)}; cache the songs again with this config.")
+        made = f"was made with {', '.join(differing)}"
+        raise DatasetError(made, path=path, hint="Cache the songs again with this config.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sepcore.errors import CacheNotWritable
 from sepcore.file_lock import locked
-from sepcore.system_errors import cure_of, reason_of
+from sepcore.system_errors import fix_for, reason_of
 
 
 @contextmanager
@@ -24,7 +24,9 @@ def lock_cache(folder: Path) -> Iterator[None]:
             held.enter_context(locked(folder / ".lock", f"caching songs in {folder}"))
         except OSError as error:
             raise CacheNotWritable(
-                f"{folder}: cannot be written to ({reason_of(error)}), and has not all of these songs yet; "
-                f"{cure_of(error)}, or set training_cache and validation_cache to other folders."
+                f"cannot be written to ({reason_of(error)}), and does not hold all of these songs yet",
+                path=folder,
+                hint=f"{fix_for(error)}, or set training_cache and validation_cache to other folders.",
+                errno=error.errno,
             ) from error
         yield

@@ -25,7 +25,7 @@ def chunk_row(index: ChunkIndex, *, song: str | None = None, chunk: int | None =
     if song is not None:
         return _row_of_song(index, song, chunk)
     if row is not None and not 0 <= row < len(index):
-        raise DatasetError(f"{index.path}: has no row {row}; give 0 to {len(index) - 1}.")
+        raise DatasetError(f"has no row {row}", path=index.path, hint=f"Give 0 to {len(index) - 1}.")
     return row or 0
 
 
@@ -36,21 +36,22 @@ def _row_of_song(index: ChunkIndex, song: str, chunk: int | None) -> int:
     column = pq.read_table(path, columns=["song"]).column("song").unify_dictionaries().combine_chunks()
     songs = column.dictionary.to_pylist()
     if song not in songs:
-        raise DatasetError(f"{song}: no such song in {path}; {_like(song, songs)}")
+        raise DatasetError(f'has no song "{song}"', path=path, hint=_songs_like(song, songs))
     rows = np.flatnonzero(column.indices.to_numpy() == songs.index(song))
     chunks = index.chunk[rows].tolist()
     if chunk is None:
         chunk = chunks[0]
     if chunk not in chunks:
-        raise DatasetError(f"{song}: no chunk {chunk} in {path}; there is {', '.join(map(str, chunks))}.")
+        hint = f"The song's chunks are {', '.join(map(str, chunks))}."
+        raise DatasetError(f'has no chunk {chunk} of "{song}"', path=path, hint=hint)
     return int(rows[chunks.index(chunk)])
 
 
-def _like(song: str, songs: list[str]) -> str:
-    """A question or a statement that ends a message about a song that is not there."""
+def _songs_like(song: str, songs: list[str]) -> str:
+    """The hint about a song that is not there."""
     within = [name for name in songs if song.lower() in name.lower()]
     near = within or difflib.get_close_matches(song, songs, _SHOWN_SONGS, cutoff=0.5)
     if near:
         quoted = [f'"{name}"' for name in near[:_SHOWN_SONGS]]
-        return f"did you mean {' or '.join(quoted)}?"
-    return f'it lists {len(songs)}, the first is "{songs[0]}".'
+        return f"Did you mean {' or '.join(quoted)}?"
+    return f'It lists {len(songs)} song(s), the first is "{songs[0]}".'

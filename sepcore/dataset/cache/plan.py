@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from sepcore.config import ModelConfig
 from sepcore.dataset.cache.fingerprint import content_fingerprint, decoded_fingerprint, shard_fingerprint
@@ -52,11 +53,14 @@ def plan_shard(row: TrackRow, measures: SongMeasures, config: ModelConfig, *, nu
     """
     for file in measures.files:
         if file.error is not None:
-            raise DatasetError(f"{row.name}: {file.error}; mend the file, or leave the row out.")
+            hint = "Fix the file, or take the row out of the CSV."
+            raise DatasetError(f"{file.error} ({file.signal} of {row.name!r})", path=Path(file.path), hint=hint)
         if file.num_channels != config.num_channels:
             raise DatasetError(
-                f"{row.name}: {file.path} has {file.num_channels} channel(s), n_channels is {config.num_channels}; "
-                "training takes only songs with as many. Convert the song, or leave its row out."
+                f"{file.signal} of {row.name!r} has {file.num_channels} channel(s), n_channels is "
+                f"{config.num_channels}",
+                path=Path(file.path),
+                hint="Training takes only songs with n_channels channels: convert the song, or take its row out.",
             )
     duration_s = min(row.duration_s, common_samples(measures.files, config) / config.sample_rate)
     starts_s = chunk_starts(duration_s, chunk_duration_s=config.chunk_duration_s, num_chunks=num_chunks)

@@ -15,7 +15,7 @@ from sepcore.dataset.cache.plan import ShardPlan
 from sepcore.dataset.cache.sidecar import ShardContent, read_content, sidecar_path, write_content
 from sepcore.dataset.cache.tfrecord import write_tfrecord
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError
-from sepcore.system_errors import cure_of, reason_of
+from sepcore.system_errors import fix_for, reason_of
 
 SHARD_NAME = re.compile(r".+-(?P<fingerprint>[0-9a-f]{16})\.(?P<kind>tfrecord|parquet|json)")
 """What a shard and the JSON file beside it are called: song, fingerprint, format."""
@@ -168,10 +168,12 @@ def _complete_shard(path: Path) -> ShardRef | None:
 
 def _check_unchanged(plan: ShardPlan) -> None:
     for file in plan.files:
-        if not Path(file.path).is_file():
-            raise DatasetError(f"{plan.song}: {file.path} has gone since it was checked; bring it back and run again.")
+        path, what = Path(file.path), f"{file.signal} of {plan.song!r}"
+        if not path.is_file():
+            hint = "Bring it back and run the command again."
+            raise DatasetError(f"{what} has disappeared since it was checked", path=path, hint=hint)
         if not file.is_current():
-            raise DatasetError(f"{plan.song}: {file.path} has changed since it was checked; run again.")
+            raise DatasetError(f"{what} has changed since it was checked", path=path, hint="Run the command again.")
 
 
 def _file_name(song: str) -> str:
@@ -187,8 +189,9 @@ def _faults_named(plan: ShardPlan, path: Path) -> Iterator[None]:
         _check_unchanged(plan)  # which explains it better
         raise
     except OSError as error:
-        reason = f"{path}: the shard cannot be written ({reason_of(error)}); {cure_of(error)} and run again."
-        raise CacheNotWritable(reason) from error
+        hint = f"{fix_for(error)} and run the command again."
+        problem = f"the shard cannot be written ({reason_of(error)})"
+        raise CacheNotWritable(problem, path=path, hint=hint, errno=error.errno) from error
 
 
 @contextmanager
@@ -197,7 +200,9 @@ def _read_errors_named(plan: ShardPlan) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        cure = cure_of(error, reading=True)
         raise AudioDecodeError(
-            f"{error.filename or plan.song}: cannot be read ({reason_of(error)}); {cure} and run again."
+            f"a recording of {plan.song!r} cannot be read ({reason_of(error)})",
+            path=error.filename,
+            hint=f"{fix_for(error, reading=True)} and run the command again.",
+            errno=error.errno,
         ) from error

@@ -7,8 +7,9 @@ from sepcore.dataset.cache.chunks import Chunk
 from sepcore.dataset.cache.shards import ChunkRecord
 from sepcore.dataset.cache.tfrecord import parse_record
 from sepcore.errors import DatasetError
+from sepcore.system_errors import fix_for, reason_of
 
-_CURE = "run python -m flows.cache -p CONFIG --verify, which caches the song again."
+_VERIFY = "`python -m flows.cache -p CONFIG --verify`"
 
 
 def read_chunk(folder: Path, record: ChunkRecord) -> Chunk:
@@ -32,7 +33,7 @@ def read_chunk(folder: Path, record: ChunkRecord) -> Chunk:
     try:
         return Chunk(record.chunk, record.start_s, read_row(path, record.chunk, record.instruments))
     except (OSError, pa.ArrowException) as error:  # the directory of the chunks, at the file's end, is damaged
-        raise DatasetError(_fault(path, record, "is damaged")) from error
+        raise _damaged(path, record, "is damaged") from error
 
 
 def _verified_bytes(folder: Path, record: ChunkRecord) -> bytes:
@@ -41,13 +42,20 @@ def _verified_bytes(folder: Path, record: ChunkRecord) -> bytes:
     try:
         with path.open("rb") as file:
             written = ByteRange(record.offset, record.num_bytes, record.checksum).read_from(file)
+    except FileNotFoundError as error:
+        raise _damaged(path, record, "is missing") from error
     except OSError as error:
-        fault = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise DatasetError(_fault(path, record, fault)) from error
+        raise DatasetError(
+            f"chunk {record.chunk} of {record.song!r} cannot be read ({reason_of(error)})",
+            path=path,
+            hint=f"{fix_for(error, reading=True)}, or cache the song again with {_VERIFY}.",
+            errno=error.errno,
+        ) from error
     if written is None:
-        raise DatasetError(_fault(path, record, "is damaged"))
+        raise _damaged(path, record, "is damaged")
     return written
 
 
-def _fault(path: Path, record: ChunkRecord, fault: str) -> str:
-    return f"{path}: chunk {record.chunk} of {record.song!r} {fault}; {_CURE}"
+def _damaged(path: Path, record: ChunkRecord, fault: str) -> DatasetError:
+    hint = f"Run {_VERIFY} to cache the song again."
+    return DatasetError(f"chunk {record.chunk} of {record.song!r} {fault}", path=path, hint=hint)

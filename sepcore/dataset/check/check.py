@@ -55,7 +55,7 @@ def check_manifest(
     path = report or report_path(csv)
     scan = scan_manifest(csv, config, data_dir=data_dir)
     if not scan.rows and not scan.faults:
-        raise DatasetError(f"{csv}: lists no songs; add a row for each song below its header.")
+        raise DatasetError("lists no songs", path=csv, hint="Add a row for each song below its header.")
     remove_leftovers(path.parent)
     known = _known(path)
     measures = {row: found for _, row in scan.rows if (found := _current(row, known, config.mix_name))}
@@ -88,11 +88,13 @@ def require_usable(report: CheckReport) -> None:
         if found.finding.severity == "left out":
             rows.setdefault(found.finding.cure, set()).add(found.number)
             examples.setdefault(found.finding.cure, f"row {found.number}: {found.finding.reason}")
+    cures = sorted(rows, key=lambda cure: -len(rows[cure]))
     reasons = []
-    for cure, numbers in sorted(rows.items(), key=lambda item: -len(item[1])):
-        alike = f" (and {len(numbers) - 1} more like it)" if len(numbers) > 1 else ""
-        reasons.append(f"{examples[cure]}{alike}. {cure}")
-    raise DatasetError(f"{report.csv}: none of its {report.num_rows} rows can be used; {' '.join(reasons)}")
+    for cure in cures:
+        alike = f" (and {len(rows[cure]) - 1} more like it)" if len(rows[cure]) > 1 else ""
+        reasons.append(f"{examples[cure]}{alike}")
+    problem = f"none of its {report.num_rows} rows can be used: {'; '.join(reasons)}"
+    raise DatasetError(problem, path=report.csv, hint=" ".join(cures))
 
 
 def _known(report: Path) -> dict[_SongFiles, SongMeasures]:

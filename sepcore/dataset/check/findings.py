@@ -57,7 +57,7 @@ def judge_song(
     broken = [file for file in measures.files if file.error]
     if broken:
         cure = "Make the file whole (export or download it again) and check again, or take the row out."
-        return tuple(Finding("left out", f"{file.signal}: {file.error}", cure) for file in broken)
+        return tuple(Finding("left out", f"{file.signal}: {file.path}: {file.error}", cure) for file in broken)
     found = [
         *_unusable_samples(measures),
         *(_unusable_for_training(measures, config) if for_training else ()),

@@ -15,6 +15,7 @@ from sepcore.dataset.check.levels import LevelMeter, energy, to_db
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import AudioDecodeError
 from sepcore.signal.audio_reader import NativeAudio, open_native
+from sepcore.system_errors import reason_of
 
 # Small enough for the processor's cache, so that a block's samples are fetched from memory once for all measures.
 _BLOCK_SAMPLES = 44_100
@@ -42,8 +43,8 @@ class FileMeasures:
         silence_share: Of its 0.1 s frames: the share whose RMS is below -60 dBFS.
         num_nan: Values that are NaN or infinite.
         num_clipped: Values in flat tops at full scale, see `LevelMeter`.
-        error: Why it cannot be used: it is missing, cannot be decoded, or has changed while it was read. Then the
-            hashes are "" and the numbers of its audio 0.
+        error: Why it cannot be used, without its path: it is missing, cannot be decoded, or has changed while it was
+            read. Then the hashes are "" and the numbers of its audio 0.
     """
 
     signal: str
@@ -152,9 +153,9 @@ class _FileReader:
         try:
             yield
         except AudioDecodeError as error:
-            self._error = str(error)
+            self._error = error.problem
         except OSError as error:
-            self._error = f"{self._path}: cannot be read ({error.strerror})"
+            self._error = f"cannot be read ({reason_of(error)})"
 
     @property
     def form(self) -> tuple[int, int] | None:
@@ -176,7 +177,7 @@ class _FileReader:
         """What was found, when all is read."""
         after = _identity(self._path)
         if after != self._before:
-            self._error = f"{self._path}: has changed while it was read"
+            self._error = "has changed while it was read"
         size, mtime_ns, ctime_ns = self._before or (0, 0, 0)
         found = FileMeasures(self._signal, str(self._path.absolute()), size, mtime_ns, ctime_ns, error=self._error)
         if self._error or not self._audio:

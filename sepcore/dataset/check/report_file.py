@@ -11,7 +11,7 @@ from sepcore.atomic import atomic_path
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures
 from sepcore.dataset.check.report import CheckedSong, CheckReport
 from sepcore.errors import DatasetError
-from sepcore.system_errors import cure_of, reason_of
+from sepcore.system_errors import fix_for, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,8 +104,10 @@ def _measures(row: dict[str, Any]) -> FileMeasures:
 def cannot_write(report: Path, error: OSError) -> DatasetError:
     """What to say where the report, or the journal beside it, cannot be written."""
     return DatasetError(
-        f"{report.parent}: cannot be written to ({reason_of(error)}), and the report of the check goes there; "
-        f"{cure_of(error)}, or give it another place (flows.check: --report)."
+        f"cannot be written to ({reason_of(error)}), and the report of the check goes there",
+        path=report.parent,
+        hint=f"{fix_for(error)}, or put the report somewhere else (flows.check: --report).",
+        errno=error.errno,
     )
 
 
@@ -173,7 +175,9 @@ def _opened(path: Path) -> "Iterator[pq.ParquetFile | None]":
             report = None
         if report is None or _version(report) is None:
             raise DatasetError(
-                f"{path}: is there and is no report of a dataset check; give another name with --report, or remove it."
+                "already exists and is not a report of a dataset check",
+                path=path,
+                hint="Choose another name with --report, or remove it.",
             )
         yield report
 

@@ -112,7 +112,8 @@ def _files(song: SourceSong, out: Path, config: ModelConfig) -> _Files:
     recordings = {recording.path.resolve() for _, recording in song.recordings}
     for file in made_from:
         if file.resolve() in recordings:
-            raise DatasetError(f"{file}: is a recording of the set and would be replaced; choose another --out.")
+            hint = "Choose another --out."
+            raise DatasetError("is a recording of the set and would be replaced", path=file, hint=hint)
     return _Files(
         folder,
         {name: file or folder / f"{name}.wav" for name, file in in_place.items()},

@@ -30,13 +30,14 @@ def list_folder_songs(root: Path) -> list[SourceSong]:
         DatasetError: no such folder, no song in it, or one that looks like MUSDB18's.
     """
     if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder; give the folder that holds the songs' folders.")
+        raise DatasetError("no such folder", path=root, hint="Give the folder that holds the songs' folders.")
     songs = []
     for name in _folders(root):
         folder = root / name
         recordings, split = _recordings(folder), _SPLIT_FOLDERS.get(name.lower())
         if split is not None and any(recording.is_stem_of_mp4 for _, recording in recordings):
-            raise DatasetError(f"{root}: holds .stem.mp4 files, as MUSDB18 does; give it as --musdb-root.")
+            hint = "Give it as --musdb-root."
+            raise DatasetError("holds .stem.mp4 files, as MUSDB18 does", path=root, hint=hint)
         if split is None or recordings:
             songs.append(SourceSong(printable(name), "", None, recordings))
         else:
@@ -44,8 +45,10 @@ def list_folder_songs(root: Path) -> list[SourceSong]:
     songs = [song for song in songs if song.recordings]
     if not songs:
         raise DatasetError(
-            f"{root}: no songs found; looked for audio files <song>/<instrument>.wav (or .flac, .mp3, …) in it, and in "
-            "train, validation and test in it."
+            "no songs found",
+            path=root,
+            hint="Expected audio files <song>/<instrument>.wav (or .flac, .mp3, …) in it, or in its folders train, "
+            "validation and test.",
         )
     return songs
 

@@ -46,7 +46,8 @@ def list_musdb_songs(root: Path) -> list[SourceSong]:
     """
     subsets = [subset for subset in _SUBSETS if (root / subset).is_dir()]
     if not subsets:
-        raise DatasetError(f"{root}: has no folder train or test; give the folder of MUSDB18 or MUSDB18-HQ.")
+        hint = "Give the folder of MUSDB18 or MUSDB18-HQ."
+        raise DatasetError("has no folder train or test", path=root, hint=hint)
     setup = _read_setup(root)
     stem_files = any(any((root / subset).glob(f"*{_STEMS_SUFFIX}")) for subset in subsets)
     find = _stem_files if stem_files else _wav_folders
@@ -57,8 +58,9 @@ def list_musdb_songs(root: Path) -> list[SourceSong]:
     ]
     if not songs:
         raise DatasetError(
-            f"{root}: no songs in {' and '.join(subsets)}; looked for 'Artist - Title{_STEMS_SUFFIX}' files, "
-            "and for folders 'Artist - Title' of wav files."
+            f"no songs in {' and '.join(subsets)}",
+            path=root,
+            hint=f"Expected 'Artist - Title{_STEMS_SUFFIX}' files, or folders 'Artist - Title' of wav files.",
         )
     return sorted(songs, key=lambda song: (SPLITS.index(song.own_split or "train"), song.name))
 
@@ -86,7 +88,8 @@ def _read_setup(root: Path) -> _Setup:
     try:
         import musdb
     except RuntimeError as error:
-        raise FfmpegMissing("musdb looks for ffmpeg and ffprobe on the PATH only; put their folder there.") from error
+        hint = "Add their folder to PATH."
+        raise FfmpegMissing("musdb looks for ffmpeg and ffprobe only on the PATH", hint=hint) from error
     own = (root / _SETUP_FILE).is_file()
     try:
         # Without subsets it reads its setup and no song: it would start ffprobe for every one, and give up at the first
@@ -96,8 +99,9 @@ def _read_setup(root: Path) -> _Setup:
     except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError, AttributeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DatasetError(
-            f"{root / _SETUP_FILE}: is not a setup file of musdb ({reason}); correct it, or take it away to use "
-            "MUSDB18's own."
+            f"is not a setup file of musdb ({reason})",
+            path=root / _SETUP_FILE,
+            hint="Correct it, or remove it to use MUSDB18's own.",
         ) from error
 
 

@@ -45,9 +45,12 @@ def find_dataset(musdb_root: Path | None, stems_root: Path | None, layout: str =
         return list_musdb_songs(musdb_root)
     if stems_root is not None and musdb_root is None:
         if layout not in LAYOUTS:
-            raise DatasetError(f"layout {layout!r}: no such one; give {' or '.join(LAYOUTS)}.")
+            raise DatasetError(f"there is no layout {layout!r}", hint=f"Choose {' or '.join(LAYOUTS)}.")
         return LAYOUTS[layout](stems_root)
-    raise DatasetError("give either --musdb-root, for MUSDB18 and sets in its layout, or --stems-root, for any other.")
+    raise DatasetError(
+        "exactly one of --musdb-root and --stems-root is needed",
+        hint="Give --musdb-root for MUSDB18 and sets in its layout, --stems-root for any other set.",
+    )
 
 
 def plan_ingest(

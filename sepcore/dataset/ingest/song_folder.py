@@ -11,6 +11,7 @@ from sepcore.atomic import write_text
 from sepcore.config import ModelConfig
 from sepcore.dataset.ingest.recording import Recording, SourceSong
 from sepcore.errors import AudioDecodeError
+from sepcore.system_errors import fix_for, reason_of
 
 _RECORD_FILE = "made_from.json"
 _LONGEST_NAME = 255  # bytes, of most file systems
@@ -59,7 +60,12 @@ def _state(recording: Recording) -> list[object]:
     try:
         state = recording.path.stat()
     except OSError as error:
-        raise AudioDecodeError(f"{recording.path}: cannot be read: {error.strerror}") from error
+        raise AudioDecodeError(
+            f"cannot be read ({reason_of(error)})",
+            path=recording.path,
+            hint=f"{fix_for(error, reading=True)} and run the command again.",
+            errno=error.errno,
+        ) from error
     return [recording.path.name, recording.stream, state.st_size, state.st_mtime_ns]
 
 

@@ -45,8 +45,8 @@ def assign_splits(
         return _own_splits(songs)
     if not (0 <= validation_fraction < 1 and 0 <= test_fraction < 1 and validation_fraction + test_fraction < 1):
         raise DatasetError(
-            f"fractions of {validation_fraction:g} for validation and {test_fraction:g} for test cannot be; "
-            "give 0 or more each, less than 1 together."
+            f"the fractions are {validation_fraction:g} for validation and {test_fraction:g} for test",
+            hint="Each must be 0 or more, and both together less than 1.",
         )
     tested = [song for song in songs if song.own_split == "test"]
     rest = [song for song in songs if song.own_split != "test"]
@@ -59,7 +59,8 @@ def assign_splits(
     if all(song in splits for song in rest):
         what = "artists" if scheme == "artist" else "songs"
         raise DatasetError(
-            f"the set has too few {what} to share out ({len(groups)}); leave a split out with a fraction of 0."
+            f"the set has too few {what} to share out ({len(groups)})",
+            hint="Leave a split out with a fraction of 0.",
         )
     return {song: splits.get(song, "train") for song in songs}
 
@@ -93,8 +94,8 @@ def _own_splits(songs: Sequence[SourceSong]) -> dict[SourceSong, Split]:
     if len(splits) < len(songs):
         without = [song.name for song in songs if song.own_split is None]
         raise DatasetError(
-            f"songs outside of folders train, validation and test: {len(without)} ({first(without)}); "
-            "move them there, or take --split fraction or artist."
+            f"songs outside of folders train, validation and test: {len(without)} ({first(without)})",
+            hint="Move them there, or use --split fraction or artist.",
         )
     return splits
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sepcore.config import ModelConfig
 from sepcore.dataset.ingest.recording import Recording, SourceSong, recording_name
 from sepcore.errors import DatasetError
-from sepcore.printable import printable
+from sepcore.printable import first_few, printable
 
 # The name that the mixture's file gets, and the one that it may have too beside the config's own mix_name.
 MIXTURE = "mixture"
@@ -106,9 +106,8 @@ def check_instruments(songs: Iterable[SourceSong], config: ModelConfig) -> None:
 
 def refusal(left_out: Sequence[LeftOut]) -> DatasetError:
     """One error that names the first songs, what is wrong with them and how to mend it."""
-    shown = "; ".join(f"{song.song} {song.reason}" for song in left_out[:_SHOWN_SONGS])
-    more = f"; and {len(left_out) - _SHOWN_SONGS} more" if len(left_out) > _SHOWN_SONGS else ""
-    return DatasetError(f"songs that cannot be used: {shown}{more}. {left_out[0].cure}".rstrip(" "))
+    songs = first_few([f"{song.song} {song.reason}" for song in left_out], _SHOWN_SONGS, separator="; ")
+    return DatasetError(f"songs that cannot be used: {songs}", hint=left_out[0].cure)
 
 
 def _instruments(stems: Sequence[str], song: SourceSong, config: ModelConfig) -> dict[str, list[str]]:

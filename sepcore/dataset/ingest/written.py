@@ -37,8 +37,9 @@ def claim_files(out: Path, names: list[str], expected: Callable[[], Texts]) -> N
     foreign = [name for name in unknown if there[name] is None or there[name] != same.get(name)]
     if foreign:
         raise DatasetError(
-            f"{out}: has {shown_names(foreign)}, which ingest did not write or somebody edited since; move it away, "
-            "choose another --out, or replace it with python -m flows.ingest --overwrite."
+            f"has {shown_names(foreign)}, which ingest did not write or somebody edited since",
+            path=out,
+            hint="Move it away, choose another --out, or replace it with `python -m flows.ingest --overwrite`.",
         )
     _write(out, record | {name: [same[name]] for name in unknown})
 

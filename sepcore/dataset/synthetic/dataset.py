@@ -140,7 +140,9 @@ def write_dataset(
     for folder in songs:
         if not _own_files(folder) and (foreign := foreign_content(folder, ())):
             raise DatasetError(
-                f"{folder}: holds {shown_names(foreign)}, which this generator did not write; choose another folder."
+                f"holds {shown_names(foreign)}, which this generator did not write",
+                path=folder,
+                hint="Choose another folder.",
             )
     for subset in ("train", "test"):
         (root / subset).mkdir(parents=True, exist_ok=True)

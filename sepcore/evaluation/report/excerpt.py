@@ -144,7 +144,9 @@ def read_excerpt(folder: Path) -> Excerpt:
             ),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{folder}: no excerpt of a track ({error!r}); evaluate again to write it anew.") from error
+        raise DatasetError(
+            f"no excerpt of a track ({error!r})", path=folder, hint="Evaluate again to write a new one."
+        ) from error
     return excerpt
 
 
@@ -161,13 +163,14 @@ def _check(
     if set(references) != set(estimates):
         given = [", ".join(names) or "none" for names in (estimates, references)]
         raise DatasetError(
-            f"{track}: an excerpt needs a reference for each estimate; the estimates are {given[0]}, the references "
-            f"{given[1]}."
+            f"{track}: the estimates are {given[0]}, the references {given[1]}",
+            hint="An excerpt needs a reference for each estimate.",
         )
     if mixture.ndim != 2 or not len(mixture):
-        raise DatasetError(f"{track}: the mixture has shape {mixture.shape}; expected (samples, channels), not empty.")
+        raise DatasetError(f"{track}: the mixture has shape {mixture.shape}, expected (samples, channels), not empty")
     for name, waveform in [*references.items(), *estimates.items()]:
         if waveform.shape != mixture.shape:
             raise DatasetError(
-                f"{track}: {name} has shape {waveform.shape}, its mixture {mixture.shape}; cut both alike."
+                f"{track}: {name} has shape {waveform.shape}, its mixture {mixture.shape}",
+                hint="Cut both to the same samples.",
             )

@@ -7,6 +7,7 @@ import pytest
 from sepcore.dataset.cache.plan import chunk_starts
 from sepcore.errors import DatasetError
 from tests.dataset.cache.conftest import plan_of
+from tests.raised import raises
 
 
 def test_chunks_are_spread_evenly_half_a_second_from_the_ends():
@@ -48,14 +49,15 @@ def test_a_duration_beyond_the_end_of_the_mixture_changes_nothing(config, write_
 
 
 def test_another_number_of_channels_is_refused_and_the_song_named(config, write_song):
-    with pytest.raises(DatasetError, match=r"duet: .*mix\.wav has 1 channel\(s\), n_channels is 2"):
-        plan_of(write_song("duet", num_channels=1), config, num_chunks=1)
+    row = write_song("duet", num_channels=1)
+    with raises(DatasetError, "duet", "1 channel", "n_channels is 2", path=row.mixture):
+        plan_of(row, config, num_chunks=1)
 
 
 def test_a_file_that_cannot_be_decoded_is_refused_and_named(config, write_song):
     row = write_song("song")
     row.stems[0][1].write_bytes(b"no audio at all")
-    with pytest.raises(DatasetError, match=r"song: .*vocals\.wav.*mend the file"):
+    with raises(DatasetError, "song", "vocals", "ffmpeg", path=row.stems[0][1], hint="row"):
         plan_of(row, config, num_chunks=1)
 
 

@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ from sepcore.dataset.cache.shards import write_shard
 from sepcore.dataset.cache.verify import read_chunk
 from sepcore.errors import DatasetError
 from tests.dataset.cache.conftest import plan_of
+from tests.raised import raises
 
 
 @pytest.fixture
@@ -43,8 +47,8 @@ def test_a_flipped_byte_anywhere_in_a_shard_is_found_and_its_song_chunk_and_file
     flip(path, byte)
     records = [record for record in index.records() if record.song == "b"]
     (hit,) = (record for record in records if 0 <= byte - record.offset < record.num_bytes)
-    expected = f"{path}: chunk {hit.chunk} of 'b' is damaged; run python -m flows.cache -p CONFIG --verify, "
-    expected += "which caches the song again."
+    expected = f"{path}: chunk {hit.chunk} of 'b' is damaged. "
+    expected += "Run `python -m flows.cache -p CONFIG --verify` to cache the song again."
     with pytest.raises(DatasetError) as raised:
         read_chunk(index.folder, hit)
     assert str(raised.value) == expected
@@ -53,20 +57,31 @@ def test_a_flipped_byte_anywhere_in_a_shard_is_found_and_its_song_chunk_and_file
 def test_what_was_cut_off_a_shard_is_named(index):
     path = index.folder / index.shards[0]
     path.write_bytes(path.read_bytes()[: index.offset[1] + 100])
-    with pytest.raises(DatasetError, match="chunk 1 of 'a' is damaged"):
+    with raises(DatasetError, "chunk 1", "'a'", "damaged", path=path, hint="--verify"):
         read_chunk(index.folder, index.record(1))
 
 
 def test_a_shard_that_has_gone_is_named(index):
     path = index.folder / index.shards[0]
     path.unlink()
-    with pytest.raises(DatasetError, match=rf"{path}: chunk 2 of 'a' is missing"):
+    with raises(DatasetError, "chunk 2", "'a'", "missing", path=path, hint="--verify"):
         read_chunk(index.folder, index.record(2))
+
+
+def test_a_shard_that_may_not_be_read_is_not_called_damaged(index, monkeypatch):
+    def refused(path, *_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    path, record = index.folder / index.shards[0], index.record(0)
+    monkeypatch.setattr("pathlib.Path.open", refused)
+    with raises(DatasetError, "chunk 0", "'a'", os.strerror(errno.EACCES), path=path, hint="readable") as raised:
+        read_chunk(index.folder, record)
+    assert raised.value.errno == errno.EACCES
 
 
 @pytest.mark.parametrize("each_format", ["parquet"], indirect=True)
 def test_a_chunk_whose_files_directory_is_damaged_is_named(index):
     path = index.folder / index.shards[0]
     flip(path, -1)
-    with pytest.raises(DatasetError, match="chunk 0 of 'a' is damaged"):
+    with raises(DatasetError, "chunk 0", "'a'", "damaged", path=path, hint="--verify"):
         read_chunk(index.folder, index.record(0))

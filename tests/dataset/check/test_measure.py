@@ -1,7 +1,7 @@
+import errno
 import hashlib
 import os
 import pickle
-import re
 import subprocess
 import tracemalloc
 from dataclasses import replace
@@ -121,31 +121,27 @@ def test_the_residual_is_none_where_it_cannot_be_said(make_song, kind):
 
 
 @pytest.mark.parametrize(
-    ("content", "error"),
-    [
-        (None, r"drums\.wav: cannot be read \(No such file or directory\)"),
-        (b"", r"drums\.wav: the file is empty \(0 bytes\)"),
-        (b"not music at all", r"drums\.wav: is not audio or video that ffmpeg can read: .*"),
-    ],
+    ("content", "named"), [(None, os.strerror(errno.ENOENT)), (b"", "0 bytes"), (b"not music at all", "ffmpeg")]
 )
-def test_a_file_that_cannot_be_decoded_has_an_error_and_the_others_are_measured(song, content, error):
+def test_a_file_that_cannot_be_decoded_has_an_error_and_the_others_are_measured(song, content, named):
     path = song.files[2]
     path.unlink()
     if content is not None:
         path.write_bytes(content)
     mixture, _, drums = measured(song).files
     assert (mixture.error, mixture.num_samples) == (None, 16000)
-    assert drums.error
+    assert drums.path == str(path)
+    assert named in drums.error
+    assert str(path) not in drums.error
     assert pytest.approx(0) == drums.num_samples == drums.rms_db
     assert (drums.sha256, drums.audio_hash) == ("", "")
     assert drums.size == len(content or b"")
-    assert re.fullmatch(f".*{error}", drums.error)
 
 
 def test_a_folder_in_the_place_of_a_file_has_an_error(song):
     song.mixture.unlink()
     song.mixture.mkdir()
-    assert measured(song).mixture.error == f"{song.mixture}: cannot be read (Is a directory)"
+    assert os.strerror(errno.EISDIR) in measured(song).mixture.error
 
 
 def test_a_file_that_changes_while_it_is_read_has_an_error(song, monkeypatch):
@@ -158,11 +154,7 @@ def test_a_file_that_changes_while_it_is_read_has_an_error(song, monkeypatch):
         return audio
 
     monkeypatch.setattr(measure, "open_native", replaced_meanwhile)
-    assert [file.error for file in measured(song).files] == [
-        None,
-        f"{song.files[1]}: has changed while it was read",
-        None,
-    ]
+    assert [file.error for file in measured(song).files] == [None, "has changed while it was read", None]
 
 
 def test_without_ffmpeg_the_song_is_not_blamed(song, monkeypatch):

@@ -8,6 +8,7 @@ from sepcore.dataset.ingest.audio import bring_song
 from sepcore.dataset.ingest.musdb import list_musdb_songs
 from sepcore.errors import AudioDecodeError, DatasetError
 from tests.dataset.ingest.conftest import FOUR_STEMS, TWO_STEMS, ingest, read
+from tests.raised import raises
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_a_damaged_song_is_an_error_only_when_it_is_decoded(tmp_path):
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "A - B.stem.mp4").write_bytes(b"no mp4")
     (song,) = list_musdb_songs(tmp_path)
-    with pytest.raises(AudioDecodeError, match=r"A - B\.stem\.mp4: is not audio or video that ffmpeg can read"):
+    with raises(AudioDecodeError, "ffmpeg", path=tmp_path / "train" / "A - B.stem.mp4"):
         bring_song(song, tmp_path / "out", FOUR_STEMS)
     assert not (tmp_path / "out").exists()
 
@@ -80,13 +81,13 @@ def test_a_song_without_its_mixture_gets_the_sum_of_its_stems(hq, tmp_path):
 
 
 def test_a_folder_that_is_no_musdb_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match="has no folder train or test"):
+    with raises(DatasetError, "train", "test", path=tmp_path, hint="MUSDB18"):
         list_musdb_songs(tmp_path)
 
 
 def test_a_set_without_songs_is_refused_with_what_was_looked_for(tmp_path):
     (tmp_path / "train" / "notes").mkdir(parents=True)
-    with pytest.raises(DatasetError, match=r"no songs in train; looked for 'Artist - Title\.stem\.mp4'"):
+    with raises(DatasetError, "train", path=tmp_path, hint="'Artist - Title.stem.mp4'"):
         list_musdb_songs(tmp_path)
 
 
@@ -94,9 +95,10 @@ def test_a_set_without_songs_is_refused_with_what_was_looked_for(tmp_path):
 def test_a_mus_yaml_that_is_none_of_musdbs_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "train").mkdir()
     (tmp_path / "mus.yaml").write_text(text)
-    with pytest.raises(DatasetError, match=r"mus\.yaml: is not a setup file of musdb \(.*correct it") as caught:
+    with raises(DatasetError, path=tmp_path / "mus.yaml") as raised:
         list_musdb_songs(tmp_path)
-    assert "\n" not in str(caught.value)
+    assert " ".join(str(raised.value.__cause__).split()) in raised.value.problem
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.shared

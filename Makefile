@@ -37,9 +37,10 @@ test-all: install need-chromium ## the tests that make test leaves out: servers,
 size: install ## lines and modules of each room, exceptions from the linter, circles
 	@$(BIN)/python tests/size.py
 
-lint: install ## ruff: rules and format
+lint: install ## ruff: rules and format; import-linter: layers and rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: install ## mypy
 	$(BIN)/mypy

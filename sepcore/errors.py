@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from sepcore.urls import shown
+from sepcore.system.urls import shown
 
 
 class StemworksError(Exception):

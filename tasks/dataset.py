@@ -7,7 +7,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import State
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.plan import ShardPlan
 from sepcore.dataset.cache.shards import ShardRef, write_shard
 from sepcore.dataset.check.measure import SongMeasures, measure_song

@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.settings import get_current_settings
 from prefect.states import Crashed, State
 
-from sepcore.urls import shown
+from sepcore.system.urls import shown
 from tasks.own_prefect import is_own_prefect_api
 from tasks.process_notes import Note, ProcessNotes
 from tasks.store_address import SQLITE, tracking_uri

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sepcore.atomic.ownership import is_real_folder
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import StemworksError
 from sepcore.evaluation.example_files import write_estimates, write_targets
 from sepcore.evaluation.validation_songs import ScoredSong, ValidationSongs, validation_sdr
-from sepcore.printable import first_few
-from sepcore.system_errors import reason_of
+from sepcore.system.os_errors import reason_of
+from sepcore.system.ownership import is_real_folder
+from sepcore.system.printable import first_few
 from tasks.tracking import TrackedRun
 
 _LAST_KEPT = 3

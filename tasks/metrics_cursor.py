@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from sepcore.atomic import write_text
+from sepcore.system.atomic import write_text
 from sepcore.training.metrics_log import Record
 
 HasMetric = Callable[[str, int], bool]

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from sepcore.errors import TrackingError
-from sepcore.file_lock import locked
-from sepcore.system_errors import DISK_FULL, NOT_PERMITTED, TOO_MANY_FILES, fix_for, reason_of
-from sepcore.urls import shown
+from sepcore.system.locks import locked
+from sepcore.system.os_errors import DISK_FULL, NOT_PERMITTED, TOO_MANY_FILES, fix_for, reason_of
+from sepcore.system.urls import shown
 from tasks.store_address import SQLITE, tracking_uri
 
 # Before MLflow is imported: it would look up its makers' host, and warn three times where there is no git.

@@ -6,8 +6,8 @@ from pathlib import PurePath
 from typing import Any
 
 from sepcore.errors import StemworksError
-from sepcore.printable import printable
-from sepcore.urls import shown
+from sepcore.system.printable import printable
+from sepcore.system.urls import shown
 
 
 def install() -> None:

@@ -14,7 +14,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.types.schema import ColSpec, Schema, TensorSpec
 
 import sepcore
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.training.run_folder import RunFolder
 from tasks.mlflow_store import store_client, tracking_uri
 
@@ -23,7 +23,7 @@ CANDIDATE = "candidate"
 
 _STEP = "model_step"
 _CODE = Path(__file__).with_name("separation_model.py")
-# What `sepcore.separator` imports. Listed, since MLflow would run the model to find out, for 15 s.
+# What `sepcore.separation.separator` imports. Listed, since MLflow would run the model to find out, for 15 s.
 _PACKAGES = (
     "tensorflow",
     "keras",

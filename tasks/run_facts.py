@@ -9,8 +9,8 @@ import psutil
 from prefect.runtime import flow_run
 from prefect.utilities.urls import url_for
 
-from sepcore.cores import num_cores
-from sepcore.urls import shown
+from sepcore.system.cores import num_cores
+from sepcore.system.urls import shown
 
 PROJECT = Path(__file__).resolve().parents[1]
 """The checkout, if the project runs from one; else the folder that it is installed in."""

@@ -7,13 +7,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 
 from sepcore.batch.outcome import Outcome
-from sepcore.batch.plan import Song
 from sepcore.batch.run import separate_song
-from sepcore.batch.separators import PlannedModel, planned_separator, shared_separator
+from sepcore.batch.song import Song
 from sepcore.errors import SongsFailed
-from sepcore.printable import printable
-from sepcore.separator_settings import SeparatorSettings
-from sepcore.stem_files.options import StemFileOptions
+from sepcore.separation.settings import SeparatorSettings
+from sepcore.separation.shared import PlannedModel, planned_separator, shared_separator
+from sepcore.separation.stem_files.options import StemFileOptions
+from sepcore.system.printable import printable
 
 
 class SongFailed(SongsFailed):

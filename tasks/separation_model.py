@@ -16,7 +16,7 @@ class SeparationModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Load the model; MLflow calls this once."""
-        from sepcore.separator import Separator
+        from sepcore.separation.separator import Separator
 
         # The artifacts' common folder is laid out as a run folder: config.json and model/.
         self._separator = Separator(Path(context.artifacts["config"]).parent)

@@ -6,7 +6,7 @@ from pathlib import Path
 from sepcore.batch.outcome import Outcome, Totals
 from sepcore.evaluation.run_scores import run_scores
 from sepcore.evaluation.scores import ScoreSummary
-from sepcore.printable import printable
+from sepcore.system.printable import printable
 from sepcore.training.run_folder import RunFolder
 from tasks.artifacts import show_markdown, show_table
 from tasks.stored_runs import page_of

@@ -12,9 +12,9 @@ from mlflow.entities import LifecycleStage, Metric, Param, Run, RunStatus
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from sepcore.atomic import write_text
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import TrackingError
+from sepcore.system.atomic import write_text
 from sepcore.training.run_folder import RunFolder
 from tasks.dataset_input import dataset_input
 from tasks.dead_runs import note_end_of_tracked_run, note_tracked_run

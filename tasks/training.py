@@ -7,8 +7,8 @@ from pathlib import Path
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from sepcore.config import ModelConfig
-from sepcore.config_file import load_config, model_name
+from sepcore.config.load import load_config, model_name
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.batch_places import batch_places
 from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
 from sepcore.dataset.cache.index import ChunkIndex, read_index

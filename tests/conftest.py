@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.canaries import SECRETS, told_in
+from tests.repository import ROOT
 from tests.surroundings import changes, forbid_signals_to_this_process, move_home, surroundings
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
@@ -32,7 +33,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A script's background job ignores Ctrl-C, and so would all commands that tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
 

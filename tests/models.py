@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sepcore.config import ModelConfig
-from sepcore.config_file import parse_config
-from sepcore.config_network import StrictModel
+from sepcore.config.load import parse_config
+from sepcore.config.model_config import ModelConfig
+from sepcore.config.network import StrictModel
 from sepcore.engines.converted import network_places
 from sepcore.export.convert import convert
 from sepcore.networks.registry import build_network, register_network

@@ -5,22 +5,22 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sepcore.config_network import NETWORK_PARAMS
+from sepcore.config.network import NETWORK_PARAMS
 from sepcore.dataset.ingest import plan
 from sepcore.errors import DatasetError
 from sepcore.evaluation import track_table
-from sepcore.evaluation.global_scores import GLOBAL_METRICS, GlobalScores
+from sepcore.evaluation.bsseval.global_scores import GLOBAL_METRICS, GlobalScores
 from sepcore.evaluation.scores import StemScores
 from sepcore.evaluation.track_scores import TOTAL_COLUMNS
 from sepcore.networks import registry
 from tests.models import small_config
+from tests.repository import ROOT
 
-RECIPES = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text("utf-8")
+RECIPES = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_the_flow_of_the_recipe_runs_as_a_command(tmp_path):
     (tmp_path / "train.csv").write_text("mix_path\na.wav\nb.wav\n")
     run = "import runpy, flows; flows.__path__.append('flows'); runpy.run_module('flows.count_songs', None, '__main__')"
     variables = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
-    variables |= {"PYTHONPATH": str(Path(__file__).parents[1]), "PREFECT_HOME": str(tmp_path / "prefect")}
+    variables |= {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path / "prefect")}
 
     def count(*words):
         command = [sys.executable, "-c", run, *words]
@@ -98,8 +98,8 @@ def test_a_field_of_global_scores_is_all_that_a_metric_needs_to_be_in_every_tabl
 
 def test_the_files_and_names_of_the_recipes_exist():
     for file in re.findall(r"`(sepcore/[\w/]+\.py|tasks/\w+\.py)`", RECIPES):
-        assert (Path(__file__).parents[1] / file).is_file(), file
-    sources = "\n".join(path.read_text() for path in (Path(__file__).parents[1] / "sepcore").rglob("*.py"))
+        assert (ROOT / file).is_file(), file
+    sources = "\n".join(path.read_text() for path in (ROOT / "sepcore").rglob("*.py"))
     for name in (
         "GlobalScores",
         "GLOBAL_METRICS",

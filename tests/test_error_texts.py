@@ -1,13 +1,12 @@
 """How the product words its errors: path, problem and hint each in its place, so that one place makes the line."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
 from sepcore import errors
+from tests.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PRODUCT = [path for room in ("flows", "tasks", "sepcore") for path in sorted((ROOT / room).rglob("*.py"))]
 KINDS = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)} | {
     "ForeignTextError",

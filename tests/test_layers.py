@@ -1,120 +1,51 @@
-"""The layering rule of the house, read from the imports of every file."""
+"""The contracts of layers and rooms (``make lint``) refuse what they are there for."""
 
-import ast
-from collections.abc import Iterator
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.repository import ROOT
 
-# The stages of the job, highest first: a room imports from its own stage and from those behind it.
-STAGES = [
-    {"release"},
-    {"evaluation"},
-    {"training"},
-    {"dataset"},
-    {"batch"},
-    {"separator"},
-    {"stem_files", "wiener_stream", "shifts", "separator_settings"},
-    {"export"},
-    {"engines"},
-    {"provider"},
-    {"networks"},
-    {"page"},
-    {"signal"},
-    {
-        "config",
-        "config_file",
-        "config_network",
-        "config_separation",
-        "config_dataset",
-        "config_training",
-        "config_table",
-        "cores",
-        "ordered_map",
-        "prefetch",
-        "output_folder",
-        "printable",
-        "errors",
-        "system_errors",
-        "atomic",
-        "file_lock",
-        "retries",
-        "archive_reader",
-        "foreign",
-        "urls",
-    },
-]
-STAGE_OF = {room: number for number, rooms in enumerate(STAGES) for room in rooms}
+pytestmark = pytest.mark.slow
+
+VIOLATIONS = {
+    "Layers": ("tasks/dataset.py", "import flows.train"),
+    "Rooms": ("sepcore/signal/masks.py", "import sepcore.training.losses"),
+    "The library knows neither": ("sepcore/training/losses.py", "import mlflow"),
+}
 
 
-def python_files(folder: str) -> list[Path]:
-    return sorted((ROOT / folder).rglob("*.py"))
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    """A copy of the product, whose files a test may change."""
+    copy = tmp_path_factory.mktemp("house")
+    for layer in ("flows", "tasks", "sepcore"):
+        shutil.copytree(ROOT / layer, copy / layer, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    return copy
 
 
-def statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Every statement that runs: those under ``if TYPE_CHECKING`` do not."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-            continue
-        yield child
-        yield from statements(child)
+def broken_contracts(house):
+    """The contracts that do not hold there."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    result = subprocess.run(command, cwd=house, capture_output=True, text=True, check=False)
+    return [line for line in result.stdout.splitlines() if line.endswith("BROKEN")]
 
 
-def imported_modules(file: Path) -> set[str]:
-    modules = set()
-    for node in statements(ast.parse(file.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: imports are absolute"
-            # A name may be a module itself: `from sepcore import errors`.
-            modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return modules
+def test_the_house_keeps_its_contracts(house):
+    assert broken_contracts(house) == []
 
 
-def room_of(module: str) -> str | None:
-    """The room of sepcore that a module name leads into; None for other packages and for sepcore's own names."""
-    parts = module.split(".")
-    return parts[1] if parts[0] == "sepcore" and len(parts) > 1 and parts[1] in STAGE_OF else None
-
-
-def name_of(file: Path) -> str:
-    return str(file.relative_to(ROOT))
-
-
-@pytest.mark.parametrize("file", python_files("sepcore"), ids=name_of)
-def test_a_room_of_the_library_imports_only_from_those_below_it(file):
-    room = file.relative_to(ROOT / "sepcore").parts[0].removesuffix(".py")
-    if room == "__init__":
-        return  # the library's front door opens on every room
-    assert room in STAGE_OF, f"{room} has no place in the order of the rooms yet"
-    upward = {
-        module
-        for module in imported_modules(file)
-        if (other := room_of(module)) is not None and STAGE_OF[other] < STAGE_OF[room]
-    }
-    assert not upward, f"{name_of(file)} imports from above: {sorted(upward)}"
-
-
-@pytest.mark.parametrize(
-    ("folder", "banned"),
-    [
-        ("sepcore", {"prefect", "mlflow", "tasks", "flows", "tests"}),
-        ("tasks", {"flows", "tests"}),
-        ("flows", {"tests"}),
-    ],
-)
-def test_a_layer_does_not_know_those_above_it(folder, banned):
-    found = {
-        name_of(file): sorted(module for module in imported_modules(file) if module.split(".")[0] in banned)
-        for file in python_files(folder)
-    }
-    assert not {file: modules for file, modules in found.items() if modules}
-
-
-def test_type_checking_imports_do_not_count_and_those_inside_functions_do(tmp_path):
-    file = tmp_path / "sample.py"
-    file.write_text("if TYPE_CHECKING:\n    import above\n\ndef f():\n    from sepcore import errors\n")
-    assert imported_modules(file) == {"sepcore", "sepcore.errors"}
+@pytest.mark.parametrize("contract", VIOLATIONS)
+def test_a_contract_refuses_an_import_against_it(house, contract):
+    file, line = VIOLATIONS[contract]
+    kept = (house / file).read_text("utf-8")
+    (house / file).write_text(f"{kept}\n{line}\n", "utf-8")
+    try:
+        (broken,) = broken_contracts(house)
+    finally:
+        (house / file).write_text(kept, "utf-8")
+    assert broken.startswith(contract)

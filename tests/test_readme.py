@@ -1,20 +1,19 @@
 """What README, CONTRIBUTING and docs/ say is so."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-from sepcore.config_table import config_table
+from sepcore.config.table import config_table
+from tests.repository import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = {str(page.relative_to(ROOT)): page.read_text("utf-8") for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
 MANUAL = "\n".join(text for name, text in PAGES.items() if name != "CHANGELOG.md")
 COMMANDS = {path.parent.name for path in (ROOT / "flows").glob("*/__main__.py")}
 
 
 def test_the_table_of_config_keys_is_the_config_classs():
-    assert config_table() in PAGES["docs/config.md"], "paste the output of `python -m sepcore.config_table` there"
+    assert config_table() in PAGES["docs/config.md"], "paste the output of `python -m sepcore.config.table` there"
 
 
 def test_every_command_that_is_named_exists():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flows.support.song_tasks import finished_tasks
 from flows.support.terminal import say
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.check.check import MeasureAll, check_manifest, require_usable
 from sepcore.dataset.check.measure import SongMeasures
 from sepcore.dataset.check.report import CheckReport, place_of_report

@@ -13,9 +13,8 @@ from flows.support.run_names import run_name
 from flows.support.runners import task_runner
 from flows.support.song_tasks import finished_tasks
 from flows.support.terminal import say
-from sepcore.atomic import remove_leftovers
-from sepcore.config import ModelConfig
-from sepcore.config_file import load_config, model_name
+from sepcore.config.load import load_config, model_name
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.index import build_index, find_index
 from sepcore.dataset.cache.lock import lock_cache
 from sepcore.dataset.cache.plan import ShardPlan, planned_fingerprints, shard_plans
@@ -23,7 +22,8 @@ from sepcore.dataset.cache.prune import prune
 from sepcore.dataset.cache.repair import remove_damaged_shards
 from sepcore.dataset.cache.shards import ShardRef, find_shards
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError, SongsFailed, StemworksError
-from sepcore.printable import first_few
+from sepcore.system.atomic import remove_leftovers
+from sepcore.system.printable import first_few
 from sepcore.training.run_folder import RunFolder
 from tasks.dataset import cache_song
 from tasks.dead_runs import note_run

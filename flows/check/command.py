@@ -8,15 +8,15 @@ from flows.check.options import Options
 from flows.check.table import print_report
 from flows.support.inputs import check_ffmpeg, check_trainable
 from flows.support.terminal import progress_bar, say
-from sepcore.atomic import write_text
-from sepcore.config import ModelConfig
-from sepcore.config_file import load_config, parse_config
+from sepcore.config.load import load_config, parse_config
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.check.check import MeasureAll, check_manifest, require_usable
 from sepcore.dataset.check.measure import SongMeasures
 from sepcore.dataset.check.report import CheckReport
 from sepcore.dataset.check.threads import measure_in_threads
 from sepcore.dataset.manifest import TrackRow, check_columns, manifest_signals, manifest_template
 from sepcore.errors import DatasetError
+from sepcore.system.atomic import write_text
 
 
 def main(options: Options) -> int:

@@ -8,11 +8,11 @@ from flows.compare.options import Options
 from flows.compare.table import print_comparison
 from flows.support.runs import resolve_run
 from flows.support.terminal import say
-from sepcore.atomic import atomic_path, write_text
 from sepcore.errors import DatasetError, GateRefused, TrainingError
 from sepcore.evaluation.comparison import Comparison, compare_scores
 from sepcore.evaluation.run_scores import UNVERIFIED, is_of, run_scores
 from sepcore.evaluation.score_folder import ScoreFolder, has_scores, read_score_folder
+from sepcore.system.atomic import atomic_path, write_text
 from sepcore.training.run_folder import RunFolder
 
 

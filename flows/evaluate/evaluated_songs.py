@@ -11,7 +11,7 @@ from prefect import unmapped
 from flows.evaluate.test_set import TestSet
 from flows.support.progress import results
 from flows.support.song_tasks import finished_tasks
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import CheckpointError, DatasetError, OutputNotWritable, ProviderError, StemworksError
 from sepcore.evaluation.choices import ScoringEngine

@@ -13,7 +13,6 @@ from flows.support.run_names import run_name
 from flows.support.runners import model_anywhere, task_runner
 from flows.support.terminal import say
 from sepcore import Separator, load_config
-from sepcore.atomic import write_text
 from sepcore.errors import ConfigError, SongsFailed, StemworksError
 from sepcore.evaluation.baselines import BASELINES
 from sepcore.evaluation.choices import ENGINES
@@ -24,7 +23,8 @@ from sepcore.evaluation.report.evaluation_report import EvaluationReport
 from sepcore.evaluation.report.report import write_report
 from sepcore.evaluation.run_scores import why_not_own
 from sepcore.evaluation.scores import ScoreSummary
-from sepcore.separator_settings import SeparatorSettings
+from sepcore.separation.settings import SeparatorSettings
+from sepcore.system.atomic import write_text
 from tasks.evaluation import log_scores
 from tasks.summaries import show_scores
 

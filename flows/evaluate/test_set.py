@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.support.inputs import check_musdb_folder, songs_of
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.musdb import list_musdb_songs
 from sepcore.dataset.ingest.recording import SourceSong
 from sepcore.dataset.ingest.targets import MIXTURE, check_instruments
 from sepcore.dataset.manifest import TrackRow, manifest_name, manifest_signals
 from sepcore.errors import ConfigError, DatasetError
 from sepcore.evaluation.scoring_config import config_of_stems, estimated_stems, scoring_config
-from sepcore.printable import printable
+from sepcore.system.printable import printable
 
 _MUSDB_PATH = "MUSDB_PATH"
 _STEMS = ("vocals", "drums", "bass", "other")

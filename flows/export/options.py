@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from flows.support.options import Flag, Positional
 from flows.support.options import Options as Base
-from sepcore.config_file import load_config
+from sepcore.config.load import load_config
 from sepcore.errors import ConfigError
 from sepcore.export.destination import open_destination
 from sepcore.export.formats import check_exportable

@@ -9,8 +9,8 @@ from flows.support.run_names import run_name
 from flows.support.runners import task_runner
 from flows.support.song_tasks import finished_tasks
 from flows.support.terminal import say
-from sepcore.config import ModelConfig
-from sepcore.config_file import model_name
+from sepcore.config.load import model_name
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.manifests import claim_manifests, left_out_file, write_manifests
 from sepcore.dataset.ingest.plan import find_dataset, plan_ingest
 from sepcore.dataset.ingest.recording import SPLITS, Split
@@ -18,7 +18,7 @@ from sepcore.dataset.ingest.splits import SplitScheme
 from sepcore.dataset.ingest.targets import LeftOut
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import AudioDecodeError, DatasetError
-from sepcore.printable import printable
+from sepcore.system.printable import printable
 from tasks.dataset import ingest_song
 from tasks.dead_runs import note_run
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from flows.inspect.options import Options
 from flows.support.inputs import PartToCache, parts_to_cache
 from flows.support.terminal import say
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.comparison import compare_chunk
 from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.cache.lookup import chunk_row

@@ -18,7 +18,7 @@ from sepcore.provider.installed import InstalledModel, Pulled, installed_models,
 from sepcore.provider.origin import ModelOrigin
 from sepcore.provider.resolve import locate_model, published_name
 from sepcore.provider.store import model_path
-from sepcore.urls import shown
+from sepcore.system.urls import shown
 
 
 def _pull(name: str, force: bool) -> str:

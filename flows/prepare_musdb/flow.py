@@ -9,7 +9,7 @@ from flows.support.flow_options import flow_of
 from flows.support.run_names import run_name
 from flows.support.terminal import say
 from flows.train.inputs import manifests_of_musdb
-from sepcore.config_file import model_name
+from sepcore.config.load import model_name
 
 
 @flow_of(Options, name="prepare-musdb", flow_run_name=run_name("prepare", musdb_root="", params="for"))

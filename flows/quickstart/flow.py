@@ -10,11 +10,11 @@ from flows.support.flow_options import flow_of
 from flows.support.progress import print_scores
 from flows.support.terminal import say
 from flows.train.flow import train
-from sepcore.config_file import load_config
+from sepcore.config.load import load_config
 from sepcore.dataset.synthetic import write_dataset
 from sepcore.evaluation.scores import ScoreSummary
+from sepcore.system.urls import shown
 from sepcore.training.run_folder import RunFolder
-from sepcore.urls import shown
 from tasks.tracking import tracking_uri
 
 _CONFIG = "quickstart"

@@ -14,13 +14,13 @@ from flows.support.run_names import run_name
 from flows.support.terminal import say
 from flows.train.flow import train
 from flows.train.inputs import initial_weights, manifests_of_musdb
-from sepcore.atomic import write_text
-from sepcore.config_file import load_config
+from sepcore.config.load import load_config
 from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.random_numbers import DRAWS_VERSION
 from sepcore.errors import TrainingError
 from sepcore.release.paths import config_to_train_again
 from sepcore.release.training_record import TrainingRecord
+from sepcore.system.atomic import write_text
 from sepcore.training.run_inputs import RunInputs
 from tasks.run_facts import code_facts
 

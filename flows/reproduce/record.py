@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flows.support.runs import resolve_run
-from sepcore.config_file import is_archive
+from sepcore.config.load import is_archive
 from sepcore.errors import ConfigError
 from sepcore.release.training_record import INIT_FROM, TrainingRecord
 

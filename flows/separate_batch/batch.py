@@ -8,18 +8,18 @@ from flows.support.download import locate_with_bar
 from flows.support.inputs import check_ffmpeg
 from flows.support.terminal import progress_bar
 from sepcore.batch.failures import FailedTry, forget_failed_try
-from sepcore.batch.find import find_songs
+from sepcore.batch.find import find_songs, settled_songs
 from sepcore.batch.outcome import Outcome
-from sepcore.batch.plan import Song, plan_batch
+from sepcore.batch.plan import plan_batch
 from sepcore.batch.run import skip_if_done
-from sepcore.batch.separators import shared_separator
-from sepcore.batch.settled import settled_songs
-from sepcore.cores import num_cores
-from sepcore.ordered_map import ordered_map
-from sepcore.separator import Separator
-from sepcore.separator_settings import SeparatorSettings
-from sepcore.stem_files.folder_page import write_folder_page
-from sepcore.stem_files.options import StemFileOptions
+from sepcore.batch.song import Song
+from sepcore.separation.separator import Separator
+from sepcore.separation.settings import SeparatorSettings
+from sepcore.separation.shared import shared_separator
+from sepcore.separation.stem_files.folder_page import write_folder_page
+from sepcore.separation.stem_files.options import StemFileOptions
+from sepcore.system.cores import num_cores
+from sepcore.system.ordered_map import ordered_map
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from flows.support.run_names import run_name
 from flows.support.runners import task_runner
 from flows.support.song_tasks import finished_tasks
 from sepcore.batch.outcome import Outcome, failed
-from sepcore.batch.plan import Song, prepare_output, remove_half_written
+from sepcore.batch.plan import prepare_output, remove_half_written
 from sepcore.batch.records import remove_other_records
-from sepcore.batch.separators import PlannedModel
+from sepcore.batch.song import Song
 from sepcore.errors import SongsFailed
-from sepcore.printable import first_few
+from sepcore.separation.shared import PlannedModel
+from sepcore.system.printable import first_few
 from tasks.separation import SongFailed, separate_one
 from tasks.summaries import show_batch
 

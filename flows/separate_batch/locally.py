@@ -9,10 +9,10 @@ from threading import Event
 from flows.separate_batch.batch import Batch
 from flows.support.song_bars import SongBars
 from sepcore.batch.outcome import Outcome, failed
-from sepcore.batch.plan import Song
 from sepcore.batch.records import remove_other_records
 from sepcore.batch.run import separate_song
-from sepcore.batch.separators import shared_separator
+from sepcore.batch.song import Song
+from sepcore.separation.shared import shared_separator
 
 
 class _Stopped(Exception):

@@ -10,8 +10,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from flows.support.options import COMMAS, FLAG, Flag, Model, Options, names
 
 if TYPE_CHECKING:
-    from sepcore.separator_settings import SeparatorSettings
-    from sepcore.stem_files.options import StemFileOptions
+    from sepcore.separation.settings import SeparatorSettings
+    from sepcore.separation.stem_files.options import StemFileOptions
 
 # What the library allows, written once more: its modules take longer to import than a wrong argument may take. A test
 # compares them.
@@ -104,7 +104,7 @@ class SeparationOptions(Options):
 
     def settings(self) -> "SeparatorSettings":
         """How to separate."""
-        from sepcore.separator_settings import SeparatorSettings
+        from sepcore.separation.settings import SeparatorSettings
 
         return SeparatorSettings(
             self.params,
@@ -117,7 +117,7 @@ class SeparationOptions(Options):
 
     def stem_files(self) -> "StemFileOptions":
         """What to read and how to write."""
-        from sepcore.stem_files.options import StemFileOptions
+        from sepcore.separation.stem_files.options import StemFileOptions
 
         return StemFileOptions(
             offset_s=self.offset,

@@ -11,7 +11,7 @@ from rich.table import Table
 from flows.support.terminal import say
 from sepcore.batch.estimate import DryRun
 from sepcore.batch.outcome import Outcome, Totals
-from sepcore.printable import printable
+from sepcore.system.printable import printable
 
 
 def print_outcomes(outcomes: Sequence[Outcome], out: Path, elapsed_s: float) -> None:

@@ -9,7 +9,7 @@ from flows.serve.options import Options
 from flows.support.prefect_api import configured_prefect_api
 from flows.support.prefect_server import PrefectServer
 from flows.support.terminal import say
-from sepcore.urls import shown
+from sepcore.system.urls import shown
 from tasks.own_prefect import is_own_prefect_api
 
 

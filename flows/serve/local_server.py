@@ -19,7 +19,7 @@ from flows.support.prefect_api import prefect_home
 from flows.support.prefect_gone import WHO_IS_THERE
 from flows.support.prefect_server import HOST, PrefectServer, use_prefect_api
 from sepcore.errors import ConfigError
-from sepcore.urls import shown
+from sepcore.system.urls import shown
 
 # For a server that is just ending, with whoever started it.
 _PATIENCE_S = 60.0

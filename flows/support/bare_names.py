@@ -16,7 +16,7 @@ from flows.support.own_server import check_prefect_api, no_server
 from flows.support.prefect_api import prefect_setting
 from flows.support.prefect_gone import is_not_let_in, not_let_in
 from sepcore.errors import ConfigError
-from sepcore.urls import shown
+from sepcore.system.urls import shown
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient

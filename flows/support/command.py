@@ -15,8 +15,8 @@ from flows.support.interruption import INTERRUPTED, interrupt_like_ctrl_c, is_in
 from flows.support.native_log import filter_native_log
 from flows.support.prefect_gone import end_at_once, is_of_prefect_api, raise_without_api
 from sepcore.errors import StemworksError
-from sepcore.printable import printable
-from sepcore.urls import shown
+from sepcore.system.printable import printable
+from sepcore.system.urls import shown
 from tasks import one_line_errors
 from tasks.one_line_errors import printable_names
 

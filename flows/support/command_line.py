@@ -16,8 +16,8 @@ from rich import box
 from flows.support.command import guarded, run_command, set_up_process
 from flows.support.options import COMMAS, Options, Positional, choices, flags, is_of, nearest
 from sepcore.errors import ConfigError
-from sepcore.printable import printable
-from sepcore.urls import MOUNT_HINT, NO_PATH, is_url
+from sepcore.system.printable import printable
+from sepcore.system.urls import MOUNT_HINT, NO_PATH, is_url
 
 Given = TypeVar("Given", bound=Options)
 

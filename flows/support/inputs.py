@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import TrackRow, check_columns, load_manifest
 from sepcore.errors import ConfigError, DatasetError
 from sepcore.signal.ffmpeg import find_program

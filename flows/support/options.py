@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from sepcore.config import ModelConfig
-from sepcore.config_file import changed_config, load_config
+from sepcore.config.load import changed_config, load_config
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError
 from sepcore.provider.version import parse_version
 

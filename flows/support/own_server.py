@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flows.support.credential import CREDENTIAL, read_credential
 from flows.support.prefect_api import prefect_home, prefect_setting
 from sepcore.errors import ConfigError
-from sepcore.urls import shown
+from sepcore.system.urls import shown
 
 LOCAL = "127.0.0.1", "localhost"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from prefect.runtime import flow_run
 
-from sepcore.config_file import model_name
-from sepcore.printable import printable
-from sepcore.urls import shown
+from sepcore.config.load import model_name
+from sepcore.system.printable import printable
+from sepcore.system.urls import shown
 
 # As `flows.train.inputs` has it, whose import takes longer than a flow's.
 MUSDB_OF_ENVIRONMENT = "$MUSDB_PATH"

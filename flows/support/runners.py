@@ -10,8 +10,8 @@ from cyclopts import Parameter
 from pydantic import PositiveInt, model_validator
 
 from flows.support.options import Options
-from sepcore.cores import num_cores
 from sepcore.errors import ConfigError
+from sepcore.system.cores import num_cores
 
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner

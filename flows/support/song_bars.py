@@ -10,9 +10,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Column
 
 from sepcore.batch.estimate import audio_seconds
-from sepcore.batch.plan import Song
+from sepcore.batch.song import Song
 from sepcore.errors import AudioDecodeError
-from sepcore.stem_files.options import StemFileOptions
+from sepcore.separation.stem_files.options import StemFileOptions
 
 
 class SongBars:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from sepcore.printable import printable
+from sepcore.system.printable import printable
 
 
 def progress_bar() -> Progress:

@@ -14,7 +14,7 @@ from flows.support.run_names import run_name
 from flows.support.terminal import progress_bar, say
 from flows.train.inputs import initial_weights, manifests_of_musdb, musdb_of
 from flows.train.options import Options
-from sepcore.config_file import model_name
+from sepcore.config.load import model_name
 from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.manifest import load_manifest
 from sepcore.errors import GateRefused

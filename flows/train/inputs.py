@@ -6,11 +6,11 @@ from pathlib import Path
 from flows.support.download import locate_with_bar
 from flows.support.inputs import check_ffmpeg, check_manifests, check_musdb_folder, check_trainable, parts_to_cache
 from flows.support.runners import check_scheduler
-from sepcore.config import ModelConfig
-from sepcore.config_file import model_name
+from sepcore.config.load import model_name
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import load_manifest
 from sepcore.errors import ConfigError
-from sepcore.output_folder import check_writable
+from sepcore.system.output_folder import check_writable
 from sepcore.training.initial_model import check_initial_model, initial_fingerprint
 from sepcore.training.run_choice import check_unchanged
 

@@ -8,8 +8,8 @@ from pydantic import PositiveInt, model_validator
 from flows.support.options import DataDir, Flag, OfConfig, Releases, Version, WorkDir
 from flows.support.runners import OnRunner
 from flows.train.inputs import MUSDB_OF_ENVIRONMENT, check_training
-from sepcore.config import ModelConfig
-from sepcore.config_file import changed_config
+from sepcore.config.load import changed_config
+from sepcore.config.model_config import ModelConfig
 
 
 class Options(OfConfig, OnRunner):

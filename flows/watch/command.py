@@ -22,10 +22,11 @@ from flows.watch.options import SETTLED_S, Options
 from flows.watch.rounds import keep_rounds_going, keep_serving
 from sepcore.batch.failures import forget_failed_tries
 from sepcore.batch.outcome import Outcome
-from sepcore.batch.plan import Song, prepare_output
+from sepcore.batch.plan import prepare_output
+from sepcore.batch.song import Song
 from sepcore.errors import StemworksError
-from sepcore.printable import printable
-from sepcore.urls import shown
+from sepcore.system.printable import printable
+from sepcore.system.urls import shown
 
 
 def main(options: Options) -> None:

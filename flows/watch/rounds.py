@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Event
 from uuid import UUID
 
-from sepcore.printable import printable
+from sepcore.system.printable import printable
 
 _LONGEST_PAUSE_S = 60.0
 _LOOK_EVERY_S = 1.0

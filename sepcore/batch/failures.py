@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sepcore.atomic import write_text
 from sepcore.batch.outcome import Outcome
-from sepcore.batch.plan import Song
 from sepcore.batch.records import RECORDS, deciding_options, record_path
-from sepcore.stem_files.options import StemFileOptions
-from sepcore.stem_files.song import file_times
+from sepcore.batch.song import Song
+from sepcore.separation.stem_files.options import StemFileOptions
+from sepcore.separation.stem_files.song import file_times
+from sepcore.system.atomic import write_text
 
 _SUFFIX = ".failed"
 

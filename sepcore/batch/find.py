@@ -1,17 +1,12 @@
 """The songs of a batch: all audio that is named or lies in named folders."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sepcore.batch.records import RECORDS, recorded_stems
 from sepcore.errors import ConfigError
-
-# What is taken from a folder. A file named itself is taken whatever its suffix.
-_SUFFIXES = """
-    aac ac3 aif aiff alac amr ape au caf dts flac m4a m4b mka mp2 mp3 oga ogg opus w64 wav wma wv
-    3gp avi flv m4v mkv mov mp4 mpeg mpg ogv ts webm wmv
-"""
-AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+from sepcore.signal.ffmpeg import AUDIO_SUFFIXES
 
 
 def find_songs(paths: Iterable[Path], *, out: Path | None = None, may_be_empty: bool = False) -> dict[Path, Path]:
@@ -77,3 +72,24 @@ def _without_stems(files: list[Path], folder: Path, output: Path | None, outputs
     return [
         file for file in files if file.absolute() not in stems and not (inside and inside in file.absolute().parents)
     ]
+
+
+def settled_songs(songs: Mapping[Path, Path], *, seconds: float) -> dict[Path, Path]:
+    """Those songs to which nothing has happened for some seconds; the others are left for the next round.
+
+    Args:
+        songs: As `find_songs` returns them.
+        seconds: How long a file must have kept its content, its size and its times.
+    """
+    now = time.time()
+    return {song: below for song, below in songs.items() if _is_settled(song, now, seconds)}
+
+
+def _is_settled(song: Path, now: float, seconds: float) -> bool:
+    try:
+        stat = song.stat()
+    except OSError:  # it has just been moved away
+        return False
+    # Whoever copies a file with its old time sets that at the end; that it did so is the time of the status. Times in
+    # the future are of a clock that goes wrong, and would never pass.
+    return all(abs(now - changed) >= seconds for changed in (stat.st_mtime, stat.st_ctime))

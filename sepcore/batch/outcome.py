@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from sepcore.errors import AudioDecodeError, StemworksError
-from sepcore.printable import printable
-from sepcore.system_errors import NOT_PERMITTED, reason_of
+from sepcore.system.os_errors import NOT_PERMITTED, reason_of
+from sepcore.system.printable import printable
 
 Status = Literal["done", "skipped", "failed"]
 

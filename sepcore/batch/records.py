@@ -6,16 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sepcore.atomic import write_text
-from sepcore.file_lock import locked
+from sepcore.batch.song import Song
 from sepcore.provider.checksum import file_sha256
-from sepcore.stem_files.options import STEM_MP4, StemFileOptions
-from sepcore.stem_files.song import file_times
-
-if TYPE_CHECKING:
-    from sepcore.batch.plan import Song
+from sepcore.separation.stem_files.options import STEM_MP4, StemFileOptions
+from sepcore.separation.stem_files.song import file_times
+from sepcore.system.atomic import write_text
+from sepcore.system.locks import locked
 
 RECORDS = ".separated"
 # Counted up when stems that older versions wrote are no longer those of today.
@@ -61,7 +59,7 @@ class Record:
     stem_samples: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_done(song: "Song", separator: str, options: StemFileOptions, *, by_time: bool = False) -> Record | None:
+def find_done(song: Song, separator: str, options: StemFileOptions, *, by_time: bool = False) -> Record | None:
     """The record of a song that is done: the same audio, model and options, and every stem there in full.
 
     Args:
@@ -91,7 +89,7 @@ def find_done(song: "Song", separator: str, options: StemFileOptions, *, by_time
 
 
 def write_record(
-    song: "Song",
+    song: Song,
     separator: str,
     options: StemFileOptions,
     *,
@@ -118,7 +116,7 @@ def write_record(
     write_text(record_path(song), json.dumps(asdict(record), indent=1) + "\n")
 
 
-def remove_record(song: "Song") -> None:
+def remove_record(song: Song) -> None:
     """Say that a song is not done, before the first of its stems is replaced.
 
     Otherwise a process killed among them would leave stems of two models, of the sizes that the old record names.
@@ -127,7 +125,7 @@ def remove_record(song: "Song") -> None:
 
 
 @contextmanager
-def song_locked(song: "Song", on_wait: Callable[[], None]) -> Iterator[None]:
+def song_locked(song: Song, on_wait: Callable[[], None]) -> Iterator[None]:
     """Keep other processes from separating a song to the same place, from the look at its record to the new record.
 
     Two commands with different models would otherwise record as done what holds stems of both.
@@ -160,7 +158,7 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def remove_other_records(songs: Sequence["Song"]) -> None:
+def remove_other_records(songs: Sequence[Song]) -> None:
     """Say of what was separated with another filename format that it is not done, where songs will take its files."""
     places = {song.out / file: record_path(song) for song in songs for _, file in song.stems}
     for out in {song.out for song in songs}:
@@ -177,7 +175,7 @@ def recorded_stems(out: Path) -> Iterator[Path]:
             yield from (out / file for file in record.stems)
 
 
-def record_path(song: "Song") -> Path:
+def record_path(song: Song) -> Path:
     """Where the record of a song is, or would be."""
     # By the slot, not by the stems: two models with some stems of one name replace each other's.
     return song.out / RECORDS / f"{hashlib.sha256(song.slot.encode(errors='surrogateescape')).hexdigest()[:24]}.json"

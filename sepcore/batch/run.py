@@ -7,19 +7,19 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from sepcore.batch.outcome import Outcome, failed
-from sepcore.batch.plan import Song
 from sepcore.batch.records import find_done, remove_record, song_locked, write_record
+from sepcore.batch.song import Song
 from sepcore.errors import AudioDecodeError, AudioEncodeError, OutputNotWritable
-from sepcore.output_folder import check_writable
 from sepcore.provider.checksum import file_sha256
-from sepcore.stem_files.options import StemFileOptions
-from sepcore.stem_files.page import write_song_page
-from sepcore.stem_files.page_links import remove_song_page
-from sepcore.stem_files.song import changed_song, file_times, separate_file
-from sepcore.system_errors import EVERY_WRITE_REFUSED, errno_of, fix_for, reason_of
+from sepcore.separation.stem_files.options import StemFileOptions
+from sepcore.separation.stem_files.page import write_song_page
+from sepcore.separation.stem_files.page_links import remove_song_page
+from sepcore.separation.stem_files.song import changed_song, file_times, separate_file
+from sepcore.system.os_errors import EVERY_WRITE_REFUSED, errno_of, fix_for, reason_of
+from sepcore.system.output_folder import check_writable
 
 if TYPE_CHECKING:
-    from sepcore.separator import Separator
+    from sepcore.separation.separator import Separator
 
 
 def skip_if_done(

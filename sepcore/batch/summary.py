@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.json import ParseOptions, read_json
 
-from sepcore.atomic import atomic_path
 from sepcore.batch.outcome import Outcome
-from sepcore.batch.plan import Song
-from sepcore.printable import printable
+from sepcore.batch.song import Song
+from sepcore.system.atomic import atomic_path
+from sepcore.system.printable import printable
 
 _logger = logging.getLogger(__name__)
 

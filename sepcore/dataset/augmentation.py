@@ -5,7 +5,7 @@ All work on magnitudes, and so without the phases, which the cache does not hold
 
 from typing import TYPE_CHECKING
 
-from sepcore.config_dataset import AugmentationConfig
+from sepcore.config.dataset import AugmentationConfig
 from sepcore.dataset.examples import Example
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Where the examples of a training batch come from, in words."""
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.examples import TrainingExamples
 

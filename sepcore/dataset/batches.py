@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.augmentation import augment, power_sum
 from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.cache.verify import read_chunk

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sepcore.errors import DatasetError
-from sepcore.system_errors import reason_of
+from sepcore.system.os_errors import reason_of
 
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 

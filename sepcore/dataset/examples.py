@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.config import ModelConfig
-from sepcore.config_dataset import AugmentationConfig
+from sepcore.config.dataset import AugmentationConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.random_numbers import Draw, ExampleRandom, epoch_order
 from sepcore.dataset.remixing import Remixer

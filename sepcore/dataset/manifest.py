@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sepcore.atomic import write_text
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.csv_records import Record, read_columns, read_records
 from sepcore.errors import DatasetError
-from sepcore.printable import first_few, printable
-from sepcore.urls import is_url
+from sepcore.system.atomic import write_text
+from sepcore.system.printable import first_few, printable
+from sepcore.system.urls import is_url
 
 _SHOWN_FAULTS = 5
 # Files of these names say nothing about the song; its folder does, as in MUSDB18-HQ.

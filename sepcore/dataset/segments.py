@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.byte_range import ByteRange
 from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.cache.quantisation import FLOAT16_PEAK

@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR, S_IWGRP, S_IWOTH
 
-from sepcore.atomic import remove_leftovers
-from sepcore.config import ModelConfig
-from sepcore.file_lock import locked
+from sepcore.config.model_config import ModelConfig
 from sepcore.networks.checkpoint_files import checkpoint_data
 from sepcore.provider.checksum import file_sha256, known_sha256
+from sepcore.system.atomic import remove_leftovers
+from sepcore.system.locks import locked
 
 _logger = logging.getLogger(__name__)
 # Counted up when files that older versions wrote are no longer good.

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.config import ModelConfig
-from sepcore.cores import num_cores
+from sepcore.config.model_config import ModelConfig
 from sepcore.engines.base import Engine, Precision
+from sepcore.system.cores import num_cores
 
 # Segments at once, each on its share of the cores: what a thread does in numpy before and after the network then costs
 # no other core's time (two cores, 2stems, three minutes: 128 times real time, 109 with one segment on both cores).

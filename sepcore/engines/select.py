@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.engines.base import Engine, Precision
 from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network
 from sepcore.engines.openvino import OpenVinoEngine

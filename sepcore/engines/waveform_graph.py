@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.signal.masks import extend_masks, ratio_masks
 from sepcore.signal.spectrogram import hann_window, synthesis_window
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
+from sepcore.evaluation.bsseval.signals import Signals, Stems, blocks
 from sepcore.evaluation.choices import BaselineName
 from sepcore.evaluation.file_fingerprint import spectra_fingerprint, stems_fingerprint
-from sepcore.evaluation.signals import Signals, Stems, blocks
 from sepcore.signal.blocks import Framing, overlap_add_blocks
 from sepcore.signal.masks import ratio_masks
 from sepcore.signal.spectrogram import inverse_stft, stft

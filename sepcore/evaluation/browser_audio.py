@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.signal.audio_writer import write_audio
 
 # What MPEG-1, 2 and 2.5 layer III are defined for; libmp3lame takes no other rate.

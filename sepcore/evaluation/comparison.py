@@ -10,7 +10,7 @@ from sepcore.errors import DatasetError
 from sepcore.evaluation.missing_scores import missing_scores
 from sepcore.evaluation.paired_statistics import holm, median_interval, signed_rank_p, tracks_needed
 from sepcore.evaluation.track_scores import MIXTURE_SDR
-from sepcore.printable import first_few
+from sepcore.system.printable import first_few
 
 # museval's files keep five decimals of a dB: a smaller difference is one of writing.
 _DECIMALS = 5

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sepcore.batch.find import AUDIO_SUFFIXES
 from sepcore.errors import DatasetError
+from sepcore.signal.ffmpeg import AUDIO_SUFFIXES
 
 _FIRST = ".wav"
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.evaluation.browser_audio import write_browser_audio
 from sepcore.evaluation.example_picture import save_example_picture
 from sepcore.evaluation.validation_songs import ScoredSong

@@ -5,12 +5,12 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from sepcore.config import ModelConfig
-from sepcore.config_separation import SeparationKeys
+from sepcore.config.model_config import ModelConfig
+from sepcore.config.separation import SeparationKeys
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 from sepcore.provider.checksum import known_sha256
-from sepcore.system_errors import fix_for, reason_of
+from sepcore.system.os_errors import fix_for, reason_of
 
 
 def file_fingerprint(files: Iterable[Path]) -> str:

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import TrackRow, load_manifest
 from sepcore.errors import DatasetError, StemworksError
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint
 from sepcore.evaluation.scores import MadeFrom, ScoreSummary
-from sepcore.separator import Separator
-from sepcore.separator_settings import SeparatorSettings
+from sepcore.separation.separator import Separator
+from sepcore.separation.settings import SeparatorSettings
 from sepcore.training.run_folder import RunFolder
 
 UNVERIFIED = "scores of an earlier version, which do not say which weights and songs they belong to"

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from sepcore.errors import DatasetError
-from sepcore.evaluation.global_scores import GLOBAL_METRICS
+from sepcore.evaluation.bsseval.global_scores import GLOBAL_METRICS
 from sepcore.evaluation.track_scores import METRICS, MIXTURE_SDR
-from sepcore.foreign import check_texts, parse_json
-from sepcore.printable import printable
+from sepcore.system.foreign import check_texts, parse_json
+from sepcore.system.printable import printable
 
 
 @dataclass(frozen=True)

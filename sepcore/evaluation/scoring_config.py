@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sepcore.config import ModelConfig
-from sepcore.config_file import parse_config
+from sepcore.config.load import parse_config
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import DatasetError
 from sepcore.evaluation.estimate_files import audio_by_stem
 from sepcore.signal.audio_reader import probe_audio

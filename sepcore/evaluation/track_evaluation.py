@@ -12,22 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import write_text
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.check.findings import LONGEST_STEM_DIFFERENCE_S, REFUSED_STEM_DIFFERENCE_S
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError, OutputNotWritable
-from sepcore.evaluation.blas_threads import one_blas_thread
+from sepcore.evaluation.bsseval.blas_threads import one_blas_thread
+from sepcore.evaluation.bsseval.signals import Signals
+from sepcore.evaluation.bsseval.spool import Spool, spool
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
 from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint, stems_fingerprint
 from sepcore.evaluation.scores import MadeFrom
-from sepcore.evaluation.signals import Signals
-from sepcore.evaluation.spool import Spool, spool
 from sepcore.evaluation.track_scores import save_track_scores, score_track, track_scores_path
 from sepcore.signal.audio_reader import read_blocks
 from sepcore.signal.sndfile import probe_sndfile
-from sepcore.system_errors import DISK_FULL, fix_for, reason_of
+from sepcore.system.atomic import write_text
+from sepcore.system.os_errors import DISK_FULL, fix_for, reason_of
 from sepcore.training.old_scores import MADE_FROM
 
 # Of what a track's scores consist; other numbers than before are not taken for the same.

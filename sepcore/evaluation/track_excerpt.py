@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sepcore.atomic import write_text
 from sepcore.dataset.manifest import TrackRow
 from sepcore.evaluation.estimates import Estimates
 from sepcore.evaluation.report.excerpt import Excerpt, read_excerpt, write_excerpt
 from sepcore.evaluation.track_evaluation import estimated_track, track_made_from
+from sepcore.system.atomic import write_text
 from sepcore.training.old_scores import MADE_FROM
 
 EXCERPT_S = 15.0

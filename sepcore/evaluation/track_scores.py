@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sepcore.atomic import atomic_path, write_text
 from sepcore.errors import DatasetError
-from sepcore.evaluation.bsseval import bss_eval_signals
+from sepcore.evaluation.bsseval.bss_eval import bss_eval_signals
+from sepcore.evaluation.bsseval.frames import silent_throughout, window_slices
+from sepcore.evaluation.bsseval.global_scores import GLOBAL_METRICS, global_scores
+from sepcore.evaluation.bsseval.sdr import sdr_of_windows
+from sepcore.evaluation.bsseval.signals import ChosenStems, Signals
 from sepcore.evaluation.choices import ScoringEngine
-from sepcore.evaluation.frames import silent_throughout, window_slices
-from sepcore.evaluation.global_scores import GLOBAL_METRICS, global_scores
-from sepcore.evaluation.sdr import sdr_of_windows
-from sepcore.evaluation.signals import ChosenStems, Signals
+from sepcore.system.atomic import atomic_path, write_text
 
 METRICS = ("SDR", "ISR", "SIR", "SAR")
 # The SDR of the untouched mixture taken for the stem: what doing nothing scores. Beside museval's metrics in each frame

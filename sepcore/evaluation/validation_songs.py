@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
 from sepcore.engines.base import Engine
 from sepcore.engines.keras import KerasEngine
 from sepcore.errors import DatasetError, StemworksError
-from sepcore.evaluation.sdr import sdr_frames
+from sepcore.evaluation.bsseval.sdr import sdr_frames
 from sepcore.signal.audio_reader import read_waveform
 
 _logger = logging.getLogger(__name__)

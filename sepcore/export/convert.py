@@ -6,11 +6,11 @@ python -m sepcore.export.convert FOLDER FILE < config.json
 import sys
 from pathlib import Path
 
-from sepcore.atomic import atomic_path, write_text
-from sepcore.config_file import parse_config
+from sepcore.config.load import parse_config
 from sepcore.engines.converted import checksum_file, network_places
 from sepcore.errors import CheckpointError, StemworksError
 from sepcore.provider.checksum import file_sha256
+from sepcore.system.atomic import atomic_path, write_text
 
 
 def convert(folder: Path, file: Path, config_json: str) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sepcore.atomic.ownership import foreign_content, shown_names
-from sepcore.config_network import StrictModel
+from sepcore.config.network import StrictModel
 from sepcore.errors import ExportError
 from sepcore.export.formats import Format
 from sepcore.provider.checksum import file_sha256
+from sepcore.system.ownership import foreign_content, shown_names
 
 _RECORD_FILE = "export.json"
 

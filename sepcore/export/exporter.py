@@ -7,13 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sepcore.atomic import atomic_folder, remove_leftovers
 from sepcore.errors import ExportError
 from sepcore.export.destination import Destination, exported_files, write_record
 from sepcore.export.formats import Format, check_exportable
 from sepcore.networks.checkpoint_files import data_files, find_checkpoint
 from sepcore.provider.checksum import file_sha256
 from sepcore.provider.resolve import LocalModel
+from sepcore.system.atomic import atomic_folder, remove_leftovers
 
 # What goes along where the model's folder has it.
 _DOCUMENTS = ("LICENSE", "model_card.md")

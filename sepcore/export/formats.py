@@ -2,7 +2,7 @@
 
 from typing import Literal, get_args
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ExportError
 
 Format = Literal["savedmodel", "onnx", "sherpa-onnx"]

@@ -2,7 +2,7 @@
 
 import json
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 
 
 def model_metadata(name: str, config: ModelConfig) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.export.metadata import model_metadata
 from sepcore.export.onnx_conversion import Dimensions, convert_graph
 from sepcore.export.waveform import separate_waveform

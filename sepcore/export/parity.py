@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.engines.keras import KerasEngine
 from sepcore.errors import ExportError
 from sepcore.export.formats import Format

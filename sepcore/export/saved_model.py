@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.export.waveform import separate_waveform
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.export.formats import SHERPA_INSTRUMENTS
 from sepcore.export.metadata import model_metadata
 from sepcore.export.onnx_conversion import Dimensions, convert_graph

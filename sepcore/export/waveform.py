@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 from keras import ops
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.engines.waveform_graph import overlap_add, separate_block
 from sepcore.export.matrix_fft import MatrixFFT
 

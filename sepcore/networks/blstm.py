@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from sepcore.config import ModelConfig
-from sepcore.config_network import BLSTMParams
+from sepcore.config.model_config import ModelConfig
+from sepcore.config.network import BLSTMParams
 from sepcore.networks.instrument import InstrumentNetwork, he_uniform
 from sepcore.networks.unet import instrument_layer_name
 

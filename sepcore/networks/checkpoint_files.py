@@ -4,7 +4,7 @@ import glob
 import re
 from pathlib import Path
 
-from sepcore.atomic import TEMPORARY_NAME
+from sepcore.system.atomic import TEMPORARY_NAME
 
 _MOST_OF_A_POINTER = 1 << 16  # two lines, and one for each checkpoint that a training keeps
 _CHECKPOINT = re.compile(r"checkpoint|model\.(index|meta|data-[0-9]{5}-of-[0-9]{5})|\.probe")

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sepcore.config import ModelConfig
-from sepcore.config_network import NETWORK_PARAMS
+from sepcore.config.model_config import ModelConfig
+from sepcore.config.network import NETWORK_PARAMS
 
 # Type -> "module:function", imported when a network is built: the registry itself loads no Keras.
 _BUILDERS: dict[str, str | Callable[..., Any]] = {
@@ -25,7 +25,8 @@ def register_network(name: str, builder: Callable[..., Any], params: type[BaseMo
         builder: Called as ``builder(inputs, config)`` with a Keras tensor of mixture magnitudes ``(batch, T, F,
             channels)``; returns the estimates ``(batch, stems, T, F, channels)``, >= 0, in the order of
             ``config.instruments``.
-        params: A pydantic model of what ``model.params`` may hold; ``sepcore.config.StrictModel`` is a good base.
+        params: A pydantic model of what ``model.params`` may hold; `StrictModel` of ``sepcore.config.model_config``
+            is a good base.
 
     Raises:
         ValueError: if another network already has that name.

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import atomic_folder
 from sepcore.errors import CheckpointError
 from sepcore.networks.checkpoint_files import find_checkpoint, model_names
 from sepcore.networks.instrument import InstrumentNetwork
-from sepcore.printable import first_few
-from sepcore.system_errors import named_in
+from sepcore.system.atomic import atomic_folder
+from sepcore.system.os_errors import named_in
+from sepcore.system.printable import first_few
 
 Array = NDArray[np.float32]
 

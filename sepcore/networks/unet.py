@@ -6,8 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from sepcore.config import ModelConfig
-from sepcore.config_network import Activation, UNetParams
+from sepcore.config.model_config import ModelConfig
+from sepcore.config.network import Activation, UNetParams
 from sepcore.networks.instrument import InstrumentNetwork, he_uniform
 
 _BATCH_NORM_EPSILON = 1e-3

@@ -8,11 +8,11 @@ from io import SEEK_END, BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sepcore.archive_reader import open_archive, read_to_end
 from sepcore.errors import ProviderError
-from sepcore.foreign import shortened
-from sepcore.printable import is_printable
 from sepcore.provider.stored_gzip import StoredGzip
+from sepcore.system.archive_reader import open_archive, read_to_end
+from sepcore.system.foreign import shortened
+from sepcore.system.printable import is_printable
 
 # Spleeter's models hold 80 to 200 MB in four files; a bomb would hold more.
 MAX_BYTES = 4 * 2**30

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sepcore.errors import ProviderError
-from sepcore.foreign import MAX_BYTES, ForeignTextError, is_name, parse_json, shortened
+from sepcore.system.foreign import MAX_BYTES, ForeignTextError, is_name, parse_json, shortened
 
 CHECKSUM_FILE = "checksum.json"
 _TICK_NS = 2_000_000_000  # the coarsest there is

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sepcore.atomic import stale
-from sepcore.atomic.ownership import is_plain_file
 from sepcore.errors import ProviderError
-from sepcore.file_lock import is_held, lock_of
 from sepcore.provider.checksum import CHECKSUM_FILE, VerifiedArchive, file_sha256, mismatch, parse_checksums
 from sepcore.provider.host import Address, Release, join
 from sepcore.provider.transfer import NotPublished, OnProgress, download, read_url, size_of_url
-from sepcore.urls import shown
+from sepcore.system.atomic import stale
+from sepcore.system.locks import is_held, lock_of
+from sepcore.system.ownership import is_plain_file
+from sepcore.system.urls import shown
 
 _PARTIAL = re.compile(r"\.(?P<model>\w[\w.+-]*)-[0-9a-f]{16}\.part")
 

@@ -6,9 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from sepcore.atomic.ownership import shown_names
-from sepcore.config import ModelConfig
-from sepcore.config_file import load_config
+from sepcore.config.load import load_config
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import CheckpointError, ConfigError, ProviderError
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.checksum import VerifiedArchive
@@ -17,6 +16,7 @@ from sepcore.provider.host import Release
 from sepcore.provider.origin import ModelOrigin
 from sepcore.provider.store import install_model, model_path
 from sepcore.provider.transfer import OnProgress
+from sepcore.system.ownership import shown_names
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from sepcore.atomic.ownership import foreign_content, is_real_folder, shown_names
-from sepcore.foreign import parse_json, read_bounded, read_json
 from sepcore.networks.checkpoint_files import checkpoint_names, derived_names, find_checkpoint
 from sepcore.provider.checksum import file_sha256
+from sepcore.system.foreign import parse_json, read_bounded, read_json
+from sepcore.system.ownership import foreign_content, is_real_folder, shown_names
 
 ORIGIN_FILE = ".origin.json"
 """The mark of a model that was unpacked; see `provider.origin`."""

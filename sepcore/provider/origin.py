@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from sepcore.atomic import write_text
-from sepcore.foreign import read_json
 from sepcore.provider.checksum import VerifiedArchive, file_sha256
 from sepcore.provider.model_files import ORIGIN_FILE, file_digests
+from sepcore.system.atomic import write_text
+from sepcore.system.foreign import read_json
 
 # What this program, or Spleeter, puts beside the files that came.
 _MARKS = {ORIGIN_FILE, ".probe"}

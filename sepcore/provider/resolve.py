@@ -6,10 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from sepcore.config import ModelConfig, config_folder
-from sepcore.config_file import is_archive, load_config, model_name, unknown_model
+from sepcore.config.load import is_archive, load_config, model_name, unknown_model
+from sepcore.config.model_config import ModelConfig, config_folder
 from sepcore.errors import ConfigError, ProviderError
-from sepcore.foreign import is_name
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.checksum import VerifiedArchive, known_sha256, verified
 from sepcore.provider.download import fetched_model, published_models
@@ -17,6 +16,7 @@ from sepcore.provider.host import PRETRAINED, Release
 from sepcore.provider.origin import ModelOrigin
 from sepcore.provider.store import install_model, model_path
 from sepcore.provider.transfer import OnProgress
+from sepcore.system.foreign import is_name
 
 _TRAIN_FIRST = "Train the model first, or set MODEL_PATH to the folder that holds it."
 

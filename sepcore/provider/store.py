@@ -6,15 +6,15 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
-from sepcore.atomic import atomic_folder, remove_leftovers
 from sepcore.errors import ProviderError
-from sepcore.file_lock import lock_of, locked
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.archive import unpack_archive
 from sepcore.provider.checksum import VerifiedArchive
 from sepcore.provider.model_files import obstacle, own_model_files
 from sepcore.provider.origin import write_origin
-from sepcore.system_errors import fix_for
+from sepcore.system.atomic import atomic_folder, remove_leftovers
+from sepcore.system.locks import lock_of, locked
+from sepcore.system.os_errors import fix_for
 
 _DEFAULT = "pretrained_models"
 # Spleeter's mark of a complete model: what is unpacked here it takes without a download of its own.

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sepcore.errors import ProviderError
-from sepcore.foreign import MAX_BYTES
-from sepcore.retries import Patience, retrying
-from sepcore.urls import shown
+from sepcore.system.foreign import MAX_BYTES
+from sepcore.system.retries import Patience, retrying
+from sepcore.system.urls import shown
 
 if TYPE_CHECKING:
     import httpx

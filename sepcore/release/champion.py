@@ -7,7 +7,7 @@ from sepcore.errors import DatasetError, ReleaseError
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.provider.version import parse_version
 from sepcore.release.training_record import METRICS_FILE, released_scores
-from sepcore.system_errors import fix_for
+from sepcore.system.os_errors import fix_for
 
 
 @dataclass(frozen=True)

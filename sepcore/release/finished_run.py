@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from sepcore.config import ModelConfig
-from sepcore.config_file import load_config
+from sepcore.config.load import load_config
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import DatasetError, ReleaseError
 from sepcore.evaluation.run_scores import run_scores
 from sepcore.evaluation.scores import ScoreSummary
-from sepcore.foreign import check_texts, is_name, parse_json, read_bounded, shortened
 from sepcore.networks.checkpoint_files import find_checkpoint
-from sepcore.printable import printable
+from sepcore.system.foreign import check_texts, is_name, parse_json, read_bounded, shortened
+from sepcore.system.printable import printable
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.run_inputs import RunInputs
 

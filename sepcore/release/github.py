@@ -13,8 +13,8 @@ from sepcore.release.github_assets import AssetTransfer, Content, Listed, OnUplo
 from sepcore.release.github_errors import no_github, one_line, patiently
 from sepcore.release.github_repository import GithubRepository
 from sepcore.release.release_folder import TARBALL_SUFFIX, checked_models
-from sepcore.retries import Patience
-from sepcore.system_errors import fix_for
+from sepcore.system.os_errors import fix_for
+from sepcore.system.retries import Patience
 
 if TYPE_CHECKING:
     from github.GitRelease import GitRelease

@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sepcore.release.github_repository import GithubRepository
-from sepcore.retries import Patience
+from sepcore.system.retries import Patience
 
 if TYPE_CHECKING:
     import httpx

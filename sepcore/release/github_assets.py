@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from sepcore.errors import ProviderError, ReleaseError
-from sepcore.foreign import MAX_BYTES
 from sepcore.provider.checksum import CHECKSUM_FILE, parse_checksums
 from sepcore.release.github_errors import Outdated
+from sepcore.system.foreign import MAX_BYTES
 
 if TYPE_CHECKING:
     import httpx

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sepcore.errors import ReleaseError
 from sepcore.release.github_repository import GithubRepository
-from sepcore.retries import Patience, retrying
+from sepcore.system.retries import Patience, retrying
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sepcore.config import ModelConfig
-from sepcore.config_file import model_name, parse_config
+from sepcore.config.load import model_name, parse_config
+from sepcore.config.model_config import ModelConfig
 
 PATH_KEYS = (
     *("train_csv", "validation_csv", "test_csv", "training_cache", "validation_cache"),

@@ -8,11 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from sepcore.atomic import atomic_path, made_folder, remove_leftovers, write_text
 from sepcore.errors import GateRefused, ReleaseError
 from sepcore.evaluation.choices import MARGIN_DB
-from sepcore.file_lock import locked
-from sepcore.foreign import is_name
 from sepcore.networks.checkpoint_files import data_files
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import CHECKSUM_FILE, VerifiedArchive, checksums_beside, file_sha256
@@ -23,7 +20,10 @@ from sepcore.release.finished_run import FinishedRun
 from sepcore.release.gate import check_gate
 from sepcore.release.paths import released_config
 from sepcore.release.training_record import METRICS_FILE, metrics_text
-from sepcore.system_errors import fix_for
+from sepcore.system.atomic import atomic_path, made_folder, remove_leftovers, write_text
+from sepcore.system.foreign import is_name
+from sepcore.system.locks import locked
+from sepcore.system.os_errors import fix_for
 
 _NAME = re.compile(r"\w[\w.+-]*")
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from sepcore.archive_reader import is_plain_file, member_blocks, open_archive, read_member
-from sepcore.config import ModelConfig
-from sepcore.config_file import load_config, model_name
+from sepcore.config.load import load_config, model_name
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError, DatasetError, ReleaseError
 from sepcore.evaluation.scores import ScoreSummary
-from sepcore.foreign import is_name, parse_json, shortened
 from sepcore.provider.checksum import file_sha256
 from sepcore.release.finished_run import FinishedRun
 from sepcore.release.paths import without_paths
-from sepcore.system_errors import fix_for
+from sepcore.system.archive_reader import is_plain_file, member_blocks, open_archive, read_member
+from sepcore.system.foreign import is_name, parse_json, shortened
+from sepcore.system.os_errors import fix_for
 from sepcore.training.run_inputs import RunInputs
 
 METRICS_FILE = "metrics.json"

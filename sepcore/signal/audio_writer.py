@@ -10,13 +10,13 @@ import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import atomic_path
 from sepcore.errors import AudioEncodeError
 from sepcore.signal.ffmpeg import FfmpegFailed, FfmpegProcess
 from sepcore.signal.tag_writing import tagged_output
 from sepcore.signal.tags import SongTags
 from sepcore.signal.wav import wav_file
-from sepcore.system_errors import fix_for, reason_of
+from sepcore.system.atomic import atomic_path
+from sepcore.system.os_errors import fix_for, reason_of
 
 
 class _Encoder(NamedTuple):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.ordered_map import ordered_map
 from sepcore.signal.spectrogram import num_frames
+from sepcore.system.ordered_map import ordered_map
 
 Samples = NDArray[np.float32]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sepcore.errors import AudioDecodeError
 from sepcore.signal.ffmpeg import FfmpegFailed, FfmpegProcess, file_url
 from sepcore.signal.sndfile import SndfileInfo, read_sndfile
-from sepcore.system_errors import fix_for
+from sepcore.system.os_errors import fix_for
 
 logger = logging.getLogger(__name__)
 

@@ -16,10 +16,18 @@ from typing import IO, Any, Self
 import ffmpeg
 
 from sepcore.errors import FfmpegMissing, StemworksError
-from sepcore.system_errors import named_in
+from sepcore.system.os_errors import named_in
 
 _NO_NAMES: Mapping[Path, str] = MappingProxyType({})
 _STDERR_TAIL_BYTES = 4096
+
+# What is taken from a folder. A file named itself is taken whatever its suffix.
+_SUFFIXES = """
+    aac ac3 aif aiff alac amr ape au caf dts flac m4a m4b mka mp2 mp3 oga ogg opus w64 wav wma wv
+    3gp avi flv m4v mkv mov mp4 mpeg mpg ogv ts webm wmv
+"""
+AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+"""Of files that may hold audio."""
 
 # What ffmpeg says after the line that tells the reason.
 _AFTERTHOUGHTS = (

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import atomic_path
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
+from sepcore.system.atomic import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

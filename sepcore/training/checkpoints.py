@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sepcore.atomic import atomic_path, remove_leftovers, write_text
 from sepcore.errors import CheckpointError, TrainingError
-from sepcore.system_errors import fix_for, reason_of
+from sepcore.system.atomic import atomic_path, remove_leftovers, write_text
+from sepcore.system.os_errors import fix_for, reason_of
 from sepcore.training.selection import Selection
 
 _KEPT = 2  # as Spleeter keeps

@@ -2,7 +2,7 @@
 
 import logging
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import TrainingError
 
 _logger = logging.getLogger(__name__)

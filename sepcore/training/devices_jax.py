@@ -9,7 +9,7 @@ import jax
 import keras
 import numpy as np
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import TrainingError
 from sepcore.networks.gpu import use_full_float32
 from sepcore.training.device_count import device_count

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import TrainingError
 from sepcore.networks.gpu import let_memory_grow, use_full_float32
 from sepcore.networks.instrument import InstrumentNetwork

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.engines.converted import weights_sha256
 from sepcore.errors import ConfigError
 from sepcore.provider.resolve import LocalModel

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError, TrainingError
 from sepcore.networks.instrument import InstrumentNetwork
 from sepcore.networks.registry import build_network

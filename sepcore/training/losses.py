@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from keras import ops
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 
 LossType = Literal["L1_mask", "weighted_L1_mask", "L2_mask"]
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from sepcore.atomic import write_text
+from sepcore.system.atomic import write_text
 
 Kind = Literal["train", "validation", "system"]
 

@@ -3,17 +3,17 @@
 import shutil
 from pathlib import Path
 
-from sepcore.atomic import atomic_folder
-from sepcore.atomic.ownership import shown_names
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import TrainingError
-from sepcore.file_lock import lock_of, locked
 from sepcore.networks.checkpoint_files import checkpoint_names, find_checkpoint
 from sepcore.provider.checksum import file_sha256
 from sepcore.provider.host import PRETRAINED
 from sepcore.provider.model_files import TrainedMark, file_digests, own_model_files, why_not_replaceable
 from sepcore.provider.origin import ModelOrigin
 from sepcore.provider.store import model_path
+from sepcore.system.atomic import atomic_folder
+from sepcore.system.locks import lock_of, locked
+from sepcore.system.ownership import shown_names
 from sepcore.training.run_folder import RunFolder
 
 

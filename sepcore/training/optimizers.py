@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 
 _TF1_EPSILON = 1e-8  # Keras: 1e-7
 _TF1_ADADELTA_RATE = 0.001  # Spleeter does not hand its learning_rate to Adadelta

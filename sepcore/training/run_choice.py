@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sepcore.config import ModelConfig
-from sepcore.config_file import load_config
+from sepcore.config.load import load_config
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError, TrainingError
 from sepcore.training.checkpoints import forget_selections, kept_steps
 from sepcore.training.run_folder import RunFolder

@@ -10,9 +10,9 @@ from typing import Any
 
 import filelock
 
-from sepcore.atomic import write_text
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import TrainingError
+from sepcore.system.atomic import write_text
 from sepcore.training.old_scores import remove_scores
 from sepcore.training.run_inputs import RunInputs, run_fingerprint
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Self
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 
 
 @dataclass(frozen=True)

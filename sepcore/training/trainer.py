@@ -13,14 +13,14 @@ from typing import Any
 
 import keras
 
-from sepcore.atomic import atomic_folder
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import TrainingError
 from sepcore.networks.checkpoint_files import checkpoint_names, model_names
 from sepcore.networks.precision import dtype_policy
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
-from sepcore.system_errors import fix_for, reason_of
+from sepcore.system.atomic import atomic_folder
+from sepcore.system.os_errors import fix_for, reason_of
 from sepcore.training.checkpoints import (
     kept_steps,
     restore_selection,

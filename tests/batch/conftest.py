@@ -9,8 +9,8 @@ import soundfile
 from sepcore import Separator
 from sepcore.batch.find import find_songs
 from sepcore.batch.plan import plan_batch
-from sepcore.stem_files.names import DEFAULT_FORMAT
-from sepcore.stem_files.options import StemFileOptions
+from sepcore.separation.stem_files.names import DEFAULT_FORMAT
+from sepcore.separation.stem_files.options import StemFileOptions
 from tests.models import TINY, write_model
 
 STEMS = ("vocals", "accompaniment")

@@ -1,6 +1,6 @@
 from sepcore.batch.estimate import audio_seconds, dry_run, expected_rate
 from sepcore.errors import AudioDecodeError
-from sepcore.stem_files.options import StemFileOptions
+from sepcore.separation.stem_files.options import StemFileOptions
 from tests.raised import raises
 
 

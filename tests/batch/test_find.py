@@ -1,9 +1,10 @@
 from pathlib import Path
 
-from sepcore.batch.find import AUDIO_SUFFIXES, find_songs
+from sepcore.batch.find import find_songs
 from sepcore.batch.run import separate_song
 from sepcore.errors import ConfigError
-from sepcore.stem_files.options import StemFileOptions
+from sepcore.separation.stem_files.options import StemFileOptions
+from sepcore.signal.ffmpeg import AUDIO_SUFFIXES
 from tests.batch.conftest import touch
 from tests.raised import raises
 

@@ -8,9 +8,9 @@ import pytest
 from sepcore.batch.find import find_songs
 from sepcore.batch.plan import plan_batch
 from sepcore.batch.run import separate_song
+from sepcore.separation.stem_files.names import DEFAULT_FORMAT
+from sepcore.separation.stem_files.options import StemFileOptions
 from sepcore.signal.audio_reader import probe_audio
-from sepcore.stem_files.names import DEFAULT_FORMAT
-from sepcore.stem_files.options import StemFileOptions
 
 # Options of ffmpeg that make each file, and its length in seconds.
 GOOD = {

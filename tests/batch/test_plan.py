@@ -1,11 +1,11 @@
 import os
 from pathlib import Path
 
-from sepcore.atomic import atomic_path
 from sepcore.batch.plan import plan_batch, prepare_output
 from sepcore.errors import ConfigError
-from sepcore.stem_files.names import DEFAULT_FORMAT
-from sepcore.stem_files.options import StemFileOptions
+from sepcore.separation.stem_files.names import DEFAULT_FORMAT
+from sepcore.separation.stem_files.options import StemFileOptions
+from sepcore.system.atomic import atomic_path
 from tests.batch.conftest import STEMS, touch
 from tests.raised import raises
 

@@ -8,7 +8,7 @@ import pytest
 
 from sepcore.batch.records import find_done
 from sepcore.batch.run import separate_song, skip_if_done
-from sepcore.stem_files.options import StemFileOptions
+from sepcore.separation.stem_files.options import StemFileOptions
 
 OPTIONS = StemFileOptions()
 

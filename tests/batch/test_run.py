@@ -10,10 +10,10 @@ from sepcore.batch.outcome import failed
 from sepcore.batch.records import remove_other_records, song_locked
 from sepcore.batch.run import separate_song, skip_if_done
 from sepcore.errors import AudioEncodeError, CheckpointError, OutputNotWritable
+from sepcore.separation.stem_files.options import StemFileOptions
+from sepcore.separation.stem_files.song import changed_song
 from sepcore.signal.audio_reader import probe_audio
-from sepcore.stem_files.options import StemFileOptions
-from sepcore.stem_files.song import changed_song
-from sepcore.system_errors import fix_for
+from sepcore.system.os_errors import fix_for
 from tests.batch.conftest import touch
 from tests.models import TINY, write_model
 from tests.raised import raises

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from sepcore.batch.outcome import Outcome
-from sepcore.batch.plan import Song
+from sepcore.batch.song import Song
 from sepcore.batch.summary import SCHEMA, earlier_rate, write_summary
 
 

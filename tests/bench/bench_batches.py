@@ -11,9 +11,9 @@ import pytest
 from sepcore import load_config
 from tests.bench.songs import write_songs
 from tests.models import small_config
+from tests.repository import ROOT
 
 SCRIPTS = Path(__file__).parent
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def last_line(*command):

@@ -12,8 +12,8 @@ import pytest
 
 from tests.bench.measured import run_measured
 from tests.bench.songs import RATE, write_songs
+from tests.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 CACHE_SPEED = Path(__file__).with_name("cache_speed.py")
 FOUR_STEMS = ("vocals", "drums", "bass", "other")
 TWO_STEMS = ("vocals", "accompaniment")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.bench.measured import run_measured
+from tests.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SPEED = Path(__file__).with_name("evaluation_speed.py")
 MEMORY = Path(__file__).with_name("evaluation_memory.py")
 METRICS = ("SDR", "ISR", "SIR", "SAR")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.bench.measured import run_measured
+from tests.repository import ROOT
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 COST = Path(__file__).with_name("orchestration_cost.py")
 
 

@@ -21,10 +21,10 @@ from sepcore import load_config
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from tests.bench.measured import run_measured
+from tests.repository import ROOT
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 SPEED = Path(__file__).with_name("separation_speed.py")
 RATE = 44100

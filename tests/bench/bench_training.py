@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from sepcore import load_config
-from sepcore.config_file import parse_config
+from sepcore.config.load import parse_config
 from sepcore.dataset.batches import training_batches, with_chunk_named
 from sepcore.dataset.cache.index import read_index
 from sepcore.networks.registry import build_network
@@ -22,10 +22,10 @@ from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from tests.bench.cache_speed import cache_ours
 from tests.bench.songs import write_songs
 from tests.models import SMALL_SOFTMAX, SMALL_UNET, small_config
+from tests.repository import ROOT
 
 STEPS = Path(__file__).with_name("training_steps.py")
 WAIT = Path(__file__).with_name("training_wait.py")
-ROOT = Path(__file__).resolve().parents[2]
 
 # Four stems and a network that a laptop trains in half an hour.
 FOUR_STEMS = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.io.wavfile
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.manifest import TrackRow
 

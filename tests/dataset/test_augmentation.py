@@ -3,7 +3,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from sepcore.config_dataset import AugmentationConfig
+from sepcore.config.dataset import AugmentationConfig
 from sepcore.dataset.augmentation import change_gains, power_sum, resample
 from sepcore.dataset.batches import training_batches, with_chunk_named
 from sepcore.dataset.cache.index import build_index, read_index

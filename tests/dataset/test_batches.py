@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from sepcore.config_dataset import AugmentationConfig
+from sepcore.config.dataset import AugmentationConfig
 from sepcore.dataset.augmentation import power_sum
 from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
 from sepcore.dataset.cache.index import build_index, read_index
@@ -222,7 +222,7 @@ def test_a_process_that_ends_in_the_middle_of_training_ends(cache):
     script = f"""
 import sys
 from pathlib import Path
-from sepcore.config_file import parse_config
+from sepcore.config.load import parse_config
 from sepcore.dataset.batches import training_batches, with_chunk_named
 from sepcore.dataset.cache.index import read_index
 reading = []

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sepcore.config_dataset import AugmentationConfig
+from sepcore.config.dataset import AugmentationConfig
 from sepcore.dataset.examples import TrainingExamples, num_source_frames, stretched_from
 from sepcore.dataset.random_numbers import ExampleRandom
 from tests.dataset.conftest import index_of

@@ -6,14 +6,14 @@ import os
 import numpy as np
 import pytest
 
-from sepcore.config_separation import SeparationKeys
+from sepcore.config.separation import SeparationKeys
 from sepcore.errors import DatasetError
 from sepcore.evaluation.baselines import IdealRatioMask, UntouchedMixture
 from sepcore.evaluation.estimates import FolderEstimates, ModelEstimates
 from sepcore.evaluation.file_fingerprint import file_fingerprint
 from sepcore.evaluation.track_evaluation import estimated_track, track_made_from
-from sepcore.separator import Separator
-from sepcore.separator_settings import SeparatorSettings
+from sepcore.separation.separator import Separator
+from sepcore.separation.settings import SeparatorSettings
 from sepcore.signal.audio_writer import write_audio
 from tests.evaluation.songs import RATE, write_song
 from tests.models import small_config

@@ -9,8 +9,8 @@ from sepcore.dataset.manifest import load_manifest
 from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint
 from sepcore.evaluation.run_scores import UNVERIFIED, is_of, run_scores, why_not_own
 from sepcore.evaluation.scores import MadeFrom, ScoreSummary, StemScores
-from sepcore.separator import Separator
-from sepcore.separator_settings import SeparatorSettings
+from sepcore.separation.separator import Separator
+from sepcore.separation.settings import SeparatorSettings
 from sepcore.training.run_folder import RunFolder
 from tests.models import small_config
 

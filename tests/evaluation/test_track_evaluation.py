@@ -8,8 +8,8 @@ import pytest
 from sepcore.errors import DatasetError, OutputNotWritable
 from sepcore.evaluation import track_evaluation, track_excerpt
 from sepcore.evaluation.baselines import UntouchedMixture
+from sepcore.evaluation.bsseval.signals import blocks
 from sepcore.evaluation.estimates import FolderEstimates, ModelEstimates
-from sepcore.evaluation.signals import blocks
 from sepcore.evaluation.track_evaluation import estimated_track, evaluate_track, remove_other_scores
 from sepcore.evaluation.track_excerpt import excerpt_of_track
 from sepcore.evaluation.track_scores import METRICS, read_track_scores

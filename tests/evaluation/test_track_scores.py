@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from sepcore.errors import DatasetError
-from sepcore.evaluation.bsseval import bss_eval
-from sepcore.evaluation.global_scores import global_scores
+from sepcore.evaluation.bsseval.bss_eval import bss_eval
+from sepcore.evaluation.bsseval.global_scores import global_scores
+from sepcore.evaluation.bsseval.sdr import sdr_frames
+from sepcore.evaluation.bsseval.signals import ArraySignals
 from sepcore.evaluation.scores import ScoreSummary
-from sepcore.evaluation.sdr import sdr_frames
-from sepcore.evaluation.signals import ArraySignals
 from sepcore.evaluation.track_scores import (
     COLUMNS,
     TOTAL_COLUMNS,

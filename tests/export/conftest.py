@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.engines.keras import KerasEngine
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint

@@ -4,7 +4,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from sepcore.config_file import parse_config
+from sepcore.config.load import parse_config
 from sepcore.export.onnx_conversion import load_onnx
 from sepcore.export.onnx_waveform import convert_waveform
 from tests.export.conftest import VARIANTS, check_stems, kernels_of, random_network

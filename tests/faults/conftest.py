@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from tests.faults.prefect_server import PrefectServer
 from tests.faults.workplace import NUM_KILLS, Job, Workplace
+from tests.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RATE = 8000
 SECONDS = 12
 INSTRUMENTS = ("vocals", "accompaniment")

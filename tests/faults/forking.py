@@ -20,7 +20,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.repository import ROOT
+
 COMMANDS = ("train", "cache", "publish", "models", "separate_batch", "evaluate", "ingest")
 _CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate"}
 _PATIENCE_S = 300.0

@@ -112,7 +112,7 @@ def test_of_two_commands_at_once_in_a_folder_both_end_well_or_one_is_refused_wit
 
 def test_what_processes_that_died_have_left_half_written_is_removed(cached):
     workplace = cached(CACHE)
-    program = "import os, sys; from pathlib import Path; from sepcore.atomic import atomic_path\n"
+    program = "import os, sys; from pathlib import Path; from sepcore.system.atomic import atomic_path\n"
     program += "with atomic_path(Path(sys.argv[1])) as half_written: half_written.touch(); os._exit(1)"
     shutil.rmtree(workplace.folder / "training_cache" / "indexes")  # it died before it had written one
     for name in ("train.check.parquet", "training_cache/index.parquet", "training_cache/indexes/new.parquet"):

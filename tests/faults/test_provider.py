@@ -9,13 +9,13 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
 from sepcore.provider.archive import pack_archive
 from tests.faults.workplace import NUM_KILLS, PATIENCE_S, wait_until
 from tests.provider.conftest import ReleaseServer, Response, names
+from tests.repository import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def ask(server, tmp_path):
     """Start a process that asks for the model, with an empty `MODEL_PATH` of the test's own."""
     started = []
     environment = os.environ | {"GITHUB_HOST": server.url, "MODEL_PATH": str(tmp_path / "models")}
-    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+    environment["PYTHONPATH"] = str(ROOT)
 
     def start():
         command = [sys.executable, "-c", ASK]

@@ -14,6 +14,7 @@ from sepcore.provider.checksum import file_sha256
 from tests.faults.workplace import NUM_KILLS, PATIENCE_S, wait_until
 from tests.models import small_config
 from tests.release.conftest import DONE, summary
+from tests.repository import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +43,7 @@ def run(tmp_path_factory):
 
 def start(run, releases, *waits):
     """Publish; with `waits` the process stands still when all is written under temporary names."""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", PUBLISH, str(run), str(releases), *waits]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     return subprocess.Popen(command, env=environment, text=True, **pipes)

@@ -12,6 +12,7 @@ from sepcore.training.checkpoints import kept_steps
 from tests.faults.workplace import NUM_KILLS
 from tests.flows.conftest import small_dataset  # noqa: F401
 from tests.flows.served import Served
+from tests.repository import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,7 @@ def served(small_dataset, tmp_path):  # noqa: F811
     content |= {"train_max_steps": 1_000_000, "save_checkpoints_steps": 1, "batch_size": 2, "validation_songs": 0}
     (tmp_path / "mine.json").write_text(json.dumps(content))
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
-    made = Served(tmp_path, environment | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])})
+    made = Served(tmp_path, environment | {"PYTHONPATH": str(ROOT)})
     made.start()
     yield made
     made.kill_all()

@@ -187,7 +187,7 @@ def test_of_two_pipelines_on_one_folder_one_trains_and_the_other_is_refused_in_o
     assert refused.returncode == 2
     *waited, line = said(refused.stderr)
     assert_names_the_run(line, workplace)
-    assert [line for line in waited + said(trained.stderr) if "sepcore.file_lock" not in line] == []
+    assert [line for line in waited + said(trained.stderr) if "sepcore.system.locks" not in line] == []
     assert trained.returncode == 0, trained.stderr
     workplace.finish(TRAIN)
     assert workplace.contents(CACHE) == undisturbed.contents(CACHE)

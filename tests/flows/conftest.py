@@ -20,8 +20,8 @@ from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.signal.audio_writer import write_audio
 from tests.canaries import SECRETS
 from tests.models import randomise, small_config
+from tests.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 # What a developer may have set and a test must not meet.
 _FOREIGN = ("PREFECT_", "MLFLOW_", "GITHUB_", "MODEL_PATH", "MUSDB_PATH", "FFMPEG_PATH")
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
+from tests.repository import ROOT
 from tests.tasks.mlflow_server import free_port
 
-ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE_S = 240.0
 
 

@@ -17,7 +17,7 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows.cache import flow as cache_flow
 from sepcore import load_config
-from sepcore.config_file import model_name
+from sepcore.config.load import model_name
 from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.cache.lock import lock_cache
 from sepcore.errors import DatasetError, SongsFailed
@@ -25,6 +25,7 @@ from sepcore.training.run_folder import RunFolder
 from sepcore.training.run_inputs import RunInputs
 from tasks.dataset import cache_song
 from tests.raised import raises
+from tests.repository import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -245,7 +246,7 @@ def test_what_pruning_would_remove_is_said_without_removing(here, run):
 
 def test_the_cache_stage_needs_no_tensorflow():
     code = "import sys, flows.cache; sys.exit('tensorflow' in sys.modules)"
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 
 

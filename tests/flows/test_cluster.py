@@ -179,6 +179,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def loaded_separators():
-    from sepcore.batch import separators
+    from sepcore.separation import shared as separators
 
     return separators._separator.cache_info().misses

@@ -12,12 +12,12 @@ from flows.__main__ import commands, main
 from flows.support.command_line import _parsed
 from flows.support.flow_options import flow_of
 from flows.support.options import Flag, Options, flags
-from sepcore.config_file import load_config
+from sepcore.config.load import load_config
 from sepcore.errors import ConfigError
 from tests.flows.test_commands import SLOW_PACKAGES, lacking
 from tests.raised import raises
+from tests.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(set(commands()) - {"completion"})
 OPTIONS = {name: import_module(f"flows.{name}.options").Options for name in NAMES}
 

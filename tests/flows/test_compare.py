@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from flows.compare import command as compare
-from sepcore.atomic import write_text
 from sepcore.errors import DatasetError
 from sepcore.evaluation.comparison import compare_scores
 from sepcore.evaluation.track_scores import save_track_scores, write_table
+from sepcore.system.atomic import write_text
 from sepcore.training.run_folder import RunFolder
 from tests.evaluation.score_tables import TRACKS, model, scores_of
 from tests.flows.test_commands import assert_is_one_line, lacking

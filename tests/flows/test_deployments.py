@@ -1,12 +1,10 @@
 """What is served, and what prefect.yaml says of it."""
 
-from pathlib import Path
-
 import yaml
 
 from flows.serve.deployments import deployments
+from tests.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SERVED = deployments()
 
 

@@ -5,13 +5,13 @@ import pty
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.repository import ROOT
+
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 LINE = "Interrupted. Completed work was kept, and nothing is half-written.\n"
 # argv: a folder for output, what to do, and what is ignored at the start, as by nohup or a script's background job.
 SCRIPT = """
@@ -24,7 +24,7 @@ if "SIGINT" not in sys.argv[3:]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from flows.support.command import run_command, set_up_process
-from sepcore.atomic import atomic_path
+from sepcore.system.atomic import atomic_path
 
 class Song:
     def __del__(self):

@@ -16,8 +16,7 @@ from flows.support.own_server import check_prefect_api, lock_of_port, own_port
 from sepcore.errors import ConfigError
 from tests.flows.test_prefect_server import COMMAND
 from tests.raised import raises
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.repository import ROOT
 
 CREDENTIAL = "stemworks:0123456789abcdef0123456789abcdef"
 

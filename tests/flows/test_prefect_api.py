@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from prefect.settings import Settings
 
 from flows.support.prefect_api import configured_prefect_api, prefect_home, prefect_setting
+from tests.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PROFILES = 'active = "a"\n[profiles.a]\nPREFECT_API_URL = "http://profile/api"\n[profiles.b]\n'
 # What each source says, lowest first, and how another one may be named there.
 SOURCES = {

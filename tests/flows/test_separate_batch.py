@@ -15,7 +15,7 @@ import soundfile
 
 from flows.separate_batch import separation
 from sepcore import Separator, separator_settings
-from sepcore.stem_files.options import STEM_CODECS
+from sepcore.separation.stem_files.options import STEM_CODECS
 from tests.models import convert_here, write_model
 
 pytestmark = pytest.mark.slow

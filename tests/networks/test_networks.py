@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from sepcore.config_network import NETWORK_PARAMS, StrictModel
+from sepcore.config.network import NETWORK_PARAMS, StrictModel
 from sepcore.errors import ConfigError
 from sepcore.networks import registry
 from sepcore.networks.instrument import he_uniform

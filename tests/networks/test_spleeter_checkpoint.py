@@ -12,8 +12,9 @@ from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint, write_checkpoint
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY, randomise, small_config
 from tests.raised import raises
+from tests.repository import ROOT
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = ROOT / "tests" / "golden"
 
 
 @pytest.fixture

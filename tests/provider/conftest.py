@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sepcore.config_file import load_config
+from sepcore.config.load import load_config
 from sepcore.provider import transfer
 
 CHECKPOINT = {

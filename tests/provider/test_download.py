@@ -6,10 +6,10 @@ import time
 import pytest
 
 from sepcore.errors import ProviderError
-from sepcore.file_lock import lock_of, locked
 from sepcore.provider.download import fetched_model, published_models
 from sepcore.provider.host import Release
 from sepcore.provider.transfer import NotPublished
+from sepcore.system.locks import lock_of, locked
 from tests.provider.conftest import Response, names
 from tests.raised import raises
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sepcore.archive_reader import read_member
 from sepcore.errors import ProviderError
 from sepcore.provider.archive import pack_archive, unpack_archive
+from sepcore.system.archive_reader import read_member
 from tests.raised import raises
 
 MODEL = {

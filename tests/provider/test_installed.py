@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sepcore.config_file import load_config
+from sepcore.config.load import load_config
 from sepcore.errors import ProviderError
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint as write_network

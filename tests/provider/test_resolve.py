@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from sepcore.config_file import load_config
+from sepcore.config.load import load_config
 from sepcore.errors import ConfigError, ProviderError
 from sepcore.provider import resolve
 from sepcore.provider.archive import pack_archive

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from sepcore.config_file import load_config
+from sepcore.config.load import load_config
 from sepcore.evaluation.scores import ScoreSummary, StemScores
 
 CHECKPOINT = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sepcore.config_file import load_config
+from sepcore.config.load import load_config
 from sepcore.dataset.manifest import manifest_name
 from sepcore.errors import GateRefused, ReleaseError
 from sepcore.provider.archive import pack_archive

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sepcore.config import ModelConfig
-from sepcore.config_file import load_config
+from sepcore.config.load import load_config
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError, ReleaseError
 from sepcore.provider.archive import pack_archive
 from sepcore.release.champion import release_before

@@ -12,7 +12,7 @@ import soundfile
 
 from sepcore.errors import AudioDecodeError, FfmpegMissing
 from sepcore.signal.audio_reader import AudioInfo, open_native, probe_audio, read_blocks, read_waveform
-from sepcore.system_errors import fix_for
+from sepcore.system.os_errors import fix_for
 from tests.raised import raises
 
 RATE = 44100

@@ -13,7 +13,7 @@ from sepcore.errors import AudioEncodeError, FfmpegMissing
 from sepcore.signal.audio_reader import probe_audio, read_waveform
 from sepcore.signal.audio_writer import CODECS, AudioWriter, write_audio
 from sepcore.signal.wav import wav_header
-from sepcore.system_errors import fix_for
+from sepcore.system.os_errors import fix_for
 from tests.disk import room_for
 from tests.raised import raises
 

@@ -12,7 +12,8 @@ from typing import Self
 
 import httpx
 
-_ROOT = Path(__file__).resolve().parents[2]
+from tests.repository import ROOT
+
 _START_S = 180.0
 
 
@@ -75,7 +76,7 @@ def _closing_options(port: int) -> list[str]:
     command = ["make", "--dry-run", "--no-print-directory", "ui", f"UI_PORT={port}"]
     # A make that runs the tests hands its own flags and variables on.
     alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    said = subprocess.run(command, cwd=_ROOT, env=alone, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=True).stdout
     words = shlex.split(said.replace("\\\n", " ").splitlines()[-1])
     closing = ("--allowed-hosts", "--cors-allowed-origins", "--x-frame-options")
     return [word for option in closing for word in (option, words[words.index(option) + 1])]

@@ -1,6 +1,6 @@
 import pytest
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.index import build_index, read_index
 from sepcore.dataset.cache.plan import plan_shard
 from sepcore.dataset.cache.shards import write_shard

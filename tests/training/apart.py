@@ -17,8 +17,7 @@ from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.trainer import TrainingWork, fit
 from tests.models import randomise, small_config
-
-ROOT = Path(__file__).parents[2]
+from tests.repository import ROOT
 
 
 def batch(step):

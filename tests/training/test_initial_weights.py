@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from sepcore.config_file import load_config
-from sepcore.config_network import NETWORK_PARAMS, StrictModel
+from sepcore.config.load import load_config
+from sepcore.config.network import NETWORK_PARAMS, StrictModel
 from sepcore.errors import ConfigError, TrainingError
 from sepcore.networks import registry
 from sepcore.networks.registry import build_network, register_network

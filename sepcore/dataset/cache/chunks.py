@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.plan import ShardPlan
 from sepcore.dataset.cache.quantisation import Codes, decode, encode
 from sepcore.signal.audio_reader import read_blocks

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunks import Chunk, Signal
 from sepcore.dataset.cache.quantisation import DB_RANGE, FLOOR
 from sepcore.dataset.manifest import TrackRow

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunks import Chunk, Signal, song_chunks
 from sepcore.dataset.cache.plan import ShardPlan, chunk_frames
 from sepcore.dataset.cache.tfrecord import FRAMING_BYTES, serialise

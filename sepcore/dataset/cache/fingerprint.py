@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 
 # Goes up when chunks are computed or stored in another way, so that caches of before are not taken for new.
 _FORMAT_VERSION = 2

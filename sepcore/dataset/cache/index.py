@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import atomic_path, remove_leftovers
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.fingerprint import content_fingerprint, index_settings
 from sepcore.dataset.cache.index_file import (
     FILE_NAME,
@@ -29,7 +28,8 @@ from sepcore.dataset.cache.index_rows import SongRows, index_schema, index_table
 from sepcore.dataset.cache.shards import ChunkRecord, ShardRef
 from sepcore.dataset.cache.sidecar import read_content
 from sepcore.errors import CacheNotWritable, DatasetError
-from sepcore.system_errors import fix_for, reason_of
+from sepcore.system.atomic import atomic_path, remove_leftovers
+from sepcore.system.os_errors import fix_for, reason_of
 
 _SONGS_AT_ONCE = 2000
 

@@ -10,8 +10,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sepcore.atomic import write_bytes
-from sepcore.atomic.ownership import is_plain_file
+from sepcore.system.atomic import write_bytes
+from sepcore.system.ownership import is_plain_file
 
 FILE_NAME = "index.parquet"
 """The copy of the index of the last caching, for people and their tools."""

@@ -5,8 +5,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sepcore.errors import CacheNotWritable
-from sepcore.file_lock import locked
-from sepcore.system_errors import fix_for, reason_of
+from sepcore.system.locks import locked
+from sepcore.system.os_errors import fix_for, reason_of
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.comparison import SignalComparison
 from sepcore.dataset.cache.quantisation import DB_RANGE
 from sepcore.signal.spectrogram_picture import (

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.fingerprint import content_fingerprint, decoded_fingerprint, shard_fingerprint
 from sepcore.dataset.check.findings import common_samples
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from sepcore.atomic import atomic_path
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunks import Chunk, song_chunks
 from sepcore.dataset.cache.plan import ShardPlan
 from sepcore.dataset.cache.sidecar import ShardContent, read_content, sidecar_path, write_content
 from sepcore.dataset.cache.tfrecord import write_tfrecord
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError
-from sepcore.system_errors import fix_for, reason_of
+from sepcore.system.atomic import atomic_path
+from sepcore.system.os_errors import fix_for, reason_of
 
 SHARD_NAME = re.compile(r".+-(?P<fingerprint>[0-9a-f]{16})\.(?P<kind>tfrecord|parquet|json)")
 """What a shard and the JSON file beside it are called: song, fingerprint, format."""

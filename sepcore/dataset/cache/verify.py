@@ -7,7 +7,7 @@ from sepcore.dataset.cache.chunks import Chunk
 from sepcore.dataset.cache.shards import ChunkRecord
 from sepcore.dataset.cache.tfrecord import parse_record
 from sepcore.errors import DatasetError
-from sepcore.system_errors import fix_for, reason_of
+from sepcore.system.os_errors import fix_for, reason_of
 
 _VERIFY = "`python -m flows.cache -p CONFIG --verify`"
 

@@ -6,8 +6,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from sepcore.atomic import remove_leftovers
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.check.findings import judge_song
 from sepcore.dataset.check.journal import Journal, journal_path, read_journal
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures
@@ -17,6 +16,7 @@ from sepcore.dataset.check.report_file import read_measures, write_report
 from sepcore.dataset.check.threads import measure_in_threads
 from sepcore.dataset.manifest import TrackRow, scan_manifest
 from sepcore.errors import DatasetError
+from sepcore.system.atomic import remove_leftovers
 
 MeasureAll = Callable[[Sequence[TrackRow]], Iterable[tuple[TrackRow, SongMeasures]]]
 

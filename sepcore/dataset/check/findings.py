@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.check.levels import SILENCE_DB
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures
 from sepcore.dataset.manifest import TrackRow

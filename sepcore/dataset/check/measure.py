@@ -15,7 +15,7 @@ from sepcore.dataset.check.levels import LevelMeter, energy, to_db
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import AudioDecodeError
 from sepcore.signal.audio_reader import NativeAudio, open_native
-from sepcore.system_errors import reason_of
+from sepcore.system.os_errors import reason_of
 
 # Small enough for the processor's cache, so that a block's samples are fetched from memory once for all measures.
 _BLOCK_SAMPLES = 44_100

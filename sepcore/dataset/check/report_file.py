@@ -7,11 +7,11 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sepcore.atomic import atomic_path
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures
 from sepcore.dataset.check.report import CheckedSong, CheckReport
 from sepcore.errors import DatasetError
-from sepcore.system_errors import fix_for, reason_of
+from sepcore.system.atomic import atomic_path
+from sepcore.system.os_errors import fix_for, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 
-from sepcore.cores import num_cores
 from sepcore.dataset.check.measure import SongMeasures, measure_song
 from sepcore.dataset.manifest import TrackRow
+from sepcore.system.cores import num_cores
 
 
 def measure_in_threads(

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import soundfile
 
-from sepcore.atomic import remove_leftovers
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.recording import Recording, SourceSong
 from sepcore.dataset.ingest.song_folder import (
     Record,
@@ -23,6 +22,7 @@ from sepcore.dataset.ingest.targets import MIXTURE, LeftOut, refusal, song_parts
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import AudioDecodeError, DatasetError
 from sepcore.signal.sndfile import probe_sndfile
+from sepcore.system.atomic import remove_leftovers
 
 _SUFFIXES = {".aif", ".aiff", ".flac", ".w64", ".wav"}
 

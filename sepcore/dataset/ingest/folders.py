@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from sepcore.batch.find import AUDIO_SUFFIXES
 from sepcore.dataset.ingest.recording import Recording, SourceSong, Split, recording_name
 from sepcore.errors import DatasetError
-from sepcore.printable import printable
+from sepcore.signal.ffmpeg import AUDIO_SUFFIXES
+from sepcore.system.printable import printable
 
 _SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",

@@ -6,15 +6,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sepcore.atomic import remove_leftovers, write_text
-from sepcore.atomic.ownership import is_plain_file
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.audio import finished_row
 from sepcore.dataset.ingest.plan import IngestPlan
 from sepcore.dataset.ingest.recording import SPLITS, Split
 from sepcore.dataset.ingest.targets import LeftOut, refusal
 from sepcore.dataset.ingest.written import claim_files, record_files
 from sepcore.dataset.manifest import TrackRow, manifest_text
+from sepcore.system.atomic import remove_leftovers, write_text
+from sepcore.system.ownership import is_plain_file
 
 _LEFT_OUT_FILE = "left_out.csv"
 _LEFT_OUT_HEADER = "song,reason,cure\n"

@@ -9,7 +9,7 @@ import yaml
 
 from sepcore.dataset.ingest.recording import SPLITS, Recording, SourceSong, Split, recording_name
 from sepcore.errors import DatasetError, FfmpegMissing
-from sepcore.printable import printable
+from sepcore.system.printable import printable
 
 _SETUP_FILE = "mus.yaml"
 _STEMS_SUFFIX = ".stem.mp4"

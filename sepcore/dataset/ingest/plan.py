@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.folders import list_folder_songs
 from sepcore.dataset.ingest.musdb import list_musdb_songs
 from sepcore.dataset.ingest.recording import SourceSong, Split, recording_name

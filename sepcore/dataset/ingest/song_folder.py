@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sepcore.atomic import write_text
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.recording import Recording, SourceSong
 from sepcore.errors import AudioDecodeError
-from sepcore.system_errors import fix_for, reason_of
+from sepcore.system.atomic import write_text
+from sepcore.system.os_errors import fix_for, reason_of
 
 _RECORD_FILE = "made_from.json"
 _LONGEST_NAME = 255  # bytes, of most file systems

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.recording import Recording, SourceSong, recording_name
 from sepcore.errors import DatasetError
-from sepcore.printable import first_few, printable
+from sepcore.system.printable import first_few, printable
 
 # The name that the mixture's file gets, and the one that it may have too beside the config's own mix_name.
 MIXTURE = "mixture"

@@ -5,10 +5,10 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sepcore.atomic import write_text
-from sepcore.atomic.ownership import is_plain_file, shown_names
 from sepcore.errors import DatasetError
 from sepcore.provider.checksum import file_sha256
+from sepcore.system.atomic import write_text
+from sepcore.system.ownership import is_plain_file, shown_names
 
 _RECORD_FILE = ".ingest.json"
 

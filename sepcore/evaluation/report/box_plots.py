@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import write_text
 from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, EvaluationReport
 from sepcore.evaluation.report.medians import decibels, stem_scores
 from sepcore.evaluation.report.published import PUBLISHED
 from sepcore.signal.spectrogram_picture import save_figure
+from sepcore.system.atomic import write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

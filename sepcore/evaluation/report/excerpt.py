@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.atomic import atomic_folder, write_text
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.errors import DatasetError
 from sepcore.evaluation.browser_audio import write_browser_audio
 from sepcore.evaluation.report.excerpt_picture import picture_top_hz, save_excerpt_picture
+from sepcore.system.atomic import atomic_folder, write_text
 
 Waveform = NDArray[np.float32]
 

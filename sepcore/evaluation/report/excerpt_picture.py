@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.signal.spectrogram import magnitude_spectrogram
 from sepcore.signal.spectrogram_picture import save_figure, show_spectrogram
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from sepcore.atomic import write_text
 from sepcore.evaluation.report.box_plots import save_box_plots
 from sepcore.evaluation.report.evaluation_report import EvaluationReport
 from sepcore.evaluation.report.excerpt import Excerpt
@@ -12,6 +11,7 @@ from sepcore.evaluation.report.score_tables import failed_table, medians_table, 
 from sepcore.page.document import build_document, text
 from sepcore.page.player import PLAYER_SCRIPTS, Picture, PlayerSong, PlayerStem, build_player
 from sepcore.page.table import SORTING_SCRIPT
+from sepcore.system.atomic import write_text
 
 
 def write_report(folder: Path, evaluation: EvaluationReport) -> Path:

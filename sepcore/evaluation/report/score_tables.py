@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sepcore.evaluation.global_scores import GLOBAL_METRICS
+from sepcore.evaluation.bsseval.global_scores import GLOBAL_METRICS
 from sepcore.evaluation.report.box_plots import label
 from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, EvaluationReport
 from sepcore.evaluation.report.medians import decibels, finite_mean, stem_mean, stem_median, track_scores

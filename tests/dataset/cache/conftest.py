@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.plan import ShardPlan, plan_shard
 from sepcore.dataset.cache.shards import ShardRef, write_shard
 from sepcore.dataset.check.measure import measure_song

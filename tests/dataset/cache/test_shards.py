@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from sepcore.atomic import remove_leftovers
 from sepcore.dataset.cache.chunks import song_chunks
 from sepcore.dataset.cache.shards import find_shards, write_shard
 from sepcore.dataset.cache.sidecar import read_content, sidecar_path
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError
-from sepcore.system_errors import fix_for
+from sepcore.system.atomic import remove_leftovers
+from sepcore.system.os_errors import fix_for
 from tests.dataset.cache.conftest import plan_of, shard_of
 from tests.dataset.conftest import write_noise_song
 from tests.disk import room_for
@@ -245,7 +245,7 @@ def test_a_folder_that_cannot_be_written_is_named(config, write_song, tmp_path):
 _KILLED = """
 import os, sys
 from pathlib import Path
-from sepcore.config_file import parse_config
+from sepcore.config.load import parse_config
 from sepcore.dataset.cache import shards
 from tests.dataset.cache.conftest import plan_of
 from tests.dataset.conftest import write_noise_song

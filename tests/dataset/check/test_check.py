@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.check import threads
 from sepcore.dataset.check.check import check_manifest, require_usable
 from sepcore.dataset.check.journal import journal_path
@@ -23,7 +23,7 @@ from sepcore.dataset.check.report import report_path
 from sepcore.dataset.check.threads import measure_in_threads
 from sepcore.dataset.manifest import save_manifest
 from sepcore.errors import DatasetError
-from sepcore.system_errors import DISK_FULL, fix_for
+from sepcore.system.os_errors import DISK_FULL, fix_for
 from tests.dataset.check.conftest import RATE, noise
 from tests.disk import room_for
 from tests.raised import raises
@@ -206,7 +206,7 @@ def test_an_interruption_before_the_first_song_leaves_nothing(checked, song, tmp
 KILLED = """
 import os, sys
 from pathlib import Path
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.check.check import check_manifest
 from sepcore.dataset.check.measure import measure_song
 

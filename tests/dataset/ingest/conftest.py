@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.audio import bring_song
 from sepcore.dataset.ingest.manifests import write_manifests
 from sepcore.dataset.ingest.plan import plan_ingest

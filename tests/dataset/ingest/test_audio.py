@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.audio import bring_song
 from sepcore.dataset.ingest.folders import list_folder_songs
 from sepcore.dataset.ingest.musdb import list_musdb_songs

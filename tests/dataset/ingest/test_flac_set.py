@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.folders import list_folder_songs
 from tests.dataset.ingest.conftest import FIVE_STEMS, FOUR_STEMS, TWO_STEMS, ingest, read
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.dataset.ingest.conftest import write_song
+from tests.repository import ROOT
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[3]
 # All songs of a folder, one after the other.
 PROGRAM = """
 import sys
 from pathlib import Path
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.audio import bring_song
 from sepcore.dataset.ingest.folders import list_folder_songs
 

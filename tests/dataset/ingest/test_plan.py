@@ -1,4 +1,4 @@
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.plan import find_dataset, plan_ingest
 from sepcore.errors import DatasetError
 from tests.dataset.ingest.conftest import FIVE_STEMS, FOUR_STEMS, TWO_STEMS

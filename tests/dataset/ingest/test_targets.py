@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from sepcore.config import ModelConfig
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.recording import Recording, SourceSong
 from sepcore.dataset.ingest.targets import LeftOut, check_instruments, song_parts
 from sepcore.errors import DatasetError

@@ -1,0 +1,1 @@
+"""A model's JSON: every key, validated once at load."""

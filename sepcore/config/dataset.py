@@ -1,0 +1,76 @@
+"""The keys of a model's JSON that say what it is trained on, and how that is cached and varied."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from sepcore.config.network import StrictModel
+from sepcore.system.urls import MOUNT_HINT, NO_PATH, is_url
+
+
+class AugmentationConfig(StrictModel):
+    """The ``augmentation`` key: how training examples are varied. All off by default, as in Spleeter."""
+
+    gain_db: NonNegativeFloat = 0.0
+    """Each stem's level is changed by up to so many dB."""
+    channel_swap: bool = False
+    """Half of the examples have their channels in reverse order."""
+    remix: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the examples whose stems come from different songs. Their mixture is made of magnitudes, as the root of
+    the sum of the stems' squares: right on average over phases, but without the interference of a real mixture."""
+    pitch_shift: Annotated[float, Field(ge=0, le=12)] = 0.0
+    """Pitch is shifted by up to so many semitones (Spleeter's own: 1)."""
+    time_stretch: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Tempo is changed by up to this share (Spleeter's own: 0.1)."""
+
+
+class DatasetKeys(StrictModel):
+    """Manifests, chunks and their caches. Relative paths are taken from the working directory, as by Spleeter."""
+
+    train_csv: str | None = None
+    """Manifest of the training songs."""
+    validation_csv: str | None = None
+    """Manifest of the validation songs."""
+    test_csv: str | None = None
+    """Manifest of the test songs (a key of this project's own)."""
+    chunks_per_song: PositiveInt = Field(2, alias="n_chunks_per_song")
+    """Chunks cached of each training song, spread evenly over it."""
+    chunk_duration_s: PositiveFloat = Field(20.0, alias="chunk_duration")
+    """Length of a cached chunk in seconds."""
+    training_cache: str = "training_cache"
+    """Folder of the training shards."""
+    validation_cache: str = "validation_cache"
+    """Folder of the validation shards."""
+    cache_format: Literal["tfrecord", "parquet"] = "tfrecord"
+    """Form of the shards: TFRecord, or Parquet (zstd), which pandas, Dask and Spark read (own key)."""
+    cache_dtype: Literal["uint8", "float16"] = "uint8"
+    """How magnitudes are cached: a byte on Spleeter's scale of 100 dB, or twice that without its rounding (own key)."""
+    instrument_mapping: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Recordings that ingest adds up to an instrument, as `{"other": ["piano", "guitar"]}` (own key)."""
+    augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
+    """How training examples are varied; all off by default, as in Spleeter (own key)."""
+
+    @field_validator("train_csv", "validation_csv", "test_csv", "training_cache", "validation_cache")
+    @classmethod
+    def _is_path(cls, value: str | None) -> str | None:
+        if value is not None and is_url(value):
+            raise ValueError(f"{value} {NO_PATH}. {MOUNT_HINT}")
+        return value
+
+    @field_validator("instrument_mapping")
+    @classmethod
+    def _mapping_names_recordings(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        faulty = [name for name, parts in value.items() if not parts or len(set(parts)) < len(parts)]
+        if faulty:
+            raise ValueError(
+                f"{faulty[0]!r} is mapped to {list(value[faulty[0]])}; name one recording or more, each once."
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _caches_differ(self) -> Self:
+        if self.training_cache == self.validation_cache:
+            raise ValueError(
+                f"training_cache and validation_cache are both {self.training_cache!r}; give each a folder of its own."
+            )
+        return self

@@ -1,0 +1,1 @@
+"""BSSEval v4, faster than museval and in bounded memory."""

@@ -1,0 +1,262 @@
+"""Waveform in, stems out: whole waveforms, streams and files, with the model loaded once."""
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sepcore.engines.base import Engine, Precision
+from sepcore.engines.converted import weights_sha256
+from sepcore.engines.select import EngineName, load_engine
+from sepcore.errors import CheckpointError, ConfigError, ProviderError
+from sepcore.networks.checkpoint_files import checkpoint_data, find_checkpoint
+from sepcore.provider.checksum import file_identity
+from sepcore.provider.resolve import locate_model
+from sepcore.separation.settings import SeparatorSettings
+from sepcore.separation.shifts import average_over_shifts
+from sepcore.separation.stem_files.names import DEFAULT_FORMAT, chosen_stems, stem_paths
+from sepcore.separation.stem_files.options import Clipping, StemFileOptions, check_options
+from sepcore.separation.stem_files.song import separate_file
+from sepcore.separation.wiener_stream import wiener_stream
+from sepcore.signal.audio_writer import Bits
+from sepcore.signal.channels import to_channels
+
+# Weights that are replaced while they are read are read again, so often.
+_LOADINGS = 3
+
+
+class Separator:
+    """A model, ready to separate.
+
+    Args:
+        model: What ``-p`` takes: a name (``2stems``), a JSON file, a release tarball, a run folder.
+        mwf: Multichannel Wiener filtering instead of ratio masks; None: as the config says.
+        engine: See `SeparatorSettings`; so are ``overlap``, ``shifts`` and ``precision``.
+        overlap: By which part of a segment neighbours overlap.
+        shifts: How often the waveform is separated.
+        precision: What the network computes in.
+        load: Load the network now; False: when it is first needed.
+
+    Raises:
+        ConfigError: the config cannot be used, or another argument.
+        ProviderError: the model is not there and cannot be fetched.
+        CheckpointError: its weights do not fit the network.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        mwf: bool | None = None,
+        engine: EngineName = "auto",
+        overlap: float = 0.0,
+        shifts: int = 1,
+        precision: Precision = "float32",
+        load: bool = True,
+    ) -> None:
+        self.settings = SeparatorSettings(str(model), mwf, engine, overlap, shifts, precision)
+        located = locate_model(model)
+        self.name = located.name
+        self.folder = located.folder
+        self.config = located.config
+        self.mwf = self.config.mwf if mwf is None else mwf
+        self._loading = Lock()
+        self.load_s = 0.0
+        """Seconds that loading the network took; 0 before."""
+        self._engine: Engine | None = None
+        self._weights: str | None = None
+        if load:
+            self.load()
+
+    @classmethod
+    def of(cls, settings: SeparatorSettings) -> Self:
+        """The separator of some settings, whose network is loaded when it is first needed."""
+        return cls(**vars(settings), load=False)
+
+    def _load_engine(self) -> tuple[Engine, str]:
+        """The engine, and the fingerprint of the very weights that are in it."""
+        for _ in range(_LOADINGS):
+            before = self._files()
+            try:
+                weights = weights_sha256(self.folder)
+                engine = load_engine(self.settings.engine, self.config, self.folder, precision=self.settings.precision)
+            except (CheckpointError, FileNotFoundError):
+                if self._files() == before:
+                    raise
+                continue  # half of the old ones, half of the new
+            if self._files() == before:
+                return engine, weights
+        raise CheckpointError(
+            f"the weights were replaced {_LOADINGS} times while they were being loaded",
+            path=self.folder,
+            hint="Try again when nothing writes there.",
+        )
+
+    def _files(self) -> list[tuple[Path, tuple[int, ...]]]:
+        """The files of the weights as they are now."""
+        try:
+            return [(file, file_identity(file)) for file in checkpoint_data(self.folder)]
+        except FileNotFoundError:  # they are being replaced
+            return []
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the network; CheckpointError if it is not loaded yet and the weights do not fit."""
+        return self.load()
+
+    def load(self) -> Engine:
+        """Load the network, unless it is; see `engine`."""
+        with self._loading:
+            if self._engine is None:
+                started = time.monotonic()
+                self._engine, self._weights = self._load_engine()
+                self.load_s = time.monotonic() - started
+            return self._engine
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Names of the stems, in the order of the network's outputs."""
+        return self.config.instruments
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change with the weights and with what else decides the stems; loads no network.
+
+        The weights are those that are loaded, whatever has become of their files; before that, those in the files.
+        """
+        config, settings = self.config, self.settings
+        deciding = f"{config.fingerprint()} {config.separation_exponent} {config.mask_extension} {self.mwf}"
+        if settings.overlap or settings.shifts > 1 or settings.precision != "float32":
+            deciding += f" {settings.overlap} {settings.shifts} {settings.precision}"
+        weights = self._weights or weights_sha256(self.folder)
+        return hashlib.sha256(f"{deciding} {weights}".encode()).hexdigest()[:16]
+
+    def is_outdated(self) -> bool:
+        """Whether the model's files are now another model's; a model that is gone, or being replaced, is none."""
+        try:
+            if not find_checkpoint(self.folder):
+                return False  # what is loaded is good; to look for the model now might download it
+            found = locate_model(self.settings.model)
+            if (found.folder, found.config) != (self.folder, self.config):
+                return True
+            return self._weights is not None and weights_sha256(self.folder) != self._weights
+        except (ConfigError, ProviderError, OSError):
+            return False
+
+    def separate(self, waveform: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Separate a whole waveform.
+
+        Args:
+            waveform: float32 ``(samples, channels)`` in [-1, 1] at ``config.sample_rate``. Mono is doubled, more than
+                two channels are downmixed.
+
+        Returns:
+            Every instrument's stem, float32 ``(samples, config.num_channels)``.
+
+        Raises:
+            ValueError: if the waveform is not two-dimensional and real, or holds NaN or infinity.
+        """
+        parts = list(self._separated([_checked(waveform)], whole=True))
+        if not parts:
+            shape = (len(self.instruments), 0, self.config.num_channels)
+            parts = [np.zeros(shape, np.float32)]
+        return dict(zip(self.instruments, np.concatenate(parts, axis=1), strict=True))
+
+    def stream(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """Separate a waveform of any length in bounded memory.
+
+        With ratio masks the samples are those of `separate`, however the waveform is cut. Wiener filtering needs the
+        statistics of the whole track; of a longer one than five minutes it takes those of windows, and says so.
+
+        Args:
+            blocks: Consecutive pieces of the waveform, of any length; see `separate`.
+
+        Yields:
+            Consecutive pieces of every stem; in all as many samples as came in.
+        """
+        for stems in self._separated((_checked(block) for block in blocks), whole=False):
+            yield dict(zip(self.instruments, stems, strict=True))
+
+    def separate_to_file(
+        self,
+        path: str | Path,
+        out_dir: str | Path,
+        filename_format: str = DEFAULT_FORMAT,
+        codec: str = "wav",
+        *,
+        bitrate: str | None = "128k",
+        offset: float = 0.0,
+        duration: float | None = None,
+        bits: Bits = 16,
+        stems: Sequence[str] = (),
+        residual: bool = False,
+        sample_rate: int | Literal["source"] | None = None,
+        keep_mono: bool = False,
+        clipping: Clipping | None = None,
+    ) -> dict[str, Path]:
+        """Separate a file into one file per stem, as a stream; the whole file unless ``duration`` says less.
+
+        Args:
+            path: Anything that ffmpeg reads.
+            out_dir: Folder of the stems; made if need be.
+            filename_format: With the fields ``{filename}``, ``{instrument}``, ``{foldername}`` and ``{codec}``.
+            codec: wav, flac, mp3, ogg, opus, m4a, wma or stem.mp4.
+            bitrate: Of the lossy codecs.
+            offset: Where to start, in seconds.
+            duration: How much to separate, in seconds; None: to the end.
+            bits: 16, 24, or 32 (float) for wav; 16 or 24 for flac.
+            stems: The instruments to write; empty: all.
+            residual: Write also what the chosen stems leave of the song.
+            sample_rate: Of the stems in Hz, or ``"source"`` for the song's own; None: the model's.
+            keep_mono: Write the stems of a mono song in one channel.
+            clipping: See `StemFileOptions`.
+
+        Returns:
+            The file of every stem; of a ``stem.mp4`` the one of all, as ``stems``.
+
+        Raises:
+            ConfigError: the format cannot be used, or another option.
+            AudioDecodeError: the file cannot be read.
+            AudioEncodeError: a stem cannot be written; nothing is left of the others either.
+        """
+        song = Path(path)
+        wanted = (stems,) if isinstance(stems, str) else tuple(stems)
+        options = StemFileOptions(
+            offset, duration, codec, bitrate, bits, wanted, residual, sample_rate, keep_mono, clipping
+        )
+        check_options(options)
+        chosen = chosen_stems(self.instruments, options)
+        files = stem_paths(song, Path(out_dir), chosen, filename_format=filename_format, codec=codec)
+        separate_file(self, song, files, options)
+        return files
+
+    def _separated(self, blocks: Iterable[NDArray[np.float32]], *, whole: bool) -> Iterator[NDArray[np.float32]]:
+        pieces = (to_channels(block, self.config.num_channels) for block in blocks)
+        overlap, shifts = self.settings.overlap, self.settings.shifts
+
+        def separate(pieces: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+            if self.mwf:
+                return wiener_stream(self.engine, pieces, whole=whole, overlap=overlap)
+            return self.engine.separate(pieces, overlap=overlap)
+
+        if shifts == 1:
+            return separate(pieces)
+        # Evenly over a segment, and over a hop too: neither grid is met twice.
+        period = (self.config.segment_frames + 1) * self.config.hop_length
+        return average_over_shifts(separate, pieces, [round(index * period / shifts) for index in range(shifts)])
+
+
+def _checked(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    if waveform.ndim != 2 or not np.issubdtype(waveform.dtype, np.floating):
+        raise ValueError(
+            f"waveform is {waveform.dtype} of shape {waveform.shape}; expected float32 (samples, channels) in [-1, 1]. "
+            "A mono signal is waveform[:, None]."
+        )
+    waveform = waveform.astype(np.float32, copy=False)
+    if not np.isfinite(waveform).all():
+        raise ValueError("waveform holds NaN or infinity; clean it first, e.g. with numpy.nan_to_num.")
+    return waveform

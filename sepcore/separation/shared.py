@@ -1,0 +1,73 @@
+"""One loaded separator a process, whichever of its threads asks for it."""
+
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from socket import gethostname
+from threading import Lock
+from typing import Self
+
+from sepcore.errors import CheckpointError
+from sepcore.separation.separator import Separator
+from sepcore.separation.settings import SeparatorSettings
+
+_logger = logging.getLogger(__name__)
+_one_at_a_time = Lock()
+
+
+@dataclass(frozen=True)
+class PlannedModel:
+    """The model that a batch was planned with; small, so that it can be sent to another process.
+
+    Attributes:
+        fingerprint: `Separator.fingerprint`.
+        folder: Where its weights were.
+        host: On which machine.
+    """
+
+    fingerprint: str
+    folder: Path
+    host: str
+
+    @classmethod
+    def of(cls, separator: Separator) -> Self:
+        """The model of a separator in this process."""
+        return cls(separator.fingerprint(), separator.folder, gethostname())
+
+
+def planned_separator(settings: SeparatorSettings, planned: PlannedModel) -> Separator:
+    """The `shared_separator` of a process that may find another model under the same name.
+
+    Raises:
+        CheckpointError: it does. Where the planner itself found the model, it may have been replaced since.
+    """
+    separator = shared_separator(settings)
+    here = PlannedModel.of(separator)
+    if here.fingerprint != planned.fingerprint and (here.folder, here.host) != (planned.folder, planned.host):
+        raise CheckpointError(
+            f"{separator.name}: the model in {here.folder} on {here.host} is not the one in {planned.folder} on "
+            f"{planned.host}, with which the batch was planned",
+            hint="Set MODEL_PATH to the same model on both.",
+        )
+    return separator
+
+
+def shared_separator(settings: SeparatorSettings) -> Separator:
+    """The separator of some settings, with its network loaded once; the one of other settings is let go.
+
+    So is one whose model has been replaced on the disk since: a watched folder, and the worker of a cluster, outlive
+    many trainings and downloads. Asked for before each song, it is the model of now.
+    """
+    with _one_at_a_time:
+        separator = _separator(settings)
+        if separator.is_outdated():
+            _logger.warning("%s: the model has been replaced; the new one separates from here on", separator.name)
+            _separator.cache_clear()
+            separator = _separator(settings)
+        return separator
+
+
+@lru_cache(maxsize=1)
+def _separator(settings: SeparatorSettings) -> Separator:
+    return Separator.of(settings)

@@ -1,0 +1,178 @@
+"""The page of a folder of songs: a list that leads to the page of each."""
+
+import logging
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from html import unescape
+from itertools import chain
+from pathlib import Path, PurePath
+from urllib.parse import unquote_to_bytes
+
+from sepcore.errors import AudioEncodeError
+from sepcore.page.document import build_document, text
+from sepcore.page.links import relative_address, shown_name
+from sepcore.page.table import SORTING_SCRIPT, Cell, Column, build_table
+from sepcore.separation.stem_files.page import clock
+from sepcore.separation.stem_files.page_links import (
+    LIST_MARK,
+    is_free,
+    is_song_list,
+    link_page,
+    page_title,
+    song_duration_s,
+)
+from sepcore.system.atomic import write_text
+from sepcore.system.locks import locked
+from sepcore.system.os_errors import fix_for, reason_of
+
+_FILTER_SCRIPT = "filter.js"
+
+
+_logger = logging.getLogger(__name__)
+# The first that is free, and no song's own page.
+_NAMES = ("index.html", "songs.html")
+_NO_FOLDER = "/"
+_ROW = re.compile(
+    r'<tr><th scope="row" data-value="(?P<name>[^"]*)"><a href="(?P<address>[^"]*)">[^<]*</a></th>'
+    r'(<td data-value="(?P<folder>[^"]*)">)?'
+)
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A song of the list: its name, the folder that it is shown in ("" for none), its page, its length in seconds."""
+
+    name: str
+    folder: str
+    page: Path
+    duration_s: float
+
+
+def write_folder_page(out: Path, pages: Iterable[tuple[str, Path]]) -> Path | None:
+    """Write ``index.html``, which lists songs and leads to their pages, and let each page lead to the next.
+
+    Songs of earlier runs stay in the list as long as their pages are there. Where ``index.html`` is a song's own page,
+    or somebody else's, which is logged, the list becomes ``songs.html``; a song alone there needs none. All links are
+    relative: the folder can be moved. Songs stand in the order of folder and name.
+
+    Args:
+        out: The folder that holds all pages, at any depth.
+        pages: Of each song its name, with the folders that it lies in (``First album/My Song``), and its page, relative
+            to ``out``. Pages that do not exist are left out.
+
+    Returns:
+        The list's file; None if none is needed, because there is no page, or the only one is ``index.html`` itself, or
+        if there is no place for it.
+
+    Raises:
+        AudioEncodeError: if the list cannot be written, or a page not be read and written.
+    """
+    if not out.is_dir():
+        return None
+    try:
+        with locked(out / ".songs.lock", f"listing the songs of {out}"):
+            return _write(out, pages)
+    except OSError as error:
+        raise AudioEncodeError(
+            f"the songs' pages cannot be written: {reason_of(error)}",
+            path=out,
+            hint=f"{fix_for(error)} and run the same command again.",
+            errno=error.errno,
+        ) from error
+
+
+def _write(out: Path, pages: Iterable[tuple[str, Path]]) -> Path | None:
+    found = {song.page: song for song in chain(_listed_before(out), _listed(out, pages))}
+    songs = sorted(found.values(), key=lambda song: (_by_number(song.folder), _by_number(song.name)))
+    free = [out / name for name in _NAMES if out / name not in found]
+    path = next((path for path in free if is_song_list(path) or is_free(path)), None)
+    if len(songs) <= (out / _NAMES[0] in found):
+        return None
+    if path != free[0]:
+        where = f"the list of songs is {path.name}" if path else "there is no list of songs"
+        _logger.warning("%s: is not of this program and is left alone; %s", free[0], where)
+    if path is None:
+        return None
+    write_text(path, _document(out, path, songs))
+    neighbours = [None, *((song.name, song.page) for song in songs), None]
+    for song, before, after in zip(songs, neighbours, neighbours[2:], strict=False):
+        link_page(song.page, songs=path, before=before, after=after)
+    return path
+
+
+def _listed(out: Path, pages: Iterable[tuple[str, Path]]) -> Iterator[_Listed]:
+    for title, relative in pages:
+        place = PurePath(title)
+        folder = "" if place.parent == PurePath() else str(place.parent)
+        yield from _with_length(shown_name(place.name), shown_name(folder), out / relative)
+
+
+def _listed_before(out: Path) -> Iterator[_Listed]:
+    """The songs of the list that stands there, and the one whose own page stands in its place."""
+    yield from _with_length(page_title(out / _NAMES[0]), "", out / _NAMES[0])
+    for path in (out / name for name in _NAMES):
+        for row in _ROW.finditer(path.read_text("utf-8", "replace") if is_song_list(path) else ""):
+            page = PurePath(os.fsdecode(unquote_to_bytes(unescape(row["address"]))))
+            if ".." not in page.parts and not page.is_absolute():
+                folder = unescape(row["folder"] or "")
+                yield from _with_length(unescape(row["name"]), "" if folder == _NO_FOLDER else folder, out / page)
+
+
+def _with_length(name: str, folder: str, page: Path) -> Iterator[_Listed]:
+    duration_s = song_duration_s(page)
+    if duration_s is not None:
+        yield _Listed(name, folder, page, duration_s)
+
+
+def _by_number(name: str) -> list[str | tuple[int, str]]:
+    """Sorts names as the list's script does: small letters without accents, and numbers by their size."""
+    plain = "".join(one for one in unicodedata.normalize("NFD", name) if not unicodedata.combining(one)).casefold()
+    # Between the digits, at every second place, stands the text.
+    parts = enumerate(re.split(r"([0-9]+)", plain))
+    return [_size(part) if place % 2 else part for place, part in parts]
+
+
+def _size(digits: str) -> tuple[int, str]:
+    """Sorts numbers of any length."""
+    counted = digits.lstrip("0")
+    return len(counted), counted
+
+
+def _document(out: Path, path: Path, songs: Sequence[_Listed]) -> str:
+    title = shown_name(out.resolve().name) or "Songs"
+    has_folders = any(song.folder for song in songs)
+    columns = [Column("song", is_number=False), *([Column("folder", is_number=False)] if has_folders else [])]
+    rows = [
+        [
+            Cell(song.name, song.name, address=relative_address(song.page, path)),
+            # Those in no folder stand before the others, not behind as what has no value.
+            *([Cell(song.folder, song.folder or _NO_FOLDER)] if has_folders else []),
+            Cell(clock(song.duration_s), song.duration_s),
+        ]
+        for song in songs
+    ]
+    table = build_table(
+        [*columns, Column("length")],
+        rows,
+        caption="Each song leads to its player.",
+        sorted_by=1 if has_folders else 0,
+    )
+    total = clock(sum(song.duration_s for song in songs))
+    counted = "1 song" if len(songs) == 1 else f"{len(songs)} songs"
+    body = "\n".join(
+        (
+            "<header>",
+            f"<h1>{text(title)}</h1>",
+            f'<p class="lead">{counted}, {total} in all: mixture and stems to listen to</p>',
+            "</header>",
+            '<main class="filterable">',
+            '<p class="filter"><label for="filter">Find a song</label>'
+            '<input type="search" id="filter" autocomplete="off"><output for="filter" role="status"></output></p>',
+            table,
+            "</main>",
+        )
+    )
+    return build_document(title, body, scripts=[SORTING_SCRIPT, _FILTER_SCRIPT], facts={LIST_MARK: len(songs)})

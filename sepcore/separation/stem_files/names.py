@@ -1,0 +1,165 @@
+"""Where the stems of a song go: Spleeter's filename formats, checked before any work starts."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path, PurePath
+from string import Formatter
+
+from sepcore.errors import ConfigError
+from sepcore.separation.stem_files.options import STEM_MP4, StemFileOptions
+from sepcore.separation.stem_files.stem_mp4 import MIXTURE
+from sepcore.system.printable import printable
+
+DEFAULT_FORMAT = "{filename}/{instrument}.{codec}"
+RESIDUAL = "residual"
+"""What the chosen stems leave of the song."""
+ALL_STEMS = "stems"
+"""Stands for all stems where they share a file."""
+_SHARED_FORMAT = "{filename}.{codec}"
+_FIELDS = ("filename", "instrument", "foldername", "codec")
+
+
+def chosen_stems(instruments: Sequence[str], options: StemFileOptions) -> tuple[str, ...]:
+    """Names of the files that a song gets, for `stem_paths`.
+
+    Args:
+        instruments: The model's.
+        options: Which of them are wanted, and whether the residual is.
+
+    Returns:
+        The chosen instruments in the model's order, `RESIDUAL` behind them; or `ALL_STEMS` alone for a ``stem.mp4``.
+
+    Raises:
+        ConfigError: an instrument that the model does not have; a residual where nothing is left, or where the model
+            has an instrument of that name; a ``stem.mp4`` where the model has an instrument `MIXTURE`.
+    """
+    unknown = [name for name in options.stems if name not in instruments]
+    if unknown:
+        raise ConfigError(f"stems: the model has no {', '.join(unknown)}", hint=f"It has {', '.join(instruments)}.")
+    if options.codec == STEM_MP4 and MIXTURE in instruments:
+        raise ConfigError(
+            f"codec is {STEM_MP4}, whose first stream is the song as {MIXTURE}, but the model has an instrument of "
+            "that name",
+            hint="Choose another codec, e.g. m4a.",
+        )
+    stems = tuple(name for name in instruments if name in options.stems or not options.stems)
+    if options.residual:
+        if RESIDUAL in instruments:
+            raise ConfigError(
+                f"the model has an instrument called {RESIDUAL}", hint=f"Choose it with stems {RESIDUAL}."
+            )
+        if len(stems) == len(instruments):
+            raise ConfigError(
+                "residual: all stems are written, so nothing is left", hint=f"Choose some of {', '.join(instruments)}."
+            )
+        stems = (*stems, RESIDUAL)
+    return (ALL_STEMS,) if options.codec == STEM_MP4 else stems
+
+
+def stem_paths(
+    song: Path, out: Path, instruments: Sequence[str], *, filename_format: str = DEFAULT_FORMAT, codec: str = "wav"
+) -> dict[str, Path]:
+    """The output file of every stem of a song.
+
+    Args:
+        song: The song's file; its name without suffix is ``{filename}``, its folder's name ``{foldername}``.
+        out: Folder that the format is relative to.
+        instruments: Each becomes ``{instrument}``.
+        filename_format: Spleeter's ``-f``.
+        codec: Becomes ``{codec}``. A ``stem.mp4`` holds all stems: by default it has the song's name.
+
+    Raises:
+        ConfigError: if the format has other fields, leads out of ``out``, or gives two stems one file.
+    """
+    folder = song.absolute().parent.name
+    _check_fields(filename_format)
+    if codec == STEM_MP4 and filename_format == DEFAULT_FORMAT:
+        filename_format = _SHARED_FORMAT
+    try:
+        names = {
+            instrument: filename_format.format(
+                filename=song.stem, instrument=instrument, foldername=folder, codec=codec
+            )
+            for instrument in instruments
+        }
+    except (ValueError, MemoryError, OverflowError) as error:
+        raise _unusable(filename_format, str(error) or "too long") from error
+    if len({out / name for name in names.values()}) < len(names):
+        raise ConfigError(
+            f"filename format {filename_format!r} gives every stem the same name", hint="Put {instrument} into it."
+        )
+    return {instrument: _below(out, name, filename_format) for instrument, name in names.items()}
+
+
+def _below(out: Path, name: str, filename_format: str) -> Path:
+    """The file of a name that a format gave; it begins with ``out``, also where the format is an absolute path."""
+    path = PurePath(name)
+    if not path.is_absolute() and ".." not in path.parts:
+        return out / name
+    if ".." not in path.parts:
+        for folder in (out.absolute(), Path(os.path.normpath(out.absolute())), out.resolve()):
+            if path.is_relative_to(folder):
+                return out / path.relative_to(folder)
+    raise ConfigError(
+        f"filename format {filename_format!r} leads out of {printable(out)}", hint="Use names below that folder."
+    )
+
+
+@lru_cache(maxsize=16)
+def _check_fields(filename_format: str) -> None:
+    """Refuse all but the plain fields: neither a part of one nor an attribute is a name."""
+    try:
+        fields = [field for _, field, _, _ in Formatter().parse(filename_format) if field is not None]
+    except ValueError as error:
+        raise _unusable(filename_format, str(error)) from error
+    for field in fields:
+        if field not in _FIELDS:
+            raise _unusable(filename_format, repr(field))
+
+
+def _unusable(filename_format: str, reason: str) -> ConfigError:
+    fields = ", ".join(f"{{{field}}}" for field in _FIELDS)
+    return ConfigError(
+        f"filename format {filename_format!r} cannot be used ({reason})", hint=f"The fields are {fields}."
+    )
+
+
+def check_no_clash(songs: dict[Path, dict[str, Path]]) -> None:
+    """Raise ConfigError if two songs would write the same file, or a song over an input.
+
+    Args:
+        songs: Each song's stem files, as `stem_paths` gives them.
+    """
+    # Some file systems take A.wav and a.wav for one file.
+    written = Counter(str(path).casefold() for paths in songs.values() for path in paths.values())
+    real = _RealPaths()
+    inputs = {real.of(song) for song in songs}
+    for song, paths in songs.items():
+        for path in paths.values():
+            if written[clashing := str(path).casefold()] > 1:
+                others = [
+                    str(other)
+                    for other, theirs in songs.items()
+                    if other != song and clashing in (str(their).casefold() for their in theirs.values())
+                ]
+                raise ConfigError(
+                    f"{printable(song)} and {' and '.join(map(printable, others))} would both write {printable(path)}",
+                    hint="Put {filename} and {foldername} into -f, or separate them into different folders.",
+                )
+            if real.of(path) in inputs:
+                raise ConfigError(
+                    "is an input and would be overwritten", path=path, hint="Choose another folder with -o."
+                )
+
+
+class _RealPaths:
+    """Paths without links, each folder looked up once: a batch may have many thousands of songs."""
+
+    def __init__(self) -> None:
+        self._folder = lru_cache(maxsize=None)(Path.resolve)
+
+    def of(self, path: Path) -> str:
+        real = self._folder(path.parent) / path.name
+        return str(real.resolve() if real.is_symlink() else real)

@@ -1,0 +1,131 @@
+"""The page of one song: its stems to listen to in a browser, opened from the disk."""
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sepcore.page.document import build_document, text
+from sepcore.page.embedded import EmbeddedFiles
+from sepcore.page.links import relative_address, shown_name
+from sepcore.page.player import PLAYER_SCRIPTS, PlayerSong, PlayerStem, build_player
+from sepcore.separation.stem_files.names import DEFAULT_FORMAT, stem_paths
+from sepcore.separation.stem_files.page_audio import mp3_format, write_page_audio
+from sepcore.separation.stem_files.page_links import NO_LINKS, is_ours
+from sepcore.signal.audio_reader import probe_audio
+from sepcore.signal.audio_writer import CODECS, named_errors
+from sepcore.system.atomic import atomic_path
+from sepcore.system.cores import num_cores
+
+_logger = logging.getLogger(__name__)
+# What a page plays, a browser holds decoded: 23 MB a minute for each stem and for the mixture at 48 kHz, so that four
+# stems take 1.2 GB.
+PAGE_MINUTES = 10.0
+
+
+def song_page_path(song: Path, out: Path, *, filename_format: str = DEFAULT_FORMAT, codec: str = "wav") -> Path:
+    """The file of a song's page: where a stem called ``index`` would stand, so that no two songs share one.
+
+    Args:
+        song: As of `stem_paths`; so are all others.
+        out: Folder that the format is relative to.
+        filename_format: ``{filename}/{instrument}.{codec}`` gives ``<song>/index.html``,
+            ``{filename}_{instrument}.{codec}`` gives ``<song>_index.html``.
+        codec: Becomes ``{codec}`` where that is no suffix.
+
+    Raises:
+        ConfigError: as `stem_paths`.
+    """
+    suffix = next((end for end in (".{codec}", *(f".{one}" for one in CODECS)) if filename_format.endswith(end)), "")
+    page_format = f"{filename_format.removesuffix(suffix)}.html"
+    return stem_paths(song, out, ["index"], filename_format=page_format, codec=codec)["index"]
+
+
+def write_song_page(
+    path: Path, *, song: Path, stems: Mapping[str, Path], offset_s: float = 0.0, title: str | None = None
+) -> None:
+    """Write a page with the player of a song, which needs no other file and no network.
+
+    Mixture and stems are in it as mp3 of 128 kbit/s (stereo), about 1.3 MB a minute for each; of a song of more than
+    `PAGE_MINUTES` the first of them, and the page says so. Memory does not depend on the song's length.
+
+    Args:
+        path: Where to, whole or not at all. A page of this project's that stands there is replaced; another file is
+            left alone, which is logged.
+        song: What was separated.
+        stems: The written file of each stem, in the order in which they are shown, at least one.
+        offset_s: Where in the song the stems start, in seconds.
+        title: What the song is called; None: its file's name.
+
+    Raises:
+        AudioDecodeError: the song or a stem cannot be read.
+        AudioEncodeError: the page cannot be written.
+        FfmpegMissing: if there is no ffmpeg.
+    """
+    info = probe_audio(next(iter(stems.values())))
+    audio = mp3_format(info.sample_rate, info.num_channels)
+    limit_s = 60 * PAGE_MINUTES
+    stems_s = limit_s if info.duration_s is None else info.duration_s
+    page_s = min(stems_s, limit_s)
+    with named_errors(path), tempfile.TemporaryDirectory(prefix="stemworks-page-") as folder:
+        sources = [(song, offset_s), *((stem, 0.0) for stem in stems.values())]
+        files = [Path(folder) / f"{number}.mp3" for number in range(len(sources))]
+
+        def write(file: Path, source: tuple[Path, float]) -> bytes:
+            return write_page_audio(file, source[0], audio, offset_s=source[1], duration_s=page_s)
+
+        with ThreadPoolExecutor(min(num_cores(), len(files))) as threads:
+            peaks = list(threads.map(write, files, sources))
+        if not is_ours(path):
+            _logger.warning("%s: is no page of this program's and is left alone; move it away to get one there", path)
+            return
+        mixture, *stem_files = files
+        player = PlayerSong(
+            name=shown_name(title or song.stem),
+            duration_s=page_s,
+            mixture=mixture,
+            stems=[PlayerStem(name, {"estimate": file}) for name, file in zip(stems, stem_files, strict=True)],
+            note=_excerpt(offset_s, page_s, stems_s),
+            peaks=dict(zip(files, peaks, strict=True)),
+        )
+        embedded = EmbeddedFiles()
+        document = build_document(
+            player.name,
+            _body(player, path, stems, embedded),
+            scripts=PLAYER_SCRIPTS,
+            facts={"song-duration-s": f"{stems_s:.3f}"},
+        )
+        with atomic_path(path) as temporary, temporary.open("wb") as page:
+            page.writelines(embedded.pieces(document))
+
+
+def _body(song: PlayerSong, path: Path, stems: Mapping[str, Path], embedded: EmbeddedFiles) -> str:
+    files = ", ".join(
+        f'<a href="{text(relative_address(file, path))}">{text(shown_name(file.name))}</a>' for file in stems.values()
+    )
+    return "\n".join(
+        (
+            NO_LINKS,
+            "<main>",
+            build_player(song, anchor="song", heading="h1", keys="page", embed=embedded.place),
+            f'<p class="note">The page plays compressed copies. The stems themselves: {files}</p>',
+            "</main>",
+        )
+    )
+
+
+def _excerpt(offset_s: float, page_s: float, stems_s: float) -> str:
+    if stems_s > page_s:
+        return (
+            f"Here are the first {PAGE_MINUTES:g} minutes of {clock(stems_s)}"
+            f"{f', from {clock(offset_s)} of the song' if offset_s else ''}; the stems' files have all of it."
+        )
+    return f"From {clock(offset_s)} to {clock(offset_s + page_s)} of the song." if offset_s else ""
+
+
+def clock(seconds: float) -> str:
+    """Seconds as minutes and seconds, e.g. ``3:07``, from an hour on ``1:03:07``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

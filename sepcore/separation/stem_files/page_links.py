@@ -1,0 +1,106 @@
+"""What a page says of itself, and the line near its start that leads to the songs before and after."""
+
+import re
+import shutil
+from html import unescape
+from pathlib import Path
+
+from sepcore.page.document import text
+from sepcore.page.links import relative_address, shown_name
+from sepcore.system.atomic import atomic_path
+from sepcore.system.ownership import is_plain_file
+
+NO_LINKS = '<nav class="songs" aria-label="Songs"></nav>'
+
+# A page's head has styles of 15 kB; what comes after the line is audio.
+_HEAD_BYTES = 1 << 17
+_LINE = re.compile(rb'^<nav class="songs" aria-label="Songs">.*</nav>$', re.MULTILINE)
+_TITLE = re.compile(rb"<title>(.*?)</title>", re.DOTALL)
+# What the list of songs is known by; earlier versions wrote only what stands in its body.
+LIST_MARK = "stemworks-list-of-songs"
+_LIST = re.compile(rb'<meta name="stemworks-list-of-songs" |to listen to</p>\n</header>\n<main class="filterable">')
+_DURATION = re.compile(rb'<meta name="song-duration-s" content="([0-9]{1,7}(?:\.[0-9]{1,6})?)">')
+
+
+def song_duration_s(page: Path) -> float | None:
+    """The length of a song in seconds, as its page has it; None if there is no such page."""
+    found = _DURATION.search(_head(page))
+    return float(found[1]) if found else None
+
+
+def page_title(page: Path) -> str:
+    """The title of a page; empty if there is none."""
+    found = _TITLE.search(_head(page))
+    return unescape(found[1].decode("utf-8", "replace")) if found else ""
+
+
+def is_song_list(page: Path) -> bool:
+    """Whether a page lists songs and was written by `folder_page`."""
+    return _LIST.search(_head(page)) is not None
+
+
+def is_free(page: Path) -> bool:
+    """Whether neither a file nor a link is in a page's place; that a folder is, writing it will tell."""
+    return not page.is_file() and not page.is_symlink()
+
+
+def is_ours(page: Path) -> bool:
+    """Whether a page may be written there: in a free place, or over a song's page or a list of songs."""
+    return is_free(page) or song_duration_s(page) is not None or is_song_list(page)
+
+
+def remove_song_page(page: Path) -> None:
+    """Remove a song's page; another file there stays."""
+    if song_duration_s(page) is not None:
+        page.unlink(missing_ok=True)
+
+
+def link_page(page: Path, *, songs: Path, before: tuple[str, Path] | None, after: tuple[str, Path] | None) -> None:
+    """Let a song's page lead to others, whole or not at all; one that leads there already is left alone.
+
+    Args:
+        page: As `write_song_page` writes it; another file is left alone.
+        songs: The page that lists all songs.
+        before: Name and page of the song before it; None: it is the first.
+        after: Name and page of the song after it; None: it is the last.
+
+    Raises:
+        OSError: if it cannot be read or written.
+    """
+    line = _line(page, songs, before, after).encode()
+    found = _LINE.search(_head(page))
+    if found is None or found[0] == line:
+        return
+    with page.open("rb") as old, atomic_path(page) as temporary, temporary.open("wb") as new:
+        new.write(old.read(found.start()))
+        new.write(line)
+        old.seek(found.end())
+        shutil.copyfileobj(old, new, 1 << 20)
+
+
+def _line(page: Path, songs: Path, before: tuple[str, Path] | None, after: tuple[str, Path] | None) -> str:
+    links = [f'<a href="{_address(songs, page)}">All songs</a>']
+    if before:
+        label = f'<span aria-hidden="true">← </span>{_label("Previous", before[0])}'
+        links.insert(0, f'<a rel="prev" href="{_address(before[1], page)}">{label}</a>')
+    if after:
+        label = f'{_label("Next", after[0])}<span aria-hidden="true"> →</span>'
+        links.append(f'<a rel="next" href="{_address(after[1], page)}">{label}</a>')
+    return NO_LINKS.replace("></nav>", f">{''.join(links)}</nav>")
+
+
+def _address(target: Path, page: Path) -> str:
+    return text(relative_address(target, page))
+
+
+def _label(which: str, name: str) -> str:
+    # In one line, whatever characters the name has.
+    return text(f"{which}: {' '.join(shown_name(name).split())}")
+
+
+def _head(page: Path) -> bytes:
+    """How a page begins; nothing of what is no file, such as a link."""
+    if not is_plain_file(page):
+        return b""
+    with page.open("rb") as file:
+        return file.read(_HEAD_BYTES)

@@ -1,0 +1,187 @@
+"""Writes that a killed process cannot leave half done: a temporary name in the same folder, then a rename."""
+
+import logging
+import os
+import re
+import shutil
+import socket
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from sepcore.system.os_errors import DISK_FULL
+from sepcore.system.ownership import OwnFiles, is_plain_file, is_real_folder, replace_folder
+
+_logger = logging.getLogger(__name__)
+
+
+def _own_host() -> str:
+    """Eight hex digits of a set of processes: this machine's or, where containers share its name, this container's."""
+    place = socket.gethostname()
+    with suppress(OSError):  # no Linux
+        place += str(Path("/proc/self/ns/pid").readlink())
+    return f"{zlib.crc32(place.encode()):08x}"
+
+
+# Machines may share a folder: whether a process is alive is known of this one's only.
+_HOST = _own_host()
+_ABANDONED_S = 86_400
+
+TEMPORARY_NAME = re.compile(r"\.tmp-(?P<pid>[1-9][0-9]{0,8})(\.(?P<host>[0-9a-f]{8}))?-[0-9a-f]{8}(\.[^./]*)?")
+"""What temporary files and folders are called; nothing else is taken for one. The first version named no host."""
+
+
+def _temporary_name(path: Path) -> Path:
+    # Short whatever the length of the real name; the suffix stays, since ffmpeg chooses the format by it.
+    return path.parent / f".tmp-{os.getpid()}.{_HOST}-{uuid.uuid4().hex[:8]}{path.suffix}"
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder; after an error what was made goes again, unless somebody else has put something there."""
+    made = [missing for missing in (folder, *folder.parents) if not missing.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for empty in made:
+                empty.rmdir()
+        raise
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary file name beside ``path`` and move it there when the block ends without an error.
+
+    Args:
+        path: Where the file shall stand; its folder is made.
+
+    Yields:
+        A name in the same folder, with the same suffix, of which no file exists yet. After an error whatever stands
+        there is removed and ``path`` and its folder are as they were.
+    """
+    temporary = _temporary_name(path)
+    with made_folder(path.parent):
+        try:
+            yield temporary
+            temporary.replace(path)
+        except OSError as error:
+            if error.filename is None and error.errno in DISK_FULL:  # of a write, which knows no name
+                error.filename = str(path)
+            raise
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write ``content`` to ``path`` as UTF-8, whole or not at all."""
+    write_bytes(path, content.encode())
+
+
+@contextmanager
+def atomic_folder(path: Path, own_files: OwnFiles) -> Iterator[Path]:
+    """Yield an empty temporary folder beside ``path`` and rename it to ``path`` when the block ends without an error.
+
+    An existing ``path`` is moved aside first, and of it no more is removed than this project wrote: other files get
+    their places in the new folder. Where these are taken, the old folder is kept under another name, which is logged.
+    A process that dies between the two renames leaves no folder, never a mixture of two.
+
+    Args:
+        path: Where the folder shall stand.
+        own_files: Gives the files that this project wrote in the folder that stands there.
+
+    Yields:
+        The temporary folder.
+    """
+    temporary = _temporary_name(path)
+    with made_folder(path.parent):
+        temporary.mkdir()
+        try:
+            yield temporary
+            replace_folder(path, temporary, own_files, _temporary_name(path))
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder in the folder of ``path``, which is made; it is removed when the block ends.
+
+    After an error the folder of ``path`` is as it was, and gone if it was made.
+    """
+    temporary = _temporary_name(path)
+    with made_folder(path.parent):
+        temporary.mkdir()
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_writes(folder: Path) -> None:
+    """Write a file of a name of its own to a folder, and remove it; OSError if that cannot be done."""
+    probe = _temporary_name(folder / "probe")
+    probe.touch(exist_ok=False)
+    probe.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders that dead processes left in ``folder`` (not below it).
+
+    Those of other machines that share the folder are removed when they have not changed for a day. Only what is called
+    as this module calls it is touched, and no link. What cannot be removed stays: it is somebody else's to clear up.
+    """
+    dead: list[Path] = []
+    elsewhere: list[Path] = []
+    for path in folder.glob(".tmp-*"):
+        if named := TEMPORARY_NAME.fullmatch(path.name):
+            if named["host"] not in (None, _HOST):
+                elsewhere.append(path)
+            elif not psutil.pid_exists(int(named["pid"])):
+                dead.append(path)
+    for leftover in [*dead, *stale(elsewhere)]:
+        try:
+            if is_real_folder(leftover):
+                shutil.rmtree(leftover)
+            elif is_plain_file(leftover):
+                leftover.unlink(missing_ok=True)
+        except OSError as error:
+            _logger.debug("%s: cannot be removed (%s)", leftover, error)
+
+
+def stale(paths: Iterable[Path]) -> list[Path]:
+    """Those of some files and folders of one folder that nobody has written to for a day.
+
+    The day is counted by the clock that stamps the files, which is the server's where machines share them: this
+    machine's may have jumped, or be another machine's by years.
+    """
+    candidates = list(paths)
+    if not candidates:
+        return []
+    probe = _temporary_name(candidates[0].parent / "probe")
+    try:
+        probe.touch(exist_ok=False)
+        now = probe.stat().st_mtime
+        probe.unlink()
+    except OSError:
+        return []  # nothing can be removed there either
+    return [path for path in candidates if now - _last_change(path, default=now) > _ABANDONED_S]
+
+
+def _last_change(path: Path, *, default: float) -> float:
+    """When a file, or anything in a folder, was written to last; ``default`` if its process has just finished."""
+    with suppress(FileNotFoundError):
+        inside = path.rglob("*") if is_real_folder(path) else []
+        return max(one.lstat().st_mtime for one in (path, *inside))
+    return default

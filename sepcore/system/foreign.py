@@ -1,0 +1,142 @@
+"""What somebody else may have written: JSON is read within bounds, a name is no path."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sepcore.errors import StemworksError
+from sepcore.system.printable import is_printable
+
+MAX_BYTES = 1_000_000
+"""A model's config has 2 kB, the scores of a release 4 kB, the checksums of a hundred models 10 kB."""
+MAX_DEPTH = 32
+"""Ours are 4 deep; the parser, and what walks through the values later, take a step of the stack for each."""
+_MAX_DIGITS = 40
+_MAX_NAME_BYTES = 150  # of the 255 that disks take: with what is put around a name it still is one
+
+
+class ForeignTextError(StemworksError, ValueError):
+    """A text is not the JSON, or not the name, that is expected; says why, without the name of its file."""
+
+
+def read_json(path: Path) -> Any:
+    """What the JSON file at ``path`` holds; see `parse_json`.
+
+    Raises:
+        ForeignTextError: it is no JSON within the bounds.
+        OSError: it cannot be read.
+    """
+    return parse_json(read_bounded(path))
+
+
+def read_bounded(path: Path) -> bytes:
+    """The content of a file that may be anything; ForeignTextError if it is larger than `MAX_BYTES`."""
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ForeignTextError(_TOO_LARGE)
+    return content
+
+
+def parse_json(content: str | bytes, *, any_text: bool = False) -> Any:
+    """The value of a JSON text, if it is plain: UTF-8, finite numbers, no key twice, no control characters.
+
+    Args:
+        content: At most `MAX_BYTES` long, nested at most `MAX_DEPTH` deep.
+        any_text: Leave control characters to the caller, see `check_texts`.
+
+    Raises:
+        ForeignTextError: it is something else.
+    """
+    if len(content) > MAX_BYTES:
+        raise ForeignTextError(_TOO_LARGE)
+    try:
+        text = content.decode("utf-8") if isinstance(content, bytes) else content
+        value = json.loads(
+            text, parse_int=_int, parse_float=_float, parse_constant=_no_number, object_pairs_hook=_each_key_once
+        )
+    except json.JSONDecodeError as error:
+        raise ForeignTextError(f"not valid JSON, line {error.lineno}: {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise ForeignTextError("not valid JSON: not UTF-8") from error
+    except RecursionError as error:
+        raise ForeignTextError(_TOO_DEEP) from error
+    _check_depth(value)
+    if not any_text:
+        check_texts(value)
+    return value
+
+
+_TOO_LARGE = f"larger than {MAX_BYTES // 1000} kB"
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
+
+
+def _int(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise ForeignTextError(f"a number of {len(text)} digits")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ForeignTextError(f"a number that is too large ({shortened(text)})")
+    return value
+
+
+def _no_number(name: str) -> float:
+    raise ForeignTextError(f"{name}, which JSON does not have")
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ForeignTextError(f"{shortened(twice)} is given twice")
+    return found
+
+
+def _levels(value: Any) -> Iterator[list[Any]]:
+    """All that a value holds, keys too, level by level."""
+    level = [value]
+    while level:
+        yield level
+        level = [
+            part
+            for found in level
+            if isinstance(found, dict | list)
+            for part in ([*found, *found.values()] if isinstance(found, dict) else found)
+        ]
+
+
+def _check_depth(value: Any) -> None:
+    for depth, _ in enumerate(_levels(value)):
+        if depth > MAX_DEPTH:
+            raise ForeignTextError(_TOO_DEEP)
+
+
+def check_texts(value: Any) -> None:
+    """Refuse a value of `parse_json` that has a text with control characters in it; ForeignTextError names it."""
+    for level in _levels(value):
+        for found in level:
+            if isinstance(found, str) and not is_printable(found):
+                raise ForeignTextError(f"{shortened(found)} has a control character")
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be a part of a file's name, and is no path."""
+    return (
+        is_printable(text)
+        and 0 < len(text.encode()) <= _MAX_NAME_BYTES
+        and not text.isspace()
+        and not set(text) & set("/\\")
+        and text.strip(".") != ""
+    )
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """A text in quotes for a message: on one line, whatever is in it."""
+    return repr(text if len(text) <= most else f"{text[:most]}…")

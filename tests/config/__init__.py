@@ -1,0 +1,1 @@
+"""Tests of sepcore.config.model_config."""

@@ -11,7 +11,7 @@ from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.plan import ShardPlan
 from sepcore.dataset.cache.shards import ShardRef, write_shard
 from sepcore.dataset.check.measure import SongMeasures, measure_song
-from sepcore.dataset.ingest.audio import bring_song
+from sepcore.dataset.ingest.audio import prepare_song
 from sepcore.dataset.ingest.recording import SourceSong
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
@@ -33,8 +33,8 @@ def _is_readers_fault(task: object, run: object, state: State[Any]) -> bool:
     cache_policy=NO_CACHE,
 )
 def ingest_song(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow:
-    """Run `sepcore.dataset.ingest.audio.bring_song` on one song."""
-    row = bring_song(song, out, config)
+    """Run `sepcore.dataset.ingest.audio.prepare_song` on one song."""
+    row = prepare_song(song, out, config)
     get_run_logger().info("%s: %.1f s", song.name, row.duration_s)
     return row
 

@@ -102,7 +102,7 @@ def _end_tracked(note: Note) -> bool:
         return True  # removed since; to ask would make it anew
     # MLflow takes seconds to import, and is needed only where something has died. The store's module first: it says
     # how long MLflow may wait for an answer.
-    from tasks.mlflow_store import store_client, within  # isort: skip
+    from tasks.mlflow_store import store_client, call_with_timeout  # isort: skip
     from mlflow.entities import RunStatus
     from mlflow.exceptions import MlflowException
 
@@ -111,7 +111,7 @@ def _end_tracked(note: Note) -> bool:
             store_client().set_terminated(note.run, RunStatus.to_string(RunStatus.KILLED))
 
     try:
-        within(_ANSWER_S, end)
+        call_with_timeout(_ANSWER_S, end)
     except MlflowException as error:
         return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
     except Exception as error:  # what its HTTP library or its database raises

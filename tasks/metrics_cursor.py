@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sepcore.system.atomic import write_text
-from sepcore.training.metrics_log import Record
+from sepcore.training.metrics_log import MetricsRecord
 
 HasMetric = Callable[[str, int], bool]
 """Whether MLflow holds a value of a metric at a step."""
@@ -25,11 +25,11 @@ class MetricsCursor:
                 self._sent = content["sent"]
                 self._sending = {kind: (step, name) for kind, (step, name) in content["sending"].items()}
 
-    def is_sent(self, record: Record) -> bool:
+    def is_sent(self, record: MetricsRecord) -> bool:
         """Whether this record is in MLflow already, be it as it was measured before the training went on."""
         return record.step <= self._sent.get(record.kind, -1)
 
-    def begin(self, batch: Iterable[tuple[Record, str]]) -> None:
+    def begin(self, batch: Iterable[tuple[MetricsRecord, str]]) -> None:
         """Note records that are about to be sent in one call, each with the name of one of its metrics."""
         self._sending = {record.kind: (record.step, name) for record, name in batch}
         self._write()

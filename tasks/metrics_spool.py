@@ -11,7 +11,7 @@ from pathlib import Path
 import mlflow
 from mlflow.entities import Metric
 
-from sepcore.training.metrics_log import Record, read_records
+from sepcore.training.metrics_log import MetricsRecord, read_records
 from tasks.metrics_cursor import MetricsCursor
 from tasks.mlflow_names import mlflow_name
 from tasks.store_guard import StoreGuard
@@ -28,7 +28,7 @@ _READ_BYTES = 1 << 20
 class _Batch:
     """Records for one call, all of their finite metrics, and the byte of the log behind them."""
 
-    records: list[tuple[Record, str]]
+    records: list[tuple[MetricsRecord, str]]
     metrics: list[Metric]
     end: int
 
@@ -140,11 +140,11 @@ class MetricsSpool:
         whole = content[: content.rfind(b"\n") + 1]
         if not whole:
             return None
-        records: list[tuple[Record, str]] = []
+        records: list[tuple[MetricsRecord, str]] = []
         metrics: list[Metric] = []
         end = self._offset
         for line in whole.splitlines(keepends=True):
-            record = Record(**json.loads(line))
+            record = MetricsRecord(**json.loads(line))
             new = [] if self._cursor.is_sent(record) else _metrics(record)
             if metrics and len(metrics) + len(new) > _BATCH:
                 break
@@ -155,7 +155,7 @@ class MetricsSpool:
         return _Batch(records, metrics, end)
 
 
-def _metrics(record: Record) -> list[Metric]:
+def _metrics(record: MetricsRecord) -> list[Metric]:
     """A record's finite values: SQLite refuses a call with an infinite one, and curves cannot show them."""
     time_ms = int(record.time * 1000)
     return [

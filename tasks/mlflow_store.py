@@ -82,7 +82,7 @@ def check_store() -> None:
 
 def ping(limit_s: float = _ANSWER_S) -> None:
     """Ask the store anything; raises what MLflow raises, or TimeoutError after ``limit_s`` seconds."""
-    within(limit_s, lambda: store_client().search_experiments(max_results=1))
+    call_with_timeout(limit_s, lambda: store_client().search_experiments(max_results=1))
 
 
 def unusable(error: Exception) -> TrackingError:
@@ -120,7 +120,7 @@ def _system_error(error: Exception) -> OSError | None:
     return OSError(errno.ETIMEDOUT, "no answer") if isinstance(error, TimeoutError) or "timed out" in text else None
 
 
-def within(limit_s: float, call: Callable[[], Result]) -> Result:
+def call_with_timeout(limit_s: float, call: Callable[[], Result]) -> Result:
     """Do something that may hang in a thread that the process does not wait for; TimeoutError after ``limit_s``."""
     answer: Future[Result] = Future()
 

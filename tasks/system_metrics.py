@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from tasks.mlflow_store import tracking_uri, within
+from tasks.mlflow_store import call_with_timeout, tracking_uri
 
 _EVERY_S = 10.0
 _STOP_S = 15.0
@@ -57,4 +57,4 @@ class SystemMetrics:
         self._stopped = True
         if self._monitor is not None:
             with suppress(TimeoutError):
-                within(_STOP_S, self._monitor.finish)
+                call_with_timeout(_STOP_S, self._monitor.finish)

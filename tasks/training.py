@@ -9,14 +9,14 @@ from prefect.cache_policies import NO_CACHE
 
 from sepcore.config.load import load_config, model_name
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.batch_places import batch_places
 from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
 from sepcore.dataset.cache.index import ChunkIndex, read_index
+from sepcore.dataset.describe_batch import describe_batch
 from sepcore.dataset.manifest import manifest_name, scan_manifest
 from sepcore.errors import TrainingError
 from sepcore.evaluation.validation_songs import ValidationSongs
 from sepcore.training.checkpoints import kept_steps
-from sepcore.training.metrics_log import Record
+from sepcore.training.metrics_log import MetricsRecord
 from sepcore.training.model_dir import put_into_model_dir
 from sepcore.training.run_choice import begin, is_run_of
 from sepcore.training.run_folder import RunFolder
@@ -60,7 +60,7 @@ def train_model(
     run: RunFolder,
     inputs: RunInputs,
     data: TrainingSet,
-    report: Callable[[Record], None],
+    report: Callable[[MetricsRecord], None],
 ) -> str:
     """Run `sepcore.training.trainer.fit` on two indexes of shards as one MLflow run; returns where the model went.
 
@@ -91,7 +91,7 @@ def train_model(
             _log_what_is_trained(tracking, config, data, training, validation)
             tracking.log_surroundings()
 
-            def show(record: Record) -> None:
+            def show(record: MetricsRecord) -> None:
                 report(record)
                 max_steps = config.train_max_steps
                 progress(record.step, max_steps, step_note(record.step, max_steps, record.metrics))
@@ -107,7 +107,7 @@ def train_model(
                 why_unscored=examples.why_unscored,
                 validated=examples.keep_few,
                 initial_weights=inputs.initial_weights,
-                batch_places=lambda step: batch_places(training, config, step),
+                describe_batch=lambda step: describe_batch(training, config, step),
             )
             result = fit(config, run, work)
             _, where = put_into_model_dir(run, config)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from prefect import unmapped
 
-from flows.evaluate.test_set import TestSet
+from flows.evaluate.evaluation_set import EvaluationSet
 from flows.support.progress import results
 from flows.support.song_tasks import finished_tasks
 from sepcore.config.model_config import ModelConfig
@@ -115,7 +115,7 @@ def excerpts_to_hear(
     return results(excerpt_of_song.map(chosen, unmapped(estimates), unmapped(out), starts), "excerpts to hear")
 
 
-def test_songs(songs: TestSet, config: ModelConfig, out: Path) -> list[TrackRow]:
+def test_songs(songs: EvaluationSet, config: ModelConfig, out: Path) -> list[TrackRow]:
     """The rows of a test set; songs of MUSDB18 are first brought to files in ``out``."""
     if songs.csv is not None:
         # Absolute: the workers of a cluster have another working directory.

@@ -4,9 +4,9 @@ import time
 from functools import partial
 
 from flows.evaluate.evaluated_songs import EvaluatedSongs, evaluate_songs, excerpts_to_hear, test_songs
+from flows.evaluate.evaluation_set import EvaluationSet
 from flows.evaluate.options import WORKERS, Options
 from flows.evaluate.scored_run import check_place, is_evaluation_of, scored_run
-from flows.evaluate.test_set import TestSet
 from flows.support.flow_options import flow_of
 from flows.support.progress import print_scores
 from flows.support.run_names import run_name
@@ -101,7 +101,7 @@ def evaluate(options: Options) -> ScoreSummary:
     return summary
 
 
-def _estimates(options: Options, songs: TestSet) -> list[Estimates]:
+def _estimates(options: Options, songs: EvaluationSet) -> list[Estimates]:
     """What is scored; what the report is about comes first."""
     params, estimates = options.params, options.estimates
     chosen: list[Estimates] = []

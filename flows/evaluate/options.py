@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Self
 from cyclopts import Parameter
 from pydantic import BeforeValidator, NonNegativeInt, model_validator
 
+from flows.evaluate.evaluation_set import EvaluationSet, chosen_evaluation_set
 from flows.evaluate.scored_run import check_place
-from flows.evaluate.test_set import TestSet, chosen_test_set
 from flows.support.download import locate_with_bar
 from flows.support.inputs import check_ffmpeg
 from flows.support.options import COMMAS, FLAG, DataDir, SomeModel, names
@@ -56,9 +56,9 @@ class Options(OnRunner):
             raise ValueError("--mwf is for a model that separates: give -p MODEL without --estimates, or leave it out")
         return self
 
-    def test_set(self) -> TestSet:
+    def test_set(self) -> EvaluationSet:
         """The songs to score; ConfigError if none are named."""
-        return chosen_test_set(self.mus_dir, self.csv, self.data_dir)
+        return chosen_evaluation_set(self.mus_dir, self.csv, self.data_dir)
 
     def check(self) -> None:
         """Refuse what can be seen before a song is opened."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from flows.separate_batch.batch import Batch, conclude, look_for_done, plan
-from flows.separate_batch.locally import separate_here
+from flows.separate_batch.locally import separate_locally
 from flows.separate_batch.options import Options
 from flows.separate_batch.table import print_dry_run, print_outcomes
 from flows.support.prefect_api import prefect_api_configured
@@ -32,7 +32,7 @@ def main(options: Options) -> int:
 def _separate_here(batch: Batch, options: Options) -> Sequence[Outcome]:
     skipped = {} if options.overwrite else look_for_done(batch)
     pending = [song for song in batch.songs if song.path not in skipped]
-    new = separate_here(batch, pending, workers=options.workers or 1, overwrite=options.overwrite)
+    new = separate_locally(batch, pending, workers=options.workers or 1, overwrite=options.overwrite)
     return conclude(batch, skipped | new)
 
 

@@ -19,7 +19,7 @@ class _Stopped(Exception):
     """Raised in a thread in the middle of a song, when the work is to end."""
 
 
-def separate_here(
+def separate_locally(
     batch: Batch, songs: Sequence[Song], *, workers: int = 1, overwrite: bool = False
 ) -> dict[Path, Outcome]:
     """Separate songs of a batch, with bars on stderr; what ends one song's work does not end the others'.

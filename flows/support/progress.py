@@ -10,7 +10,7 @@ from rich.table import Table
 
 from flows.support.terminal import progress_bar
 from sepcore.evaluation.scores import ScoreSummary
-from sepcore.training.metrics_log import Record
+from sepcore.training.metrics_log import MetricsRecord
 
 Result = TypeVar("Result")
 
@@ -34,7 +34,7 @@ class TrainingProgress:
         self._line = bar.add_task(f"train {name}", total=max_steps, note="")
         self._notes: dict[str, str] = {}
 
-    def __call__(self, record: Record) -> None:
+    def __call__(self, record: MetricsRecord) -> None:
         """Take what the trainer reports."""
         for key in ("train_loss", "validation_loss", "validation_SDR"):
             if key in record.metrics:

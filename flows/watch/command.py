@@ -15,7 +15,7 @@ from threading import Event, Thread
 from uuid import UUID
 
 from flows.separate_batch.batch import Batch, conclude, look_for_done, plan, try_new
-from flows.separate_batch.locally import separate_here
+from flows.separate_batch.locally import separate_locally
 from flows.support.prefect_api import prefect_api_configured
 from flows.support.terminal import say
 from flows.watch.options import SETTLED_S, Options
@@ -74,7 +74,7 @@ def _round(batch: Batch) -> Iterator[Outcome]:
 
     def separate(songs: Sequence[Song]) -> dict[Path, Outcome]:
         prepare_output(songs, batch.out)
-        return separate_here(replace(batch, songs=list(songs)), songs)
+        return separate_locally(replace(batch, songs=list(songs)), songs)
 
     new, before = try_new(batch, [song for song in batch.songs if song.path not in skipped], separate)
     if new:

@@ -27,7 +27,7 @@ _SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
 
 
 @dataclass(frozen=True)
-class Record:
+class SeparationRecord:
     """From what a song's stems were made, and which files they are; holds no path of the machine that made them.
 
     Attributes:
@@ -59,7 +59,9 @@ class Record:
     stem_samples: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_done(song: Song, separator: str, options: StemFileOptions, *, by_time: bool = False) -> Record | None:
+def find_done(
+    song: Song, separator: str, options: StemFileOptions, *, by_time: bool = False
+) -> SeparationRecord | None:
     """The record of a song that is done: the same audio, model and options, and every stem there in full.
 
     Args:
@@ -101,7 +103,7 @@ def write_record(
     """Say that a song of this content, of the `file_times` that it was read with, is done; all its stems are there."""
     size, mtime_ns = song_times
     stems = {file.as_posix(): (song.out / file).stat() for _, file in song.stems}
-    record = Record(
+    record = SeparationRecord(
         song_sha256=song_sha256,
         song_size=size,
         song_mtime_ns=mtime_ns,
@@ -181,17 +183,17 @@ def record_path(song: Song) -> Path:
     return song.out / RECORDS / f"{hashlib.sha256(song.slot.encode(errors='surrogateescape')).hexdigest()[:24]}.json"
 
 
-def _read(path: Path) -> Record | None:
+def _read(path: Path) -> SeparationRecord | None:
     """None if there is none, or none that this version can read: the song counts as not done."""
     try:
-        record = Record(**json.loads(path.read_bytes()))
+        record = SeparationRecord(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
     by_stem = (record.stems, record.stem_times, record.stem_samples)
     return record if all(isinstance(values, dict) for values in by_stem) else None
 
 
-def _is_there(path: Path, name: str, record: Record) -> bool:
+def _is_there(path: Path, name: str, record: SeparationRecord) -> bool:
     """Whether a stem's file is the recorded one."""
     try:
         found = path.stat()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sepcore.errors import ProviderError
 from sepcore.system.foreign import MAX_BYTES
-from sepcore.system.retries import Patience, retrying
+from sepcore.system.retries import RetryPolicy, retrying
 from sepcore.system.urls import shown
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ OnProgress = Callable[[int, int | None], None]
 """Called with the bytes that are there and, where known, the bytes in all."""
 
 _logger = logging.getLogger(__name__)
-PATIENCE = Patience(tries=4, pause_s=0.5, timeout_s=30)
+PATIENCE = RetryPolicy(tries=4, pause_s=0.5, timeout_s=30)
 # What a tarball may unpack to: a host can send without end.
 _MOST_BYTES = 4 * 2**30
 _WORTH_ANOTHER_TRY = frozenset({408, 429, 500, 502, 503, 504})

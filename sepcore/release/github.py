@@ -14,7 +14,7 @@ from sepcore.release.github_errors import no_github, one_line, patiently
 from sepcore.release.github_repository import GithubRepository
 from sepcore.release.release_folder import TARBALL_SUFFIX, checked_models
 from sepcore.system.os_errors import fix_for
-from sepcore.system.retries import Patience
+from sepcore.system.retries import RetryPolicy
 
 if TYPE_CHECKING:
     from github.GitRelease import GitRelease
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from github.Repository import Repository
     from github.Requester import Requester
 
-PATIENCE = Patience(tries=5, pause_s=1.0)
+PATIENCE = RetryPolicy(tries=5, pause_s=1.0)
 # The highest version is the latest release, not the one that was published last: 1.0.1 may come after 2.0.0.
 _LATEST = "legacy"
 
@@ -34,7 +34,7 @@ def upload_release(
     repository: GithubRepository,
     notes: str,
     on_progress: OnUpload | None = None,
-    patience: Patience = PATIENCE,
+    patience: RetryPolicy = PATIENCE,
 ) -> str:
     """Upload the models of a version to the release of a tag.
 
@@ -79,7 +79,7 @@ def check_upload(
     *,
     tag: str,
     repository: GithubRepository,
-    patience: Patience = PATIENCE,
+    patience: RetryPolicy = PATIENCE,
 ) -> None:
     """Whether `upload_release` will take a folder once the models that are ``staged`` lie in it; nothing is changed.
 

@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sepcore.release.github_repository import GithubRepository
-from sepcore.system.retries import Patience
+from sepcore.system.retries import RetryPolicy
 
 if TYPE_CHECKING:
     import httpx
@@ -17,7 +17,7 @@ _API_VERSION = "2022-11-28"
 
 
 @contextmanager
-def open_api(repository: GithubRepository, patience: Patience) -> Iterator[tuple["Requester", "httpx.Client"]]:
+def open_api(repository: GithubRepository, patience: RetryPolicy) -> Iterator[tuple["Requester", "httpx.Client"]]:
     """What PyGithub asks the API with, and a client for the content of files; both with the token.
 
     Both raise a `ReleaseError` instead of sending it to an address that `GithubRepository.check_address` refuses.

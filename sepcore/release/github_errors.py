@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sepcore.errors import ReleaseError
 from sepcore.release.github_repository import GithubRepository
-from sepcore.system.retries import Patience, retrying
+from sepcore.system.retries import RetryPolicy, retrying
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class Outdated(Exception):
 
 
 def patiently(
-    step: Callable[[], T], repository: GithubRepository, patience: Patience, progress: Callable[[], int]
+    step: Callable[[], T], repository: GithubRepository, patience: RetryPolicy, progress: Callable[[], int]
 ) -> T:
     """Do a step again where it failed and that may help.
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long something that fails is tried again.
 
     Attributes:
@@ -29,7 +29,7 @@ class Patience:
 
 
 def retrying(
-    patience: Patience,
+    patience: RetryPolicy,
     *,
     may_pass: Callable[[BaseException], bool],
     asked_pause_s: Callable[[BaseException], float | None],

@@ -14,7 +14,7 @@ from sepcore.provider.resolve import LocalModel, locate_model
 from sepcore.training.initial_model import check_initial_model, differing_params, initial_fingerprint, shown
 
 
-def take_over_weights(network: Any, config: ModelConfig, init_from: str, *, expected: str | None = None) -> list[str]:
+def transfer_weights(network: Any, config: ModelConfig, init_from: str, *, expected: str | None = None) -> list[str]:
     """Give a network another model's weights of the instruments that both have, batch norm's statistics too.
 
     The rest stays as it is. A registered network without a part for each instrument takes all weights or none.

@@ -12,7 +12,7 @@ Kind = Literal["train", "validation", "system"]
 
 
 @dataclass(frozen=True)
-class Record:
+class MetricsRecord:
     """Measures of one step.
 
     Attributes:
@@ -29,18 +29,18 @@ class Record:
     metrics: Mapping[str, float]
 
 
-def append_record(path: Path, record: Record) -> None:
+def append_record(path: Path, record: MetricsRecord) -> None:
     """Add a record to the end of a log; its folder must exist."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(record)) + "\n")
 
 
-def read_records(path: Path) -> list[Record]:
+def read_records(path: Path) -> list[MetricsRecord]:
     """All records of a log in their order, none if there is no file; a last line that a kill cut short is left out."""
     if not path.is_file():
         return []
     lines = path.read_text("utf-8").split("\n")
-    return [Record(**json.loads(line)) for line in lines[:-1]]
+    return [MetricsRecord(**json.loads(line)) for line in lines[:-1]]
 
 
 def cut_records(path: Path, *, step: int, validated: bool) -> None:

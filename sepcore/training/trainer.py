@@ -29,9 +29,9 @@ from sepcore.training.checkpoints import (
     save_training_state,
 )
 from sepcore.training.devices import Parallel, parallel_devices, set_up_devices
-from sepcore.training.initial_weights import take_over_weights
+from sepcore.training.initial_weights import transfer_weights
 from sepcore.training.losses import build_loss, build_stem_metrics
-from sepcore.training.metrics_log import Kind, Record, append_record, cut_records
+from sepcore.training.metrics_log import Kind, MetricsRecord, append_record, cut_records
 from sepcore.training.optimizers import averaged_weights, build_optimizer, learning_rate
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.work import Batches, TrainingResult, TrainingWork
@@ -109,7 +109,7 @@ class _Training:
         if self._step:
             _logger.info("going on from step %d in %s", self._step, run.path)
         elif config.init_from:
-            for line in take_over_weights(self._network, config, config.init_from, expected=work.initial_weights):
+            for line in transfer_weights(self._network, config, config.init_from, expected=work.initial_weights):
                 _logger.info("%s", line)
         self._selection, self._judged = restore_selection(run.checkpoints, self._step)
         cut_records(run.metrics, step=self._step, validated=self._judged)
@@ -158,7 +158,7 @@ class _Training:
         losses = _named(self._config, self._network.train_on_batch(mixture, targets, return_dict=True))
         self._step += 1
         if not math.isfinite(losses["loss"]):
-            places = "; ".join(self._work.batch_places(self._step - 1))
+            places = "; ".join(self._work.describe_batch(self._step - 1))
             raise TrainingError(
                 f"step {self._step}: the loss is {losses['loss']}{f' (batch: {places})' if places else ''}",
                 hint="Lower learning_rate, set clip_norm, or check these songs. "
@@ -231,7 +231,7 @@ class _Training:
             write_checkpoint(self._network, folder, step=self._step)
 
     def _record(self, kind: Kind, metrics: Mapping[str, float]) -> None:
-        record = Record(kind, self._step, time.time(), metrics)
+        record = MetricsRecord(kind, self._step, time.time(), metrics)
         with self._write_errors_named("losses"):
             append_record(self._run.metrics, record)
         self._work.report(record)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sepcore.training.metrics_log import Record
+from sepcore.training.metrics_log import MetricsRecord
 
 Batches = Iterable[tuple[Any, Any]]
 
@@ -24,17 +24,17 @@ class TrainingWork:
         validated: Called after each validation with the step of the best one so far; None if there is none.
         initial_weights: Fingerprint of the weights that the run starts from, see `initial_fingerprint`; training
             refuses to start from others. None: they were not looked at.
-        batch_places: Songs and offsets of the batch of a step, to be named when its loss is not finite.
+        describe_batch: Songs and offsets of the batch of a step, to be named when its loss is not finite.
     """
 
     training_batches: Callable[[int], Batches]
     validation_batches: Callable[[], Batches]
-    report: Callable[[Record], None] = lambda record: None
+    report: Callable[[MetricsRecord], None] = lambda record: None
     score_songs: Callable[[Any, int], Mapping[str, float]] = lambda network, step: {}
     why_unscored: Callable[[], str] = lambda: "no songs were given"
     validated: Callable[[int | None], None] = lambda best_step: None
     initial_weights: str | None = None
-    batch_places: Callable[[int], list[str]] = lambda step: []
+    describe_batch: Callable[[int], list[str]] = lambda step: []
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from flows.separate_batch.batch import plan
-from flows.separate_batch.locally import separate_here
+from flows.separate_batch.locally import separate_locally
 from sepcore import Separator
 from sepcore.errors import CheckpointError, ConfigError, StemworksError
 from sepcore.separation.settings import SeparatorSettings
@@ -59,7 +59,7 @@ def test_each_song_is_separated_and_recorded_with_the_weights_of_its_time(
     for number, version in enumerate((0, 1, 1, 0)):
         if number in (1, 3):
             replace(versions[version], model)
-        separate_here(batch, batch.songs[number : number + 1])
+        separate_locally(batch, batch.songs[number : number + 1])
         expected = Separator(versions[version])
         (record,) = [
             content
@@ -132,7 +132,7 @@ def test_a_model_with_other_stems_ends_the_batch_and_leaves_the_stems_that_are_t
     batch = plan([write_song()], tmp_path / "out", settings, FLOATS, filename_format=DEFAULT_FORMAT)
     write_model(model, model=TINY, instrument_list=["vocals", "drums"])
     with raises(ConfigError, "without accompaniment", "vocals, drums", hint="same command"):
-        separate_here(batch, batch.songs)
+        separate_locally(batch, batch.songs)
     assert not list((tmp_path / "out").rglob("*.wav"))
 
 

@@ -4,7 +4,7 @@ import time
 import mlflow
 import pytest
 
-from sepcore.training.metrics_log import Record, append_record
+from sepcore.training.metrics_log import MetricsRecord, append_record
 from tasks.metrics_spool import MetricsSpool
 from tasks.mlflow_names import mlflow_name
 from tasks.mlflow_store import experiment_id, store_client, tracking_uri
@@ -39,7 +39,7 @@ def spool(run_id, folder, *, client=None, guard=None, **options):
 
 
 def write(folder, kind, step, metrics, at=0.0):
-    append_record(folder / "metrics.jsonl", Record(kind, step, 1_700_000_000.0 + step + at, metrics))
+    append_record(folder / "metrics.jsonl", MetricsRecord(kind, step, 1_700_000_000.0 + step + at, metrics))
 
 
 def history(store, run_id, name="train_loss"):

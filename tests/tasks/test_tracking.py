@@ -11,7 +11,7 @@ from sepcore import Separator
 from sepcore.errors import TrackingError
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
-from sepcore.training.metrics_log import Record, append_record
+from sepcore.training.metrics_log import MetricsRecord, append_record
 from sepcore.training.run_folder import RunFolder
 from tasks import tracking as tracking_module
 from tasks.registered_model import version_of
@@ -99,7 +99,7 @@ def test_an_unknown_run_id_leads_nowhere(store):
 def test_a_run_that_was_deleted_in_the_store_is_made_anew_with_all_its_records(store, tmp_path):
     run = RunFolder(tmp_path / "mine-deleted")
     with tracked(run, "mine", training=True) as deleted:
-        append_record(run.metrics, Record("train", 5, 1.0, {"train_loss": 3.0}))
+        append_record(run.metrics, MetricsRecord("train", 5, 1.0, {"train_loss": 3.0}))
     store.delete_run(deleted.run_id)
     with tracked(run, "mine") as tracking:
         pass
@@ -111,14 +111,14 @@ def test_a_training_that_goes_on_has_every_record_once(store, tmp_path):
     run = RunFolder(tmp_path / "mine-resumed")
     with tracked(run, "mine", training=True) as tracking:
         for step in (5, 10):
-            append_record(run.metrics, Record("train", step, float(step), {"train_loss": 100.0 / step}))
+            append_record(run.metrics, MetricsRecord("train", step, float(step), {"train_loss": 100.0 / step}))
     with tracked(run, "mine", training=True):
         # Step 10 is behind the checkpoint: measured again, at another time.
         lines = run.metrics.read_text().splitlines(keepends=True)
         run.metrics.with_suffix(".new").write_text(lines[0])
         run.metrics.with_suffix(".new").replace(run.metrics)
         for step in (10, 15):
-            append_record(run.metrics, Record("train", step, 50.0 + step, {"train_loss": 100.0 / step}))
+            append_record(run.metrics, MetricsRecord("train", step, 50.0 + step, {"train_loss": 100.0 / step}))
     assert history(store, tracking.run_id, "train_loss") == [(5, 20.0), (10, 10.0), (15, 100.0 / 15)]
     assert store.get_run(tracking.run_id).info.status == "FINISHED"
 

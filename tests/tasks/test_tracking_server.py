@@ -10,7 +10,7 @@ import pytest
 from sepcore import Separator
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
-from sepcore.training.metrics_log import Record, append_record
+from sepcore.training.metrics_log import MetricsRecord, append_record
 from sepcore.training.run_folder import RunFolder
 from tasks import metrics_spool, tracking
 from tasks.dead_runs import _notes
@@ -60,7 +60,7 @@ def wait_for(condition, limit_s=60.0):
 
 
 def train_step(run, step):
-    append_record(run.metrics, Record("train", step, time.time(), {"train_loss": 1 / step}))
+    append_record(run.metrics, MetricsRecord("train", step, time.time(), {"train_loss": 1 / step}))
 
 
 @pytest.mark.parametrize("host", ["example.org", "10.example.org", "127.0.0.1"])

@@ -13,7 +13,7 @@ from sepcore.networks.registry import build_network, register_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint, write_checkpoint
 from sepcore.provider.resolve import locate_model
 from sepcore.training.initial_model import initial_fingerprint
-from sepcore.training.initial_weights import take_over_weights
+from sepcore.training.initial_weights import transfer_weights
 from tests import models
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, small_config
 from tests.raised import raises
@@ -43,7 +43,7 @@ def test_the_instruments_that_both_have_are_taken_over_and_the_rest_stays(model,
     config = small_config(model=model, instrument_list=FOUR, T=128, chunk_duration=4)
     network = build_network(config)
     before = [part(network, index) for index in range(4)]
-    lines = take_over_weights(network, config, str(tmp_path))
+    lines = transfer_weights(network, config, str(tmp_path))
     assert lines == [f"vocals: weights of {tmp_path}", "drums, bass, other: fresh weights"]
     assert equal(part(network, 1), part(other, 0))
     assert [equal(part(network, index), before[index]) for index in range(4)] == [True, False, True, True]
@@ -52,9 +52,7 @@ def test_the_instruments_that_both_have_are_taken_over_and_the_rest_stays(model,
 def test_a_model_with_all_instruments_is_taken_over_whole(tmp_path):
     other = write_model(tmp_path)
     network = build_network(small_config())
-    assert take_over_weights(network, small_config(), str(tmp_path)) == [
-        f"vocals, accompaniment: weights of {tmp_path}"
-    ]
+    assert transfer_weights(network, small_config(), str(tmp_path)) == [f"vocals, accompaniment: weights of {tmp_path}"]
     assert equal(arrays(network), arrays(other))
 
 
@@ -62,17 +60,17 @@ def test_a_model_with_all_instruments_is_taken_over_whole(tmp_path):
 def test_weights_that_were_replaced_since_the_run_was_named_by_them_are_refused(others, tmp_path):
     write_model(tmp_path)
     expected, config = initial_fingerprint(locate_model(tmp_path)), small_config(instrument_list=others)
-    assert take_over_weights(build_network(config), config, str(tmp_path), expected=expected)
+    assert transfer_weights(build_network(config), config, str(tmp_path), expected=expected)
     write_checkpoint(build_network(small_config()), tmp_path / "model", step=0)
     with raises(TrainingError, f"init_from ({tmp_path})", path=tmp_path / "model"):
-        take_over_weights(build_network(config), config, str(tmp_path), expected=expected)
+        transfer_weights(build_network(config), config, str(tmp_path), expected=expected)
 
 
 def test_sigmoid_and_softmax_u_nets_may_be_exchanged(tmp_path):
     other = write_model(tmp_path, model=SMALL_SOFTMAX)
     config = small_config(model=SMALL_SOFTMAX | {"type": "unet.unet"})
     network = build_network(config)
-    take_over_weights(network, config, str(tmp_path))
+    transfer_weights(network, config, str(tmp_path))
     assert equal(part(network, 0), part(other, 0))
 
 
@@ -99,7 +97,7 @@ def test_a_model_whose_weights_mean_something_else_is_refused(keys, named, fix, 
     network = build_network(config)
     before = arrays(network)
     with raises(ConfigError, f"init_from is {tmp_path}", *named, hint=fix) as caught:
-        take_over_weights(network, config, str(tmp_path))
+        transfer_weights(network, config, str(tmp_path))
     assert "init_from" in caught.value.hint
     assert "\n" not in str(caught.value)
     assert equal(arrays(network), before)
@@ -127,7 +125,7 @@ def own_network(monkeypatch):
 def test_a_registered_network_is_taken_over_whole(own_network, tmp_path):
     other = write_model(tmp_path, model=own_network)
     network = build_network(small_config(model=own_network))
-    take_over_weights(network, small_config(model=own_network), str(tmp_path))
+    transfer_weights(network, small_config(model=own_network), str(tmp_path))
     assert equal(arrays(network), arrays(other))
 
 
@@ -136,7 +134,7 @@ def test_a_registered_network_of_other_instruments_is_refused(own_network, tmp_p
     config = small_config(model=own_network, instrument_list=FOUR)
     named = ("instrument_list is ['vocals', 'accompaniment']", str(FOUR), "mine.dense")
     with raises(ConfigError, f"init_from is {tmp_path}", *named, hint="init_from"):
-        take_over_weights(build_network(config), config, str(tmp_path))
+        transfer_weights(build_network(config), config, str(tmp_path))
 
 
 @pytest.mark.shared
@@ -145,7 +143,7 @@ def test_four_stems_start_from_the_published_vocals(shared, tmp_path, monkeypatc
     monkeypatch.setenv("MODEL_PATH", str(tmp_path))
     config = load_config("4stems")
     network = build_network(config)
-    lines = take_over_weights(network, config, "2stems")
+    lines = transfer_weights(network, config, "2stems")
     assert lines == [
         "vocals: weights of 2stems",
         "drums, bass, other: fresh weights",

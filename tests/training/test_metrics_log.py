@@ -1,10 +1,10 @@
 import json
 
-from sepcore.training.metrics_log import Record, append_record, cut_records, read_records
+from sepcore.training.metrics_log import MetricsRecord, append_record, cut_records, read_records
 
 
 def record(kind, step, value=1.0):
-    return Record(kind, step, 1.5e9 + step, {f"{kind}_loss": value})
+    return MetricsRecord(kind, step, 1.5e9 + step, {f"{kind}_loss": value})
 
 
 def written(path, *records):

@@ -270,7 +270,7 @@ def spoilt(step):
 def test_a_loss_that_is_not_finite_stops_with_step_songs_and_offsets_and_keeps_the_checkpoint(tmp_path):
     training = Training(tmp_path)
     with raises(TrainingError, "step 5", "nan", "A at 4 s", "B at 4 s", hint=training.run.checkpoints) as caught:
-        training.fit(spoilt, batch_places=lambda step: [f"A at {step} s", f"B at {step} s"])
+        training.fit(spoilt, describe_batch=lambda step: [f"A at {step} s", f"B at {step} s"])
     assert "learning_rate" in caught.value.hint
     assert kept_steps(training.run.checkpoints) == [2, 4]
     assert training.fit().steps == 6  # the songs mended

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.check.findings import judge_song
+from sepcore.dataset.check.findings import find_issues
 from sepcore.dataset.check.journal import Journal, journal_path, read_journal
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures
 from sepcore.dataset.check.repeats import with_repeats, with_shared_songs
@@ -45,7 +45,7 @@ def check_manifest(
         data_dir: Folder of its relative paths; None: its own.
         report: The Parquet report; None: beside the manifest (`report_path`).
         measure_all: Measures songs and yields each with its measures, in any order; None: threads of this process.
-        for_training: See `judge_song`.
+        for_training: See `find_issues`.
         beside: Reports of other manifests that shall not have the same songs, such as the training songs'.
 
     Raises:
@@ -68,7 +68,7 @@ def check_manifest(
                 measures[row] = found
     songs = []
     for number, row in scan.rows:
-        findings = judge_song(row, measures[row], config, for_training=for_training)
+        findings = find_issues(row, measures[row], config, for_training=for_training)
         songs.append(CheckedSong(number, row, measures[row], findings))
     checked = CheckReport(csv, path, with_shared_songs(with_repeats(songs), beside), scan.faults)
     # Where every file is missing, a disk is not there; when it is back, the measures of last time are still good.

@@ -42,7 +42,7 @@ class Finding:
         return f"{self.severity}: {self.reason}. {self.cure}"
 
 
-def judge_song(
+def find_issues(
     row: TrackRow, measures: SongMeasures, config: ModelConfig, *, for_training: bool
 ) -> tuple[Finding, ...]:
     """All findings about one song, the gravest first; no files are read.

@@ -27,7 +27,7 @@ from sepcore.system.atomic import remove_leftovers
 _SUFFIXES = {".aif", ".aiff", ".flac", ".w64", ".wav"}
 
 
-def bring_song(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow:
+def prepare_song(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow:
     """Bring a song to audio files at a config's rate and channels; a file that is there already is not made again.
 
     A lossless file (wav, flac, aiff) that has the rate and the channels, and is all of an instrument, is used where it
@@ -62,7 +62,7 @@ def bring_song(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow:
 
 
 def finished_row(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow | None:
-    """The row of a song all of whose audio is there already; None if `bring_song` would make some, or fail."""
+    """The row of a song all of whose audio is there already; None if `prepare_song` would make some, or fail."""
     try:
         files = _files(song, out, config)
         return None if files.outdated() else files.row(song, config)

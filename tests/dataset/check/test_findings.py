@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sepcore.dataset.check.findings import common_samples, judge_song
+from sepcore.dataset.check.findings import common_samples, find_issues
 from sepcore.dataset.check.measure import measure_song
 from tests.dataset.check.conftest import RATE, noise
 
@@ -14,7 +14,7 @@ def judged(config):
     """Severity and reason of all findings about a row."""
 
     def judge(row, *, for_training=True, config=config):
-        findings = judge_song(row, measure_song(row, mix_name="mix"), config, for_training=for_training)
+        findings = find_issues(row, measure_song(row, mix_name="mix"), config, for_training=for_training)
         assert all(finding.cure.endswith(".") for finding in findings)
         return [(finding.severity, finding.reason) for finding in findings]
 
@@ -70,7 +70,7 @@ def test_a_song_needs_the_frames_of_a_segment(make_song, judged, samples, left_o
 
 def test_the_cure_for_a_short_song_says_how_long_it_must_be(make_song, config):
     row = make_song(noise(1, seconds=0.01), noise(2, seconds=0.01), noise(3, seconds=0.01))
-    first, *_ = judge_song(row, measure_song(row, mix_name="mix"), config, for_training=True)
+    first, *_ = find_issues(row, measure_song(row, mix_name="mix"), config, for_training=True)
     assert first.reason == "mix is 0.01 s long: 0 STFT frames, T needs 64"
     assert first.cure == "Take a recording of 1.07 s or more, or lower T in the config."
 
@@ -169,7 +169,7 @@ def test_the_same_kind_of_finding_has_the_same_cure_in_every_song(make_song, con
     for seed, seconds, duration_s in ((1, 2.0, 9), (5, 3.0, 1)):
         vocals, drums = noise(seed, seconds=seconds), noise(seed + 1, seconds=seconds - 0.5)
         row = make_song(vocals, vocals, drums, duration_s=duration_s)
-        findings = judge_song(row, measure_song(row, mix_name="mix"), config, for_training=True)
+        findings = find_issues(row, measure_song(row, mix_name="mix"), config, for_training=True)
         cures.append([finding.cure for finding in findings])
     assert len(cures[0]) == 4
     assert cures[0] == cures[1]
@@ -180,4 +180,4 @@ def test_judging_reads_no_files(make_song, config, stems):
     measures = measure_song(row, mix_name="mix")
     for path in row.files:
         path.unlink()
-    assert judge_song(row, measures, config, for_training=True) == ()
+    assert find_issues(row, measures, config, for_training=True) == ()

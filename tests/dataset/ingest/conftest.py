@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.ingest.audio import bring_song
+from sepcore.dataset.ingest.audio import prepare_song
 from sepcore.dataset.ingest.manifests import write_manifests
 from sepcore.dataset.ingest.plan import plan_ingest
 from sepcore.dataset.ingest.recording import SPLITS, SourceSong
@@ -69,7 +69,8 @@ def ingest(songs: Sequence[SourceSong], out: Path, config: ModelConfig, **split:
     """Plan, decode and write the manifests of a set; returns what they list."""
     plan = plan_ingest(songs, config, **split)
     rows = {
-        split: [bring_song(song, out, config) for song in plan.splits if plan.splits[song] == split] for split in SPLITS
+        split: [prepare_song(song, out, config) for song in plan.splits if plan.splits[song] == split]
+        for split in SPLITS
     }
     manifests = write_manifests(rows, plan.left_out, out, config)
     return {split: load_manifest(path, config) for split, path in manifests.items()}

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.ingest.audio import bring_song
+from sepcore.dataset.ingest.audio import prepare_song
 from sepcore.dataset.ingest.folders import list_folder_songs
 from sepcore.dataset.ingest.musdb import list_musdb_songs
 from sepcore.errors import AudioDecodeError, AudioEncodeError, DatasetError
@@ -37,7 +37,7 @@ def only_song(root):
 
 
 def bring(root, out, config):
-    return bring_song(only_song(root), out, config)
+    return prepare_song(only_song(root), out, config)
 
 
 def stem(row, name):
@@ -168,7 +168,7 @@ def test_memory_does_not_depend_on_the_length_of_the_song(tmp_path):
             soundfile.write(root / "A" / name, np.zeros((seconds * 44100, 2), np.int16), 44100)
         song = only_song(root)
         tracemalloc.start()
-        bring_song(song, root / "out", TWO_STEMS)
+        prepare_song(song, root / "out", TWO_STEMS)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
@@ -274,7 +274,7 @@ def test_a_recording_that_vanished_is_named(decoded):
     song = only_song(decoded / "set")
     (decoded / "set" / "A" / "bass.wav").unlink()
     with raises(AudioDecodeError, os.strerror(errno.ENOENT), path=decoded / "set" / "A" / "bass.wav") as raised:
-        bring_song(song, decoded / "out", TWO_STEMS)
+        prepare_song(song, decoded / "out", TWO_STEMS)
     assert raised.value.errno == errno.ENOENT
 
 

@@ -18,11 +18,11 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.ingest.audio import bring_song
+from sepcore.dataset.ingest.audio import prepare_song
 from sepcore.dataset.ingest.folders import list_folder_songs
 
 for song in list_folder_songs(Path(sys.argv[1])):
-    bring_song(song, Path(sys.argv[2]), ModelConfig(instruments=("vocals", "accompaniment")))
+    prepare_song(song, Path(sys.argv[2]), ModelConfig(instruments=("vocals", "accompaniment")))
 """
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sepcore.dataset.ingest.audio import bring_song
+from sepcore.dataset.ingest.audio import prepare_song
 from sepcore.dataset.ingest.folders import list_folder_songs
 from sepcore.dataset.ingest.manifests import claim_manifests, left_out_file, write_manifests
 from sepcore.dataset.ingest.plan import plan_ingest
@@ -150,5 +150,5 @@ def test_a_recording_of_the_set_is_not_replaced_by_what_is_made_of_it(tmp_path):
     before = contents(tmp_path)
     (song,) = list_folder_songs(tmp_path / "audio")
     with raises(DatasetError, path=tmp_path / "audio" / "A" / "vocals.wav", hint="--out"):
-        bring_song(song, tmp_path, TWO_STEMS)
+        prepare_song(song, tmp_path, TWO_STEMS)
     assert contents(tmp_path) == before

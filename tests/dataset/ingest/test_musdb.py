@@ -4,7 +4,7 @@ import musdb
 import numpy as np
 import pytest
 
-from sepcore.dataset.ingest.audio import bring_song
+from sepcore.dataset.ingest.audio import prepare_song
 from sepcore.dataset.ingest.musdb import list_musdb_songs
 from sepcore.errors import AudioDecodeError, DatasetError
 from tests.dataset.ingest.conftest import FOUR_STEMS, TWO_STEMS, ingest, read
@@ -67,7 +67,7 @@ def test_a_damaged_song_is_an_error_only_when_it_is_decoded(tmp_path):
     (tmp_path / "train" / "A - B.stem.mp4").write_bytes(b"no mp4")
     (song,) = list_musdb_songs(tmp_path)
     with raises(AudioDecodeError, "ffmpeg", path=tmp_path / "train" / "A - B.stem.mp4"):
-        bring_song(song, tmp_path / "out", FOUR_STEMS)
+        prepare_song(song, tmp_path / "out", FOUR_STEMS)
     assert not (tmp_path / "out").exists()
 
 
@@ -77,7 +77,7 @@ def test_a_song_without_its_mixture_gets_the_sum_of_its_stems(hq, tmp_path):
     mixture = read(folder / "mixture.wav")
     (folder / "mixture.wav").unlink()
     (song,) = [song for song in list_musdb_songs(root) if song.subset == "test"]
-    np.testing.assert_array_equal(read(bring_song(song, tmp_path / "out", FOUR_STEMS).mixture), mixture)
+    np.testing.assert_array_equal(read(prepare_song(song, tmp_path / "out", FOUR_STEMS).mixture), mixture)
 
 
 def test_a_folder_that_is_no_musdb_is_refused(tmp_path):

@@ -5,7 +5,7 @@ from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.examples import TrainingExamples
 
 
-def batch_places(index: ChunkIndex, config: ModelConfig, step: int) -> list[str]:
+def describe_batch(index: ChunkIndex, config: ModelConfig, step: int) -> list[str]:
     """Song and offset of each example of one step's batch, ``"Artist - Title at 12.3 s"``.
 
     Args:

@@ -19,7 +19,7 @@ _STEMS = ("vocals", "drums", "bass", "other")
 
 
 @dataclass(frozen=True)
-class TestSet:
+class EvaluationSet:
     """Songs with their true stems.
 
     Attributes:
@@ -86,13 +86,13 @@ class TestSet:
         return songs
 
 
-def chosen_test_set(musdb: Path | None, csv: Path | None, data_dir: Path | None) -> TestSet:
+def chosen_evaluation_set(musdb: Path | None, csv: Path | None, data_dir: Path | None) -> EvaluationSet:
     """The test set that the options name, else that of MUSDB_PATH; ConfigError if there is neither."""
     if musdb is None and csv is None:
         if not os.environ.get(_MUSDB_PATH):
             raise ConfigError("nothing to score", hint=f"Give --mus_dir DIR or --csv FILE, or set {_MUSDB_PATH}.")
         musdb = Path(os.environ[_MUSDB_PATH])
-    return TestSet(musdb, csv, data_dir)
+    return EvaluationSet(musdb, csv, data_dir)
 
 
 def _offered(song: SourceSong) -> list[str]:

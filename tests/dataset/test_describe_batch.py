@@ -1,8 +1,8 @@
 import numpy as np
 
-from sepcore.dataset.batch_places import batch_places
 from sepcore.dataset.batches import training_batches, with_chunk_named
 from sepcore.dataset.cache.index import build_index, read_index
+from sepcore.dataset.describe_batch import describe_batch
 from sepcore.signal.audio_reader import read_waveform
 from sepcore.signal.spectrogram import magnitude_spectrogram
 from tests.dataset.cache.conftest import shard_of
@@ -17,7 +17,7 @@ def test_the_songs_and_offsets_that_are_named_are_those_of_the_batch(config, tmp
     step = 3
     mixtures = next(iter(with_chunk_named(training_batches(index, config, first_step=step), index)))[0].numpy()
 
-    places = batch_places(index, config, step)
+    places = describe_batch(index, config, step)
 
     assert len(places) == len(mixtures) == config.batch_size
     for place, mixture in zip(places, mixtures, strict=True):

@@ -22,10 +22,10 @@ from sepcore.system.atomic import write_text
 def main(options: Options) -> int:
     """Check the songs; 1 if some cannot be used."""
     if options.template:
-        return _write_template(options.csvs[0], options.params)
+        return _write_template(options.csvs[0], options)
     check_ffmpeg()
     # All before the first: a wrong name in the second is not found out after an hour.
-    configs = {csv: _config(csv, options.params) for csv in options.csvs}
+    configs = {csv: _config(csv, options) for csv in options.csvs}
     for csv, config in configs.items():
         check_trainable(config)
         check_columns(csv, config)
@@ -56,11 +56,11 @@ def main(options: Options) -> int:
     return 1 if any(len(report.usable) < report.num_rows for report in reports) else 0
 
 
-def _config(csv: Path, params: str | None) -> ModelConfig:
-    if params:
-        return load_config(params)
+def _config(csv: Path, options: Options) -> ModelConfig:
+    if options.params:
+        return options.changed(load_config(options.params))
     mix_name, instruments = manifest_signals(csv)
-    return parse_config(json.dumps({"mix_name": mix_name, "instrument_list": instruments}), csv.name)
+    return options.changed(parse_config(json.dumps({"mix_name": mix_name, "instrument_list": instruments}), csv.name))
 
 
 def _with_bar(description: str, mix_name: str, num_threads: int | None) -> MeasureAll:
@@ -74,12 +74,12 @@ def _with_bar(description: str, mix_name: str, num_threads: int | None) -> Measu
     return measure_all
 
 
-def _write_template(csv: Path, params: str | None) -> int:
-    config = load_config(params) if params else ModelConfig()
+def _write_template(csv: Path, options: Options) -> int:
+    config = options.changed(load_config(options.params) if options.params else ModelConfig())
     if csv.exists():
         raise DatasetError("already exists", path=csv, hint="Give the example another name, or leave out --template.")
     write_text(csv, manifest_template(config))
-    model = f" -p {params}" if params else ""
+    model = f" -p {options.params}" if options.params else ""
     say(
         [
             f"{csv}: put a row for each song in the place of the examples: its files, relative to the CSV's folder or "

@@ -5,11 +5,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from flows.support.options import DataDir, Flag, Positional, SomeModel
-from flows.support.options import Options as Base
+from flows.support.options import DataDir, Flag, Positional, SomeModel, WithOverrides
 
 
-class Options(Base):
+class Options(WithOverrides):
     """Check the songs of manifests before hours of work start: what cannot be used, why, and how to mend it.
 
     Without -p the CSV's own columns say which instruments it has.

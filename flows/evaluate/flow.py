@@ -10,7 +10,7 @@ from flows.evaluate.scored_run import check_place, is_evaluation_of, scored_run
 from flows.support.flow_options import flow_of
 from flows.support.progress import print_scores
 from flows.support.run_names import run_name
-from flows.support.runners import model_anywhere, task_runner
+from flows.support.runners import OnRunner, model_anywhere, task_runner
 from flows.support.terminal import say
 from sepcore import Separator, load_config
 from sepcore.errors import ConfigError, SongsFailed, StemworksError
@@ -31,6 +31,7 @@ from tasks.summaries import show_scores
 
 @flow_of(
     Options,
+    without=OnRunner.model_fields,
     name="evaluate",
     flow_run_name=run_name("evaluate", params="", estimates="stems of", mus_dir="on", csv="on"),
     task_runner=task_runner(workers=WORKERS),
@@ -106,11 +107,13 @@ def _estimates(options: Options, songs: EvaluationSet) -> list[Estimates]:
     params, estimates = options.params, options.estimates
     chosen: list[Estimates] = []
     if params is not None and estimates is None:
-        settings = SeparatorSettings(model_anywhere(params), options.mwf, engine="tensorflow")
+        settings = SeparatorSettings(
+            model_anywhere(params), options.mwf, engine="tensorflow", overrides=options.overrides or {}
+        )
         chosen.append(ModelEstimates(Separator.of(settings)))
         config = chosen[0].config
     else:
-        config = songs.own_config(estimates) if params is None else load_config(params)
+        config = songs.own_config(estimates) if params is None else options.changed(load_config(params))
     if estimates is not None:
         chosen.append(FolderEstimates(estimates.absolute(), config))
     return [*chosen, *(BASELINES[name](config) for name in options.baselines)]

@@ -10,7 +10,7 @@ from flows.evaluate.evaluation_set import EvaluationSet, chosen_evaluation_set
 from flows.evaluate.scored_run import check_place
 from flows.support.download import locate_with_bar
 from flows.support.inputs import check_ffmpeg
-from flows.support.options import COMMAS, FLAG, DataDir, SomeModel, names
+from flows.support.options import COMMAS, FLAG, DataDir, SomeModel, WithOverrides, names
 from flows.support.runners import OnRunner, check_scheduler
 from sepcore import load_config
 from sepcore.evaluation.choices import BaselineName, ScoringEngine
@@ -21,7 +21,7 @@ from sepcore.system.output_folder import check_writable
 WORKERS = 2
 
 
-class Options(OnRunner):
+class Options(WithOverrides, OnRunner):
     """museval's scores of a model, or of another program's stems, on MUSDB18's test songs or on the songs of a CSV."""
 
     uses_prefect: ClassVar[bool] = True
@@ -69,9 +69,9 @@ class Options(OnRunner):
         if self.params is None:
             config = songs.own_config(self.estimates)
         elif self.estimates is not None:
-            config = load_config(self.params)  # without its weights
+            config = self.changed(load_config(self.params))  # without its weights
         else:
-            config = locate_with_bar(self.params).config
+            config = self.changed(locate_with_bar(self.params).config)
         songs.check(config)
         check_place(self.out, self.params, self.estimates)
         check_writable(self.out, "-o")

@@ -1,6 +1,7 @@
 """The export of a model, checked against the Keras model."""
 
 import logging
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -16,7 +17,8 @@ if not logging.getLogger().isEnabledFor(logging.INFO):
 
 def main(options: Options) -> None:
     """Export, and say what came."""
-    model = locate_with_bar(options.model)
+    located = locate_with_bar(options.model)
+    model = replace(located, config=options.changed(located.config))
 
     with Console(stderr=True).status(f"{model.name}: write and check ({options.format})"):
         export = export_model(model, options.format, open_destination(options.output), overwrite=options.overwrite)

@@ -7,15 +7,14 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.support.options import Flag, Positional
-from flows.support.options import Options as Base
+from flows.support.options import Flag, Positional, WithOverrides
 from sepcore.config.load import load_config
 from sepcore.errors import ConfigError
 from sepcore.export.destination import open_destination
 from sepcore.export.formats import check_exportable
 
 
-class Options(Base):
+class Options(WithOverrides):
     """A model in a form that runs without this project: TensorFlow's SavedModel, ONNX, or the files of sherpa-onnx."""
 
     model: Annotated[str, Positional("MODEL")]
@@ -36,4 +35,4 @@ class Options(Base):
         """Refuse a folder that cannot take it, and a model that has no such form."""
         open_destination(self.output)
         with suppress(ConfigError):  # a model that is not here yet: its config comes with it
-            check_exportable(load_config(self.model), self.format)
+            check_exportable(self.changed(load_config(self.model)), self.format)

@@ -17,19 +17,23 @@ from sepcore.batch.plan import prepare_output
 def main(options: Options) -> int:
     """Separate what is not done; 1 if songs failed."""
     check_scheduler(options.scheduler)
-    batch = plan(
-        options.paths, options.out, options.settings(), options.stem_files(), filename_format=options.filename_format
-    )
     if options.dry_run:
-        return _say_what_it_takes(batch, overwrite=options.overwrite)
-    prepare_output(batch.songs, batch.out)
+        return _say_what_it_takes(_planned(options), overwrite=options.overwrite)
     by_prefect = prefect_api_configured() or options.runner == "dask"
-    outcomes = _separate_as_flow(options) if by_prefect else _separate_here(batch, options)
-    print_outcomes(outcomes, batch.out, time.monotonic() - options.started_s)
+    outcomes = _separate_as_flow(options) if by_prefect else _separate_here(options)
+    print_outcomes(outcomes, options.out, time.monotonic() - options.started_s)
     return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
 
 
-def _separate_here(batch: Batch, options: Options) -> Sequence[Outcome]:
+def _planned(options: Options) -> Batch:
+    return plan(
+        options.paths, options.out, options.settings(), options.stem_files(), filename_format=options.filename_format
+    )
+
+
+def _separate_here(options: Options) -> Sequence[Outcome]:
+    batch = _planned(options)
+    prepare_output(batch.songs, batch.out)
     skipped = {} if options.overwrite else look_for_done(batch)
     pending = [song for song in batch.songs if song.path not in skipped]
     new = separate_locally(batch, pending, workers=options.workers or 1, overwrite=options.overwrite)

@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from cyclopts import Parameter
 from pydantic import BeforeValidator, Field, model_validator
 
-from flows.support.options import COMMAS, FLAG, Flag, Model, Options, names
+from flows.support.options import COMMAS, FLAG, Flag, Model, WithOverrides, names
+from sepcore.config.choices import MAX_OVERLAP, MAX_SHIFTS, Bits, Clipping, Codec, EngineName, Precision
 
 if TYPE_CHECKING:
     from sepcore.separation.settings import SeparatorSettings
     from sepcore.separation.stem_files.options import StemFileOptions
 
-# What the library allows, written once more: its modules take longer to import than a wrong argument may take. A test
-# compares them.
-Codec = Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "wma", "stem.mp4"]
-MAX_OVERLAP = 0.9
-MAX_SHIFTS = 64
 _WITH_BITS = ("wav", "flac")
 _READING = Parameter(group="what is read of each song")
 _SEPARATING = Parameter(group="how it is separated")
@@ -51,7 +47,7 @@ def _some_stems(given: Any) -> Any:
 SomePath = Annotated[Path, BeforeValidator(_some_path)]
 
 
-class SeparationOptions(Options):
+class SeparationOptions(WithOverrides):
     """Where stems go, what is read, how it is separated and written."""
 
     out: Annotated[SomePath, Parameter(name=("-o", "--output_path"))]
@@ -67,19 +63,19 @@ class SeparationOptions(Options):
     """So many seconds (default: to the end)."""
     mwf: Annotated[bool | None, FLAG, _SEPARATING] = None
     """Multichannel Wiener filtering (default: as the config says)."""
-    engine: Annotated[Literal["auto", "openvino", "tensorflow"], _SEPARATING] = "auto"
+    engine: Annotated[EngineName, _SEPARATING] = "auto"
     """What runs the network; auto: the fastest here."""
     overlap: Annotated[float, Field(ge=0, le=MAX_OVERLAP), _SEPARATING] = 0.0
     """By which part of a segment neighbours overlap, 0 to 0.9."""
     shifts: Annotated[int, Field(ge=1, le=MAX_SHIFTS), _SEPARATING] = 1
     """Separate so many times, shifted, and take the mean."""
-    precision: Annotated[Literal["float32", "bfloat16"], _SEPARATING] = "float32"
+    precision: Annotated[Precision, _SEPARATING] = "float32"
     """What the network computes in; bfloat16 is faster where the processor has it."""
     codec: Annotated[Codec, Parameter(name=("-c", "--codec")), _WRITING] = "wav"
     """Of the stems."""
     bitrate: Annotated[str, Parameter(name=("-b", "--bitrate")), _WRITING] = "128k"
     """Of lossy codecs."""
-    bits: Annotated[Literal[16, 24, 32], BeforeValidator(_bits), _WRITING] = 16
+    bits: Annotated[Bits, BeforeValidator(_bits), _WRITING] = 16
     """Of wav (32: float) and flac."""
     stems: Annotated[tuple[str, ...], BeforeValidator(_some_stems), COMMAS, _WRITING] = ()
     """Only these, e.g. vocals,drums (default: all)."""
@@ -89,7 +85,7 @@ class SeparationOptions(Options):
     """Of the stems: source, or Hz (default: the model's)."""
     mono: Annotated[Flag, _WRITING] = False
     """Write the stems of a mono song in one channel."""
-    clipping: Annotated[Literal["rescale", "clamp", "none"] | None, _WRITING] = None
+    clipping: Annotated[Clipping | None, _WRITING] = None
     """Of samples beyond full scale (default: clamp, where the format cannot hold them)."""
     page: Annotated[Flag, _WRITING] = False
     """Write a page to listen to the stems in a browser."""
@@ -113,6 +109,7 @@ class SeparationOptions(Options):
             overlap=self.overlap,
             shifts=self.shifts,
             precision=self.precision,
+            overrides=self.overrides or {},
         )
 
     def stem_files(self) -> "StemFileOptions":

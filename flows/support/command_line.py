@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from rich import box
 
 from flows.support.command import guarded, run_command, set_up_process
-from flows.support.options import COMMAS, Options, Positional, choices, flags, is_of, nearest
+from flows.support.options import COMMAS, Options, Positional, WithOverrides, choices, flags, is_of, nearest
 from sepcore.errors import ConfigError
 from sepcore.system.printable import printable
 from sepcore.system.urls import MOUNT_HINT, NO_PATH, is_url
@@ -62,7 +62,8 @@ def command_app(options: type[Options], name: str) -> App:
     def collect(*given: Any, **named: Any) -> dict[str, Any]:
         return signature.bind(*given, **named).arguments
 
-    fields = options.model_fields.items()
+    # What any key of a config can be comes after what the command's own options say.
+    fields = sorted(options.model_fields.items(), key=lambda field: field[0] in WithOverrides.model_fields)
     signature = inspect.Signature(
         [
             *(_parameter(key, field) for key, field in fields if _is_positional(field)),
@@ -78,7 +79,7 @@ def command_app(options: type[Options], name: str) -> App:
     collect.__signature__ = signature  # type: ignore[attr-defined]
     app = App(
         name=name,
-        help=inspect.cleandoc(options.__doc__ or ""),
+        help=_paragraphs(options.__doc__ or ""),
         help_flags=("--help", "-h"),
         version_flags=(),
         help_formatter=_HELP,
@@ -87,6 +88,11 @@ def command_app(options: type[Options], name: str) -> App:
     app.default(collect)
     app["--help"].group = "Parameters"
     return app
+
+
+def _paragraphs(text: str) -> str:
+    """A docstring whose lines break where the terminal's do."""
+    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n"))
 
 
 def _parsed(options: type[Given], arguments: Sequence[str]) -> tuple[Given, bool]:

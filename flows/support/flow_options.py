@@ -2,7 +2,7 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,25 +10,26 @@ from typing import Any, TypeVar
 from prefect import Flow, flow
 
 from flows.support.options import Options
-from flows.support.runners import OnRunner
 from tasks.dead_runs import note_run
 
 Result = TypeVar("Result")
 Given = TypeVar("Given", bound=Options)
 
 
-def flow_of(options: type[Given], **about: Any) -> Callable[[Callable[[Given], Result]], "Flow[..., Result]"]:
+def flow_of(
+    options: type[Given], *, without: Container[str] = (), **about: Any
+) -> Callable[[Callable[[Given], Result]], "Flow[..., Result]"]:
     """Make a flow of a function of options: each field is a parameter, with its limits, default and description.
 
     Args:
         options: What the flow can be told. Fields that must be given come first.
-        about: What Prefect's ``flow`` takes. With a ``task_runner``, where songs are worked on is no parameter.
+        without: Fields that are no parameters, such as those of `OnRunner` where a task runner is given.
+        about: What Prefect's ``flow`` takes.
 
     Returns:
         A decorator. The flow is called with the fields, and refuses with a ConfigError what does not go together.
     """
-    left_out = OnRunner.model_fields if "task_runner" in about else {}
-    known = [(name, field) for name, field in options.model_fields.items() if name not in left_out]
+    known = [(name, field) for name, field in options.model_fields.items() if name not in without]
     fields = sorted(known, key=lambda item: not item[1].is_required())
     signature = inspect.Signature(
         [

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from sepcore.config.load import changed_config, load_config
+from sepcore.config.load import OVERRIDES, changed_config, load_config
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError
 from sepcore.provider.version import parse_version
@@ -207,14 +207,23 @@ def _overrides(given: Any) -> Any:
     return found
 
 
-class OfConfig(Options):
+class WithOverrides(Options):
+    """The options of a command that can be told other values for keys of a model's config."""
+
+    overrides: Annotated[dict[str, Any] | None, Parameter(name="--set"), BeforeValidator(_overrides)] = None
+    """A key of the config with another value: KEY=VALUE, once or more often; a JSON object in a deployment's form.
+    Dots lead into objects: augmentation.gain_db=3."""
+
+    def changed(self, config: ModelConfig) -> ModelConfig:
+        """A config with these values; ConfigError if it cannot be used then."""
+        return changed_config(config, self.overrides or {}, OVERRIDES)
+
+
+class OfConfig(WithOverrides):
     """The options of a command that works by a model's config."""
 
     params: Model
-    overrides: Annotated[dict[str, Any] | None, Parameter(name="--set"), BeforeValidator(_overrides)] = None
-    """KEY=VALUE: a key of the config with another value, JSON or a word; may be given more than once. Dots lead into
-    objects: augmentation.gain_db=3."""
 
     def config(self) -> ModelConfig:
         """The model's config with what is said otherwise; ConfigError if it cannot be used."""
-        return changed_config(load_config(self.params), self.overrides or {}, "--set")
+        return self.changed(load_config(self.params))

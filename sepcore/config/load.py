@@ -39,6 +39,9 @@ class WrongKeys(ConfigError):
     def __str__(self) -> str:
         return "\n".join(map(str, self.faults))
 
+OVERRIDES = "overrides (--set)"
+"""What a message calls values that were given beside a config."""
+
 
 def is_archive(path: Path) -> bool:
     """Whether a path's name is that of a release tarball."""

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +11,6 @@ from sepcore.signal.blocks import Framing, overlap_add_blocks
 from sepcore.signal.cross_fade import cross_fade, overlapping_advance
 from sepcore.signal.masks import extend_masks, ratio_masks
 from sepcore.signal.spectrogram import frame_parts, inverse_stft, stft
-
-Precision = Literal["float32", "bfloat16"]
-"""What an engine's network may compute in."""
 
 
 class Engine(ABC):

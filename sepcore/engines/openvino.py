@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sepcore.config.choices import Precision
 from sepcore.config.model_config import ModelConfig
-from sepcore.engines.base import Engine, Precision
+from sepcore.engines.base import Engine
 from sepcore.system.cores import num_cores
 
 # Segments at once, each on its share of the cores: what a thread does in numpy before and after the network then costs

@@ -5,15 +5,15 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
+from sepcore.config.choices import EngineName, Precision
 from sepcore.config.model_config import ModelConfig
-from sepcore.engines.base import Engine, Precision
+from sepcore.engines.base import Engine
 from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network
 from sepcore.engines.openvino import OpenVinoEngine
 from sepcore.errors import ConfigError
 
-EngineName = Literal["auto", "openvino", "tensorflow"]
 _logger = logging.getLogger(__name__)
 _DEVICES = Path("/dev")
 

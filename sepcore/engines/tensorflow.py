@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sepcore.config.choices import Precision
 from sepcore.config.model_config import ModelConfig
-from sepcore.engines.base import Engine, Precision
+from sepcore.engines.base import Engine
 
 
 class TensorFlowEngine(Engine):

@@ -2,28 +2,27 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.engines.base import Engine, Precision
+from sepcore.config.choices import Bits, Clipping, EngineName, Precision
+from sepcore.engines.base import Engine
 from sepcore.engines.converted import weights_sha256
-from sepcore.engines.select import EngineName, load_engine
+from sepcore.engines.select import load_engine
 from sepcore.errors import CheckpointError, ConfigError, ProviderError
 from sepcore.networks.checkpoint_files import checkpoint_data, find_checkpoint
 from sepcore.provider.checksum import file_identity
-from sepcore.provider.resolve import locate_model
-from sepcore.separation.settings import SeparatorSettings
+from sepcore.separation.settings import SeparatorSettings, located_model
 from sepcore.separation.shifts import average_over_shifts
 from sepcore.separation.stem_files.names import DEFAULT_FORMAT, chosen_stems, stem_paths
-from sepcore.separation.stem_files.options import Clipping, StemFileOptions, check_options
+from sepcore.separation.stem_files.options import StemFileOptions, check_options
 from sepcore.separation.stem_files.song import separate_file
 from sepcore.separation.wiener_stream import wiener_stream
-from sepcore.signal.audio_writer import Bits
 from sepcore.signal.channels import to_channels
 
 # Weights that are replaced while they are read are read again, so often.
@@ -40,6 +39,7 @@ class Separator:
         overlap: By which part of a segment neighbours overlap.
         shifts: How often the waveform is separated.
         precision: What the network computes in.
+        overrides: Keys of the model's config with other values, such as ``{"mask_extension": "average"}``.
         load: Load the network now; False: when it is first needed.
 
     Raises:
@@ -57,10 +57,11 @@ class Separator:
         overlap: float = 0.0,
         shifts: int = 1,
         precision: Precision = "float32",
+        overrides: Mapping[str, Any] | None = None,
         load: bool = True,
     ) -> None:
-        self.settings = SeparatorSettings(str(model), mwf, engine, overlap, shifts, precision)
-        located = locate_model(model)
+        self.settings = SeparatorSettings(str(model), mwf, engine, overlap, shifts, precision, dict(overrides or {}))
+        located = located_model(self.settings)
         self.name = located.name
         self.folder = located.folder
         self.config = located.config
@@ -140,7 +141,7 @@ class Separator:
         try:
             if not find_checkpoint(self.folder):
                 return False  # what is loaded is good; to look for the model now might download it
-            found = locate_model(self.settings.model)
+            found = located_model(self.settings)
             if (found.folder, found.config) != (self.folder, self.config):
                 return True
             return self._weights is not None and weights_sha256(self.folder) != self._weights

@@ -1,14 +1,14 @@
 """All that decides a separation beside the audio."""
 
-from dataclasses import dataclass
-from typing import get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
 
-from sepcore.engines.base import Precision
-from sepcore.engines.select import EngineName, check_engine
+from sepcore.config.choices import MAX_OVERLAP, MAX_SHIFTS, EngineName, Precision
+from sepcore.config.load import OVERRIDES, changed_config
+from sepcore.engines.select import check_engine
 from sepcore.errors import ConfigError
-
-MAX_OVERLAP = 0.9
-MAX_SHIFTS = 64
+from sepcore.provider.resolve import LocalModel, locate_model
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class SeparatorSettings:
         shifts: How often the song is separated, each time at another place on the grid of segments; the stems are the
             mean. As Spleeter: 1.
         precision: What the network computes in; ``"bfloat16"`` is faster on processors and GPUs that have it.
+        overrides: Keys of the model's config with other values, dotted where they lie inside an object.
 
     Raises:
         ConfigError: a value is out of range.
@@ -35,6 +36,7 @@ class SeparatorSettings:
     overlap: float = 0.0
     shifts: int = 1
     precision: Precision = "float32"
+    overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         check_engine(self.engine)
@@ -46,3 +48,9 @@ class SeparatorSettings:
             raise ConfigError(
                 f"shifts is {self.shifts}", hint=f"Give 1, which is a single separation, to {MAX_SHIFTS}."
             )
+
+
+def located_model(settings: SeparatorSettings) -> LocalModel:
+    """The model of some settings as `locate_model` finds it, its config changed by their ``overrides``."""
+    model = locate_model(settings.model)
+    return replace(model, config=changed_config(model.config, settings.overrides, OVERRIDES))

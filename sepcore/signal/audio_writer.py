@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
+from sepcore.config.choices import Bits
 from sepcore.errors import AudioEncodeError
 from sepcore.signal.ffmpeg import FfmpegFailed, FfmpegProcess
 from sepcore.signal.tag_writing import tagged_output
@@ -37,7 +38,6 @@ _ENCODERS = {
 }
 CODECS = ("wav", *_ENCODERS)
 
-Bits = Literal[16, 24, 32]
 _Append = Callable[[memoryview], object]
 
 

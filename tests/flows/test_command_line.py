@@ -170,7 +170,7 @@ def test_a_key_that_cannot_be_set_is_one_line(text, facts):
     with raises(ConfigError) as refused:
         parse("train", "-p", "2stems", "--set", text).config()
     line = str(refused.value)
-    assert line.startswith("--set: ")
+    assert "--set" in line
     assert not lacking(line, facts), line
 
 

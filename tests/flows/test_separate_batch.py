@@ -6,16 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 
-from flows.separate_batch import separation
-from sepcore import Separator, separator_settings
-from sepcore.separation.stem_files.options import STEM_CODECS
+from sepcore import Separator
 from tests.models import convert_here, write_model
 
 pytestmark = pytest.mark.slow
@@ -50,12 +47,6 @@ def files_below(folder):
 
 def plain(table):
     return " ".join(re.sub(r"[│┃]", " ", table).split())
-
-
-def test_the_options_allow_what_the_library_allows():
-    assert set(get_args(separation.Codec)) == set(STEM_CODECS)
-    assert separation.MAX_OVERLAP == separator_settings.MAX_OVERLAP
-    assert separation.MAX_SHIFTS == separator_settings.MAX_SHIFTS
 
 
 def test_what_is_done_is_skipped_fast_without_network_and_tensorflow(run, ready, songs, tmp_path):

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -207,3 +208,32 @@ def test_wrong_weights_and_an_unknown_model_are_refused(model, tmp_path, monkeyp
         Separator(tmp_path / "config.json")
     with raises(ConfigError, "no such model", path="6stems"):
         Separator("6stems")
+
+
+def test_a_key_with_another_value_counts_as_if_the_config_had_it(model, separator, tmp_path):
+    changed = tmp_path / "changed"
+    shutil.copytree(model, changed)
+    config = json.loads((model / "config.json").read_text()) | {"mask_extension": "average", "MWF": True}
+    (changed / "config.json").write_text(json.dumps(config))
+    overridden = Separator(model, overrides={"mask_extension": "average", "MWF": True})
+    expected = Separator(changed)
+    assert overridden.mwf
+    assert overridden.fingerprint() == expected.fingerprint() != separator.fingerprint()
+    assert not overridden.is_outdated()
+    waveform = song()
+    for name, stem in expected.separate(waveform).items():
+        np.testing.assert_array_equal(overridden.separate(waveform)[name], stem)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named", "hint"),
+    [({"mask_extnsion": "average"}, "mask_extnsion", "mask_extension"), ({"F": 4096}, "F", "")],
+)
+def test_a_key_that_cannot_be_changed_is_named(overrides, named, hint, model):
+    with raises(ConfigError, named, hint=hint):
+        Separator(model, overrides=overrides)
+
+
+def test_other_stems_than_the_weights_are_for_are_refused(model):
+    with pytest.raises(CheckpointError):
+        Separator(model, overrides={"instrument_list": ["vocals", "drums", "bass"]})

@@ -3,13 +3,16 @@ import os
 import struct
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import psutil
 import pytest
 import soundfile
 
+from sepcore.config.choices import Codec
 from sepcore.errors import AudioEncodeError, FfmpegMissing
+from sepcore.separation.stem_files.options import STEM_MP4
 from sepcore.signal.audio_reader import probe_audio, read_waveform
 from sepcore.signal.audio_writer import CODECS, AudioWriter, write_audio
 from sepcore.signal.wav import wav_header
@@ -254,3 +257,7 @@ def test_wav_needs_no_ffmpeg_and_mp3_says_that_it_does(tmp_path, monkeypatch):
     with raises(FfmpegMissing, "ffmpeg", "PATH", hint="apt install ffmpeg"):
         write_audio(tmp_path / "stem.mp3", music(), sample_rate=RATE)
     assert [path.name for path in tmp_path.iterdir()] == ["stem.wav"]
+
+
+def test_every_codec_on_offer_has_a_writer():
+    assert {*CODECS, STEM_MP4} == set(get_args(Codec))

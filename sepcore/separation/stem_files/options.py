@@ -5,14 +5,12 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from sepcore.config.choices import Bits, Clipping, Codec
 from sepcore.errors import ConfigError
-from sepcore.signal.audio_writer import CODECS, Bits
-
-Clipping = Literal["clamp", "rescale", "none"]
 
 STEM_MP4 = "stem.mp4"
 """The codec of one file with the mixture and all stems as streams."""
-STEM_CODECS = (*CODECS, STEM_MP4)
+STEM_CODECS = get_args(Codec)
 
 _LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 8000, 192_000
 _LOWEST_BITRATE, _HIGHEST_BITRATE = 8000, 640_000

@@ -9,12 +9,12 @@ from semver import Version
 
 from sepcore.errors import DatasetError, TrackingError
 from sepcore.evaluation.scores import ScoreSummary
-from sepcore.provider.version import parse_version
-from sepcore.release.champion import Champion
-from sepcore.release.publish import Published
-from tasks.mlflow_store import check_store, store_client
-from tasks.registered_model import registered_name, version_of
-from tasks.tracking import TrackedRun
+from sepcore.provider.host import parse_version
+from sepcore.release.finished_run import Published
+from sepcore.release.gate import Champion
+from tasks.tracking.registered_model import registered_name, version_of
+from tasks.tracking.run import TrackedRun
+from tasks.tracking.store import check_store, store_client
 
 CHAMPION = "champion"
 """Alias of the version in the highest release."""
@@ -35,7 +35,7 @@ def champion_before(name: str, version: str) -> Champion | None:
     except TrackingError as error:
         _logger.warning("no champion of %s to compare with: %s", name, error)
         return None
-    released = stored and _released(stored)
+    released = _released(stored) if stored else None
     if stored is None or released is None or released >= version:
         return None
     text = stored.tags.get(_SCORES)

@@ -5,11 +5,11 @@ from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.plan import ShardPlan
-from sepcore.dataset.cache.shards import ShardRef, write_shard
+from sepcore.dataset.cache.shards import Shard, write_shard
 from sepcore.dataset.check.measure import SongMeasures, measure_song
 from sepcore.dataset.ingest.audio import prepare_song
 from sepcore.dataset.ingest.recording import SourceSong
@@ -52,7 +52,7 @@ def check_song(row: TrackRow, mix_name: str) -> SongMeasures:
     retry_condition_fn=_is_readers_fault,
     cache_policy=NO_CACHE,
 )
-def cache_song(plan: ShardPlan, config: ModelConfig, folder: Path) -> ShardRef:
+def cache_song(plan: ShardPlan, config: ModelConfig, folder: Path) -> Shard:
     """Run `sepcore.dataset.cache.shards.write_shard` on one song."""
     shard = write_shard(plan, config, folder)
     get_run_logger().info("%s: %d chunks in %s", plan.song, shard.num_chunks, shard.path)

@@ -1,7 +1,7 @@
-"""Runs whose process died: killed for its memory, say, it could tell neither Prefect nor MLflow.
+"""Mark runs whose process died without reporting, e.g. killed by the OOM killer.
 
-Their pages would show such runs as running for ever. Every process notes its runs; the next one that starts a flow
-marks those of the dead: flow runs and their tasks as crashed in Prefect, training runs as killed in MLflow.
+Their pages would show them as running forever. Every process notes its runs; the next one that starts a flow marks
+those of dead processes: flow runs and their tasks as crashed in Prefect, training runs as killed in MLflow.
 """
 
 import logging
@@ -14,19 +14,18 @@ from uuid import UUID
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.settings import get_current_settings
-from prefect.states import Crashed, State
+from prefect.states import Crashed
 
 from sepcore.system.urls import shown
-from tasks.own_prefect import is_own_prefect_api
-from tasks.process_notes import Note, ProcessNotes
-from tasks.store_address import SQLITE, tracking_uri
+from tasks.process_notes import Note, ProcessNotes, is_own_prefect_api
+from tasks.tracking import SQLITE, tracking_uri
 
 _logger = logging.getLogger(__name__)
 _MESSAGE = (
-    "Its process ended without a word: killed (for its memory, perhaps), or stopped with flows.serve. Run it again: "
-    "what is finished is kept."
+    "Its process ended without reporting: it was killed (out of memory, perhaps), or stopped with flows.serve. "
+    "Completed work was kept; run it again to resume."
 )
 # Prefect's server answers with no more at once.
 _PAGE = 200
@@ -55,7 +54,7 @@ def note_end_of_tracked_run(store: str, run_id: str) -> None:
 
 
 def mark_dead_runs() -> None:
-    """Mark the runs of processes of this machine that have ended without a word.
+    """Mark the runs of this machine's processes that ended without reporting.
 
     Only those of the Prefect API and of the MLflow store that are configured now; the others are kept for a later
     start.
@@ -100,11 +99,11 @@ def _end_tracked(note: Note) -> bool:
     """Mark a run that is still said to be running as killed; False if its store does not answer."""
     if note.where.startswith(SQLITE) and not Path(note.where.removeprefix(SQLITE)).is_file():
         return True  # removed since; to ask would make it anew
-    # MLflow takes seconds to import, and is needed only where something has died. The store's module first: it says
-    # how long MLflow may wait for an answer.
-    from tasks.mlflow_store import store_client, call_with_timeout  # isort: skip
+    # MLflow takes seconds to import, and is needed only where something has died.
     from mlflow.entities import RunStatus
     from mlflow.exceptions import MlflowException
+
+    from tasks.tracking.store import call_with_timeout, store_client
 
     def end() -> None:
         if store_client().get_run(note.run).info.status == RunStatus.to_string(RunStatus.RUNNING):

@@ -15,7 +15,7 @@ from sepcore.evaluation.scores import ScoreSummary
 from sepcore.evaluation.track_evaluation import evaluate_track
 from sepcore.evaluation.track_excerpt import excerpt_of_track
 from sepcore.training.run_folder import RunFolder
-from tasks.tracking import tracked
+from tasks.tracking.run import tracked
 
 # What an evaluation leaves beside the score files of its tracks.
 _REPORT = ("scores.json", "frames.parquet", "tracks.parquet", "report.html", "boxplot.png", "boxplot.svg")
@@ -56,9 +56,9 @@ def log_scores(run: RunFolder, name: str, summary: ScoreSummary, evaluation: Pat
                 }
             )
         tracking.tag("test_set", summary.dataset)
-        done = run.finished() or {}
+        done = run.finished()
         # Beside the training's own `model_step`: it tells scores of weights that a longer training has left behind.
-        tracking.tag("test_model_step", str(done.get("facts", {}).get("weights", done.get("steps"))))
+        tracking.tag("test_model_step", str(done and done.model_step))
         if csv is not None:
             tracking.log_dataset(csv, digest=file_fingerprint([csv]), context="test")
         tracking.log_folder(evaluation / "test", "evaluation/test")

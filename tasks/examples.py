@@ -8,12 +8,12 @@ from typing import Any
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import StemworksError
-from sepcore.evaluation.example_files import write_estimates, write_targets
+from sepcore.evaluation.examples import write_estimates, write_targets
 from sepcore.evaluation.validation_songs import ScoredSong, ValidationSongs, validation_sdr
 from sepcore.system.os_errors import reason_of
 from sepcore.system.ownership import is_real_folder
 from sepcore.system.printable import first_few
-from tasks.tracking import TrackedRun
+from tasks.tracking.run import TrackedRun
 
 _LAST_KEPT = 3
 """Of the validations' excerpts those of the first, of the best and of so many last ones are kept."""

@@ -1,4 +1,4 @@
-"""What every record of the logging module goes through: no secret is told, and no traceback where a line will do."""
+"""Log records without secrets, and without a traceback where one line will do."""
 
 import logging
 import traceback
@@ -11,10 +11,10 @@ from sepcore.system.urls import shown
 
 
 def install() -> None:
-    """Make every record of the logging module so, once in a process.
+    """Do so for every record of this process; a second call changes nothing.
 
-    Its addresses are without passwords, in Prefect's logs and on its page, too. Errors whose text is a line for the
-    user have no traceback, unless Prefect's level is DEBUG.
+    Addresses lose their passwords, in Prefect's logs and on its page too. A `StemworksError`, whose text is a line for
+    the user, has no traceback unless Prefect's level is DEBUG.
     """
     make = logging.getLogRecordFactory()
     if make.__module__ == __name__:
@@ -33,7 +33,7 @@ def install() -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Not what Prefect's observers of runs leave behind where its API goes away: that is told in a line anyway."""
+    """False for what Prefect's observers of runs log when its API goes away, which another line reports."""
     said = record.getMessage()
     return "FlowRunSuspendingObserver." not in said and "FlowRunCancellingObserver." not in said
 

@@ -1,4 +1,7 @@
-"""What each process is at, noted in a file whose lock it holds: one that nobody holds is of a process that ended."""
+"""Active runs per process, in a file whose lock the process holds: a file that nobody holds is of a dead process.
+
+Nothing here imports Prefect, which takes seconds.
+"""
 
 import json
 import os
@@ -12,6 +15,9 @@ from typing import Literal
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
+
+OWN_PREFECT_API = "STEMWORKS_PREFECT_API"
+"""The environment's variable with the address of the server that a command or `flows.serve` started."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +47,23 @@ class ProcessNotes:
         self._own: tuple[int, Path, FileLock] | None = None
 
     def add(self, note: Note) -> None:
-        """Note what this process is at; its lock ends with the process, however that ends."""
+        """Note a run of this process, whose lock ends with the process, however that ends."""
         self._write(note, over=False)
 
     def remove(self, note: Note) -> None:
-        """What this process noted is over, and need not be looked at again."""
+        """Note that a run of this process has ended and needs no more attention."""
         self._write(note, over=True)
 
     def settle_dead(self, settle: Callable[[set[Note]], set[Note]]) -> None:
-        """Hand over what processes that have ended were at, but for what another has taken up since.
+        """Settle the runs of processes that have ended, except those that another process has resumed.
 
         Args:
-            settle: Takes notes, and gives those that are done with; the others are kept for another time.
+            settle: Is given notes and returns those that are settled; the others are kept for a later call.
         """
         for file in self._files():
             with _held(file) as dead:
                 if not dead or not file.is_file():
-                    continue  # its process is alive, or another is at it or has just been
+                    continue  # its process is alive, or another is settling it or has just done so
                 notes = _read(file) - self._living(but=file)
                 if kept := notes - (settle(notes) if notes else set()):
                     file.write_text("".join(_line(note, over=False) for note in kept), "utf-8")
@@ -76,7 +82,7 @@ class ProcessNotes:
             file.write(_line(note, over=over))
 
     def _living(self, *, but: Path) -> set[Note]:
-        """What the processes that run are at."""
+        """The runs of all processes that are alive."""
         living: set[Note] = set()
         for file in self._files():
             if file != but:
@@ -97,7 +103,7 @@ def _lock(file: Path) -> Path:
 
 @contextmanager
 def _held(file: Path) -> Iterator[bool]:
-    """Hold a file's lock, if nobody else does; whether that is so."""
+    """Hold a file's lock; False if somebody else holds it."""
     try:
         with FileLock(_lock(file), timeout=0):
             yield True
@@ -116,3 +122,13 @@ def _read(file: Path) -> set[Note]:
 
 def _line(note: Note, *, over: bool) -> str:
     return json.dumps(asdict(note) | {"over": over}) + "\n"
+
+
+def is_own_prefect_api() -> bool:
+    """Whether ``PREFECT_API_URL`` is that of a server that was started here.
+
+    All of them work on the database that Prefect's settings name, whatever their port: of runs that one has lost with
+    its process, the next one knows, too.
+    """
+    url = os.environ.get("PREFECT_API_URL")
+    return bool(url) and url == os.environ.get(OWN_PREFECT_API)

@@ -7,16 +7,16 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from sepcore.provider.checksum import VerifiedArchive
-from sepcore.release.finished_run import FinishedRun
+from sepcore.release.card import release_notes
+from sepcore.release.finished_run import Candidate, FinishedRun, Published
 from sepcore.release.github import check_upload, upload_release
 from sepcore.release.github_assets import OnUpload
 from sepcore.release.github_repository import GithubRepository
-from sepcore.release.notes import release_notes
-from sepcore.release.publish import Candidate, Published, judge_run, publish_candidates
+from sepcore.release.publish import judge_run, publish_candidates
 from sepcore.training.run_folder import RunFolder
 from tasks.artifacts import show_link
 from tasks.champion import champion_before, make_champion
-from tasks.tracking import tracked
+from tasks.tracking.run import tracked
 
 
 @task(task_run_name="judge-{run.path.name}", cache_policy=NO_CACHE)

@@ -17,7 +17,7 @@ from sepcore.system.printable import printable
 
 
 class SongFailed(SongsFailed):
-    """What is wrong with a song, for Prefect's page; the others go on."""
+    """A song that could not be separated, as Prefect's page shows it; the other songs go on."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.why, path=outcome.shown_song)
@@ -25,12 +25,12 @@ class SongFailed(SongsFailed):
         self.args = (outcome,)  # what a cluster's worker sends is made of them again
 
 
-# What no second try mends.
+# What no retry fixes.
 _LASTING = FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError
 
 
 def is_passing(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Whether a task failed for what a shared disk has now and then, and a second try may not meet."""
+    """Whether a task failed for a reason that may pass, such as a shared disk's hiccup, so that a retry may help."""
     return isinstance(state.data, OSError) and not isinstance(state.data, _LASTING)
 
 

@@ -9,7 +9,7 @@ from sepcore.evaluation.scores import ScoreSummary
 from sepcore.system.printable import printable
 from sepcore.training.run_folder import RunFolder
 from tasks.artifacts import show_markdown, show_table
-from tasks.stored_runs import page_of
+from tasks.tracking.store import page_of
 
 # Prefect's page draws all of a table at once.
 _ROWS = 200
@@ -34,7 +34,7 @@ def show_scores(model: str, summary: ScoreSummary) -> None:
 
 
 def show_batch(outcomes: Sequence[Outcome], out: Path) -> None:
-    """What became of the songs of a batch, those that failed with the reason."""
+    """How many songs of a batch were done, skipped and failed, and why they failed."""
     totals = Totals.of(outcomes)
     counts = f"{totals.done} done, {totals.skipped} skipped, {totals.failed} failed"
     if totals.failed:
@@ -62,11 +62,11 @@ def show_pipeline(run: RunFolder, releases: Sequence[str]) -> None:
     done = run.finished()
     if done is None:
         return
-    facts, name = done.get("facts", {}), done["name"]
-    page = page_of(done["mlflow_run_id"]) if done["mlflow_run_id"] else None
+    facts, name = done.facts, done.name
+    page = page_of(done.mlflow_run_id) if done.mlflow_run_id else None
     lines = [
         f"# {name}",
-        f"- trained {done['steps']} steps on {facts.get('songs', '?')} songs of {facts.get('manifest', '?')}",
+        f"- trained {done.steps} steps on {facts.get('songs', '?')} songs of {facts.get('manifest', '?')}",
         f"- run folder: `{run.path.absolute()}`",
     ]
     if page:

@@ -1,18 +1,27 @@
 """The training task: the loop on the shards, with its measures in MLflow and its progress in Prefect."""
 
-from collections.abc import Callable
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.runtime import deployment
 
-from sepcore.config.load import load_config, model_name
+from sepcore.config.load import load_config
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
 from sepcore.dataset.cache.index import ChunkIndex, read_index
-from sepcore.dataset.describe_batch import describe_batch
-from sepcore.dataset.manifest import manifest_name, scan_manifest
+from sepcore.dataset.examples import describe_batch
+from sepcore.dataset.manifest import scan_manifest
 from sepcore.errors import TrainingError
 from sepcore.evaluation.validation_songs import ValidationSongs
 from sepcore.training.checkpoints import kept_steps
@@ -20,20 +29,19 @@ from sepcore.training.metrics_log import MetricsRecord
 from sepcore.training.model_dir import put_into_model_dir
 from sepcore.training.run_choice import begin, is_run_of
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.run_inputs import RunInputs, config_of_finished
-from sepcore.training.work import TrainingResult, TrainingWork
-from tasks.artifacts import show_link
+from sepcore.training.run_record import FinishedRun, RunInputs, config_of_finished
+from tasks.artifacts import ProgressArtifact, show_link, step_note
 from tasks.examples import ValidationExamples
-from tasks.progress import ProgressArtifact, step_note
-from tasks.registered_model import version_of
-from tasks.run_facts import code_facts, hardware
-from tasks.tracking import TrackedRun, forget_missed, missed_of, tracked
-from tasks.training_slot import training_slot
+from tasks.tracking.run import TrackedRun, is_all_sent, tracked
+from tasks.tracking.run_facts import card_facts
+
+# The slot of a training that was killed is free again after this time.
+_LEASE_S = 60.0
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a training reads: the songs' manifests, and the indexes of their shards; and what it is scored on later."""
+    """What a training reads: the songs' manifests, the indexes of their shards, and what it is scored on later."""
 
     training_csv: Path
     validation_csv: Path
@@ -81,7 +89,7 @@ def train_model(
         if run.is_done(config):
             return _renew(name, config, run, inputs, data)
         # TensorFlow: not for who only names or serves the flow
-        from sepcore.training.trainer import check_checkpoint_fits, fit
+        from sepcore.training.trainer import TrainingWork, check_checkpoint_fits, fit
 
         if kept_steps(run.checkpoints) and not is_run_of(run, config, inputs):
             check_checkpoint_fits(config, run)
@@ -117,23 +125,26 @@ def train_model(
                 tracking.tag("model_choice_note", result.choice_note)
             tracking.register(name, config, result.model_step)
             run.finish(
-                name=name,
-                steps=result.steps,
-                dataset=training.fingerprint(),
-                mlflow_run_id=tracking.run_id,
-                ended_early=result.ended_early,
-                facts=_facts(config, data, training, result),
-                data=data.paths(),
-                inputs=inputs,
+                FinishedRun(
+                    name=name,
+                    steps=result.steps,
+                    dataset=training.fingerprint(),
+                    mlflow_run_id=tracking.run_id,
+                    ended_early=result.ended_early,
+                    facts=card_facts(config, data.training_csv, training, result),
+                    data=data.paths(),
+                    inputs=inputs,
+                )
             )
+        tracking.note_all_sent(result.steps)
     return where
 
 
 @task(task_run_name="renew-{name}", cache_policy=NO_CACHE)
 def renew_run(name: str, config: ModelConfig, run: RunFolder, inputs: RunInputs, data: TrainingSet) -> str:
-    """Bring a run that is finished by now up to its config: the keys that decide no weights, and its place.
+    """Bring a finished run up to date with its config: the keys that decide no weights, and the model's place.
 
-    MLflow gets the config, and what its store did not take of the training; see `tasks.tracking.missed_of`.
+    MLflow gets the config, and what its store does not have of the training; see `tasks.tracking.run.is_all_sent`.
 
     Returns:
         Where the model went.
@@ -142,7 +153,7 @@ def renew_run(name: str, config: ModelConfig, run: RunFolder, inputs: RunInputs,
 
 
 def _renew(name: str, config: ModelConfig, run: RunFolder, inputs: RunInputs, data: TrainingSet) -> str:
-    before, missed = load_config(run.path), missed_of(run)
+    before, done = load_config(run.path), run.finished()
     config = config_of_finished(before, config)
     changed = run.inputs() is None or config.to_json() != before.to_json()
     if changed:
@@ -150,8 +161,8 @@ def _renew(name: str, config: ModelConfig, run: RunFolder, inputs: RunInputs, da
             if run.inputs() is None:  # of an earlier version, and taken with --force
                 run.note_inputs(inputs)
             run.write_config(config)
-    if changed or missed:
-        _send(name, config, run, data, missed=bool(missed), register=_separates_otherwise(before, config))
+    if done is not None and (changed or not is_all_sent(run, done.steps)):
+        _send(done, config, run, data, register=_separates_otherwise(before, config))
     _, where = put_into_model_dir(run, config)
     return where
 
@@ -161,42 +172,20 @@ def _separates_otherwise(before: ModelConfig, now: ModelConfig) -> bool:
     return any(getattr(before, key) != getattr(now, key) for key in keys)
 
 
-def _send(name: str, config: ModelConfig, run: RunFolder, data: TrainingSet, *, missed: bool, register: bool) -> None:
+def _send(done: FinishedRun, config: ModelConfig, run: RunFolder, data: TrainingSet, *, register: bool) -> None:
+    """Send all of a finished training once more; its model only if ``register`` or if the registry lacks it."""
     training, validation = read_index(data.training_index, config), read_index(data.validation_index, config)
-    done = run.finished() or {}
-    step = int(done.get("facts", {}).get("weights", config.train_max_steps))
-    with tracked(run, name) as tracking:
+    with tracked(run, done.name) as tracking:
         _log_what_is_trained(tracking, config, data, training, validation)
         tracking.log_file(run.path / "config.json")
-        if missed:
-            _log_weights(tracking, step)
-        # `publish` may have registered it meanwhile.
-        if register or (
-            missed and tracking.attempt("registered model", lambda: version_of(tracking.run_id, name, step)) is None
-        ):
-            tracking.register(name, config, step)
-    if missed and tracking.is_whole:
-        forget_missed(run)
+        _log_weights(tracking, done.model_step)
+        tracking.register(done.name, config, done.model_step, unless_there=not register)
+    tracking.note_all_sent(done.steps)
 
 
 def _log_weights(tracking: TrackedRun, step: int) -> None:
     tracking.log_folder(tracking.run.model, "model")
     tracking.tag("model_step", str(step))
-
-
-def _facts(config: ModelConfig, data: TrainingSet, training: ChunkIndex, result: TrainingResult) -> dict[str, str]:
-    """What the model card says of the training. Of paths no more than what a reader may recognise."""
-    facts = {
-        "songs": str(training.num_songs),
-        "manifest": manifest_name(data.training_csv),
-        "weights": str(result.model_step),
-        "hardware": hardware(),
-    }
-    if result.choice_note:
-        facts["model_choice"] = result.choice_note
-    if config.init_from is not None:
-        facts["init_from"] = model_name(config.init_from)
-    return facts | code_facts()
 
 
 def _log_what_is_trained(
@@ -216,6 +205,46 @@ def _log_what_is_trained(
 
 def _validation_songs(config: ModelConfig, data: TrainingSet, validation: ChunkIndex) -> ValidationSongs:
     """Songs to score whole, among those that are good enough to be cached; the check has named the others."""
-    cached = {record.song for record in validation.records()}
+    cached = validation.song_names()
     scan = scan_manifest(data.validation_csv, config, data_dir=data.data_dir)
     return ValidationSongs((row for _, row in scan.rows if row.name in cached), config)
+
+
+@contextmanager
+def training_slot() -> Iterator[None]:
+    """Wait for other trainings of deployments on these devices to end, and keep the next ones waiting.
+
+    The limit is a global concurrency limit of Prefect's, made here with one slot; a limit that its user has changed
+    stays. Trainings that commands start are not limited. A server that goes away meanwhile ends no training.
+    """
+    if deployment.id is None:
+        yield
+        return
+    limit = slot_name()
+    if not _has_room(limit):
+        get_run_logger().warning(
+            "waiting for another training to end, or a minute for the slot of one that was killed "
+            "(concurrency limit %r)",
+            limit,
+        )
+    with concurrency(limit, lease_duration=_LEASE_S, raise_on_lease_renewal_failure=False):
+        yield
+
+
+def slot_name() -> str:
+    """The limit's name: the machine, and the GPUs if ``CUDA_VISIBLE_DEVICES`` picks some of them."""
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return f"training on {socket.gethostname()}" + (f" GPU {devices}" if devices else "")
+
+
+def _has_room(name: str) -> bool:
+    with get_client(sync_client=True) as client:
+        try:
+            limit = client.read_global_concurrency_limit_by_name(name)
+        except ObjectNotFound:
+            try:
+                client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+            except ObjectAlreadyExists:
+                logging.getLogger(__name__).info("another process has just made the limit %s", name)
+            return True
+        return limit.active_slots < limit.limit

@@ -12,10 +12,9 @@ import pytest
 from sepcore.config.network import NETWORK_PARAMS
 from sepcore.dataset.ingest import plan
 from sepcore.errors import DatasetError
-from sepcore.evaluation import track_table
-from sepcore.evaluation.bsseval.global_scores import GLOBAL_METRICS, GlobalScores
+from sepcore.evaluation.bsseval.sdr import GLOBAL_METRICS, GlobalScores
 from sepcore.evaluation.scores import StemScores
-from sepcore.evaluation.track_scores import TOTAL_COLUMNS
+from sepcore.evaluation.track_scores import TOTAL_COLUMNS, TRACK_COLUMNS
 from sepcore.networks import registry
 from tests.models import small_config
 from tests.repository import ROOT
@@ -93,7 +92,7 @@ def test_the_flow_of_the_recipe_runs_as_a_command(tmp_path):
 def test_a_field_of_global_scores_is_all_that_a_metric_needs_to_be_in_every_table():
     fields = {field.name for field in dataclasses.fields(GlobalScores)}
     assert fields == set(GLOBAL_METRICS) <= {field.name for field in dataclasses.fields(StemScores)}
-    assert set(GLOBAL_METRICS.values()) <= set(TOTAL_COLUMNS) & set(track_table.COLUMNS)
+    assert set(GLOBAL_METRICS.values()) <= set(TOTAL_COLUMNS) & set(TRACK_COLUMNS)
 
 
 def test_the_files_and_names_of_the_recipes_exist():

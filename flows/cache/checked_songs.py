@@ -26,7 +26,7 @@ def checked_manifests(
 
     Args:
         csvs: Each manifest, and folders for its report if nothing can be written beside the manifest.
-        config: What the songs shall fit.
+        config: What the songs must fit.
         data_dir: Folder of the manifests' relative paths.
         for_training: Whether the songs must fit the config's channels and segments.
         beside: Reports of manifests whose songs are looked for in these, too.
@@ -54,7 +54,7 @@ def checked_manifests(
 def check_test_songs(
     csv: Path, fallbacks: Sequence[Path], config: ModelConfig, data_dir: Path | None, *, beside: Sequence[CheckReport]
 ) -> None:
-    """Refuse a test set with a song that cannot be scored, and say which songs ``beside`` has, too.
+    """Refuse a test set with a song that cannot be scored, and report songs that ``beside`` also has.
 
     See `checked_manifests`.
     """

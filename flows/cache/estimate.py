@@ -8,12 +8,11 @@ from flows.support.inputs import PartToCache, parts_to_cache
 from flows.support.terminal import say
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.estimate import estimate_cache
+from sepcore.dataset.cache.maintenance import prune
 from sepcore.dataset.cache.plan import ShardPlan, shard_plans
-from sepcore.dataset.cache.prune import prune
 from sepcore.dataset.cache.shards import find_shards
-from sepcore.dataset.check.check import check_manifest, require_usable
+from sepcore.dataset.check.check import check_manifest, measure_in_threads, require_usable
 from sepcore.dataset.check.report import place_of_report
-from sepcore.dataset.check.threads import measure_in_threads
 from sepcore.system.cores import num_cores
 
 

@@ -1,4 +1,4 @@
-"""The caching flow: what is missing of the shards of the songs that can be used."""
+"""The caching flow: write the missing shards of all usable songs."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +15,10 @@ from flows.support.song_tasks import finished_tasks
 from flows.support.terminal import say
 from sepcore.config.load import load_config, model_name
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.cache.index import build_index, find_index
-from sepcore.dataset.cache.lock import lock_cache
+from sepcore.dataset.cache.build_index import build_index, find_index
+from sepcore.dataset.cache.maintenance import lock_cache, prune, remove_damaged_shards
 from sepcore.dataset.cache.plan import ShardPlan, planned_fingerprints, shard_plans
-from sepcore.dataset.cache.prune import prune
-from sepcore.dataset.cache.repair import remove_damaged_shards
-from sepcore.dataset.cache.shards import ShardRef, find_shards
+from sepcore.dataset.cache.shards import Shard, find_shards
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError, SongsFailed, StemworksError
 from sepcore.system.atomic import remove_leftovers
 from sepcore.system.printable import first_few
@@ -87,11 +85,11 @@ def _plan(
     test_csv: Path | None = None,
     fallbacks: Sequence[Path] = (),
 ) -> dict[PartToCache, list[ShardPlan]]:
-    """What each part's usable songs are to become."""
+    """The shards to make of each part's usable songs."""
     csvs = [(part.csv, [part.folder, *fallbacks]) for part in parts]
     reports = checked_manifests(csvs, config, data_dir)
     if test_csv is not None:
-        # Now: what is wrong with them shall not come to light after hours of training.
+        # Now, so that faults in them are not found after hours of training.
         check_test_songs(test_csv, fallbacks, config, data_dir, beside=reports)
     return {
         part: shard_plans(report, config, num_chunks=part.num_chunks)
@@ -114,7 +112,7 @@ def _changed_songs(
 
 
 def _cached_index(part: PartToCache, plans: Sequence[ShardPlan], config: ModelConfig) -> Path | None:
-    """The index of a part that is cached whole; without a lock, so that a read-only cache can be trained from."""
+    """The index of a part that is completely cached; without a lock, so that a read-only cache can be used."""
     shards = find_shards(part.folder)
     if any(plan.fingerprint not in shards for plan in plans):
         return None
@@ -123,12 +121,12 @@ def _cached_index(part: PartToCache, plans: Sequence[ShardPlan], config: ModelCo
     return find_index(part.folder, _songs(plans, shards), config)
 
 
-def _songs(plans: Sequence[ShardPlan], shards: Mapping[str, ShardRef]) -> list[tuple[str, ShardRef]]:
+def _songs(plans: Sequence[ShardPlan], shards: Mapping[str, Shard]) -> list[tuple[str, Shard]]:
     return [(plan.song, shards[plan.fingerprint].of(plan)) for plan in plans]
 
 
 def _cache_songs(part: PartToCache, plans: Sequence[ShardPlan], config: ModelConfig, *, verify: bool) -> Path:
-    """Cache what is missing of a part; its index."""
+    """Cache what is missing of a part, and return its index."""
     with lock_cache(part.folder):
         remove_leftovers(part.folder)
         if verify:
@@ -137,7 +135,7 @@ def _cache_songs(part: PartToCache, plans: Sequence[ShardPlan], config: ModelCon
         return build_index(part.folder, _songs(plans, shards), config)
 
 
-def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelConfig) -> dict[str, ShardRef]:
+def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelConfig) -> dict[str, Shard]:
     """All shards of a part by fingerprint; a song that fails does not stop the others."""
     # Absolute: the workers of a cluster have another working directory.
     folder = part.folder.absolute()

@@ -1,4 +1,4 @@
-"""What caching can be told."""
+"""The options of flows.cache."""
 
 import sys
 from typing import ClassVar, Self

@@ -4,19 +4,24 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rich.console import Console
+from rich.table import Table
+
 from flows.check.options import Options
-from flows.check.table import print_report
 from flows.support.inputs import check_ffmpeg, check_trainable
 from flows.support.terminal import progress_bar, say
 from sepcore.config.load import load_config, parse_config
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.check.check import MeasureAll, check_manifest, require_usable
+from sepcore.dataset.check.check import MeasureAll, check_manifest, measure_in_threads, require_usable
+from sepcore.dataset.check.findings import SEVERITIES
 from sepcore.dataset.check.measure import SongMeasures
-from sepcore.dataset.check.report import CheckReport
-from sepcore.dataset.check.threads import measure_in_threads
+from sepcore.dataset.check.report import CheckReport, RowFinding
 from sepcore.dataset.manifest import TrackRow, check_columns, manifest_signals, manifest_template
 from sepcore.errors import DatasetError
 from sepcore.system.atomic import write_text
+
+_SHOWN_ROWS = 5  # of one kind of finding
+_TITLES = {"left out": "left out", "warning": "with warnings", "note": "with notes"}
 
 
 def main(options: Options) -> int:
@@ -24,7 +29,7 @@ def main(options: Options) -> int:
     if options.template:
         return _write_template(options.csvs[0], options)
     check_ffmpeg()
-    # All before the first: a wrong name in the second is not found out after an hour.
+    # All of them first, so that a wrong name in the second is not found after an hour.
     configs = {csv: _config(csv, options) for csv in options.csvs}
     for csv, config in configs.items():
         check_trainable(config)
@@ -50,7 +55,7 @@ def main(options: Options) -> int:
             ]
         )
     for report in reports:
-        print_report(report)
+        _print_report(report)
     for report in reports:
         require_usable(report)
     return 1 if any(len(report.usable) < report.num_rows for report in reports) else 0
@@ -72,6 +77,32 @@ def _with_bar(description: str, mix_name: str, num_threads: int | None) -> Measu
                 bar.advance(line)
 
     return measure_all
+
+
+def _print_report(report: CheckReport) -> None:
+    """One table for rows left out, warnings and notes each, findings with the same cure together; then a summary."""
+    console = Console()
+    for severity in SEVERITIES:
+        kinds: dict[str, list[RowFinding]] = {}
+        for found in report.findings():
+            if found.finding.severity == severity:
+                kinds.setdefault(found.finding.cure, []).append(found)
+        if kinds:
+            num_rows = len({found.number for alike in kinds.values() for found in alike})
+            table = Table("row", "song", "reason", "cure", show_lines=True)
+            table.title = f"{report.csv}: {num_rows} of {report.num_rows} rows {_TITLES[severity]}"
+            for cure, alike in kinds.items():
+                # Nothing needs to be done about a note: one example is enough.
+                _add_kind(table, cure, alike, shown=1 if severity == "note" else _SHOWN_ROWS)
+            console.print(table, markup=False, highlight=False)
+    console.print(report.summary_line(), markup=False, highlight=False, soft_wrap=True)
+
+
+def _add_kind(table: Table, cure: str, alike: list[RowFinding], *, shown: int) -> None:
+    for place, found in enumerate(alike[:shown]):
+        table.add_row(str(found.number), found.song, found.finding.reason, "" if place else cure)
+    if len(alike) > shown:
+        table.add_row("…", "", f"and {len(alike) - shown} more like it", "")
 
 
 def _write_template(csv: Path, options: Options) -> int:

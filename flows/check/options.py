@@ -1,4 +1,4 @@
-"""What the check of manifests can be told."""
+"""The options of flows.check."""
 
 from pathlib import Path
 from typing import Annotated, Self

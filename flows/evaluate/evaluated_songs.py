@@ -20,8 +20,7 @@ from sepcore.evaluation.report.excerpt import Excerpt
 from sepcore.evaluation.scores import MadeFrom, ScoreSummary
 from sepcore.evaluation.track_evaluation import remove_other_scores, tracks_made_from
 from sepcore.evaluation.track_excerpt import excerpt_start_s, tracks_to_hear
-from sepcore.evaluation.track_scores import TrackScores, read_track_scores, write_table
-from sepcore.evaluation.track_table import track_table
+from sepcore.evaluation.track_scores import TrackScores, read_track_scores, track_table, write_table
 from tasks.dataset import ingest_song
 from tasks.evaluation import evaluate_song, excerpt_of_song
 
@@ -62,7 +61,7 @@ class EvaluatedSongs:
 
     @cached_property
     def tracks(self) -> pd.DataFrame:
-        """With the columns `track_table.COLUMNS`."""
+        """With the columns `track_scores.TRACK_COLUMNS`."""
         return track_table(self._scores)
 
 

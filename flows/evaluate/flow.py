@@ -18,8 +18,7 @@ from sepcore.evaluation.baselines import BASELINES
 from sepcore.evaluation.choices import ENGINES
 from sepcore.evaluation.estimates import Estimates, FolderEstimates, ModelEstimates
 from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint
-from sepcore.evaluation.musdb18 import is_musdb18_test
-from sepcore.evaluation.report.evaluation_report import EvaluationReport
+from sepcore.evaluation.report.evaluation_report import EvaluationReport, is_musdb18_test
 from sepcore.evaluation.report.report import write_report
 from sepcore.evaluation.run_scores import why_not_own
 from sepcore.evaluation.scores import ScoreSummary
@@ -95,7 +94,7 @@ def evaluate(options: Options) -> ScoreSummary:
             say([f"not taken for the scores of {run.path}: {other}"])
         else:
             write_text(run.scores, summary.to_json())
-            log_scores(run, finished["name"], summary, out, options.csv)
+            log_scores(run, finished.name, summary, out, options.csv)
     everything = {scored.name: result} | others
     if any(part.failed for part in everything.values()):
         raise _failure(everything, len(rows))

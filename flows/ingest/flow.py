@@ -1,4 +1,4 @@
-"""The ingest flow: what must be decoded of a multitrack set, and the CSVs that list its songs."""
+"""The ingest flow: decode what must be decoded of a multitrack set and list its songs in CSVs."""
 
 from pathlib import Path
 

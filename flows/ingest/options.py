@@ -1,4 +1,4 @@
-"""What the ingest of a set can be told."""
+"""The options of flows.ingest."""
 
 import os
 from pathlib import Path
@@ -78,7 +78,7 @@ class Options(OfConfig, OnRunner):
         return Path(os.environ["MUSDB_PATH"]) if os.environ.get("MUSDB_PATH") else None
 
     def check(self) -> None:
-        """Refuse what can be seen without opening a recording."""
+        """Refuse everything that is wrong without opening a recording."""
         check_ffmpeg()
         config = self.config()
         plan = plan_ingest(

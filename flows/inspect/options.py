@@ -1,4 +1,4 @@
-"""What the picture of a chunk can be told."""
+"""The options of flows.inspect."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self

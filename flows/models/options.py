@@ -1,4 +1,4 @@
-"""What is to be done with models."""
+"""The options of the models command."""
 
 from typing import Annotated, Literal, Self
 
@@ -15,12 +15,12 @@ class Options(Base):
     """
 
     action: Annotated[Literal["pull", "list", "verify"], Positional("ACTION")]
-    """pull: fetch models, or bring them to what the release has; list: the models here and in the release; verify: read
-    every file of models and say whether they are what came."""
+    """pull: fetch models, or update them from the release; list: the models here and in the release; verify: read every
+    file of the models and say whether they are unchanged."""
     names: Annotated[tuple[str, ...], Positional("MODEL")] = ()
     """Of pull: names in the release, 2stems, 4stems, …; of verify: names in MODEL_PATH (default: all)."""
     force: Flag = False
-    """With pull: replace also a model that another program put there, but no other files."""
+    """With pull: also replace a model that another program put there, but no other files."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -1,4 +1,4 @@
-"""The preparing flow: a MUSDB set ingested and its spectrograms cached, where a training looks for them."""
+"""The preparing flow: ingest a MUSDB set and cache its spectrograms where flows.train looks for them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the preparation of a MUSDB set can be told."""
+"""The options of flows.prepare_musdb."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -35,6 +35,6 @@ class Options(OfConfig, OnRunner):
         return musdb
 
     def check(self) -> None:
-        """Refuse what is no MUSDB set, and a cluster that does not answer."""
+        """Refuse a folder that is not a MUSDB set, and a cluster that does not answer."""
         self.musdb()
         check_scheduler(self.scheduler)

@@ -1,4 +1,4 @@
-"""What publishing can be told."""
+"""The options of publishing."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -32,7 +32,7 @@ class Options(Base):
     margin_db: Annotated[float, Parameter(name="--margin"), Field(ge=0, lt=100)] = MARGIN_DB
     """By how many dB a stem's median SDR may be below the champion's."""
     force: Flag = False
-    """Publish though the gate refuses; the card will say so."""
+    """Publish even if the quality gate fails; the card says so."""
     github: Flag = False
     """Upload the version's release to GITHUB_REPOSITORY on GITHUB_HOST, with GITHUB_TOKEN."""
 

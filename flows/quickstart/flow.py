@@ -1,4 +1,4 @@
-"""The quickstart: every stage once, on songs that are made up."""
+"""The quickstart: every stage once, on made-up songs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ from tasks.tracking import tracking_uri
 
 _CONFIG = "quickstart"
 _VERSION = "0.1.0"
-_SONGS = {"num_train": 8, "num_validation": 2, "num_test": 2, "duration_s": 20.0, "seed": 7}
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,8 @@ class QuickstartResult:
 
 @flow_of(Options, name="quickstart", flow_run_name="quickstart")
 def quickstart(options: Options) -> QuickstartResult:
-    """Walk the whole job; what is done already is found and not done again."""
-    write_dataset(FOLDER / "dataset", **_SONGS)
+    """Run every stage of the job; stages that are done already are skipped."""
+    write_dataset(FOLDER / "dataset", num_train=8, num_validation=2, num_test=2, duration_s=20.0, seed=7)
     ingest(load_config(_CONFIG), _CONFIG, FOLDER / "manifests", FOLDER / "dataset")
     releases, stems = FOLDER / "releases", FOLDER / "separated"
     run = train(_CONFIG, max_steps=options.max_steps, version=_VERSION, work_dir=FOLDER / "runs", releases=releases)
@@ -45,7 +44,7 @@ def quickstart(options: Options) -> QuickstartResult:
 
 
 def main(options: Options) -> None:
-    """Walk the job, and say where everything is."""
+    """Run the quickstart, and print where its products are."""
     result = quickstart(**options.parameters())
     print_scores(ScoreSummary.from_json(RunFolder(result.run).scores.read_text("utf-8")))
     say(

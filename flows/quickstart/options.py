@@ -1,4 +1,4 @@
-"""What the quickstart can be told."""
+"""Options of the quickstart."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ class Options(Base):
     """Train for so many steps (default: the config's)."""
 
     def set_environment(self, verbose: bool) -> None:
-        """All that the quickstart makes lies in one folder, the models that it unpacks too."""
+        """Keep all that the quickstart makes in one folder, including the models that it unpacks."""
         os.environ["MODEL_PATH"] = str(FOLDER / "models")
 
     def check(self) -> None:

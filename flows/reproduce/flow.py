@@ -1,4 +1,4 @@
-"""The reproducing flow: the songs and the config of a training of then, and that training again."""
+"""The reproducing flow: the original songs and config, and the training on them again."""
 
 from pathlib import Path
 
@@ -18,19 +18,18 @@ from sepcore.config.load import load_config
 from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.random_numbers import DRAWS_VERSION
 from sepcore.errors import TrainingError
-from sepcore.release.paths import config_to_train_again
-from sepcore.release.training_record import TrainingRecord
+from sepcore.release.training_record import TrainingRecord, config_to_train_again
 from sepcore.system.atomic import write_text
-from sepcore.training.run_inputs import RunInputs
-from tasks.run_facts import code_facts
+from sepcore.training.run_record import RunInputs
+from tasks.tracking.run_facts import code_facts
 
 
 @flow_of(Options, name="reproduce", flow_run_name=run_name("reproduce", source=""))
 def reproduce(options: Options) -> Path:
-    """Train again what a release or a run was trained on, as it was; stopped, it goes on where it was.
+    """Repeat the training of a release or a run; interrupted, it resumes. Returns the new run's folder.
 
-    The new run lies in the folder ``reproduced`` of the runs, and so does all else that a release makes necessary:
-    nothing is written where its config says. Gives the new run's folder.
+    The new run, and everything else that is written for a release, goes to the folder ``reproduced`` of the runs, never
+    to where its config says.
     """
     record = training_record(options.source, options.work_dir)
     folder = options.work_dir / "reproduced"
@@ -106,7 +105,8 @@ def main(options: Options) -> None:
     again = TrainingRecord.of_run(run)
     _print_scores(record, again)
     if again.weights() == record.weights():
-        weights = "the same as then, bit for bit"
+        weights = "identical to the recorded ones, bit for bit"
     else:
-        weights = "not the bits of then" + ("" if record.config.deterministic else " (the config is not deterministic)")
+        why = "" if record.config.deterministic else " (the config is not deterministic)"
+        weights = f"not bit for bit the recorded ones{why}"
     say([f"weights: {weights}", f"run: {run}"])

@@ -1,4 +1,4 @@
-"""What a training again can be told."""
+"""The options of reproducing."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -15,8 +15,8 @@ _CSVS = "train_csv", "validation_csv", "test_csv"
 class Options(Base):
     """Train a released model, or that of a run, again from its recorded config, and put both scores side by side.
 
-    The songs must be those of then: others are refused before the training. A run knows where they are; for a release,
-    or a run that lies not below --work-dir or runs, say it with --musdb-root, or with --train-csv and --validation-csv.
+    The songs must be the original ones; others are refused before the training. A run records where they are. For a
+    release, or a run outside --work-dir and runs, give --musdb-root, or --train-csv and --validation-csv.
     """
 
     uses_prefect: ClassVar[bool] = True

@@ -71,8 +71,9 @@ def separate_batch(options: FlowOptions) -> list[Outcome]:
     def separate(songs: Sequence[Song]) -> dict[Path, Outcome]:
         return _separate(songs, batch, overwrite=options.overwrite)
 
+    before: dict[Path, Outcome] = {}
     if settled_s is None:
-        new, before = separate(pending), {}
+        new = separate(pending)
     else:
         new, before = try_new(batch, pending, separate)
     found = skipped | before | new

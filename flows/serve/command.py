@@ -10,7 +10,7 @@ from flows.support.prefect_api import configured_prefect_api
 from flows.support.prefect_server import PrefectServer
 from flows.support.terminal import say
 from sepcore.system.urls import shown
-from tasks.own_prefect import is_own_prefect_api
+from tasks.process_notes import is_own_prefect_api
 
 
 def main(options: Options) -> None:

@@ -6,14 +6,15 @@ from typing import Any
 
 import yaml
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.deployments.runner import RunnerDeployment
+from prefect.types.entrypoint import EntrypointType
 
 # In the checkout a link to the file that `prefect deploy` reads; in the wheel a copy of it.
 LISTED = Path(__file__).with_name("prefect.yaml")
 
 
 def deployments() -> list[RunnerDeployment]:
-    """All of them, in the order of the file. Trainings wait for each other by themselves, see `tasks.training_slot`."""
+    """All of them, in the order of the file. Training runs wait for each other, see `tasks.training.training_slot`."""
     return [_deployment(**listed) for listed in yaml.safe_load(LISTED.read_text("utf-8"))["deployments"]]
 
 

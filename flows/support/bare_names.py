@@ -52,9 +52,14 @@ def setup_environment(*, ctx: Any) -> None:
             _refuse(no_server(str(self.api_url)))
 
     read_deployment_by_name.__module__ = __name__
-    DeploymentAsyncClient.read_deployment_by_name = read_deployment_by_name
+    _replace(DeploymentAsyncClient, read_deployment_by_name)
     if _is_prefects_command():
-        PrefectHttpxAsyncClient.send = _telling(PrefectHttpxAsyncClient.send)
+        _replace(PrefectHttpxAsyncClient, _telling(PrefectHttpxAsyncClient.send))
+
+
+def _replace(owner: type, method: Callable[..., Any]) -> None:
+    """Put a method in the place of the one that it wraps."""
+    setattr(owner, method.__name__, method)
 
 
 def _telling(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

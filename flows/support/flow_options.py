@@ -52,7 +52,7 @@ def flow_of(
         run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
         descriptions = [f"    {name}: {' '.join((field.description or '').split())}" for name, field in fields]
         run.__doc__ = "\n".join([inspect.cleandoc(body.__doc__ or ""), "", "Args:", *descriptions])
-        del run.__wrapped__  # type: ignore[attr-defined]
+        del run.__wrapped__
         # Of the file that the body stands in; Prefect would take this one's.
         source = Path(inspect.getsourcefile(body) or __file__).read_bytes()
         version = hashlib.sha256(source).hexdigest()[:32]

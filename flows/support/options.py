@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from sepcore.config.load import OVERRIDES, changed_config, load_config
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError
-from sepcore.provider.version import parse_version
+from sepcore.provider.host import parse_version
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _limits(field: FieldInfo) -> str:
     """The range of a number in words."""
     marks = [mark for part in (field, *get_args(field.annotation)) for mark in _marks(part)]
     low = next((mark.ge for mark in marks if isinstance(mark, Ge)), None)
-    above = next((mark.gt for mark in marks if isinstance(mark, Gt)), None)
+    above: Any = next((mark.gt for mark in marks if isinstance(mark, Gt)), None)
     if above is not None and is_of(field.annotation, int) and not is_of(field.annotation, float):
         low, above = int(above) + 1, None
     high = next((mark.le for mark in marks if isinstance(mark, Le)), None)

@@ -15,7 +15,7 @@ from flows.support.credential import new_credential
 from flows.support.own_server import check_prefect_api
 from flows.support.prefect_api import configured_prefect_api, prefect_api_configured
 from sepcore.errors import ConfigError
-from tasks.own_prefect import OWN_PREFECT_API
+from tasks.process_notes import OWN_PREFECT_API
 
 HOST = "127.0.0.1"
 # The first start makes the database.

@@ -81,7 +81,7 @@ def task_runner(
 ) -> "TaskRunner[Any]":
     """Prefect's task runner for these options."""
     if runner == "dask":
-        from prefect_dask import DaskTaskRunner
+        from prefect_dask.task_runners import DaskTaskRunner
 
         return DaskTaskRunner(address=scheduler)
     from prefect.task_runners import ThreadPoolTaskRunner

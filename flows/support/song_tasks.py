@@ -9,7 +9,7 @@ from prefect import Task
 from prefect.futures import PrefectFuture
 
 from flows.support.terminal import progress_bar
-from tasks.progress import ProgressArtifact
+from tasks.artifacts import ProgressArtifact
 
 Song = TypeVar("Song")
 Result = TypeVar("Result")

@@ -1,1 +1,1 @@
-"""The whole way of a model: ingest (if asked), cache, train, evaluate, publish."""
+"""Train a model with all stages: ingest (if asked), cache, train, evaluate, publish."""

@@ -1,4 +1,4 @@
-"""The training flow: its stages one after the other, each of which finds what is done from its own files."""
+"""The training flow: its stages one after the other; each resumes from its own files."""
 
 from pathlib import Path
 
@@ -22,9 +22,9 @@ from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerpr
 from sepcore.evaluation.run_scores import run_scores
 from sepcore.training.run_choice import choose_run, unfinished_run, what_is_new
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.run_inputs import RunInputs
-from tasks.mlflow_store import check_store
+from sepcore.training.run_record import RunInputs
 from tasks.summaries import show_pipeline
+from tasks.tracking.store import check_store
 from tasks.training import TrainingSet, renew_run, train_model
 
 
@@ -38,15 +38,17 @@ def train(options: Options) -> Path:
     check_store()
     train_csv = validation_csv = None
     test_csv = Path(config.test_csv) if config.test_csv else None
-    on_runner = {"task_runner": options.task_runner()}
+    runner = options.task_runner()
     if musdb_root is not None:
-        manifests = ingest.with_options(**on_runner)(config, name, manifests_of_musdb(musdb_root, name), musdb_root)
+        manifests = ingest.with_options(task_runner=runner)(
+            config, name, manifests_of_musdb(musdb_root, name), musdb_root
+        )
         train_csv, validation_csv, test_csv = manifests["train"], manifests["validation"], manifests["test"]
         data_dir = None  # the manifests' paths are relative to themselves
     test_songs = load_manifest(test_csv, config, data_dir=data_dir) if test_csv else []
     tested = test_csv if test_songs else None
-    going_on = None if options.fresh or options.force else unfinished_run(work_dir, name, config)
-    indexes = cache.with_options(**on_runner)(
+    unfinished = None if options.fresh or options.force else unfinished_run(work_dir, name, config)
+    indexes = cache.with_options(task_runner=runner)(
         config,
         name,
         train_csv,
@@ -54,10 +56,10 @@ def train(options: Options) -> Path:
         data_dir,
         test_csv=tested,
         work_dir=work_dir,
-        unfinished=going_on and going_on.path,
+        unfinished=unfinished.path if unfinished else None,
     )
-    parts = parts_to_cache(config, train_csv=train_csv, validation_csv=validation_csv)
-    data = TrainingSet(*(part.csv for part in parts), indexes["training"], indexes["validation"], data_dir, tested)
+    training, validation = parts_to_cache(config, train_csv=train_csv, validation_csv=validation_csv)
+    data = TrainingSet(training.csv, validation.csv, indexes["training"], indexes["validation"], data_dir, tested)
     songs = {part: read_index(index, config).fingerprint() for part, index in indexes.items()}
     inputs = RunInputs(songs, initial_weights(config))
     new = None if options.fresh else what_is_new(work_dir, name, config, inputs)
@@ -89,7 +91,7 @@ def train(options: Options) -> Path:
 
 
 def main(options: Options) -> None:
-    """Train, and say what became of it."""
+    """Train, and print the scores and where the run is."""
     try:
         folder = train(**options.parameters())
     except GateRefused:

@@ -1,4 +1,4 @@
-"""What a training is given, found and checked before any work: the config, and the songs or the manifests."""
+"""Find and check what a training needs before any work starts: config, songs, manifests, initial weights."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import load_manifest
 from sepcore.errors import ConfigError
 from sepcore.system.output_folder import check_writable
-from sepcore.training.initial_model import check_initial_model, initial_fingerprint
+from sepcore.training.initial_weights import check_initial_model, initial_fingerprint
 from sepcore.training.run_choice import check_unchanged
 
 _MUSDB_PATH = "MUSDB_PATH"
@@ -48,7 +48,7 @@ def check_training(
     force: bool,
     scheduler: str | None,
 ) -> None:
-    """Refuse with one line what would come to light after the caching, or never; see `flows.train.train`."""
+    """Refuse with one line what would otherwise fail after the caching, or never be noticed."""
     check_ffmpeg()
     check_unchanged(work_dir, model_name(params), config, fresh=fresh, force=force)
     if config.init_from is not None:
@@ -59,7 +59,7 @@ def check_training(
         check_musdb_folder(musdb, "train")
     else:
         if musdb_root is not None:
-            _check_there_is_something(params, config)
+            _check_manifests_exist(params, config)
         check_manifests(config)
         if config.test_csv:
             load_manifest(Path(config.test_csv), config, data_dir=data_dir)
@@ -67,7 +67,7 @@ def check_training(
     check_scheduler(scheduler)
 
 
-def _check_there_is_something(params: str, config: ModelConfig) -> None:
+def _check_manifests_exist(params: str, config: ModelConfig) -> None:
     missing = [part.csv for part in parts_to_cache(config) if not part.csv.is_file()]
     if missing:
         raise ConfigError(

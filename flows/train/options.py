@@ -1,4 +1,4 @@
-"""What a training can be told."""
+"""Options of a training."""
 
 from pathlib import Path
 from typing import ClassVar, Self
@@ -13,7 +13,7 @@ from sepcore.config.model_config import ModelConfig
 
 
 class Options(OfConfig, OnRunner):
-    """The whole way of a model: ingest (if asked) → cache → train → evaluate (where there is a test set) → publish."""
+    """Train a model with all stages: ingest (if asked) → cache → train → evaluate (given a test set) → publish."""
 
     uses_prefect: ClassVar[bool] = True
 
@@ -24,11 +24,12 @@ class Options(OfConfig, OnRunner):
     max_steps: PositiveInt | None = None
     """Instead of the config's train_max_steps."""
     init_from: str | None = None
-    """Start from the weights of this model (what -p takes), e.g. 2stems; instruments it has not start fresh."""
+    """Start from the weights of this model (what -p takes), e.g. 2stems; instruments missing there start from
+    random weights."""
     fresh: Flag = False
-    """Start anew beside the run that there is, which is kept."""
+    """Start a new run next to the existing one, which is kept."""
     force: Flag = False
-    """Go on in the unfinished run, though the config or the songs have changed since."""
+    """Resume the unfinished run even if the config or the songs have changed since."""
     version: Version | None = None
     """Publish the model as this version, e.g. 1.0.0."""
     work_dir: WorkDir = Path("runs")
@@ -43,14 +44,14 @@ class Options(OfConfig, OnRunner):
         return self
 
     def config(self) -> ModelConfig:
-        """The model's config with what is said otherwise."""
+        """The model's config, changed by the options."""
         given = {"train_max_steps": self.max_steps, "init_from": self.init_from}
         return changed_config(
             super().config(), {key: one for key, one in given.items() if one is not None}, self.params
         )
 
     def check(self) -> None:
-        """Refuse what would come to light after the caching, or never."""
+        """Refuse what would otherwise fail after the caching, or never be noticed."""
         check_training(
             self.params,
             self.config(),

@@ -104,7 +104,9 @@ def _serve(options: Options) -> None:
     """Rounds as runs of a Prefect deployment, which this process starts and works on, one at a time."""
     from prefect import serve
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.objects import FlowRun
     from prefect.deployments import run_deployment
+    from prefect.deployments.runner import RunnerDeployment
     from prefect.exceptions import ObjectNotFound
 
     from flows.separate_batch.flow import separate_batch
@@ -112,13 +114,16 @@ def _serve(options: Options) -> None:
     deployment = separate_batch.to_deployment(
         _deployment_name(options.folder, options.out), parameters=options.of_a_round().sent() | {"settled_s": SETTLED_S}
     )
+    assert isinstance(deployment, RunnerDeployment)  # a coroutine only inside an event loop; so is a run's
     name = f"separate-batch/{deployment.name}"
     deployment.apply()
 
     # Not by an interval schedule: rounds that are due while one runs would pile up, or fill Prefect's page as
     # cancelled; and the server's scheduler fails with SQLAlchemy 2.1 (Prefect 3.8.8).
     def start() -> UUID:
-        return run_deployment(name, timeout=0).id
+        started = run_deployment(name, timeout=0)
+        assert isinstance(started, FlowRun)
+        return started.id
 
     def has_ended(run: UUID) -> bool:
         with get_client(sync_client=True) as client:

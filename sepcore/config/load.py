@@ -39,6 +39,7 @@ class WrongKeys(ConfigError):
     def __str__(self) -> str:
         return "\n".join(map(str, self.faults))
 
+
 OVERRIDES = "overrides (--set)"
 """What a message calls values that were given beside a config."""
 

@@ -1,6 +1,6 @@
-"""Augmentation: examples changed as was drawn for them.
+"""Augmentation: apply the changes that were drawn for an example.
 
-All work on magnitudes, and so without the phases, which the cache does not hold.
+Everything works on magnitudes, since the cache holds no phases.
 """
 
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ def augment(
 
 
 def change_gains(mixture: "tf.Tensor", stems: "tf.Tensor", gains: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-    """Multiply each stem by a gain, and the mixture by what that makes of it.
+    """Multiply each stem by a gain, and the mixture's bins by the resulting change of level.
 
     A bin of the mixture is scaled by ``sqrt(sum((gain * stem)^2) / sum(stem^2))``: as the total power of the stems
     changes there. So the real mixture keeps how its stems' phases cancel and reinforce each other. Exact where one stem
@@ -68,7 +68,8 @@ def power_sum(stems: "tf.Tensor") -> "tf.Tensor":
 
     The magnitude of a real mixture is ``|sum(stem * exp(i * phase))|``. The cache holds no phases; over independent
     ones, this is the root of that power's mean. Real mixtures scatter around it from bin to bin, by interference, from
-    near 0 up to the plain sum of the magnitudes; these do not. A network that sees nothing else never learns about it.
+    near 0 up to the plain sum of the magnitudes; these do not. A network that sees nothing else never learns about
+    interference.
     """
     import tensorflow as tf
 

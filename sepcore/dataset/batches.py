@@ -10,7 +10,7 @@ import numpy as np
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.augmentation import augment, power_sum
 from sepcore.dataset.cache.index import ChunkIndex
-from sepcore.dataset.cache.verify import read_chunk
+from sepcore.dataset.cache.maintenance import read_chunk
 from sepcore.dataset.examples import Example, TrainingExamples
 from sepcore.dataset.segments import UNREADABLE, segment_reader
 
@@ -32,7 +32,7 @@ def training_batches(index: ChunkIndex, config: ModelConfig, *, first_step: int 
 
     Returns:
         Pairs of float32 magnitudes (linear amplitude): the mixture's ``(batch, T, F, channels)`` and the stems'
-        ``(batch, stems, T, F, channels)``. Iterate over `with_chunk_named` of it.
+        ``(batch, stems, T, F, channels)``. Iterate over it through `with_chunk_named`.
     """
     import tensorflow as tf
 
@@ -41,7 +41,7 @@ def training_batches(index: ChunkIndex, config: ModelConfig, *, first_step: int 
 
 
 def validation_batches(index: ChunkIndex, config: ModelConfig) -> "tf.data.Dataset":
-    """The middle segment of every chunk, once, as it is; as `training_batches`, but the last batch may be smaller."""
+    """The middle segment of every chunk, once, unvaried; as `training_batches`, but the last batch may be smaller."""
     import tensorflow as tf
 
     read, num_frames = segment_reader(index, config), tf.constant(index.num_frames, tf.int64)
@@ -58,11 +58,11 @@ def with_chunk_named(dataset: "tf.data.Dataset", index: ChunkIndex) -> Iterator[
     """The elements of a dataset of this module; a chunk that cannot be read comes as DatasetError that names it.
 
     Reading stops when this iterator is closed or dropped, or the process ends. A bare ``iter(dataset)`` that is
-    abandoned may keep the process from ending, or abort it: functions of Python's run in it.
+    abandoned may keep the process from ending, or abort it, because Python functions run in it.
     """
     iterators = [iter(dataset)]
     elements = _elements(iterators, index)
-    # At exit too, before Python shuts down: its functions in a pipeline that still ran then would never come back.
+    # At exit too, before Python shuts down: Python functions of a pipeline that is still running would never return.
     weakref.finalize(elements, iterators.clear)
     return elements
 
@@ -76,7 +76,7 @@ def _elements(iterators: list[Any], index: ChunkIndex) -> Generator[Any, None, N
             yield element
     except tf.errors.OpError as error:
         if number := re.search(rf"{UNREADABLE}\] \[(\d+)\]", error.message):
-            read_chunk(index.folder, index.record(int(number[1])))  # raises what says more
+            read_chunk(index, int(number[1]))  # raises an error that says more
         raise
     finally:
         iterators.clear()
@@ -109,7 +109,7 @@ def _training_reader(index: ChunkIndex, config: ModelConfig) -> _ExampleReader:
 
 
 def _drawn(examples: TrainingExamples, config: ModelConfig) -> Callable[["tf.Tensor"], Example]:
-    """What draws the example of a number, as an operation of a pipeline."""
+    """A pipeline operation that draws the example of a number."""
     import tensorflow as tf
 
     per_stem = (len(config.instruments),)

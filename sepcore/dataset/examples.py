@@ -1,4 +1,4 @@
-"""Training examples as they are drawn: where each comes from and how it is varied, before anything is read."""
+"""What is drawn for training examples: where each comes from and how it is varied, before anything is read."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -10,7 +10,6 @@ from sepcore.config.dataset import AugmentationConfig
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.random_numbers import Draw, ExampleRandom, epoch_order
-from sepcore.dataset.remixing import Remixer
 
 _SEMITONES_PER_OCTAVE = 12
 
@@ -58,7 +57,7 @@ class TrainingExamples:
         return chunk, int(first_frame)
 
     def example(self, step: int, place: int) -> Example:
-        """All that is drawn for an example."""
+        """Everything that is drawn for an example."""
         random, settings = self._random(step, place), self._config.augmentation
         num_stems, segment_frames = len(self._config.instruments), self._config.segment_frames
         chunk, first_frame = self.crop(step, place)
@@ -92,6 +91,67 @@ class TrainingExamples:
         return num_starts
 
 
+def describe_batch(index: ChunkIndex, config: ModelConfig, step: int) -> list[str]:
+    """Song and offset of each example of one step's batch, ``"Artist - Title at 12.3 s"``.
+
+    Args:
+        index: The training chunks.
+        config: Batch size, seed and lengths.
+        step: Steps done before it, >= 0.
+
+    Returns:
+        As many as there are examples. With the augmentation ``remix``, an example may have stems of other songs too.
+    """
+    examples = TrainingExamples(index, config)
+    places = []
+    for place in range(config.batch_size):
+        chunk, first_frame = examples.crop(step, place)
+        row = index.row(chunk)
+        offset_s = row["start_s"] + first_frame * config.hop_length / config.sample_rate
+        places.append(f"{row['song']} at {offset_s:.1f} s")
+    return places
+
+
+class Remixer:
+    """Draws a chunk of another song for each stem of a remixed example."""
+
+    def __init__(self, index: ChunkIndex, num_stems: int) -> None:
+        self._num_stems = num_stems
+        self._first_chunk = np.flatnonzero(np.diff(index.shard, prepend=-1))  # a song's chunks stand together
+        self._num_chunks = np.diff(self._first_chunk, append=len(index))
+
+    def chunks(self, random: ExampleRandom, chunk: int) -> tuple[NDArray[np.int64], int]:
+        """The stems' chunks of a remixed example.
+
+        Args:
+            random: The example's.
+            chunk: The example's own.
+
+        Returns:
+            Their numbers, int64 ``(stems,)``, each of another song if there are as many; and the number of the stem
+            that stays with the example's own chunk.
+        """
+        own = int(np.searchsorted(self._first_chunk, chunk, side="right")) - 1
+        songs, kept = self.songs(random, own)
+        chunks = self._first_chunk[songs] + random.below(Draw.REMIX_CHUNKS, self._num_chunks[songs])
+        chunks[kept] = chunk
+        return chunks, kept
+
+    def songs(self, random: ExampleRandom, own: int) -> tuple[NDArray[np.int64], int]:
+        """The stems' songs, int64 ``(stems,)``, and which stem keeps the example's own song."""
+        num_songs = len(self._first_chunk)
+        num_drawn = min(self._num_stems, num_songs)
+        first, *others = random.uniform(Draw.REMIX_SONGS, 1 + num_drawn).tolist()
+        kept = int(first * self._num_stems)
+        drawn = _first_of_shuffled(num_songs, others)
+        # With fewer songs than stems, they are repeated in the same order.
+        songs = np.array([drawn[stem % num_drawn] for stem in range(self._num_stems)], np.int64)
+        # If the own song is among the drawn ones, the song drawn for the kept stem, which needs none, replaces it.
+        songs[songs == own] = songs[kept]
+        songs[kept] = own
+        return songs, kept
+
+
 def num_source_frames(random: ExampleRandom, settings: AugmentationConfig, segment_frames: int) -> int:
     """How many frames of a chunk become the frames of a segment.
 
@@ -118,3 +178,18 @@ def stretched_from(
     """
     around_the_middle = first_frames - (num_frames - segment_frames) // 2
     return np.clip(around_the_middle, 0, available - num_frames)
+
+
+def _first_of_shuffled(count: int, uniform: list[float]) -> list[int]:
+    """As many of the numbers below ``count``, all different, as there are random numbers from 0 to below 1.
+
+    The first steps of Fisher and Yates' shuffle, without the list to be shuffled: ``moved`` holds the
+    numbers that are not at their own place.
+    """
+    moved: dict[int, int] = {}
+    drawn = []
+    for place, share in enumerate(uniform):
+        other = place + int(share * (count - place))
+        drawn.append(moved.get(other, other))
+        moved[other] = moved.get(place, place)
+    return drawn

@@ -5,27 +5,27 @@ import io
 import math
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.csv_records import Record, read_columns, read_records
+from sepcore.dataset.csv_rows import RowFault, read_columns, read_rows
 from sepcore.errors import DatasetError
 from sepcore.system.atomic import write_text
 from sepcore.system.printable import first_few, printable
 from sepcore.system.urls import is_url
 
 _SHOWN_FAULTS = 5
-# Files of these names say nothing about the song; its folder does, as in MUSDB18-HQ.
+# Files with these names do not name the song; their folder does, as in MUSDB18-HQ.
 _MIXTURE_FILE_NAMES = {"mix", "mixture"}
-# A song's name stands in lines and in names of files.
+# A song's name is used in messages and in file names, which are single lines.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 @dataclass(frozen=True)
 class TrackRow:
-    """One song: where its audio lies, and how long it is.
+    """One song: where its audio is, and how long it is.
 
     Attributes:
         name: Unique in its manifest and readable: the mixture's file name, or its folder's where the file is called
@@ -52,30 +52,15 @@ class TrackRow:
 
 
 @dataclass(frozen=True)
-class RowFault:
-    """Why a row of a manifest cannot be a song.
-
-    Attributes:
-        number: The row; the first song is row 1.
-        reason: What was found, in one line.
-        cure: How to mend it; the same text for all rows with the same kind of fault.
-    """
-
-    number: int
-    reason: str
-    cure: str
-
-
-@dataclass(frozen=True)
 class ManifestScan:
-    """What a manifest lists: the rows that lead to files, by number, and what is wrong with the others."""
+    """The rows of a manifest whose files exist, by number, and what is wrong with the others."""
 
     rows: tuple[tuple[int, TrackRow], ...]
     faults: tuple[RowFault, ...]
 
 
 def scan_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None = None) -> ManifestScan:
-    """Read the songs that a CSV lists, and find the rows that list none; no audio is decoded.
+    """Read the songs of a CSV and find the faulty rows; no audio is decoded.
 
     Args:
         csv_path: CSV with the columns ``<mix_name>_path``, ``<instrument>_path`` for each instrument, and ``duration``
@@ -94,15 +79,18 @@ def scan_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None 
     rows: list[tuple[int, TrackRow]] = []
     faults: list[RowFault] = []
     names: set[str] = set()
-    for record in read_records(csv_path, _columns(config)):
-        found = [RowFault(record.number, *fault) for fault in _faults(record, config, folder)]
+    for number, texts in read_rows(csv_path, _columns(config)):
+        if isinstance(texts, RowFault):
+            faults.append(texts)
+            continue
+        found = [RowFault(number, *fault) for fault in _faults(texts, config, folder)]
         faults += found
         if not found:
-            mixture, *stems = (folder / _file_name(record, column, folder) for column in _path_columns(config))
+            mixture, *stems = (folder / _file_name(texts[column], folder) for column in _path_columns(config))
             name = _unique(_song_name(mixture, config), names)
             names.add(name)
             paired = tuple(zip(config.instruments, stems, strict=True))
-            rows.append((record.number, TrackRow(name, mixture, paired, float(record.values["duration"]))))
+            rows.append((number, TrackRow(name, mixture, paired, float(texts["duration"]))))
     return ManifestScan(tuple(rows), tuple(faults))
 
 
@@ -143,12 +131,12 @@ def manifest_text(csv_path: Path, rows: Iterable[TrackRow], config: ModelConfig)
 
 
 def manifest_name(csv_path: Path) -> str:
-    """A manifest by its folder and file, ``musdb/test.csv``: what another machine's reader should know of its path."""
+    """A manifest's folder and file, ``musdb/test.csv``: the part of its path that means something elsewhere."""
     return printable(f"{csv_path.absolute().parent.name}/{csv_path.name}")
 
 
 def manifest_template(config: ModelConfig) -> str:
-    """The text of an example CSV for a config: its columns, and two songs that are not there."""
+    """The text of an example CSV for a config: its columns and two made-up songs."""
     lines = [",".join(_columns(config))]
     for song, duration_s in (("First song", 215.3), ("Second song", 187.0)):
         files = [f"{song}/{name}.wav" for name in (config.mix_name, *config.instruments)]
@@ -158,7 +146,7 @@ def manifest_template(config: ModelConfig) -> str:
 
 def check_columns(csv_path: Path, config: ModelConfig) -> None:
     """Refuse a CSV that cannot be read or lacks a column, without looking at its rows; errors as of `scan_manifest`."""
-    next(read_records(csv_path, _columns(config)), None)
+    next(read_rows(csv_path, _columns(config)), None)
 
 
 def manifest_signals(csv_path: Path) -> tuple[str, tuple[str, ...]]:
@@ -189,26 +177,22 @@ def _columns(config: ModelConfig) -> list[str]:
     return [*_path_columns(config), "duration"]
 
 
-def _faults(record: Record, config: ModelConfig, folder: Path) -> Iterator[tuple[str, str]]:
-    """Reason and cure of all that is wrong with a record."""
-    if record.num_fields > record.num_columns:
-        cure = 'Put a name that has a comma in quotation marks ("), and write decimals with a point.'
-        yield f"has {record.num_fields} fields, the header has {record.num_columns}", cure
-        return
+def _faults(texts: Mapping[str, str], config: ModelConfig, folder: Path) -> Iterator[tuple[str, str]]:
+    """Reason and cure of everything that is wrong with a row."""
     for column in _path_columns(config):
-        if fault := _path_fault(_file_name(record, column, folder), folder):
+        if fault := _path_fault(_file_name(texts[column], folder), folder):
             reason, cure = fault
             yield f"{column}{reason}", cure
-    duration = record.values["duration"]
+    duration = texts["duration"].strip()
     if not _is_duration(duration):
         comma = "," in duration or ":" in duration
         cure = "Write seconds with a decimal point, as 215.3." if comma else "Give the song's length in seconds."
         yield f"duration is {duration!r}, expected seconds > 0", cure
 
 
-def _file_name(record: Record, column: str, folder: Path) -> str:
-    """The file that a column names: with the spaces around it, if there is one of that name, or without."""
-    exact, stripped = record.exact[column], record.values[column]
+def _file_name(exact: str, folder: Path) -> str:
+    """The file that a column names: with the spaces around it if that file exists, else without."""
+    stripped = exact.strip()
     try:
         return exact if exact != stripped and (folder / exact).is_file() else stripped
     except OSError:
@@ -254,7 +238,7 @@ def _is_duration(text: str) -> bool:
 def _song_name(mixture: Path, config: ModelConfig) -> str:
     says_nothing = mixture.stem.lower() in _MIXTURE_FILE_NAMES | {config.mix_name.lower()}
     name = mixture.absolute().parent.name if says_nothing else mixture.stem
-    return _CONTROL.sub(" ", name)  # the folder that the manifest lies in may have any name
+    return _CONTROL.sub(" ", name)  # the manifest's folder may have any name
 
 
 def _unique(name: str, taken: set[str]) -> str:

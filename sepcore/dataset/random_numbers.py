@@ -2,7 +2,7 @@
 
 They come from Philox, a counter-based generator: the seed and the kind of draw are its key, the step and the place in
 the batch its counter, all of them at full width. NumPy keeps the raw numbers of its generators the same in all
-versions; what it makes of them (its `Generator`) it does not, so that is done here.
+versions; its `Generator` makes no such promise, so the numbers are converted here.
 
 References:
     J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DRAWS_VERSION = 2
-"""Raised whenever the same seed gives other examples: a training begun before cannot go on as it would have."""
+"""Raised whenever the same seed gives other examples: an older run would not resume as it would have continued."""
 
 
 class Draw(IntEnum):

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.cache.byte_range import ByteRange
+from sepcore.dataset.cache.chunks import FLOAT16_PEAK
 from sepcore.dataset.cache.index import ChunkIndex
-from sepcore.dataset.cache.quantisation import FLOAT16_PEAK
+from sepcore.dataset.cache.schema import ByteRange
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 UNREADABLE = "number of the unreadable chunk"
-"""Stands in the message of the error that an unreadable chunk raises in a pipeline, in front of its ``[number]``."""
+"""In the message of the error that an unreadable chunk raises in a pipeline, followed by its ``[number]``."""
 _NEPERS_PER_DB = np.log(10) / 20
 _HIGHEST_CODE = 255
 # Of a shard's path, chunk, first frame, number of frames and signals: the codes, and min_db and max_db of each signal.
@@ -70,7 +70,7 @@ def segment_reader(index: ChunkIndex, config: ModelConfig) -> ReadSegment:
 
 
 def _decode(codes: "tf.Tensor", min_db: "tf.Tensor", max_db: "tf.Tensor") -> "tf.Tensor":
-    """`quantisation.decode` in TensorFlow."""
+    """`chunks.decode` in TensorFlow."""
     import tensorflow as tf
 
     values = tf.cast(codes, tf.float32)
@@ -106,7 +106,7 @@ def _tfrecord_reader(index: ChunkIndex, config: ModelConfig) -> _CodeReader:
 
 
 def _record(path: "tf.Tensor", offset: "tf.Tensor") -> "tf.Tensor":
-    """The serialised Example that starts at a byte of a TFRecord file; empty where it or its checksum is wrong."""
+    """The serialized Example that starts at a byte of a TFRecord file; empty where it or its checksum is wrong."""
     import tensorflow as tf
 
     def first_record(path: "tf.Tensor", offset: "tf.Tensor") -> "tf.Tensor":
@@ -175,7 +175,7 @@ def _parquet_codes(
         min_db, max_db = (np.array(row[name][0].as_py(), np.float32)[signals] for name in names[:2])
         values = [np.frombuffer(row[name][0].as_buffer(), dtype)[first : first + count] for name in names[2:]]
         return np.stack(values), min_db, max_db
-    # All seen where bits of the file's directory of its row groups had been flipped.
+    # All of them occurred when bits in the file's list of row groups were flipped.
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
         return unreadable
 

@@ -1,6 +1,7 @@
-"""The lean engine of CPUs: the network alone in OpenVINO, STFT and masks around it in numpy."""
+"""The engine of CPUs: the network alone in OpenVINO, STFT and masks around it in numpy."""
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from sepcore.config.choices import Precision
 from sepcore.config.model_config import ModelConfig
 from sepcore.engines.base import Engine
+from sepcore.engines.openvino_network import build_model
 from sepcore.system.cores import num_cores
 
 # Segments at once, each on its share of the cores: what a thread does in numpy before and after the network then costs
@@ -21,15 +23,22 @@ _MOST_STREAMS = 4
 
 
 class OpenVinoEngine(Engine):
-    """A network that `sepcore.engines.converted` has written as ONNX, on the cores of this machine.
+    """A network on the cores of this machine.
 
     Args:
         config: The model's config.
-        file: The network's ONNX file.
+        network: What OpenVINO reads: the tensors of one of Spleeter's networks, see `load_tensors`, or the ONNX file
+            that `sepcore.engines.converted` has made of another.
         precision: ``"bfloat16"``: on processors that have it, twice as fast; others compute in float32 all the same.
     """
 
-    def __init__(self, config: ModelConfig, file: Path, *, precision: Precision = "float32") -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        network: Mapping[str, NDArray[np.float32]] | Path,
+        *,
+        precision: Precision = "float32",
+    ) -> None:
         super().__init__(config)
         openvino = _import_openvino()
         cores = num_cores()
@@ -38,10 +47,13 @@ class OpenVinoEngine(Engine):
         # at once wait for each other for ever.
         openvino.Type.f32.to_dtype()
         core = openvino.Core()
-        model = core.read_model(file)
         # A fixed shape lets OpenVINO plan its memory: segments one by one are as fast as several.
-        model.reshape([1, config.segment_frames, config.num_bins, config.num_channels])
-        network = core.compile_model(
+        if isinstance(network, Path):
+            model = core.read_model(network)
+            model.reshape([1, config.segment_frames, config.num_bins, config.num_channels])
+        else:
+            model = build_model(openvino, config, network)
+        compiled = core.compile_model(
             model,
             "CPU",
             {
@@ -55,7 +67,7 @@ class OpenVinoEngine(Engine):
         )
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(self.parallel_blocks):
-            self._idle.put(network.create_infer_request())
+            self._idle.put(compiled.create_infer_request())
 
     def estimate(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine.estimate`; may be called by several threads at once."""

@@ -3,9 +3,13 @@
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sepcore.config.choices import EngineName, Precision
 from sepcore.config.model_config import ModelConfig
@@ -13,6 +17,7 @@ from sepcore.engines.base import Engine
 from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network
 from sepcore.engines.openvino import OpenVinoEngine
 from sepcore.errors import ConfigError
+from sepcore.networks.stored_tensors import load_tensors, tensor_shapes
 
 _logger = logging.getLogger(__name__)
 _DEVICES = Path("/dev")
@@ -28,9 +33,9 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
     """Load the network of ``config``, with the checkpoint in ``folder``, on the named engine.
 
     Args:
-        name: ``"tensorflow"``, the reference; ``"openvino"``, the lean one of CPUs; or ``"auto"`` for the best one
-            here: TensorFlow where there is a GPU, else OpenVINO. In a process that runs TensorFlow already, a network
-            that has not been converted for OpenVINO yet stays with TensorFlow.
+        name: ``"tensorflow"``, the reference; ``"openvino"``, the one of CPUs; or ``"auto"`` for the best one here:
+            TensorFlow where there is a GPU, else OpenVINO. In a process that runs TensorFlow already, a registered
+            network that has not been converted for OpenVINO yet stays with TensorFlow.
         config: The model's config.
         folder: Holds the model's checkpoint.
         precision: What the network computes in; STFT, masks and inverse STFT are float32 all the same.
@@ -42,7 +47,7 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
     check_engine(name)
     if name == "openvino" or (name == "auto" and _prefers_openvino(config, folder)):
         try:
-            return OpenVinoEngine(config, convert_network_once(config, folder), precision=precision)
+            return OpenVinoEngine(config, _network_for_openvino(config, folder), precision=precision)
         except ConversionFailed as error:
             if name == "openvino":
                 raise ConfigError(
@@ -54,11 +59,18 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
     return TensorFlowEngine.load(config, folder, precision=precision)
 
 
+def _network_for_openvino(config: ModelConfig, folder: Path) -> Mapping[str, NDArray[np.float32]] | Path:
+    """What `OpenVinoEngine` takes: tensors of Spleeter's networks, the converted file of a registered one."""
+    shapes = tensor_shapes(config)
+    return convert_network_once(config, folder) if shapes is None else load_tensors(shapes, folder)[0]
+
+
 def _prefers_openvino(config: ModelConfig, folder: Path) -> bool:
     runs_tensorflow = "tensorflow" in sys.modules
     if tensorflow_lists_gpu() or not find_spec("openvino"):
         return False
-    return not runs_tensorflow or converted_network(config, folder) is not None
+    is_built_in = tensor_shapes(config) is not None
+    return is_built_in or not runs_tensorflow or converted_network(config, folder) is not None
 
 
 def tensorflow_lists_gpu() -> bool:

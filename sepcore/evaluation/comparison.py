@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sepcore.errors import DatasetError
-from sepcore.evaluation.missing_scores import missing_scores
-from sepcore.evaluation.paired_statistics import holm, median_interval, signed_rank_p, tracks_needed
+from sepcore.evaluation.paired_statistics import holm, median_interval, missing_scores, signed_rank_p, tracks_needed
 from sepcore.evaluation.track_scores import MIXTURE_SDR
 from sepcore.system.printable import first_few
 

@@ -14,8 +14,8 @@ from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import CheckpointError, DatasetError
 from sepcore.evaluation.bsseval.signals import Signals, Stems, blocks, filled
-from sepcore.evaluation.estimate_files import audio_by_stem, estimate_file
 from sepcore.evaluation.file_fingerprint import file_fingerprint, stems_fingerprint
+from sepcore.evaluation.scoring_config import audio_by_stem, estimate_file
 from sepcore.separation.separator import Separator
 from sepcore.separation.shared import shared_separator
 from sepcore.signal.audio_reader import open_native

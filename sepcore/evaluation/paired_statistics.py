@@ -1,9 +1,10 @@
-"""What differences of the same tracks under two models say: interval, test, and how many tracks either one needs."""
+"""What two models' scores of the same tracks say: interval, test, how many tracks either one needs, what is missing."""
 
 import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 Differences = NDArray[np.float64]
@@ -91,6 +92,34 @@ def tracks_needed(confidence: float = 0.95) -> int:
     _check(confidence)
     # Rounded: 1 - 0.75 in binary must not ask for one track more.
     return max(1, math.ceil(round(1 - math.log2(1 - confidence), 9)))
+
+
+def missing_scores(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The tracks and stems of which B lacks a frame that A has a score of.
+
+    Lacking is a stem or a track that is not there, a frame that is not, and one without a score (NaN, as of a silent
+    estimate). A perfect frame, which is infinite, is a score.
+
+    Args:
+        a: Frames: columns ``track``, ``target``, ``time_s`` and the metric.
+        b: Frames of the one that is judged.
+        metric: A column of both.
+
+    Returns:
+        A row for each such track and stem, in A's order: ``track``, ``target``, ``num_frames``, the frames of which A
+        has a score, and ``num_missing``, those of them of which B has none.
+    """
+    at = ["track", "target", "time_ms"]
+    scored, others = (
+        frames.loc[frames[metric] > -np.inf, ["track", "target"]].assign(
+            time_ms=(frames["time_s"] * 1000).round().astype(int)
+        )
+        for frames in (a, b)
+    )
+    found = scored.merge(others.drop_duplicates(), how="left", on=at, indicator="found")
+    lacking = (found["found"] == "left_only").groupby([found["track"], found["target"]], sort=False)
+    counts = lacking.agg(num_frames="size", num_missing="sum").reset_index()
+    return counts.loc[counts["num_missing"] > 0, [*at[:2], "num_frames", "num_missing"]].reset_index(drop=True)
 
 
 def _check(confidence: float, resamples: int = 1) -> None:

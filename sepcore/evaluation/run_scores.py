@@ -78,9 +78,9 @@ def why_not_own(
         return "its config says otherwise how to separate"
     if engine == "stable":
         return "--engine stable gives other scores than museval's"
-    done = run.finished() or {}
-    data = done.get("data", {})
-    if (own_songs := done.get("test_songs")) is not None:
+    done = run.finished()
+    data = done.data if done else {}
+    if (own_songs := done and done.test_songs) is not None:
         return "" if own_songs == songs() else f"its own test set is {data.get('test_csv')} as it was trained with"
     if "test_csv" in data:
         csv, data_dir = Path(data["test_csv"]), data.get("data_dir")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sepcore.errors import DatasetError
-from sepcore.evaluation.bsseval.global_scores import GLOBAL_METRICS
+from sepcore.evaluation.bsseval.sdr import GLOBAL_METRICS
 from sepcore.evaluation.track_scores import METRICS, MIXTURE_SDR
 from sepcore.system.foreign import check_texts, parse_json
 from sepcore.system.printable import printable
@@ -83,7 +83,7 @@ class ScoreSummary:
 
     @classmethod
     def from_tracks(cls, tracks: pd.DataFrame, *, dataset: str, made_from: MadeFrom | None = None) -> Self:
-        """The scores over the tracks of a table with the columns `track_table.COLUMNS`.
+        """The scores over the tracks of a table with the columns `track_scores.TRACK_COLUMNS`.
 
         Raises:
             DatasetError: if the table is empty.

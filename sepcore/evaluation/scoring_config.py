@@ -1,4 +1,4 @@
-"""What is scored where no model says it: the stems, the rate and the channels of a test set."""
+"""What is scored where no model says it: stems, rate and channels of a test set, and another program's estimates."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,8 +7,8 @@ from pathlib import Path
 from sepcore.config.load import parse_config
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import DatasetError
-from sepcore.evaluation.estimate_files import audio_by_stem
 from sepcore.signal.audio_reader import probe_audio
+from sepcore.signal.ffmpeg import AUDIO_SUFFIXES
 
 _ACCOMPANIMENT = "accompaniment"
 # Beside these the accompaniment, which is their sum, would be a stem twice.
@@ -71,3 +71,25 @@ def estimated_stems(folder: Path, offered: Iterable[str]) -> list[str]:
             hint=f"Add one or more of {', '.join(f'{name}.wav' for name in offered)}.",
         )
     return stems
+
+
+def audio_by_stem(folder: Path) -> dict[str, list[Path]]:
+    """The audio files of a track's folder by the stem that they are named after; whatever else lies there is none."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file():
+            found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def estimate_file(track: str, files: list[Path]) -> Path:
+    """The file of a stem: its wav, else the only one; DatasetError where that leaves two."""
+    candidates = [path for path in files if path.suffix.lower() == ".wav"] or files
+    if len(candidates) > 1:
+        names = " and ".join(path.name for path in candidates)
+        raise DatasetError(
+            f"{track} has two estimates of {candidates[0].stem}: {names}",
+            path=candidates[0].parent,
+            hint="Keep one of them.",
+        )
+    return candidates[0]

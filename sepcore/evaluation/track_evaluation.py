@@ -16,9 +16,8 @@ from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.check.findings import LONGEST_STEM_DIFFERENCE_S, REFUSED_STEM_DIFFERENCE_S
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError, OutputNotWritable
-from sepcore.evaluation.bsseval.blas_threads import one_blas_thread
-from sepcore.evaluation.bsseval.signals import Signals
-from sepcore.evaluation.bsseval.spool import Spool, spool
+from sepcore.evaluation.bsseval.bss_eval import one_blas_thread
+from sepcore.evaluation.bsseval.signals import Signals, Spool, spool
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
 from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint, stems_fingerprint
@@ -28,7 +27,7 @@ from sepcore.signal.audio_reader import read_blocks
 from sepcore.signal.sndfile import probe_sndfile
 from sepcore.system.atomic import write_text
 from sepcore.system.os_errors import DISK_FULL, fix_for, reason_of
-from sepcore.training.old_scores import MADE_FROM
+from sepcore.training.run_folder import MADE_FROM
 
 # Of what a track's scores consist; other numbers than before are not taken for the same.
 _VERSION = 2

@@ -11,7 +11,7 @@ from sepcore.evaluation.estimates import Estimates
 from sepcore.evaluation.report.excerpt import Excerpt, read_excerpt, write_excerpt
 from sepcore.evaluation.track_evaluation import estimated_track, track_made_from
 from sepcore.system.atomic import write_text
-from sepcore.training.old_scores import MADE_FROM
+from sepcore.training.run_folder import MADE_FROM
 
 EXCERPT_S = 15.0
 
@@ -20,7 +20,7 @@ def tracks_to_hear(tracks: pd.DataFrame, number: int) -> list[str]:
     """The worst track, the best, and others evenly between them, by the mean of their stems' SDR; worst first.
 
     Args:
-        tracks: With the columns `track_table.COLUMNS`.
+        tracks: With the columns `track_scores.TRACK_COLUMNS`.
         number: How many; fewer if there are fewer with a score.
     """
     ranked = tracks.groupby("track", sort=False)["SDR"].mean().dropna().sort_values(kind="stable").index

@@ -1,4 +1,4 @@
-"""The scores of one track: computed, kept as museval's own JSON, read back as tables."""
+"""The scores of tracks: computed, kept as museval's own JSON, read back and summed up as tables."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,8 +12,7 @@ import pandas as pd
 from sepcore.errors import DatasetError
 from sepcore.evaluation.bsseval.bss_eval import bss_eval_signals
 from sepcore.evaluation.bsseval.frames import silent_throughout, window_slices
-from sepcore.evaluation.bsseval.global_scores import GLOBAL_METRICS, global_scores
-from sepcore.evaluation.bsseval.sdr import sdr_of_windows
+from sepcore.evaluation.bsseval.sdr import GLOBAL_METRICS, global_scores, sdr_of_windows
 from sepcore.evaluation.bsseval.signals import ChosenStems, Signals
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.system.atomic import atomic_path, write_text
@@ -25,6 +24,7 @@ MIXTURE_SDR = "mixture_SDR"
 _FRAME_METRICS = (*METRICS, MIXTURE_SDR)
 COLUMNS = ("track", "target", "time_s", *_FRAME_METRICS)
 TOTAL_COLUMNS = ("track", "target", *GLOBAL_METRICS.values())
+TRACK_COLUMNS = ("track", "target", *_FRAME_METRICS, *GLOBAL_METRICS.values(), "num_frames", "num_nan_frames")
 # Of a target in the JSON: its scores over the whole track. museval's readers pass over it too.
 _WHOLE_TRACK = "track"
 # Of a frame in the JSON, where it has any: the metrics that are infinite, for which museval writes NaN as for none.
@@ -169,6 +169,28 @@ def _frame_scores(frame: dict[str, Any]) -> Iterator[float]:
     metrics, perfect = {MIXTURE_SDR: np.nan, **frame["metrics"]}, frame.get(_PERFECT, ())
     for metric in _FRAME_METRICS:
         yield np.inf if metric in perfect else float(metrics[metric])
+
+
+def track_table(scores: TrackScores) -> pd.DataFrame:
+    """One row for each track and stem, with the columns `TRACK_COLUMNS`, in the order of ``scores.totals``.
+
+    Args:
+        scores: Of one track or of many.
+
+    Returns:
+        In dB: the medians of museval's metrics and of the untouched mixture's SDR over a track's frames, those without
+        a score and, as in museval, perfect ones left out; infinite where all that have a score are perfect; and the
+        scores of the whole track. NaN where there is none. ``num_frames`` counts the frames
+        of the stem, ``num_nan_frames`` those of them that have no SDR.
+    """
+    by_stem = scores.frames.groupby(["track", "target"], sort=False)
+    columns = list(_FRAME_METRICS)
+    finite = scores.frames.assign(**scores.frames[columns].replace(np.inf, np.nan))
+    medians = finite.groupby(["track", "target"], sort=False)[columns].median()
+    medians = medians.mask(medians.isna() & (by_stem[columns].max() == np.inf), np.inf)
+    counts = by_stem["SDR"].agg(num_frames="size", num_nan_frames=lambda sdr: int(sdr.isna().sum()))
+    totals = scores.totals.set_index(["track", "target"])
+    return totals.join(medians).join(counts).reset_index()[list(TRACK_COLUMNS)]
 
 
 def write_table(tables: Iterable[pd.DataFrame], path: Path) -> pd.DataFrame:

@@ -1,77 +1,121 @@
-"""A whole HTML document in one file: styles and scripts stand in it, and nothing is fetched from anywhere."""
+"""Pages of one file from Jinja2 templates: styles, scripts, audio and pictures stand in it, and nothing is fetched."""
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
-from html import escape
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-_ASSETS = Path(__file__).parent / "assets"
+from sepcore.system.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_ROOM = Path(__file__).parent
 _STYLES = ("page.css", "table.css", "player.css", "songs.css")
+_BLOCK_BYTES = 3 << 18  # a multiple of 3, or base64 would pad each block
 
 
-def text(value: object) -> str:
-    """Any text as HTML shows it, in an element and in a quoted attribute: a name of a song is no markup."""
-    return escape(str(value), quote=True)
+def write_document(path: Path, document: Iterator[str]) -> None:
+    """Write a page as it is built, whole or not at all; memory does not depend on its length."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(document)
 
 
 def build_document(
-    title: str, body: str, *, scripts: Sequence[str] = (), facts: Mapping[str, object] | None = None
-) -> str:
+    room: Path,
+    template: str,
+    *,
+    title: str,
+    scripts: Sequence[str] = (),
+    facts: Mapping[str, object] | None = None,
+    **values: object,
+) -> Iterator[str]:
     """An HTML document that needs no other file.
 
-    Its content security policy lets the browser fetch nothing and run the given scripts only: markup that came in with
-    a name would stay dead even if it had not been escaped.
+    Its content security policy lets the browser fetch nothing and run only the given scripts: markup in a song's name
+    would stay dead even if it had not been escaped.
 
     Args:
+        room: The folder that holds ``templates/``.
+        template: A file there that extends ``document.html``.
         title: Of the window, plain text.
-        body: What the page shows, as HTML.
-        scripts: Files of ``sepcore/page/assets`` that the page needs, e.g. `player.PLAYER_SCRIPTS`; together they are
-            one module, which runs after the page is read.
-        facts: What the page tells to programs that read it, as ``<meta name=… content=…>`` near its start.
+        scripts: Files of ``sepcore/page/assets`` that the page needs, e.g. `player.PLAYER_SCRIPTS`; they become one
+            module, which runs once the page is read.
+        facts: What programs can read from the page, as ``<meta name=… content=…>`` near its start.
+        values: What the template shows; all text is escaped.
 
     Returns:
-        The document; the same arguments give the same text.
+        Pieces of the document; the same arguments give the same text.
+
+    Raises:
+        OSError: while the pieces are read, if an embedded file cannot be.
     """
     module = "\n".join(map(_asset, scripts))
-    policy = "; ".join(
-        (
-            "default-src 'none'",
-            "img-src data:",
-            "style-src 'unsafe-inline'",
-            f"script-src {_hash(module)}",
-            "base-uri 'none'",
-            "form-action 'none'",
+    return (
+        _templates(room)
+        .get_template(template)
+        .generate(
+            title=title,
+            facts=facts or {},
+            styles=map(_asset, _STYLES),
+            script=module,
+            script_hash=base64.b64encode(hashlib.sha256(module.encode()).digest()).decode(),
+            **values,
         )
     )
-    return "\n".join(
-        (
-            "<!DOCTYPE html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            *(f'<meta name="{text(name)}" content="{text(value)}">' for name, value in (facts or {}).items()),
-            f"<title>{text(title)}</title>",
-            # Without an icon of its own a page lets the browser ask for one.
-            '<link rel="icon" href="data:,">',
-            *(f"<style>\n{_asset(name)}</style>" for name in _STYLES),
-            "</head>",
-            "<body>",
-            body,
-            f'<script type="module">{module}</script>',
-            "</body>",
-            "</html>",
-            "",
-        )
+
+
+def render(room: Path, template: str, **values: object) -> str:
+    """A template of a room that is part of a page, e.g. a line of links."""
+    return _templates(room).get_template(template).render(**values)
+
+
+@cache
+def _templates(room: Path) -> "Environment":
+    """The templates of a room, which may extend and include those of this one."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # most commands write no page
+
+    environment = Environment(
+        loader=FileSystemLoader([room / "templates", _ROOM / "templates"]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
+    environment.filters["base64_blocks"] = _base64_blocks
+    return environment
+
+
+def _base64_blocks(path: Path) -> Iterator[str]:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            yield base64.b64encode(block).decode()
 
 
 def _asset(name: str) -> str:
-    return (_ASSETS / name).read_text("utf-8")
+    return (_ROOM / "assets" / name).read_text("utf-8")
 
 
-def _hash(script: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+def relative_address(target: Path, page: Path) -> str:
+    """The link from one page to another file of the same folder tree; it survives a move of the tree.
+
+    Args:
+        target: The file to link to; its name may have any characters.
+        page: The file of the page with the link.
+
+    Returns:
+        A relative URL of ASCII characters.
+    """
+    # A name is bytes to the system and to a browser, so one that is not UTF-8 is found, too.
+    way = os.path.relpath(target.absolute(), page.absolute().parent)
+    return "/".join(quote(os.fsencode(part), safe="") for part in Path(way).parts)
+
+
+def shown_name(name: str) -> str:
+    """A file's name as a page can show it: bytes that are not UTF-8 become a replacement character."""
+    return os.fsencode(name).decode("utf-8", "replace")

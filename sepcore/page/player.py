@@ -1,13 +1,15 @@
-"""The player of a song: its mixture and its stems, heard in sync, each muted, soloed and turned down by itself."""
+"""The player of a song: mixture and stems play in sync, and each can be muted, soloed and turned down.
+
+The template ``player.html`` shows it. Mixture, estimates and references start at one moment of one audio clock; only
+their loudness changes when another is heard. Nothing is decoded before somebody presses play.
+"""
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from sepcore.errors import ConfigError
-from sepcore.page.document import text
 
 PLAYER_SCRIPTS = ("voice.js", "waveform.js", "player.js")
 
@@ -65,136 +67,26 @@ class PlayerSong:
     note: str = ""
     peaks: Mapping[Path, bytes] = field(default_factory=dict)
 
+    @property
+    def heard(self) -> dict[str, str]:
+        """What can be heard, the mixture first, and how its button is called."""
+        versions = dict.fromkeys(version for stem in self.stems for version in stem.versions)
+        # Where nothing is to be compared, "estimate" is a word too many.
+        names = {version: f"{version.capitalize()}s" if len(versions) > 1 else "Stems" for version in versions}
+        return {"mixture": "Mixture", **names}
 
-def file_as_base64(path: Path) -> str:
-    """The content of a file as text for a page."""
-    return base64.b64encode(path.read_bytes()).decode()
+    def peaks_as_base64(self, path: Path) -> str:
+        """The waveform of a file as text."""
+        return base64.b64encode(self.peaks[path]).decode()
 
-
-def build_player(
-    song: PlayerSong,
-    *,
-    anchor: str,
-    heading: Literal["h1", "h3"] = "h3",
-    keys: Literal["player", "page"] = "player",
-    embed: Callable[[Path], str] = file_as_base64,
-) -> str:
-    """The player as HTML, with all audio and pictures in it; a page that shows it needs `PLAYER_SCRIPTS`.
-
-    Mixture, estimates and references start at one moment of one audio clock, and only their loudness changes when
-    another is heard. Nothing is decoded before somebody plays it.
-
-    Args:
-        song: What to play.
-        anchor: The ``id`` of the player in its page; links lead there.
-        heading: What the song's name is in its page.
-        keys: Where the space bar plays and pauses: in the player, or anywhere in a page that has no other.
-        embed: What stands for a file of audio in the page, e.g. `EmbeddedFiles.place`.
-
-    Raises:
-        ConfigError: if a file is neither mp3 nor flac nor wav.
-        OSError: if a file cannot be read.
-    """
-    versions = list(dict.fromkeys(version for stem in song.stems for version in stem.versions))
-
-    def audio(path: Path, version: str) -> str:
-        return _audio(path, version, embed(path), song.peaks.get(path, b""))
-
-    return "\n".join(
-        (
-            f'<section class="player" id="{text(anchor)}" data-duration="{song.duration_s:g}" data-keys="{keys}"'
-            f' aria-label="{text(song.name)}">',
-            f"<{heading}>{text(song.name)}</{heading}>",
-            *([f'<p class="note">{text(song.note)}</p>'] if song.note else []),
-            _transport(song, versions),
-            '<div class="row">',
-            '<span class="name">mixture</span>',
-            _timeline(None, song.name, is_drawn=song.mixture in song.peaks),
-            "</div>",
-            '<ul class="stems">',
-            *(_stem(stem, audio, song.peaks) for stem in song.stems),
-            "</ul>",
-            audio(song.mixture, "mixture"),
-            "</section>",
-        )
-    )
-
-
-def _transport(song: PlayerSong, versions: Sequence[str]) -> str:
-    # Where nothing is to be compared, "estimate" is a word too many.
-    names = {version: f"{version.capitalize()}s" if len(versions) > 1 else "Stems" for version in versions}
-    heard = "".join(
-        f'<button type="button" data-heard="{text(version)}" aria-pressed="{str(version == "mixture").lower()}">'
-        f"{text(name)}</button>"
-        for version, name in {"mixture": "Mixture", **names}.items()
-    )
-    return "\n".join(
-        (
-            '<div class="transport">',
-            '<button type="button" class="play" aria-label="Play"><span aria-hidden="true"></span></button>',
-            f'<input type="range" class="seek" min="0" max="{song.duration_s:g}" step="any" value="0"'
-            f' aria-label="Position in {text(song.name)}">',
-            '<output class="time" aria-live="off"></output>',
-            '<button type="button" class="loop" aria-pressed="false">Loop</button>',
-            f'<div class="heard" role="group" aria-label="What is heard">{heard}</div>',
-            "</div>",
-            '<p class="status" role="status"></p>',
-        )
-    )
-
-
-def _stem(stem: PlayerStem, audio: Callable[[Path, str], str], peaks: Mapping[Path, bytes]) -> str:
-    name = text(stem.name)
-    is_drawn = any(path in peaks for path in stem.versions.values())
-    return "\n".join(
-        (
-            '<li class="row stem">',
-            '<div class="controls">',
-            f'<span class="name">{name}</span>',
-            f'<button type="button" class="mute" aria-pressed="false" aria-label="Mute {name}">Mute</button>',
-            f'<button type="button" class="solo" aria-pressed="false" aria-label="Solo {name}">Solo</button>',
-            f'<input type="range" class="volume" min="0" max="1" step="0.05" value="1" aria-label="Volume of {name}">',
-            "</div>",
-            _timeline(stem.picture, stem.name, is_drawn=is_drawn),
-            *(audio(path, version) for version, path in stem.versions.items()),
-            "</li>",
-        )
-    )
-
-
-def _timeline(picture: Picture | None, name: str, *, is_drawn: bool) -> str:
-    """What shows the whole song from left to right; a click on it seeks."""
-    if picture is None:
-        shown = f'<canvas class="waveform" role="img" aria-label="Waveform of {text(name)}"></canvas>'
-        return f'<div class="timeline{" drawn" if is_drawn else ""}">{shown}<i class="playhead"></i></div>'
-    what = f"Spectrogram of {name}: {', '.join(picture.rows)}; 0 to {picture.top_hz / 1000:g} kHz"
-    image = f'<img src="{_data_url(picture.path, "image/png")}" alt="{text(what)}">'
-    captions = "".join(f"<span><b>{text(row)}</b>{_ticks(picture.top_hz)}</span>" for row in picture.rows)
-    scale = f'<div class="captions" aria-hidden="true">{captions}</div>'
-    return f'<div class="timeline picture">{image}{scale}<i class="playhead"></i></div>'
-
-
-def _ticks(top_hz: float) -> str:
-    """Every 5 kHz, or every 1 kHz of a low rate; none at the edges, where it would be cut."""
-    step_hz = 5000 if top_hz > 6000 else 1000
-    return "".join(
-        f'<i style="bottom:{100 * tick_hz / top_hz:.1f}%">{tick_hz // 1000} kHz</i>'
-        for tick_hz in range(step_hz, int(0.95 * top_hz), step_hz)
-    )
-
-
-def _audio(path: Path, version: str, content: str, peaks: bytes) -> str:
-    """A file that waits in the page to be decoded: a script of a type that no browser runs."""
-    mime = _MIME_TYPES.get(path.suffix.lower())
-    if mime is None:
-        raise ConfigError(
-            f"a page plays only {', '.join(suffix[1:] for suffix in _MIME_TYPES)}",
-            path=path,
-            hint="Write the audio as one of them.",
-        )
-    waveform = f' data-peaks="{base64.b64encode(peaks).decode()}"' if peaks else ""
-    return f'<script type="{mime};base64" data-version="{text(version)}"{waveform}>{content}</script>'
-
-
-def _data_url(path: Path, mime: str) -> str:
-    return f"data:{mime};base64,{file_as_base64(path)}"
+    @staticmethod
+    def mime_type(path: Path) -> str:
+        """Of a file of audio; ConfigError for one that browsers do not play."""
+        mime_type = _MIME_TYPES.get(path.suffix.lower())
+        if mime_type is None:
+            raise ConfigError(
+                f"a page plays only {', '.join(suffix[1:] for suffix in _MIME_TYPES)}",
+                path=path,
+                hint="Write the audio as one of them.",
+            )
+        return mime_type

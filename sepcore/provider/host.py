@@ -1,14 +1,16 @@
-"""Where models are published: a GitHub release, or a mirror of one as a server or a folder."""
+"""Where models are published: a GitHub release, or a mirror of one as a server or a folder; versions of releases."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from semver import Version
+
 from sepcore.errors import ProviderError
-from sepcore.provider.version import latest_version
 
 GITHUB = "https://github.com"
 SPLEETER_REPOSITORY = "deezer/spleeter"
@@ -83,3 +85,22 @@ class Release:
 def join(place: Address, file: str) -> Address:
     """The address of a file in a place."""
     return place / file if isinstance(place, Path) else f"{place}/{file}"
+
+
+def parse_version(text: str) -> Version | None:
+    """``1.2.0`` or ``1.2.0-rc.1`` as something that can be compared; None if it is no such version.
+
+    Build metadata (``1.2.0+linux``) is no part of ours: it would make two releases of one version.
+    """
+    try:
+        version = Version.parse(text)
+    except ValueError:
+        return None
+    return version if version.build is None and str(version) == text else None
+
+
+def latest_version(tags: Iterable[str]) -> str | None:
+    """The tag of the highest version, with or without a ``v`` in front; pre-releases and other names do not count."""
+    versions = {tag: parse_version(tag.removeprefix("v")) for tag in tags}
+    released = {tag: version for tag, version in versions.items() if version and not version.prerelease}
+    return max(released, key=lambda tag: released[tag], default=None)

@@ -1,4 +1,4 @@
-"""The models in `MODEL_PATH`: which there are, whether they are sound, and how one is brought up to its release."""
+"""The models in `MODEL_PATH`: listed, verified, and updated from a release."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.checksum import VerifiedArchive
 from sepcore.provider.download import fetched_model, published_models
 from sepcore.provider.host import Release
-from sepcore.provider.origin import ModelOrigin
+from sepcore.provider.model_files import ModelOrigin
 from sepcore.provider.store import install_model, model_path
 from sepcore.provider.transfer import OnProgress
 from sepcore.system.ownership import shown_names
@@ -76,7 +76,7 @@ class InstalledModel:
                 hint="Put its config.json next to them.",
             )
         self._read()
-        return "every tensor of its network is there; where it is from is not known"
+        return "every tensor of its network is there; its origin is unknown"
 
     def _read(self) -> None:
         from sepcore.networks.registry import build_network
@@ -105,21 +105,20 @@ def installed_models() -> list[InstalledModel]:
 
 
 class Pulled(StrEnum):
-    """What became of a model that was asked for."""
+    """The result of `pull_model`."""
 
     FETCHED = "fetched"
-    UP_TO_DATE = "is there, as the release has it"
-    NOT_OURS = "is there, but was not fetched by this program: left as it is"
+    UP_TO_DATE = "already up to date"
+    NOT_OURS = "kept as it is: it was not fetched by this program"
 
 
 def pull_model(name: str, release: Release, *, force: bool = False, on_progress: OnProgress | None = None) -> Pulled:
-    """Bring a model in `MODEL_PATH` to what a release has: fetch it, or replace a damaged one or another release's.
+    """Update a model in `MODEL_PATH` from a release: fetch it, or replace one that is damaged or of another release.
 
     Args:
         name: Of the model in the release.
         release: Where from.
-        force: Replace also a model of which nothing is known, such as one that was trained here; but nothing else that
-            lies beside it.
+        force: Also replace a model of unknown origin, such as one that was trained here, but no other files.
         on_progress: Told how far a download is.
 
     Raises:

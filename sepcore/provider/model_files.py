@@ -1,20 +1,74 @@
-"""Which files of a model's folder this project put there: by the marks that it leaves in it, or by their names."""
+"""The marks this project leaves in a model's folder, and which of its files it may replace."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 
 from sepcore.networks.checkpoint_files import checkpoint_names, derived_names, find_checkpoint
-from sepcore.provider.checksum import file_sha256
+from sepcore.provider.checksum import VerifiedArchive, file_sha256
+from sepcore.system.atomic import write_text
 from sepcore.system.foreign import parse_json, read_bounded, read_json
 from sepcore.system.ownership import foreign_content, is_real_folder, shown_names
 
-ORIGIN_FILE = ".origin.json"
-"""The mark of a model that was unpacked; see `provider.origin`."""
+_ORIGIN_FILE = ".origin.json"
+# What this program, or Spleeter, puts beside the files that came.
+_ORIGIN_MARKS = {_ORIGIN_FILE, ".probe"}
 _RUN_FILE = ".run"
 _LONGEST_NAME = 256
+
+
+@dataclass(frozen=True)
+class ModelOrigin:
+    """What was unpacked into a model's folder.
+
+    Attributes:
+        address: URL or path of the tarball.
+        sha256: Of the tarball, 64 hex digits.
+        files: SHA-256 of every file by its path in the folder.
+    """
+
+    address: str
+    sha256: str
+    files: dict[str, str]
+
+    @classmethod
+    def of(cls, folder: Path) -> Self | None:
+        """What stands in a model's folder; None if another program, or the user, has put the model there."""
+        try:
+            content = read_json(folder / _ORIGIN_FILE)
+            files = {str(name): str(digest) for name, digest in content["files"].items()}
+            origin = cls(str(content["address"]), str(content["sha256"]), files)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return origin if all(_is_below(name) for name in files) else None
+
+    def changed_files(self, folder: Path) -> list[str]:
+        """The files that are missing or no longer what came."""
+        return [
+            name
+            for name, digest in self.files.items()
+            if not ((folder / name).is_file() and file_sha256(folder / name) == digest)
+        ]
+
+    def foreign_files(self, folder: Path) -> list[str]:
+        """The files that did not come with the model."""
+        here = {
+            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or path.is_file()
+        }
+        return sorted(here - set(self.files) - _ORIGIN_MARKS)
+
+
+def write_origin(folder: Path, archive: VerifiedArchive) -> None:
+    """Note in a model's folder what has just been unpacked into it."""
+    origin = ModelOrigin(archive.origin, archive.sha256, file_digests(folder))
+    write_text(folder / _ORIGIN_FILE, json.dumps(asdict(origin), indent=2) + "\n")
+
+
+def _is_below(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 @dataclass(frozen=True)
@@ -68,21 +122,14 @@ def own_model_files(folder: Path, *, force: bool = False) -> set[str]:
     an interrupted download leaves; but not of a whole checkpoint that nobody has marked, unless ``force``.
     """
     own = derived_names(folder)
-    if (origin := _files_of_origin(folder)) is not None:
-        return own | origin | {ORIGIN_FILE, ".probe"}
+    if (origin := ModelOrigin.of(folder)) is not None:
+        return own | set(origin.files) | _ORIGIN_MARKS
     trained = TrainedMark.of(folder)
     if trained is not None:
         own.add(_RUN_FILE)
         if trained.files is not None:
             return own | set(trained.files)
     return own | checkpoint_names(folder) if force or trained or not find_checkpoint(folder) else own
-
-
-def _files_of_origin(folder: Path) -> set[str] | None:
-    try:
-        return {str(name) for name in dict(read_json(folder / ORIGIN_FILE)["files"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def obstacle(folder: Path, *, force: bool = False) -> tuple[str, str] | None:
@@ -104,9 +151,3 @@ def obstacle(folder: Path, *, force: bool = False) -> tuple[str, str] | None:
     if not force and foreign_content(folder, own_model_files(folder)):
         return "holds a model that another program put there", "Move it away"
     return None
-
-
-def why_not_replaceable(folder: Path, *, force: bool = False) -> str | None:
-    """`obstacle` in one line, for a status line; None if there is none."""
-    found = obstacle(folder, force=force)
-    return f"{folder} {found[0]}; {found[1].lower()}" if found else None

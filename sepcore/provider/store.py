@@ -10,8 +10,7 @@ from sepcore.errors import ProviderError
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.archive import unpack_archive
 from sepcore.provider.checksum import VerifiedArchive
-from sepcore.provider.model_files import obstacle, own_model_files
-from sepcore.provider.origin import write_origin
+from sepcore.provider.model_files import obstacle, own_model_files, write_origin
 from sepcore.system.atomic import atomic_folder, remove_leftovers
 from sepcore.system.locks import lock_of, locked
 from sepcore.system.os_errors import fix_for

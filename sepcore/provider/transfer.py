@@ -20,7 +20,7 @@ OnProgress = Callable[[int, int | None], None]
 """Called with the bytes that are there and, where known, the bytes in all."""
 
 _logger = logging.getLogger(__name__)
-PATIENCE = RetryPolicy(tries=4, pause_s=0.5, timeout_s=30)
+RETRIES = RetryPolicy(tries=4, pause_s=0.5, timeout_s=30)
 # What a tarball may unpack to: a host can send without end.
 _MOST_BYTES = 4 * 2**30
 _WORTH_ANOTHER_TRY = frozenset({408, 429, 500, 502, 503, 504})
@@ -117,7 +117,7 @@ def _response(
     import httpx
 
     headers = {**_IDENTITY, **(headers or {})}
-    with httpx.stream(method, url, follow_redirects=True, timeout=PATIENCE.timeout_s, headers=headers) as response:
+    with httpx.stream(method, url, follow_redirects=True, timeout=RETRIES.timeout_s, headers=headers) as response:
         if response.status_code != allowed:
             response.raise_for_status()
         yield response
@@ -159,7 +159,7 @@ def _tries(url: str, progress: Callable[[], int] = lambda: 0) -> "Retrying":
     def tell(error: BaseException, pause_s: float) -> None:
         _logger.info("%s: %s; tried again in %.1f s", shown(url), _reason(error), pause_s)
 
-    return retrying(PATIENCE, may_pass=_may_pass, asked_pause_s=_asked_pause_s, progress=progress, tell=tell)
+    return retrying(RETRIES, may_pass=_may_pass, asked_pause_s=_asked_pause_s, progress=progress, tell=tell)
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -1,9 +1,10 @@
-"""The model card: what stands in ``model_card.md`` of a release."""
+"""What people read about a release: ``model_card.md`` in its tarball, and the text of its page on GitHub."""
 
 import math
+from collections.abc import Sequence
 
 from sepcore.evaluation.scores import ScoreSummary
-from sepcore.release.finished_run import FinishedRun
+from sepcore.release.finished_run import Candidate, Published
 
 # Facts of the run that the card tells, and how it calls them.
 _FACTS = {
@@ -27,15 +28,9 @@ _COLUMNS = {
 }
 
 
-def model_card(run: FinishedRun, *, name: str, version: str, forced: str | None = None) -> str:
-    """The card of a release as Markdown; the same run gives the same text.
-
-    Args:
-        run: What is released.
-        name: Under which it is released.
-        version: Of the release.
-        forced: Why the gate would have refused it, if it was released all the same.
-    """
+def model_card(released: Candidate) -> str:
+    """The card of a release as Markdown; the same candidate gives the same text."""
+    name, version, run, forced = released.name, released.version, released.run, released.forced
     config = run.config
     stems = ", ".join(config.instruments)
     sections = [
@@ -87,6 +82,38 @@ def model_card(run: FinishedRun, *, name: str, version: str, forced: str | None 
         "have licenses of their own, which may limit what it may be used for.",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def release_notes(published: Sequence[Published], repository: str) -> str:
+    """Markdown for the page of a release.
+
+    Args:
+        published: Its models, all of one version.
+        repository: ``owner/name``.
+    """
+    return "\n\n".join([*(_notes_of(one) for one in published), _use_notes(published[0], repository)]) + "\n"
+
+
+def _notes_of(published: Published) -> str:
+    scores = published.run.scores
+    sdr = scores and ", ".join(f"{name} {stem.sdr:.2f}" for name, stem in scores.stems.items())
+    lines = [
+        f"## {published.name}",
+        f"Stems: {', '.join(published.run.config.instruments)}. SHA-256 `{published.sha256}`.",
+        f"Median SDR in dB on {scores.dataset}: {sdr}." if scores else "Never scored.",
+        *([f"Released against the gate (forced): {published.forced}."] if published.forced else []),
+        "More in the `model_card.md` of its tarball.",
+    ]
+    return "\n\n".join(lines)
+
+
+def _use_notes(published: Published, repository: str) -> str:
+    variables = f"GITHUB_REPOSITORY={repository} GITHUB_RELEASE={published.version}"
+    return (
+        f"## Use\n\n    {variables} python -m flows.separate_batch SONGS -o OUT -p {published.name}\n\n"
+        f"or with Spleeter and the `config.json` of the tarball:\n\n"
+        f"    {variables} spleeter separate -p config.json -o OUT SONG"
+    )
 
 
 def _scores(scores: ScoreSummary | None) -> str:

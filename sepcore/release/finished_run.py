@@ -13,8 +13,9 @@ from sepcore.evaluation.scores import ScoreSummary
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.system.foreign import check_texts, is_name, parse_json, read_bounded, shortened
 from sepcore.system.printable import printable
+from sepcore.training import run_record
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.run_inputs import RunInputs
+from sepcore.training.run_record import RunInputs
 
 DONE_FILE = "done.json"
 
@@ -72,15 +73,11 @@ class FinishedRun:
             raise ReleaseError("holds no complete checkpoint", path=folder / "model", hint="Run the training again.")
         try:
             # Its folders may be called anything; what is shown or released of them is escaped.
-            done = parse_json(read_bounded(folder / DONE_FILE), any_text=True)
-            name, steps, dataset = str(done["name"]), int(done["steps"]), str(done["dataset"])
-            if not is_name(name):
-                raise ValueError(f"{shortened(name)} is no model's name")
-            mlflow_run_id = done.get("mlflow_run_id")
-            check_texts([dataset, mlflow_run_id])
-            facts = {printable(str(key)): printable(str(value)) for key, value in done.get("facts", {}).items()}
-            data = {str(key): str(value) for key, value in done.get("data", {}).items()}
-            inputs = RunInputs.from_dict(done["inputs"]) if "inputs" in done else None
+            done = run_record.FinishedRun.from_dict(parse_json(read_bounded(folder / DONE_FILE), any_text=True))
+            if not is_name(done.name):
+                raise ValueError(f"{shortened(done.name)} is no model's name")
+            check_texts([done.dataset, done.mlflow_run_id])
+            facts = {printable(key): printable(value) for key, value in done.facts.items()}
             scores = run_scores(RunFolder(folder))
         except DatasetError as error:
             raise ReleaseError(
@@ -91,5 +88,46 @@ class FinishedRun:
                 f"cannot be read ({error!r})", path=folder / DONE_FILE, hint="Run the same training command again."
             ) from error
         config = load_config(folder)
-        score, note = scores.summary, scores.note
-        return cls(name, steps, dataset, config, checkpoint, score, mlflow_run_id, facts, data, note, inputs)
+        return cls(
+            name=done.name,
+            steps=done.steps,
+            dataset=done.dataset,
+            config=config,
+            checkpoint=checkpoint,
+            scores=scores.summary,
+            mlflow_run_id=done.mlflow_run_id,
+            facts=facts,
+            data=done.data,
+            scores_note=scores.note,
+            inputs=done.inputs,
+        )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that may be released: judged, and not written yet.
+
+    Attributes:
+        name: Of the model.
+        version: Of the release.
+        run: What it is made from.
+        forced: Why the gate would have refused it, if it is published all the same.
+    """
+
+    name: str
+    version: str
+    run: FinishedRun
+    forced: str | None
+
+
+@dataclass(frozen=True)
+class Published(Candidate):
+    """A model in a release.
+
+    Attributes:
+        tarball: Its file.
+        sha256: Of the tarball, 64 hex digits.
+    """
+
+    tarball: Path
+    sha256: str

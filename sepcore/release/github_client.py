@@ -1,169 +1,210 @@
-"""What GitHub answers when it fails or refuses: whether to ask again, when, and the error that says so."""
+"""GitHub's REST API for one repository: the token goes nowhere else, and every failure is one line."""
 
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from sepcore.errors import ReleaseError
 from sepcore.release.github_repository import GithubRepository
 from sepcore.system.retries import RetryPolicy, retrying
 
+if TYPE_CHECKING:
+    import httpx
+
 T = TypeVar("T")
+Answer = TypeVar("Answer", bound=BaseModel)
 
 _logger = logging.getLogger(__name__)
+_PER_PAGE = 100  # the most that GitHub allows
+_HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+_DOWNLOAD = {"Accept": "application/octet-stream", "Accept-Encoding": "identity"}
 # What GitHub asks for where it limits the rate of requests without saying for how long.
 _UNSAID_PAUSE_S = 60.0
 _LONGEST_REASON = 200
 _SECONDS = re.compile("[0-9]{1,11}")  # up to the year 5138: what is a date, too
 
 
-class Outdated(Exception):
-    """GitHub has something else than was last read, or than was sent: look again."""
+class GithubError(Exception):
+    """GitHub failed, refused something, or no longer has what was last read from it.
 
-
-def patiently(
-    step: Callable[[], T], repository: GithubRepository, patience: RetryPolicy, progress: Callable[[], int]
-) -> T:
-    """Do a step again where it failed and that may help.
-
-    Args:
-        step: Looks at what is there before it does something, so that it can be done again.
-        repository: Where to.
-        patience: For how long.
-        progress: Counts what has been brought there; an attempt that brought something was not in vain.
-
-    Returns:
-        What the step returns.
+    Attributes:
+        status: The HTTP status; 0 if a request succeeded, but not with the expected result.
+        may_pass: Whether it may succeed later, or after another look at what is there.
+        asked_pause_s: The pause that GitHub asks for, in seconds; None if it asks for none.
     """
 
-    def tell(error: BaseException, pause_s: float) -> None:
-        _logger.info("%s: %s; tried again in %.1f s", repository.page, _reason(error, repository), pause_s)
+    status = 0
+    may_pass = True
+    asked_pause_s: float | None = None
 
-    return retrying(patience, may_pass=_may_pass, asked_pause_s=_asked_pause_s, progress=progress, tell=tell)(step)
-
-
-@contextmanager
-def one_line(repository: GithubRepository) -> Iterator[None]:
-    """Turn what the libraries raise into a `ReleaseError`; the token is in none of them."""
-    import httpx
-    import requests
-    from github import BadAttributeException, GithubException
-
-    try:
-        yield
-    except (GithubException, requests.RequestException, httpx.HTTPError, Outdated) as error:
-        complaint = _complaint(error, repository)
-    # PyGithub asserts that all addresses in an answer are the API's, raises RuntimeError at a redirect elsewhere, and
-    # TypeError where it expects an object and gets a list.
-    except (AssertionError, RuntimeError, TypeError, BadAttributeException, ValueError, httpx.InvalidURL) as error:
-        complaint = no_github(repository, _reason(error, repository))
-    else:
-        return
-    # Outside of the handlers, and from None: what the libraries raise may hold the request, with the token in it.
-    raise complaint from None
-
-
-def no_github(repository: GithubRepository, reason: str) -> ReleaseError:
-    """The error for a host whose answers are not those of GitHub's API."""
-    return ReleaseError(
-        f"does not answer as GitHub's API does ({reason})",
-        path=repository.api_url,
-        hint="Check GITHUB_HOST, and GITHUB_API_URL if it is set.",
-    )
+    @classmethod
+    def of(cls, response: "httpx.Response", asset: str = "") -> Self:
+        """The error that an answer stands for; ``asset`` names the file that it is about, if it is about one."""
+        status = response.status_code
+        if status == 404 and asset:
+            return cls(f"{asset} was removed by somebody else")
+        response.read()
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        answer = answer if isinstance(answer, dict) else {}  # a proxy answers with a page, for example
+        details = [detail for detail in answer.get("errors") or () if isinstance(detail, dict)]
+        parts = (answer.get("message"), *(detail.get("message") or detail.get("code") for detail in details))
+        text = ": ".join(str(part) for part in parts if part)
+        # Somebody else was faster: the tag, or the file's name, has been taken since it was looked for.
+        is_taken = status == 422 and any(detail.get("code") == "already_exists" for detail in details)
+        error = cls(f"HTTP {status} {text}")
+        error.status, error.asked_pause_s = status, _asked_pause_s(response, text)
+        error.may_pass = status >= 500 or status == 408 or error.asked_pause_s is not None or is_taken
+        return error
 
 
-def _complaint(error: Exception, repository: GithubRepository) -> ReleaseError:
-    """What happened, and how to fix it."""
-    problem, hint = _problem_and_hint(error, repository)
-    return ReleaseError(f"{problem} ({_reason(error, repository)})", path=repository.page, hint=hint)
+def _asked_pause_s(response: "httpx.Response", text: str) -> float | None:
+    if response.status_code not in {403, 429, 503}:
+        return None
+    after, reset = (response.headers.get(name, "") for name in ("Retry-After", "X-RateLimit-Reset"))
+    if _SECONDS.fullmatch(after):
+        return float(after)
+    if response.headers.get("X-RateLimit-Remaining") == "0" and _SECONDS.fullmatch(reset):
+        return max(0.0, int(reset) - time.time()) + 1  # the reset is somewhere within that second
+    return _UNSAID_PAUSE_S if response.status_code == 429 or "rate limit" in text.lower() else None
 
 
-def _problem_and_hint(error: Exception, repository: GithubRepository) -> tuple[str, str]:
-    from github import GithubException
+class GithubClient:
+    """Asks the API about one repository; see `open`."""
 
-    status = error.status if isinstance(error, GithubException) else None
-    asked_s = _asked_pause_s(error)
-    if asked_s is not None:
-        at = datetime.fromtimestamp(time.time() + asked_s).astimezone()
-        return "GitHub limits the rate of requests", f"Run the same command again after {at:%H:%M:%S %Z}."
-    if _may_pass(error):
-        return (
-            "GitHub could not be reached or failed several times in a row",
-            "What was uploaded stays there. Run the same command again.",
-        )
-    give = f"a GITHUB_TOKEN that may write the contents of {repository.repository}"
-    if status == 401:
-        return "GITHUB_TOKEN is refused", f"Give {give}."
-    if status == 403:
-        return "GITHUB_TOKEN may not publish releases there", f"Give {give}."
-    if status == 404:
-        return (
-            "no such repository, or none that GITHUB_TOKEN may write",
-            f"Check GITHUB_HOST and GITHUB_REPOSITORY, and give {give}.",
-        )
-    return "GitHub refuses the release", "Fix that on the repository's page, or give another version."
+    def __init__(self, repository: GithubRepository, retries: RetryPolicy, http: "httpx.Client") -> None:
+        self._repository, self._retries, self._http = repository, retries, http
+
+    @classmethod
+    @contextmanager
+    def open(cls, repository: GithubRepository, retries: RetryPolicy) -> Iterator[Self]:
+        """A client whose failures leave the block as a `ReleaseError`; the token is in none of them.
+
+        Nor is it sent to an address that `GithubRepository.check_address` refuses, whatever an answer names.
+        """
+        import httpx
+
+        def check(request: httpx.Request) -> None:  # redirects, too: httpx drops the token where the host is another
+            if "Authorization" in request.headers:
+                repository.check_address(str(request.url))
+
+        try:
+            with httpx.Client(
+                base_url=f"{repository.api_url}/repos/{repository.repository}",
+                headers={"Authorization": f"Bearer {repository.token}", **_HEADERS},
+                timeout=retries.timeout_s,
+                follow_redirects=True,
+                event_hooks={"request": [check]},
+            ) as http:
+                yield cls(repository, retries, http)
+        except (GithubError, httpx.TransportError) as error:
+            complaint = _complaint(error, repository)
+        # An answer that is not what the API documents.
+        except (ValueError, TypeError, RuntimeError, httpx.HTTPError, httpx.InvalidURL) as error:
+            complaint = ReleaseError(
+                f"does not answer as GitHub's API does ({_reason(error, repository)})",
+                path=repository.api_url,
+                hint="Check GITHUB_HOST, and GITHUB_API_URL if it is set.",
+            )
+        else:
+            return
+        # Outside of the handlers, and from None: what httpx raises holds the request, with the token in it.
+        raise complaint from None
+
+    def send(self, method: str, url: str, *, asset: str = "", **options: Any) -> "httpx.Response":
+        """The answer to a request; raises `GithubError` if it is a refusal or a failure.
+
+        Args:
+            method: ``POST``, …
+            url: Below the repository's, or one that an answer has named.
+            asset: Name of the file that the request is about, which was there when it was last looked for.
+            options: As for `httpx.request`.
+        """
+        response = self._http.request(method, url, **options)
+        if not response.is_success:
+            raise GithubError.of(response, asset)
+        return response
+
+    def blocks(self, url: str, size: int, *, asset: str) -> Generator[bytes, None, None]:
+        """The content of a file in blocks of ``size`` bytes, of which the last may be shorter."""
+        with self._http.stream("GET", url, headers=_DOWNLOAD) as response:
+            if not response.is_success:
+                raise GithubError.of(response, asset)
+            yield from response.iter_raw(size)
+
+    def all_of(self, kind: type[Answer], url: str) -> list[Answer]:
+        """All items of a list, page by page."""
+        found, page = [], f"{url}?per_page={_PER_PAGE}"
+        while page:
+            response = self.send("GET", page)
+            found += [kind.model_validate(item) for item in response.json()]
+            page = response.links.get("next", {}).get("url", "")
+        return found
+
+    def patiently(self, step: Callable[[], T], progress: Callable[[], int]) -> T:
+        """Do a step, and repeat it where it failed and that may help; what it returns.
+
+        Args:
+            step: Looks at what is there before it changes something, so that it can be repeated.
+            progress: Counts what was uploaded: an attempt that uploaded something was not in vain.
+        """
+
+        def tell(error: BaseException, pause_s: float) -> None:
+            reason = _reason(error, self._repository)
+            _logger.info("%s: %s; tried again in %.1f s", self._repository.page, reason, pause_s)
+
+        return retrying(
+            self._retries,
+            may_pass=_may_pass,
+            asked_pause_s=lambda error: getattr(error, "asked_pause_s", None),
+            progress=progress,
+            tell=tell,
+        )(step)
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether the same request may succeed later, or one that is made after another look."""
     import httpx
-    import requests
-    from github import GithubException
 
-    if isinstance(error, GithubException):
-        return error.status >= 500 or error.status == 408 or _asked_pause_s(error) is not None or _is_taken(error)
-    return isinstance(error, Outdated | requests.RequestException | httpx.TransportError)
+    return isinstance(error, httpx.TransportError) or (isinstance(error, GithubError) and error.may_pass)
 
 
-def _is_taken(error: Any) -> bool:
-    """Whether somebody else was faster: the tag or the asset's name has been given away since it was looked for."""
-    return error.status == 422 and any(detail.get("code") == "already_exists" for detail in _details(error))
-
-
-def _asked_pause_s(error: BaseException) -> float | None:
-    """The pause that GitHub asks for, in seconds; None if it asks for none."""
-    from github import GithubException
-
-    if not isinstance(error, GithubException) or error.status not in {403, 429, 503}:
-        return None
-    headers = error.headers or {}
-    after, reset = headers.get("retry-after", ""), headers.get("x-ratelimit-reset", "")
-    if _SECONDS.fullmatch(after):
-        return float(after)
-    if headers.get("x-ratelimit-remaining") == "0" and _SECONDS.fullmatch(reset):
-        return max(0.0, int(reset) - time.time()) + 1  # the reset is somewhere within that second
-    return _UNSAID_PAUSE_S if error.status == 429 or "rate limit" in _said(error).lower() else None
+def _complaint(error: Exception, repository: GithubRepository) -> ReleaseError:
+    give = f"a GITHUB_TOKEN that may write the contents of {repository.repository}."
+    refusals = {
+        401: ("GITHUB_TOKEN is refused", f"Give {give}"),
+        403: ("GITHUB_TOKEN may not publish releases there", f"Give {give}"),
+        404: (
+            "no such repository, or none that GITHUB_TOKEN may write",
+            f"Check GITHUB_HOST and GITHUB_REPOSITORY, and give {give}",
+        ),
+    }
+    status, asked_s = (error.status, error.asked_pause_s) if isinstance(error, GithubError) else (0, None)
+    if asked_s is not None:
+        at = datetime.fromtimestamp(time.time() + asked_s).astimezone()
+        problem, hint = "GitHub limits the rate of requests", f"Run the same command again after {at:%H:%M:%S %Z}."
+    elif _may_pass(error):
+        problem = "GitHub could not be reached or failed several times in a row"
+        hint = "What was uploaded stays there. Run the same command again."
+    else:
+        other = "GitHub refuses the release", "Fix that on the repository's page, or give another version."
+        problem, hint = refusals.get(status, other)
+    return ReleaseError(f"{problem} ({_reason(error, repository)})", path=repository.page, hint=hint)
 
 
 def _reason(error: BaseException, repository: GithubRepository) -> str:
     """The failure in a few words, on one line, without the token, which need not be in the environment."""
-    # Before it is cut: half a token is one, too.
-    return _said(error).replace(repository.token, "…")[:_LONGEST_REASON]
-
-
-def _said(error: BaseException) -> str:
-    """What GitHub or a library says, on one line."""
-    from github import GithubException
-
-    if isinstance(error, GithubException):
-        answer = error.data if isinstance(error.data, dict) else {}
-        details = [detail.get("message") or detail.get("code") for detail in _details(error)]
-        text = ": ".join(str(part) for part in (answer.get("message"), *details) if part)
-        text = f"HTTP {error.status} {text}"
-    elif isinstance(error, Outdated):
-        text = str(error)
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        text = ": ".join([*(str(part) for part in first["loc"]), first["msg"]])
     else:
-        # The libraries wrap the reason several times over, each with the whole address in it.
-        while error.__cause__ or error.__context__:
-            error = error.__cause__ or error.__context__ or error
         text = str(error) or type(error).__name__
-    return " ".join(text.split())
-
-
-def _details(error: Any) -> list[dict[str, Any]]:
-    details = error.data.get("errors") if isinstance(error.data, dict) else None
-    return [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
+    # Before it is cut: half a token is one, too.
+    return " ".join(text.split()).replace(repository.token, "…")[:_LONGEST_REASON]

@@ -30,10 +30,10 @@ class GithubRepository:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The repository that ``GITHUB_HOST``, ``GITHUB_REPOSITORY``, ``GITHUB_TOKEN`` and ``GITHUB_API_URL`` name.
+        """What ``GITHUB_HOST``, ``GITHUB_REPOSITORY``, ``GITHUB_TOKEN`` and ``GITHUB_API_URL`` name.
 
         Raises:
-            ReleaseError: one line, if one of them is missing or unusable.
+            ReleaseError: if one of them is missing or unusable.
         """
         # GitHub Actions sets the server and its API, on every run; they go together.
         server = (os.environ.get("GITHUB_SERVER_URL") or "").rstrip("/")
@@ -43,16 +43,12 @@ class GithubRepository:
             _refuse_unless_safe(variable, url)
         repository = os.environ.get("GITHUB_REPOSITORY") or ""
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository, re.ASCII):
-            raise ReleaseError(
-                f"GITHUB_REPOSITORY is {repository or 'not set'}",
-                hint="Set it to owner/name of the repository that the release goes to.",
-            )
+            hint = "Set it to owner/name of the repository that the release goes to."
+            raise ReleaseError(f"GITHUB_REPOSITORY is {repository or 'not set'}", hint=hint)
         token = (os.environ.get("GITHUB_TOKEN") or "").strip()
         if not re.fullmatch(r"[!-~]+", token):
-            raise ReleaseError(
-                f"GITHUB_TOKEN is {'not a token' if token else 'not set'}",
-                hint=f"A release is uploaded with a token that may write the contents of {repository}: set it to one.",
-            )
+            hint = f"Set it to a token that may write the contents of {repository}."
+            raise ReleaseError(f"GITHUB_TOKEN is {'not a token' if token else 'not set'}", hint=hint)
         return cls(host, repository, token, api or None)
 
     @property
@@ -68,19 +64,17 @@ class GithubRepository:
         address = urlsplit(self.host)
         name = address.hostname or ""
         # GitHub's own hosts have the API on a host of its own, an Enterprise Server below its own address.
-        if _is_githubs(name):
-            return f"{address.scheme}://api.{name.removeprefix('www.')}"
-        return f"{self.host}/api/v3"
+        return f"{address.scheme}://api.{name.removeprefix('www.')}" if _is_githubs(name) else f"{self.host}/api/v3"
 
     def check_address(self, url: str) -> None:
-        """Refuse an address that an answer of the API names, if the token must not go there.
+        """Refuse an address to which the token must not go.
 
         Raises:
-            ReleaseError: one line, if it is neither https (or this machine itself) nor of the API's own domain.
+            ReleaseError: if it is neither https (or this machine itself) nor of the API's own domain.
         """
         address, own = urlsplit(url), urlsplit(self.api_url).hostname or ""
-        name = address.hostname or ""
-        domain = own.removeprefix("api.") if _is_githubs(own.removeprefix("api.")) else own
+        name, domain = address.hostname or "", own.removeprefix("api.")
+        domain = domain if _is_githubs(domain) else own
         if not (_is_safe(address) and (name in {own, domain} or name.endswith(f".{domain}"))):
             raise ReleaseError(
                 f"leads to {address.scheme}://{name}, but GITHUB_TOKEN is sent only by https, and only to {domain}",
@@ -95,29 +89,24 @@ def _is_githubs(name: str) -> bool:
 
 def _is_safe(address: SplitResult) -> bool:
     """Whether nobody on the way can read what is sent to an address."""
-    return address.scheme == "https" or (address.scheme == "http" and _is_loopback(address.hostname or ""))
-
-
-def _is_loopback(name: str) -> bool:
+    name = address.hostname or ""
     try:
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+        is_here = name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
-        return False
+        is_here = False
+    return address.scheme == "https" or (address.scheme == "http" and is_here)
 
 
 def _refuse_unless_safe(variable: str, url: str) -> None:
     address = urlsplit(url)
     if "@" in address.netloc:
-        raise ReleaseError(
-            f"{variable} has a user or password in it", hint="Give the address alone, and set GITHUB_TOKEN."
-        )
+        hint = "Give the address alone, and set GITHUB_TOKEN."
+        raise ReleaseError(f"{variable} has a user or password in it", hint=hint)
     if address.scheme not in {"http", "https"} or not address.netloc:
         raise ReleaseError(
             f"{variable} is {url}, but a release can only be uploaded to a GitHub, not to a file: URL or folder",
             hint=f"Set it to {GITHUB} or the https address of a GitHub Enterprise.",
         )
     if not _is_safe(address):
-        raise ReleaseError(
-            f"{variable} is {url}, but GITHUB_TOKEN is not sent over http, where it can be read on the way",
-            hint="Give the https address.",
-        )
+        problem = f"{variable} is {url}, but GITHUB_TOKEN is not sent over http, where it can be read on the way"
+        raise ReleaseError(problem, hint="Give the https address.")

@@ -5,66 +5,34 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-from sepcore.errors import GateRefused, ReleaseError
+from sepcore.errors import GateRefused, ProviderError, ReleaseError
 from sepcore.evaluation.choices import MARGIN_DB
 from sepcore.networks.checkpoint_files import data_files
 from sepcore.provider.archive import pack_archive
-from sepcore.provider.checksum import CHECKSUM_FILE, VerifiedArchive, checksums_beside, file_sha256
-from sepcore.provider.version import parse_version
+from sepcore.provider.checksum import (
+    CHECKSUM_FILE,
+    VerifiedArchive,
+    checksums_beside,
+    file_sha256,
+    read_checksums,
+)
+from sepcore.provider.host import parse_version
 from sepcore.release.card import model_card
-from sepcore.release.champion import Champion, release_before
-from sepcore.release.finished_run import FinishedRun
-from sepcore.release.gate import check_gate
-from sepcore.release.paths import released_config
-from sepcore.release.training_record import METRICS_FILE, metrics_text
+from sepcore.release.finished_run import Candidate, FinishedRun, Published
+from sepcore.release.gate import Champion, check_gate, release_before
+from sepcore.release.training_record import METRICS_FILE, metrics_text, released_config
 from sepcore.system.atomic import atomic_path, made_folder, remove_leftovers, write_text
 from sepcore.system.foreign import is_name
 from sepcore.system.locks import locked
 from sepcore.system.os_errors import fix_for
 
+TARBALL_SUFFIX = ".tar.gz"
 _NAME = re.compile(r"\w[\w.+-]*")
-
-
-@dataclass(frozen=True)
-class Published:
-    """A model in a release.
-
-    Attributes:
-        name: Of the model.
-        version: Of the release.
-        tarball: Its file.
-        sha256: Of the tarball, 64 hex digits.
-        run: What it was made from.
-        forced: Why the gate would have refused it, if it was published all the same.
-    """
-
-    name: str
-    version: str
-    tarball: Path
-    sha256: str
-    run: FinishedRun
-    forced: str | None
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A model that may be released: judged, and not written yet.
-
-    Attributes:
-        name: Of the model.
-        version: Of the release.
-        run: What it is made from.
-        forced: Why the gate would have refused it, if it is to be published all the same.
-    """
-
-    name: str
-    version: str
-    run: FinishedRun
-    forced: str | None
-
+# GitHub renames an asset that has other characters in its name; the model would not be found under its own.
+_GITHUB_NAME = re.compile(r"[A-Za-z0-9_][\w.+-]*", re.ASCII)
+_PUBLISH_AGAIN = "Publish the runs of this version again."
 
 Check = Callable[[Mapping[str, VerifiedArchive]], None]
 """Told the tarballs of all candidates, by name, before the first of them is published; raises to refuse them."""
@@ -138,7 +106,7 @@ def publish_candidates(
             f"{number} runs would be published as {name} {version}", hint="Give each run its own name with --models."
         )
     folder = releases / version
-    tarballs = {candidate.name: folder / f"{candidate.name}.tar.gz" for candidate in candidates}
+    tarballs = {candidate.name: folder / f"{candidate.name}{TARBALL_SUFFIX}" for candidate in candidates}
     try:
         # Two models of one version may be published at once; their checksums go into one file.
         with made_folder(folder), locked(releases / f".{version}.lock", f"publishing {version}"):
@@ -163,7 +131,7 @@ def publish_candidates(
             errno=error.errno,
         ) from error
     return [
-        Published(one.name, version, tarballs[one.name], digests[one.name], one.run, one.forced) for one in candidates
+        Published(one.name, version, one.run, one.forced, tarballs[one.name], digests[one.name]) for one in candidates
     ]
 
 
@@ -181,15 +149,15 @@ def _refusal(run: FinishedRun, run_folder: Path, champion: Champion | None, marg
     return None
 
 
-def _members(run: FinishedRun, name: str, card: str) -> dict[str, bytes | Path]:
+def _members(candidate: Candidate) -> dict[str, bytes | Path]:
     """The files of a release by their names in the tarball."""
-    prefix = run.checkpoint
+    run, prefix = candidate.run, candidate.run.checkpoint
     # Written anew: the run's own may hold a path of its machine.
     pointer = f'model_checkpoint_path: "{prefix.name}"\nall_model_checkpoint_paths: "{prefix.name}"\n'
     members: dict[str, bytes | Path] = {
-        "config.json": released_config(run.config, name).encode(),
+        "config.json": released_config(run.config, candidate.name).encode(),
         "checkpoint": pointer.encode(),
-        "model_card.md": card.encode(),
+        "model_card.md": model_card(candidate).encode(),
         METRICS_FILE: metrics_text(run).encode(),
     }
     members |= {file.name: file for file in data_files(prefix)}
@@ -199,8 +167,7 @@ def _members(run: FinishedRun, name: str, card: str) -> dict[str, bytes | Path]:
 
 def _pack(candidate: Candidate, temporary: Path, tarball: Path, published: str | None) -> str:
     """Write a tarball under a temporary name; its SHA-256, which is that of what is there already, if anything is."""
-    card = model_card(candidate.run, name=candidate.name, version=candidate.version, forced=candidate.forced)
-    pack_archive(_members(candidate.run, candidate.name, card), temporary)
+    pack_archive(_members(candidate), temporary)
     digest = file_sha256(temporary)
     there = {published} if published is not None else set()
     if tarball.is_file():
@@ -212,3 +179,55 @@ def _pack(candidate: Candidate, temporary: Path, tarball: Path, published: str |
             hint="Give the next version.",
         )
     return digest
+
+
+def checked_models(folder: Path, staged: Mapping[str, VerifiedArchive] | None = None) -> dict[str, VerifiedArchive]:
+    """The models of a release by name, after the tarball of each was found to be the one that its folder lists.
+
+    Args:
+        folder: Holds ``<model>.tar.gz`` files and the ``checksum.json`` that lists them; every tarball is read.
+        staged: Models that are about to be published in it, and are taken instead of what is there of their names.
+
+    Raises:
+        ReleaseError: one line, if a tarball is missing, not listed or another one, if there is none at all, or if a
+            model's name would not stay as it is on GitHub.
+        OSError: if a file cannot be read.
+    """
+    staged, path = staged or {}, folder / CHECKSUM_FILE
+    if not path.is_file() and not staged:
+        raise ReleaseError(
+            f"not a release (it has no {CHECKSUM_FILE})", path=folder, hint="Give the folder of a version."
+        )
+    try:
+        listed = read_checksums(path) if path.is_file() else {}
+    except ProviderError as error:
+        raise ReleaseError(error.problem, path=error.path, hint=_PUBLISH_AGAIN) from error
+    models = {
+        name: VerifiedArchive(folder / f"{name}{TARBALL_SUFFIX}", digest, str(folder / f"{name}{TARBALL_SUFFIX}"))
+        for name, digest in listed.items()
+        if name not in staged
+    }
+    there = {file.name for file in folder.glob(f"*{TARBALL_SUFFIX}") if not file.name.startswith(".")}
+    there -= {f"{name}{TARBALL_SUFFIX}" for name in staged}
+    expected = {model.path.name for model in models.values()}
+    if expected != there or not {**models, **staged}:
+        missing, unlisted = sorted(expected - there), sorted(there - expected)
+        reason = (
+            f"{CHECKSUM_FILE} lists {', '.join(missing)}, which is not there"
+            if missing
+            else f"{CHECKSUM_FILE} does not list {', '.join(unlisted) or 'any model'}"
+        )
+        raise ReleaseError(reason, path=folder, hint=_PUBLISH_AGAIN)
+    for name in {**models, **staged}:
+        if not _GITHUB_NAME.fullmatch(name):
+            raise ReleaseError(f"GitHub would rename {name!r}", path=folder, hint="Publish it with a --name in ASCII.")
+    for model in models.values():
+        actual = file_sha256(model.path)
+        if actual != model.sha256:
+            raise ReleaseError(
+                f"SHA-256 is {actual[:12]}…, but {CHECKSUM_FILE} says {model.sha256[:12]}…: the tarball is damaged or "
+                "another one",
+                path=model.origin,
+                hint="Publish its run again.",
+            )
+    return {**models, **staged}

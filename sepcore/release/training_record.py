@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from sepcore.config.load import load_config, model_name
+from sepcore.config.load import load_config, model_name, parse_config
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError, DatasetError, ReleaseError
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.provider.checksum import file_sha256
 from sepcore.release.finished_run import FinishedRun
-from sepcore.release.paths import without_paths
 from sepcore.system.archive_reader import is_plain_file, member_blocks, open_archive, read_member
 from sepcore.system.foreign import is_name, parse_json, shortened
 from sepcore.system.os_errors import fix_for
-from sepcore.training.run_inputs import RunInputs
+from sepcore.training.run_record import RunInputs
 
 METRICS_FILE = "metrics.json"
 INIT_FROM = "init_from"
 """The fact that names the model whose weights a training started from."""
+# The keys of a config that are paths: they lead nowhere on another machine, and somebody else's lead astray.
+_PATH_KEYS = (
+    *("train_csv", "validation_csv", "test_csv", "training_cache", "validation_cache"),
+    *("model_dir", "init_from"),
+)
 _TRAINING = "training"
 _WEIGHTS = ".data-"
 
@@ -133,7 +137,7 @@ class TrainingRecord:
 def _without_paths(config: ModelConfig, facts: Mapping[str, str]) -> tuple[ModelConfig, dict[str, str]]:
     """A config that names no path, and facts that name the model that it was started from."""
     start = {} if config.init_from is None else {INIT_FROM: model_name(config.init_from)}
-    return without_paths(config), start | dict(facts)
+    return _with_paths(config, {}), start | dict(facts)
 
 
 def released_scores(tarball: Path) -> ScoreSummary | None:
@@ -153,3 +157,33 @@ def _metrics(tarball: Path) -> dict[str, Any]:
 
 def _scores(content: dict[str, Any]) -> ScoreSummary | None:
     return ScoreSummary.from_json(json.dumps(content), METRICS_FILE) if "stems" in content else None
+
+
+def released_config(config: ModelConfig, name: str) -> str:
+    """The JSON of a config as a release has it: found by the model's name, and started from a model by its name."""
+    start = {} if config.init_from is None else {"init_from": model_name(config.init_from)}
+    content = {key: value for key, value in json.loads(config.to_json()).items() if key not in _PATH_KEYS}
+    return json.dumps({**content, **start, "model_dir": name}, indent=2, ensure_ascii=False) + "\n"
+
+
+def config_to_train_again(
+    config: ModelConfig, manifests: Mapping[str, Path | str], *, init_from: str | None, caches: Path | None
+) -> ModelConfig:
+    """The config of a training that is done again: it writes into no folder that the config names.
+
+    Args:
+        config: Of the training.
+        manifests: Paths of the CSVs by their keys.
+        init_from: Model whose weights it starts from.
+        caches: Folder for the shards; None: those of the config, which is this machine's own.
+    """
+    paths: dict[str, Any] = {key: str(path) for key, path in manifests.items()}
+    parts = ("training_cache", "validation_cache")
+    paths |= {part: str((caches / part).absolute()) if caches else getattr(config, part) for part in parts}
+    return _with_paths(config, paths | ({"init_from": init_from} if init_from is not None else {}))
+
+
+def _with_paths(config: ModelConfig, paths: Mapping[str, Any]) -> ModelConfig:
+    """A config with these paths alone."""
+    content = {key: value for key, value in json.loads(config.to_json()).items() if key not in _PATH_KEYS}
+    return parse_config(json.dumps(content | dict(paths)), "the recorded config")

@@ -29,7 +29,7 @@ class RetryPolicy:
 
 
 def retrying(
-    patience: RetryPolicy,
+    policy: RetryPolicy,
     *,
     may_pass: Callable[[BaseException], bool],
     asked_pause_s: Callable[[BaseException], float | None],
@@ -39,7 +39,7 @@ def retrying(
     """Attempts until one succeeds; the last failure is raised as it is.
 
     Args:
-        patience: For how long.
+        policy: How often, and how long in between.
         may_pass: Whether another attempt may succeed after this failure.
         asked_pause_s: The pause in seconds that a server asks for with it; None if for none.
         progress: Counts what has been brought so far: an attempt that brought something was not in vain.
@@ -57,11 +57,11 @@ def retrying(
         best, in_vain = (progress(), 1) if progress() > best else (best, in_vain + 1)
 
     def pause_s(state: "RetryCallState") -> float:
-        doubled: float = patience.pause_s * 2 ** (in_vain - 1)
+        doubled: float = policy.pause_s * 2 ** (in_vain - 1)
         return max(asked_pause_s(_error(state)) or 0.0, doubled)
 
     def is_hopeless(state: "RetryCallState") -> bool:
-        return in_vain >= patience.tries or (asked_pause_s(_error(state)) or 0.0) > patience.longest_pause_s
+        return in_vain >= policy.tries or (asked_pause_s(_error(state)) or 0.0) > policy.longest_pause_s
 
     return Retrying(
         retry=retry_if_exception(may_pass),
@@ -69,7 +69,7 @@ def retrying(
         wait=pause_s,
         stop=is_hopeless,
         before_sleep=lambda state: tell(_error(state), state.upcoming_sleep),
-        sleep=patience.sleep,
+        sleep=policy.sleep,
         reraise=True,
     )
 

@@ -1,4 +1,4 @@
-"""Everything that training needs to go on exactly where it stopped, in one file per kept step."""
+"""Everything that training needs to resume exactly where it stopped, in one file per kept step."""
 
 import re
 import zipfile
@@ -53,18 +53,18 @@ def _selection_file(folder: Path, step: int) -> Path:
 
 
 def save_selection(selection: Selection, folder: Path, *, step: int) -> None:
-    """Write what validations have come to, beside a checkpoint: its step needs no validation any more."""
+    """Write the state of the validations beside a checkpoint, whose step then needs no validation again."""
     write_text(_selection_file(folder, step), selection.to_json())
 
 
 def forget_selections(folder: Path) -> None:
-    """Forget what validations have come to: they were made otherwise, and no value compares with theirs."""
+    """Delete the state of validations that were made with another config or inputs: their values do not compare."""
     for step in kept_steps(folder):
         _selection_file(folder, step).unlink(missing_ok=True)
 
 
 def restore_selection(folder: Path, step: int) -> tuple[Selection, bool]:
-    """What validations had come to at a checkpoint.
+    """The state of the validations at a checkpoint.
 
     Returns:
         The newest selection up to ``step``, and whether it is that step's: otherwise its training stopped before the

@@ -12,22 +12,16 @@ import numpy as np
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import TrainingError
 from sepcore.networks.gpu import use_full_float32
-from sepcore.training.device_count import device_count
 
 _logger = logging.getLogger(__name__)
 
 
-def set_up(config: ModelConfig) -> None:
-    """See `devices.set_up_devices`."""
-    if config.gpu_memory_mb:
-        raise TrainingError(
-            f"gpu_memory_mb is {config.gpu_memory_mb}, but JAX takes its share of a GPU's memory from "
-            "XLA_PYTHON_CLIENT_MEM_FRACTION",
-            hint="Set that, and leave gpu_memory_mb out.",
-        )
-    _hide_gpus_from_tensorflow()
+_DETERMINISTIC = "--xla_gpu_deterministic_ops"
+
+
+def num_gpus(config: ModelConfig) -> int:
+    """GPUs that JAX sees. Its CPU is split first, if the config asks for that: asking for GPUs starts JAX."""
     wanted, settings = config.num_devices or 1, cast(Any, jax.config)
-    # Before JAX is asked for GPUs: that starts it, and then it is too late.
     if wanted > 1 and settings.jax_num_cpu_devices != wanted:
         try:
             settings.update("jax_num_cpu_devices", wanted)
@@ -38,21 +32,28 @@ def set_up(config: ModelConfig) -> None:
                     "cannot be split after that",
                     hint="Start the training in a process of its own.",
                 ) from error
-    num_gpus = _num_gpus()
-    device_count(config, num_gpus)
-    use_full_float32(config.deterministic)
-    if config.deterministic and num_gpus and _DETERMINISTIC not in os.environ.get("XLA_FLAGS", ""):
-        raise TrainingError(
-            "deterministic is true, but on a GPU, JAX must be told so before it starts",
-            hint=f"Set XLA_FLAGS={_DETERMINISTIC}=true.",
-        )
-
-
-_DETERMINISTIC = "--xla_gpu_deterministic_ops"
+    return _num_gpus()
 
 
 def _num_gpus() -> int:
     return jax.device_count() if jax.default_backend() == "gpu" else 0
+
+
+def set_up(config: ModelConfig, count: int) -> None:
+    """See `devices.set_up_devices`; ``count`` devices share a batch, for which there is nothing left to do."""
+    if config.gpu_memory_mb:
+        raise TrainingError(
+            f"gpu_memory_mb is {config.gpu_memory_mb}, but JAX takes its share of a GPU's memory from "
+            "XLA_PYTHON_CLIENT_MEM_FRACTION",
+            hint="Set that, and leave gpu_memory_mb out.",
+        )
+    _hide_gpus_from_tensorflow()
+    use_full_float32(config.deterministic)
+    if config.deterministic and _num_gpus() and _DETERMINISTIC not in os.environ.get("XLA_FLAGS", ""):
+        raise TrainingError(
+            "deterministic is true, but on a GPU, JAX must be told so before it starts",
+            hint=f"Set XLA_FLAGS={_DETERMINISTIC}=true.",
+        )
 
 
 def _hide_gpus_from_tensorflow() -> None:
@@ -65,10 +66,9 @@ def _hide_gpus_from_tensorflow() -> None:
         _logger.info("TensorFlow has taken its devices before: %s", error)
 
 
-def parallel(config: ModelConfig) -> "DataParallelDevices | None":
-    """See `devices.parallel_devices`."""
-    count = device_count(config, _num_gpus())
-    return DataParallelDevices(keras.distribution.list_devices()[:count]) if count > 1 else None
+def parallel(config: ModelConfig, count: int) -> "DataParallelDevices":
+    """See `devices.parallel_devices`; ``count`` is above 1."""
+    return DataParallelDevices(keras.distribution.list_devices()[:count])
 
 
 class DataParallelDevices:
@@ -83,7 +83,7 @@ class DataParallelDevices:
         return scope
 
     def prepare(self, network: Any, config: ModelConfig) -> None:
-        """See `devices.Parallel`; XLA computes the whole batch's step, so there is nothing to mend."""
+        """See `devices.Parallel`; XLA computes the whole batch's step, so there is nothing to correct."""
 
     def split(self, batch: tuple[Any, Any]) -> tuple[Any, Any]:
         """See `devices.Parallel`."""

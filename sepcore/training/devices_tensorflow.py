@@ -12,13 +12,16 @@ from sepcore.config.model_config import ModelConfig
 from sepcore.errors import TrainingError
 from sepcore.networks.gpu import let_memory_grow, use_full_float32
 from sepcore.networks.instrument import InstrumentNetwork
-from sepcore.training.device_count import device_count
 
 
-def set_up(config: ModelConfig) -> None:
-    """See `devices.set_up_devices`."""
+def num_gpus(config: ModelConfig) -> int:
+    """GPUs that TensorFlow sees."""
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def set_up(config: ModelConfig, count: int) -> None:
+    """See `devices.set_up_devices`; ``count`` devices share a batch."""
     gpus = tf.config.list_physical_devices("GPU")
-    count = device_count(config, len(gpus))
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     use_full_float32(config.deterministic)
@@ -41,23 +44,20 @@ def set_up(config: ModelConfig) -> None:
 
 
 def _set_logical(device: Any, wanted: list[Any]) -> None:
-    """Split a device into logical ones, unless it is so."""
+    """Split a device into logical ones, unless it is split that way already."""
     if tf.config.get_logical_device_configuration(device) != wanted:
         tf.config.set_logical_device_configuration(device, wanted)
 
 
-def parallel(config: ModelConfig) -> "MirroredDevices | None":
-    """See `devices.parallel_devices`."""
-    num_gpus = len(tf.config.list_physical_devices("GPU"))
-    count = device_count(config, num_gpus)
-    if count == 1:
-        return None
+def parallel(config: ModelConfig, count: int) -> "MirroredDevices":
+    """See `devices.parallel_devices`; ``count`` is above 1."""
     if config.jit:
         raise TrainingError(
             f"jit is true and {count} devices share a batch, but TensorFlow compiles a step for one device only",
             hint="Set jit to false, or num_devices to 1.",
         )
-    return MirroredDevices([f"{'GPU' if num_gpus else 'CPU'}:{index}" for index in range(count)])
+    kind = "GPU" if num_gpus(config) else "CPU"
+    return MirroredDevices([f"{kind}:{index}" for index in range(count)])
 
 
 @cache
@@ -70,8 +70,8 @@ def _strategy(names: tuple[str, ...]) -> Any:
 class MirroredDevices:
     """Devices with a copy of the weights each, on which a step gives what it gives on one.
 
-    Under `tf.distribute.MirroredStrategy` every device computes the gradients of its part of the batch. Keras leaves
-    three things to each device alone that belong to the whole batch; `prepare` mends them.
+    Under `tf.distribute.MirroredStrategy` every device computes the gradients of its part of the batch. Keras does
+    three things per device that should be done for the whole batch; `prepare` corrects them.
     """
 
     def __init__(self, names: list[str]) -> None:

@@ -1,6 +1,7 @@
-"""Spleeter's losses between estimated and true magnitudes."""
+"""Spleeter's losses between estimated and true magnitudes, of one batch and of a whole validation set."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from keras import ops
@@ -8,6 +9,9 @@ from keras import ops
 from sepcore.config.model_config import ModelConfig
 
 LossType = Literal["L1_mask", "weighted_L1_mask", "L2_mask"]
+
+Batches = Iterable[tuple[Any, Any]]
+"""Mixtures and their targets."""
 
 
 def stem_losses(targets: Any, estimates: Any, loss_type: LossType) -> Any:
@@ -49,3 +53,22 @@ def build_stem_metrics(config: ModelConfig) -> list[Any]:
         return stem_loss
 
     return [keras.metrics.MeanMetricWrapper(metric(i), name=f"stem_{i}") for i in range(len(config.instruments))]
+
+
+def losses_by_name(config: ModelConfig, logs: Mapping[str, Any]) -> dict[str, float]:
+    """``loss`` and ``loss_<instrument>`` of what Keras gives for a batch."""
+    named = {"loss": float(logs["loss"])}
+    return named | {f"loss_{name}": float(logs[f"stem_{i}"]) for i, name in enumerate(config.instruments)}
+
+
+def validate(network: Any, config: ModelConfig, batches: Batches) -> dict[str, float]:
+    """Losses over a validation set, each example counting the same; empty if the set is."""
+    totals: defaultdict[str, float] = defaultdict(float)
+    num_examples = 0
+    for mixture, targets in batches:
+        # Keras forgets the batches before at each call; so the mean over all is taken here.
+        losses = losses_by_name(config, network.test_on_batch(mixture, targets, return_dict=True))
+        for name, loss in losses.items():
+            totals[name] += loss * len(mixture)
+        num_examples += len(mixture)
+    return {f"validation_{name}": total / num_examples for name, total in totals.items()}

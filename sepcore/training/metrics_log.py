@@ -1,7 +1,9 @@
 """What a training has measured, a line a record in the run folder: `metrics.jsonl`."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -57,3 +59,24 @@ def cut_records(path: Path, *, step: int, validated: bool) -> None:
         if record.step < step or (record.step == step and (validated or record.kind != "validation"))
     ]
     write_text(path, "".join(json.dumps(asdict(record)) + "\n" for record in kept))
+
+
+class SpeedMeter:
+    """Measures how fast a training is from ``step`` on, for a ``system`` record."""
+
+    def __init__(self, step: int) -> None:
+        self._step, self._started = step, time.perf_counter()
+        self._waited_s = 0.0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """What is done in it counts as waiting for data."""
+        started = time.perf_counter()
+        yield
+        self._waited_s += time.perf_counter() - started
+
+    def metrics(self, step: int, batch_size: int) -> dict[str, float]:
+        """``examples_per_s`` and ``data_wait_share`` up to a step."""
+        elapsed_s = time.perf_counter() - self._started
+        examples = (step - self._step) * batch_size
+        return {"examples_per_s": examples / elapsed_s, "data_wait_share": self._waited_s / elapsed_s}

@@ -8,8 +8,7 @@ from sepcore.errors import TrainingError
 from sepcore.networks.checkpoint_files import checkpoint_names, find_checkpoint
 from sepcore.provider.checksum import file_sha256
 from sepcore.provider.host import PRETRAINED
-from sepcore.provider.model_files import TrainedMark, file_digests, own_model_files, why_not_replaceable
-from sepcore.provider.origin import ModelOrigin
+from sepcore.provider.model_files import ModelOrigin, TrainedMark, file_digests, obstacle, own_model_files
 from sepcore.provider.store import model_path
 from sepcore.system.atomic import atomic_folder
 from sepcore.system.locks import lock_of, locked
@@ -81,8 +80,9 @@ def _is_there(run: RunFolder, folder: Path) -> bool:
 
 def _taken(run: RunFolder, folder: Path) -> str | None:
     """What stands in a folder and may not be replaced by this run's model."""
-    if reason := why_not_replaceable(folder, force=True):
-        return f"the model is not put into model_dir: {reason}, or give model_dir another name"
+    if found := obstacle(folder, force=True):
+        problem, fix = found
+        return f"the model is not put into model_dir: {folder} {problem}; {fix.lower()}, or give model_dir another name"
     mark = TrainedMark.of(folder)
     if ModelOrigin.of(folder) or (find_checkpoint(folder) and mark is None) or (mark and mark.run != run.lineage):
         return f"{folder} holds the model of another training and is left alone"

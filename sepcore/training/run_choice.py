@@ -1,4 +1,4 @@
-"""Which run folder a training works in: the one it stopped in, a fresh one, or none since the config has changed."""
+"""Choose the run folder of a training: the one it stopped in, a new one, or none because the config has changed."""
 
 import itertools
 import json
@@ -11,7 +11,7 @@ from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError, TrainingError
 from sepcore.training.checkpoints import forget_selections, kept_steps
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.run_inputs import RunInputs
+from sepcore.training.run_record import RunInputs
 
 
 def choose_run(
@@ -51,7 +51,7 @@ def choose_run(
 def check_unchanged(
     work_dir: Path, name: str, config: ModelConfig, *, fresh: bool = False, force: bool = False
 ) -> None:
-    """Refuse what may not be what its user means, before anything is done.
+    """Refuse to start what the user may not intend, before anything is written.
 
     Raises:
         TrainingError: one line with the ways on. No run of this config has been started while one of another is
@@ -81,13 +81,13 @@ def check_unchanged(
 
 
 def unfinished_run(work_dir: Path, name: str, config: ModelConfig) -> RunFolder | None:
-    """The newest unfinished run of a config, which goes on if the songs and so on are its own."""
+    """The newest unfinished run of a config; it is resumed if its inputs are still the same."""
     runs = [run for run in _runs(work_dir, name) if _is_unfinished(run) and _has_config(run, config)]
     return runs[-1] if runs else None
 
 
 def what_is_new(work_dir: Path, name: str, config: ModelConfig, inputs: RunInputs) -> str | None:
-    """In what a run that is about to be started differs from the newest one of its name; None without one."""
+    """How a run that is about to start differs from the newest one of its name; None if there is none."""
     runs = [run for run in _runs(work_dir, name) if _is_begun(run)]
     if not runs:
         return None

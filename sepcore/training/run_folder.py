@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,13 @@ import filelock
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import TrainingError
 from sepcore.system.atomic import write_text
-from sepcore.training.old_scores import remove_scores
-from sepcore.training.run_inputs import RunInputs, run_fingerprint
+from sepcore.training.run_record import FinishedRun, RunInputs, run_fingerprint
+
+MADE_FROM = "made_from"
+"""Folder of a file for each scored track, of the name of its score file: what this project scored is known by it."""
+
+# The summary first: whatever is left after a kill, nobody takes it for scores of the run.
+_OF_ALL_TRACKS = ("scores.json", "frames.parquet", "tracks.parquet", "report.html", "boxplot.png", "boxplot.svg")
 
 # Behind the twelve digits of the fingerprint, if a run was started afresh.
 _FRESH_NUMBER = re.compile(r"(?<=-[0-9a-f]{12})-\d+$")
@@ -159,73 +164,48 @@ class RunFolder:
             return inputs.songs["training"]
         return self._dataset_before.read_text("utf-8") if self._dataset_before.is_file() else ""
 
-    def finished(self) -> dict[str, Any] | None:
-        """What `finish` wrote, or None while the run is not finished."""
+    def finished(self) -> FinishedRun | None:
+        """What `finish` wrote, or None while the run is not finished; TrainingError if it is damaged."""
         if not self._done.is_file():
             return None
-        content: dict[str, Any] = json.loads(self._done.read_text("utf-8"))
-        return content
+        try:
+            return FinishedRun.from_dict(json.loads(self._done.read_text("utf-8")))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TrainingError(
+                f"cannot be read ({error!r})", path=self._done, hint="Restore it, or move the folder away."
+            ) from error
 
-    def finish(
-        self,
-        *,
-        name: str,
-        steps: int,
-        dataset: str,
-        mlflow_run_id: str | None,
-        ended_early: bool = False,
-        facts: Mapping[str, str] | None = None,
-        data: Mapping[str, str] | None = None,
-        inputs: RunInputs | None = None,
-    ) -> None:
-        """Mark the run as finished; the last thing that is written.
-
-        Args:
-            name: Of the model.
-            steps: Training steps that were done.
-            dataset: Fingerprint of the training chunks.
-            mlflow_run_id: Of its MLflow run; None if there is none.
-            ended_early: ``patience`` ended it.
-            facts: How it came about: what a model card says of it.
-            data: Paths of the manifests on this machine: ``train_csv``, ``data_dir``, …
-            inputs: What it is made from.
-        """
-        content: dict[str, Any] = {"name": name, "steps": steps, "dataset": dataset, "mlflow_run_id": mlflow_run_id}
-        for key, value in (("facts", facts), ("data", data)):
-            if value:
-                content[key] = dict(value)
-        if inputs is not None:
-            content["inputs"] = inputs.to_dict()
-        if ended_early:
-            content["ended_early"] = True
-        write_text(self._done, json.dumps(content, indent=2) + "\n")
+    def finish(self, finished: FinishedRun) -> None:
+        """Mark the run as finished; the last thing that a training writes."""
+        write_text(self._done, json.dumps(finished.to_dict(), indent=2) + "\n")
 
     def is_done(self, config: ModelConfig) -> bool:
         """Whether there is nothing left to train: all steps are done, or ``patience`` ended it early."""
         finished = self.finished()
-        return finished is not None and (finished["steps"] >= config.train_max_steps or "ended_early" in finished)
+        return finished is not None and (finished.steps >= config.train_max_steps or finished.ended_early)
 
     def note_data(self, data: Mapping[str, str], *, test_songs: str | None = None) -> None:
-        """Keep of a finished run where its manifests are now, and which songs it is tested on.
-
-        Args:
-            data: As of `finish`.
-            test_songs: Fingerprint of the songs of its test set: a manifest may change behind its path. None without.
-        """
-        done = self.finished()
-        if done is None:
-            return
-        now = {key: value for key, value in done.items() if key != "test_songs"} | {"data": dict(data)}
-        if test_songs is not None:
-            now["test_songs"] = test_songs
-        if now != done:
-            write_text(self._done, json.dumps(now, indent=2) + "\n")
+        """Keep of a finished run where its manifests are now, and which songs it is tested on; see `FinishedRun`."""
+        before = self.finished()
+        if before is not None and before != (now := replace(before, data=dict(data), test_songs=test_songs)):
+            self.finish(now)
 
     def reopen(self) -> None:
         """Training begins or goes on: the run is not finished any more, and its scores are of other weights."""
         self._done.unlink(missing_ok=True)
         self.scores.unlink(missing_ok=True)
-        remove_scores(self.evaluation)
+        self._remove_evaluation()
+
+    def _remove_evaluation(self) -> None:
+        """Remove what an evaluation wrote of the model's scores.
+
+        What does not depend on the model stays (its baselines, decoded songs), and so does what others put there.
+        """
+        for name in _OF_ALL_TRACKS:
+            (self.evaluation / name).unlink(missing_ok=True)
+        for marker in (self.evaluation / MADE_FROM).glob("*.json"):
+            (self.evaluation / "test" / marker.name).unlink(missing_ok=True)
+            marker.unlink()
 
 
 def find_run(run: str | Path, work_dir: Path) -> RunFolder:

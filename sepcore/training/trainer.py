@@ -5,19 +5,15 @@ import logging
 import math
 import shutil
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import keras
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import TrainingError
 from sepcore.networks.checkpoint_files import checkpoint_names, model_names
-from sepcore.networks.precision import dtype_policy
-from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.system.atomic import atomic_folder
 from sepcore.system.os_errors import fix_for, reason_of
@@ -28,40 +24,47 @@ from sepcore.training.checkpoints import (
     save_selection,
     save_training_state,
 )
-from sepcore.training.devices import Parallel, parallel_devices, set_up_devices
+from sepcore.training.devices import parallel_devices, set_up_devices
 from sepcore.training.initial_weights import transfer_weights
-from sepcore.training.losses import build_loss, build_stem_metrics
-from sepcore.training.metrics_log import Kind, MetricsRecord, append_record, cut_records
-from sepcore.training.optimizers import averaged_weights, build_optimizer, learning_rate
+from sepcore.training.losses import Batches, losses_by_name, validate
+from sepcore.training.metrics_log import Kind, MetricsRecord, SpeedMeter, append_record, cut_records
+from sepcore.training.optimizers import averaged_weights, build_trainable_network, learning_rate
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.work import Batches, TrainingResult, TrainingWork
+from sepcore.training.run_record import TrainingResult
 
 _logger = logging.getLogger(__name__)
 
 
-def build_trainable_network(config: ModelConfig, parallel: Parallel | None = None) -> Any:
-    """The network of a config with fresh weights from its seed, compiled with its loss and optimizer.
+@dataclass(frozen=True)
+class TrainingWork:
+    """What a training is handed from outside.
 
-    Weights of ``init_from`` are not taken over yet. ``parallel`` are the devices that share a batch, if several do.
+    Attributes:
+        training_batches: Called with the first step to run; yields ``(mixture, targets)`` without end, float32
+            magnitudes ``(batch, T, F, channels)`` and ``(batch, stems, T, F, channels)``.
+        validation_batches: The validation set, once through.
+        report: Called with each record after it has been written to the run's `metrics_log`.
+        score_songs: Called at each validation with the network and the step; its metrics are joined to the losses,
+            ``validation_SDR`` being the one that a model can be chosen by.
+        why_unscored: Why ``score_songs`` has just given no ``validation_SDR``, in a few words.
+        validated: Called after each validation with the step of the best one so far; None if there is none.
+        initial_weights: Fingerprint of the weights that the run starts from, see `initial_fingerprint`; training
+            refuses to start from others. None: they were not looked at.
+        describe_batch: Songs and offsets of the batch of a step, to be named when its loss is not finite.
     """
-    keras.utils.set_random_seed(config.random_seed)
-    with dtype_policy(config.precision), parallel.scope() if parallel else nullcontext():
-        network = build_network(config)
-        network.compile(
-            optimizer=build_optimizer(config),
-            loss=build_loss(config),
-            metrics=build_stem_metrics(config),
-            # On a CPU, XLA runs these convolutions at a third of oneDNN's speed. JAX without it is slower still.
-            jit_compile=config.jit or keras.config.backend() == "jax",
-        )
-        network.optimizer.build(network.trainable_variables)
-        if parallel:
-            parallel.prepare(network, config)
-    return network
+
+    training_batches: Callable[[int], Batches]
+    validation_batches: Callable[[], Batches]
+    report: Callable[[MetricsRecord], None] = lambda record: None
+    score_songs: Callable[[Any, int], Mapping[str, float]] = lambda network, step: {}
+    why_unscored: Callable[[], str] = lambda: "no songs were given"
+    validated: Callable[[int | None], None] = lambda best_step: None
+    initial_weights: str | None = None
+    describe_batch: Callable[[int], list[str]] = lambda step: []
 
 
 def fit(config: ModelConfig, run: RunFolder, work: TrainingWork) -> TrainingResult:
-    """Train until ``config.train_max_steps``, going on from the run folder's last checkpoint if there is one.
+    """Train until ``config.train_max_steps``, resuming from the run folder's last checkpoint if there is one.
 
     Every ``save_summary_steps`` a ``train`` record has ``train_loss``, ``train_loss_<instrument>`` and
     ``learning_rate``, and a ``system`` record ``examples_per_s`` and ``data_wait_share`` (of the time). A
@@ -85,7 +88,7 @@ def fit(config: ModelConfig, run: RunFolder, work: TrainingWork) -> TrainingResu
 
 
 def check_checkpoint_fits(config: ModelConfig, run: RunFolder) -> None:
-    """Refuse to go on in a run whose last checkpoint is of another network than the config's; nothing is written.
+    """Refuse to resume a run whose last checkpoint is of another network than the config's; nothing is written.
 
     Raises:
         CheckpointError: one line that says so.
@@ -107,7 +110,7 @@ class _Training:
         self._network = build_trainable_network(config, self._parallel)
         self._step = restore_training_state(self._network, run.checkpoints)
         if self._step:
-            _logger.info("going on from step %d in %s", self._step, run.path)
+            _logger.info("resuming from step %d in %s", self._step, run.path)
         elif config.init_from:
             for line in transfer_weights(self._network, config, config.init_from, expected=work.initial_weights):
                 _logger.info("%s", line)
@@ -128,26 +131,25 @@ class _Training:
         return self._step >= self._config.train_max_steps or self._selection.ends_training(self._config)
 
     def _train(self) -> None:
-        config, summary = self._config, _Summary(self._step)
+        config, speed = self._config, SpeedMeter(self._step)
         batches = iter(self._work.training_batches(self._step))
         while True:
-            waited_from = time.perf_counter()
-            mixture, targets = next(batches)
-            summary.waited_s += time.perf_counter() - waited_from
+            with speed.waiting():
+                mixture, targets = next(batches)
             losses, rate = self._train_step(mixture, targets)
             at_end = self._step >= config.train_max_steps
             if at_end or self._step % config.save_summary_steps == 0:
                 measured = {f"train_{name}": loss for name, loss in losses.items()}
                 self._record("train", measured | {"learning_rate": rate})
-                self._record("system", summary.speed(self._step, config.batch_size))
-                summary = _Summary(self._step)
+                self._record("system", speed.metrics(self._step, config.batch_size))
+                speed = SpeedMeter(self._step)
             if at_end or self._step % config.save_checkpoints_steps == 0:
                 with self._write_errors_named("checkpoint"):
                     save_training_state(self._network, self._run.checkpoints, step=self._step)
                 self._after_checkpoint()
                 if self._is_over():
                     return
-                summary = _Summary(self._step)
+                speed = SpeedMeter(self._step)
 
     def _train_step(self, mixture: Any, targets: Any) -> tuple[dict[str, float], float]:
         """One step; returns its losses and learning rate."""
@@ -155,7 +157,7 @@ class _Training:
         self._network.optimizer.learning_rate = rate
         if self._parallel:
             mixture, targets = self._parallel.split((mixture, targets))
-        losses = _named(self._config, self._network.train_on_batch(mixture, targets, return_dict=True))
+        losses = losses_by_name(self._config, self._network.train_on_batch(mixture, targets, return_dict=True))
         self._step += 1
         if not math.isfinite(losses["loss"]):
             places = "; ".join(self._work.describe_batch(self._step - 1))
@@ -183,15 +185,15 @@ class _Training:
             if metrics:
                 self._record("validation", metrics)
             if self._selection.rate_factor != before.rate_factor:
-                _logger.info("step %d: no better for long; learning rate lowered", self._step)
+                _logger.info("step %d: no improvement for a while; learning rate lowered", self._step)
         with self._write_errors_named("state of the validations"):
             save_selection(self._selection, self._run.checkpoints, step=self._step)
 
     def _check_scored(self, metrics: Mapping[str, float]) -> None:
-        """Say once that a choice by SDR has nothing to go by.
+        """Warn once that no validation has an SDR to choose by.
 
-        Such a validation counts neither as better nor as worse: `patience` and a plateau do not see it. Were the loss
-        taken in its place, one choice would be made by two measures.
+        Such a validation counts neither as better nor as worse: `patience` and a plateau do not see it. With the loss
+        in its place, one choice would be made by two measures.
         """
         if self._config.model_choice != "validation_sdr" or "validation_SDR" in metrics:
             return
@@ -249,34 +251,3 @@ class _Training:
                 hint=f"{fix_for(error)}. {then}",
                 errno=error.errno,
             ) from error
-
-
-class _Summary:
-    """Speed since the last summary."""
-
-    def __init__(self, step: int) -> None:
-        self._step, self._started = step, time.perf_counter()
-        self.waited_s = 0.0
-
-    def speed(self, step: int, batch_size: int) -> dict[str, float]:
-        elapsed_s = time.perf_counter() - self._started
-        examples = (step - self._step) * batch_size
-        return {"examples_per_s": examples / elapsed_s, "data_wait_share": self.waited_s / elapsed_s}
-
-
-def validate(network: Any, config: ModelConfig, batches: Batches) -> dict[str, float]:
-    """Losses over a validation set, each example counting the same; empty if the set is."""
-    totals: defaultdict[str, float] = defaultdict(float)
-    num_examples = 0
-    for mixture, targets in batches:
-        # Keras forgets the batches before at each call; so the mean over all is taken here.
-        losses = _named(config, network.test_on_batch(mixture, targets, return_dict=True))
-        for name, loss in losses.items():
-            totals[name] += loss * len(mixture)
-        num_examples += len(mixture)
-    return {f"validation_{name}": total / num_examples for name, total in totals.items()}
-
-
-def _named(config: ModelConfig, logs: Mapping[str, Any]) -> dict[str, float]:
-    named = {"loss": float(logs["loss"])}
-    return named | {f"loss_{name}": float(logs[f"stem_{i}"]) for i, name in enumerate(config.instruments)}

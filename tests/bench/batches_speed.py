@@ -16,7 +16,7 @@ from pathlib import Path
 from sepcore import load_config
 from sepcore.dataset.batches import training_batches, with_chunk_named
 from sepcore.dataset.cache.index import read_index
-from sepcore.training.trainer import build_trainable_network
+from sepcore.training.optimizers import build_trainable_network
 
 # The first ones fill the pipeline, trace graphs and warm the threads up.
 _WARM_UP = 2

@@ -19,7 +19,8 @@ def cache_ours(config_path: Path, cache: Path) -> tuple[int, float]:
     from concurrent.futures import ThreadPoolExecutor
 
     from sepcore import load_config
-    from sepcore.dataset.cache.index import build_index, read_index
+    from sepcore.dataset.cache.build_index import build_index
+    from sepcore.dataset.cache.index import read_index
     from sepcore.dataset.cache.plan import plan_shard
     from sepcore.dataset.cache.shards import write_shard
     from sepcore.dataset.check.measure import measure_song

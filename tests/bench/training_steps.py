@@ -67,8 +67,7 @@ def train_ours(config_path, weights, batches_path, folder):
     """Steps as `sepcore.training.trainer` does them."""
     from sepcore import load_config
     from sepcore.networks.spleeter_checkpoint import read_checkpoint, write_checkpoint
-    from sepcore.training.optimizers import learning_rate
-    from sepcore.training.trainer import build_trainable_network
+    from sepcore.training.optimizers import build_trainable_network, learning_rate
 
     config = load_config(str(config_path))
     network = build_trainable_network(config)

@@ -6,8 +6,9 @@ import pytest
 from sepcore.config.dataset import AugmentationConfig
 from sepcore.dataset.augmentation import change_gains, power_sum, resample
 from sepcore.dataset.batches import training_batches, with_chunk_named
-from sepcore.dataset.cache.index import build_index, read_index
-from sepcore.dataset.cache.verify import read_chunk
+from sepcore.dataset.cache.build_index import build_index
+from sepcore.dataset.cache.index import read_index
+from sepcore.dataset.cache.maintenance import read_chunk
 from sepcore.dataset.examples import TrainingExamples
 from tests.dataset.cache.conftest import shard_of
 from tests.dataset.conftest import write_noise_song
@@ -145,7 +146,7 @@ def test_a_stretched_example_is_the_chunks_frames_around_the_segment(index, conf
     mixture, targets = examples(index, config, 4, time_stretch=0.1)
     for number, drawn in enumerate(drawn_for(index, config, 4, time_stretch=0.1)):
         start = drawn.first_frames[0]
-        signals = read_chunk(index.folder, index.record(int(drawn.chunks[0]))).signals
+        signals = read_chunk(index, int(drawn.chunks[0])).signals
         for stretched, signal in zip([mixture[number], *targets[number]], signals, strict=True):
             expected = interpolated(signal.magnitude()[start : start + drawn.num_frames], 64, 0)
             np.testing.assert_allclose(stretched, expected, atol=1e-5 * expected.max())

@@ -11,8 +11,9 @@ import pytest
 from sepcore.config.dataset import AugmentationConfig
 from sepcore.dataset.augmentation import power_sum
 from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
-from sepcore.dataset.cache.index import build_index, read_index
-from sepcore.dataset.cache.verify import read_chunk
+from sepcore.dataset.cache.build_index import build_index
+from sepcore.dataset.cache.index import read_index
+from sepcore.dataset.cache.maintenance import read_chunk
 from sepcore.dataset.examples import TrainingExamples
 from sepcore.errors import DatasetError
 from sepcore.signal.audio_reader import read_waveform
@@ -90,7 +91,7 @@ def test_shapes_are_known_before_anything_is_read(config, index):
 
 
 @pytest.mark.parametrize(("cache_format", "cache_dtype"), FORMATS)
-def test_a_training_segment_equals_the_audios_own_spectrogram_within_quantisation(
+def test_a_training_segment_equals_the_audios_own_spectrogram_within_quantization(
     cache, rows, cache_format, cache_dtype
 ):
     config, folder = cache(cache_format, cache_dtype)
@@ -98,11 +99,11 @@ def test_a_training_segment_equals_the_audios_own_spectrogram_within_quantisatio
     ((mixture, targets),) = take(training_batches(index, config), index, 1)
     error = 0.025 if cache_dtype == "uint8" else 0.001
     for number, (chunk, first_frame) in enumerate(crops(index, config)):
-        record = index.record(chunk)
-        row = {row.name: row for row in rows}[record.song]
+        cached = index.row(chunk)
+        row = {row.name: row for row in rows}[cached["song"]]
         signals = np.concatenate([mixture[number][None], targets[number]])
         for signal, path in zip(signals, row.files, strict=True):
-            expected = spectrogram(path, config, record.start_s, first_frame)
+            expected = spectrogram(path, config, cached["start_s"], first_frame)
             np.testing.assert_allclose(signal, expected, rtol=error, atol=1e-5 * expected.max())
 
 
@@ -113,7 +114,7 @@ def test_segments_are_decoded_as_chunks_are(cache, cache_format, cache_dtype):
     ((mixture, targets),) = take(training_batches(index, config), index, 1)
     chunk, first_frame = crops(index, config)[0]
     segment = slice(first_frame, first_frame + config.segment_frames)
-    expected = [signal.magnitude()[segment] for signal in read_chunk(folder, index.record(chunk)).signals]
+    expected = [signal.magnitude()[segment] for signal in read_chunk(index, chunk).signals]
     np.testing.assert_allclose(np.concatenate([mixture[:1], targets[0]]), expected, rtol=1e-5)
 
 
@@ -131,7 +132,7 @@ def test_remixed_stems_are_segments_of_the_drawn_chunks_and_their_mixture_is_the
     for place in range(config.batch_size):
         drawn = TrainingExamples(index, remixing).example(0, place)
         for stem, (chunk, first) in enumerate(zip(drawn.chunks, drawn.first_frames, strict=True)):
-            signal = read_chunk(index.folder, index.record(int(chunk))).signals[1 + stem]
+            signal = read_chunk(index, int(chunk)).signals[1 + stem]
             np.testing.assert_allclose(targets[place, stem], signal.magnitude()[first : first + 64], rtol=1e-5)
         np.testing.assert_array_equal(mixture[place], power_sum(targets[place]))
 
@@ -150,31 +151,31 @@ def test_validation_takes_the_middle_of_every_chunk_once_and_does_not_vary_it(co
     batches = take(validation_batches(index, varied), index, 10)
     assert [len(mixture) for mixture, _ in batches] == [2, 2, 1]
     middle = (config.chunk_frames - config.segment_frames) // 2
-    expected = spectrogram(rows[0].mixture, config, index.record(0).start_s, middle)
+    expected = spectrogram(rows[0].mixture, config, index.row(0)["start_s"], middle)
     np.testing.assert_allclose(batches[0][0][0], expected, rtol=0.025, atol=1e-5 * expected.max())
 
 
 def test_a_damaged_chunk_is_named(damaged):
     config, index = damaged
-    record = index.record(3)
-    path = index.folder / record.shard
+    row = index.row(3)
+    path = index.folder / row["shard"]
     content = bytearray(path.read_bytes())
-    content[record.offset + record.num_bytes // 2] ^= 1
+    content[row["offset"] + row["num_bytes"] // 2] ^= 1
     path.write_bytes(content)
-    with raises(DatasetError, f"chunk {record.chunk}", "'b'", "damaged", path=path, hint="--verify"):
+    with raises(DatasetError, f"chunk {row['chunk']}", "'b'", "damaged", path=path, hint="--verify"):
         take(validation_batches(index, config), index, 3)
 
 
 def test_the_batches_before_a_damaged_chunk_are_still_given(damaged):
     config, index = damaged
-    record = index.record(4)
-    path = index.folder / record.shard
+    row = index.row(4)
+    path = index.folder / row["shard"]
     content = bytearray(path.read_bytes())
-    content[record.offset + record.num_bytes // 2] ^= 1
+    content[row["offset"] + row["num_bytes"] // 2] ^= 1
     path.write_bytes(content)
     batches = with_chunk_named(validation_batches(index, config), index)
     assert [len(next(batches)[0]) for _ in range(2)] == [2, 2]
-    with raises(DatasetError, f"chunk {record.chunk}", "'b'", "damaged", path=path):
+    with raises(DatasetError, f"chunk {row['chunk']}", "'b'", "damaged", path=path):
         next(batches)
 
 
@@ -190,9 +191,9 @@ def test_a_shard_that_has_gone_is_named(damaged):
 @pytest.mark.parametrize("kept", ["to the chunk's first byte", "to its middle"])
 def test_a_shard_that_was_cut_off_is_named(damaged, kept):
     config, index = damaged
-    record = index.record(1)
-    path = index.folder / record.shard
-    path.write_bytes(path.read_bytes()[: record.offset + (0 if "first" in kept else 1000)])
+    row = index.row(1)
+    path = index.folder / row["shard"]
+    path.write_bytes(path.read_bytes()[: row["offset"] + (0 if "first" in kept else 1000)])
     with raises(DatasetError, "'a'", "damaged", path=path) as raised:
         take(validation_batches(index, config), index, 3)
     assert re.search(r"chunk \d", raised.value.problem)

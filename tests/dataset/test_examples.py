@@ -2,9 +2,15 @@ import numpy as np
 import pytest
 
 from sepcore.config.dataset import AugmentationConfig
-from sepcore.dataset.examples import TrainingExamples, num_source_frames, stretched_from
+from sepcore.dataset.batches import training_batches, with_chunk_named
+from sepcore.dataset.cache.build_index import build_index
+from sepcore.dataset.cache.index import read_index
+from sepcore.dataset.examples import Remixer, TrainingExamples, describe_batch, num_source_frames, stretched_from
 from sepcore.dataset.random_numbers import ExampleRandom
-from tests.dataset.conftest import index_of
+from sepcore.signal.audio_reader import read_waveform
+from sepcore.signal.spectrogram import magnitude_spectrogram
+from tests.dataset.cache.conftest import shard_of
+from tests.dataset.conftest import index_of, write_noise_song
 
 EVERYTHING = {"gain_db": 6, "channel_swap": True, "remix": 0.5, "pitch_shift": 1, "time_stretch": 0.1}
 
@@ -106,3 +112,74 @@ def test_stretched_stems_of_chunks_of_different_lengths_fit_all_of_them(config):
     assert examples["first_frames"].min() == 0
     assert (examples["first_frames"] + examples["num_frames"][:, None] <= available).all()
     assert (examples["num_frames"] <= available.min(axis=1)).all()
+
+
+def chunks_of(num_chunks, num_stems, chunk, count):
+    """``(chunks, kept stem)`` of so many examples of one chunk, in a set of songs of so many chunks."""
+    remixer = Remixer(index_of(num_chunks), num_stems)
+    return [remixer.chunks(ExampleRandom(7, step, 0), chunk) for step in range(count)]
+
+
+@pytest.mark.parametrize("num_stems", [2, 3])
+def test_each_stem_comes_from_another_song_and_one_from_the_examples_own_chunk(num_stems):
+    songs = np.array([0, 0, 0, 1, 2, 2])
+    for chunks, kept in chunks_of([3, 1, 2], num_stems, chunk=1, count=50):
+        assert len(set(songs[chunks])) == num_stems
+        assert chunks[kept] == 1
+
+
+def test_every_stem_is_kept_and_every_other_chunk_is_taken_now_and_then():
+    pairs = chunks_of([3, 1, 2], 2, chunk=4, count=100)
+    assert {kept for _, kept in pairs} == {0, 1}
+    assert {int(chunks[1 - kept]) for chunks, kept in pairs} == {0, 1, 2, 3}
+
+
+def test_with_fewer_songs_than_stems_some_share_a_song():
+    for chunks, kept in chunks_of([1, 2], 4, chunk=2, count=20):
+        assert chunks[kept] == 2
+        assert len(set(chunks > 0)) == 2
+
+
+def test_a_single_song_is_remixed_with_itself():
+    assert {chunk for chunks, _ in chunks_of([3], 2, chunk=0, count=50) for chunk in chunks.tolist()} == {0, 1, 2}
+
+
+def test_a_long_training_meets_every_song_in_every_stems_place_and_hardly_a_remix_twice():
+    num_examples, num_songs = 120_000, 86
+    remixer = Remixer(index_of([1] * num_songs), 4)
+    songs = np.array(
+        [
+            remixer.songs(ExampleRandom(0, number // 4, number % 4), number % num_songs)[0]
+            for number in range(num_examples)
+        ]
+    )
+    # Independent ones would meet in 141 of the 51 million ways to choose.
+    assert len(np.unique(songs, axis=0)) >= 119_500
+    expected = num_examples / num_songs
+    for stem in songs.T:
+        assert np.abs(np.bincount(stem, minlength=num_songs) - expected).max() < 5 * expected**0.5
+
+
+def test_the_songs_and_offsets_that_are_named_are_those_of_the_batch(config, tmp_path):
+    rows = {name: write_noise_song(tmp_path / "songs", config, name) for name in ("Ana - Uno", "Bo - Due")}
+    shards = [(name, shard_of(row, config, tmp_path / "cache", num_chunks=2)) for name, row in rows.items()]
+    build_index(tmp_path / "cache", shards, config)
+    index = read_index(tmp_path / "cache", config)
+    step = 3
+    mixtures = next(iter(with_chunk_named(training_batches(index, config, first_step=step), index)))[0].numpy()
+
+    places = describe_batch(index, config, step)
+
+    assert len(places) == len(mixtures) == config.batch_size
+    for place, mixture in zip(places, mixtures, strict=True):
+        song, _, offset = place.removesuffix(" s").rpartition(" at ")
+        waveform = read_waveform(rows[song].mixture, sample_rate=config.sample_rate, num_channels=2)
+        # The offset has a digit behind the point: the segment starts within half of that.
+        nearest = range(round((float(offset) - 0.05) * 8000), round((float(offset) + 0.05) * 8000) + 1)
+        errors = []
+        for start in nearest:
+            part = waveform[start : start + 512 + 63 * 128]
+            if len(part) == 512 + 63 * 128:
+                found = magnitude_spectrogram(part, frame_length=512, hop_length=128, num_bins=config.num_bins)
+                errors.append(np.abs(found - mixture).mean() / mixture.mean())
+        assert min(errors) < 0.05  # the codes' rounding; another place of noise would be about 0.5 off

@@ -7,6 +7,7 @@ import pytest
 
 from sepcore import load_config
 from sepcore.engines.openvino import OpenVinoEngine
+from sepcore.engines.select import load_engine
 from sepcore.engines.tensorflow import TensorFlowEngine
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, convert_here, write_model
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.slow
 def engines(folder, **keys):
     write_model(folder, **keys)
     config = load_config(folder)
-    return OpenVinoEngine(config, convert_here(folder)), TensorFlowEngine.load(config, folder / "model")
+    return load_engine("openvino", config, folder / "model"), TensorFlowEngine.load(config, folder / "model")
 
 
 def magnitudes(config, segments, seed=0):
@@ -36,6 +37,19 @@ def test_estimates_and_stems_are_tensorflows(model, keys, tmp_path):
     np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
 
 
+@pytest.mark.parametrize("model", [SMALL_UNET, SMALL_SOFTMAX, SMALL_BLSTM], ids=lambda model: model["type"])
+@pytest.mark.parametrize("activations", [("LeakyReLU", "ELU"), ("ELU", "ReLU"), ("ReLU", "LeakyReLU")])
+def test_a_network_built_from_its_tensors_is_the_converted_one(model, activations, tmp_path):
+    if "conv_n_filters" in model["params"]:
+        params = dict(zip(("conv_activation", "deconv_activation"), activations, strict=True))
+        model = model | {"params": model["params"] | params}
+    built, _ = engines(tmp_path, model=model, instrument_list=["a", "b", "c"])
+    converted = OpenVinoEngine(built.config, convert_here(tmp_path))
+    segment = magnitudes(built.config, 1)
+    expected = converted.estimate(segment)
+    np.testing.assert_allclose(built.estimate(segment), expected, atol=2e-6 * np.abs(expected).max())
+
+
 def test_threads_that_estimate_at_once_get_their_own_estimates(tmp_path):
     lean, _ = engines(tmp_path)
     inputs = [magnitudes(lean.config, 1, seed) for seed in range(12)]
@@ -47,7 +61,7 @@ def test_threads_that_estimate_at_once_get_their_own_estimates(tmp_path):
 
 def test_bfloat16_stays_near(tmp_path):
     lean, reference = engines(tmp_path)
-    near = OpenVinoEngine(lean.config, convert_here(tmp_path), precision="bfloat16")
+    near = load_engine("openvino", lean.config, tmp_path / "model", precision="bfloat16")
     segment = magnitudes(lean.config, 1)
     expected = reference.estimate(segment)
     assert np.abs(near.estimate(segment) - expected).max() < 0.05 * expected.max()
@@ -55,7 +69,6 @@ def test_bfloat16_stays_near(tmp_path):
 
 def test_threads_that_come_first_at_once_do_not_wait_for_each_other_for_ever(tmp_path):
     write_model(tmp_path)
-    convert_here(tmp_path)
     code = (
         "import sys, numpy; from concurrent.futures import ThreadPoolExecutor; from sepcore import Separator;"
         "engine = Separator(sys.argv[1]).engine; one = numpy.ones((1, 64, 64, 2), 'f4');"

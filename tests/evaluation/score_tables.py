@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sepcore.evaluation.bsseval.global_scores import GLOBAL_METRICS
+from sepcore.evaluation.bsseval.sdr import GLOBAL_METRICS
 from sepcore.evaluation.track_scores import COLUMNS, TOTAL_COLUMNS, TrackScores
 
 TRACKS = 20

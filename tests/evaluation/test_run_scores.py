@@ -12,6 +12,7 @@ from sepcore.evaluation.scores import MadeFrom, ScoreSummary, StemScores
 from sepcore.separation.separator import Separator
 from sepcore.separation.settings import SeparatorSettings
 from sepcore.training.run_folder import RunFolder
+from sepcore.training.run_record import FinishedRun
 from tests.models import small_config
 
 CONFIG = small_config()
@@ -44,7 +45,7 @@ def run(tmp_path):
     for name in ("model.index", "model.data-00000-of-00001"):
         (run.model / name).write_text("weights")
     data = {"test_csv": str(write_manifest(tmp_path / "own", "one", "two"))}
-    run.finish(name="mine", steps=5, dataset="abc", mlflow_run_id=None, data=data)
+    run.finish(FinishedRun(name="mine", steps=5, dataset="abc", mlflow_run_id=None, data=data))
     return run
 
 

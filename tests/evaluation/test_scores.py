@@ -7,7 +7,7 @@ import pytest
 
 from sepcore.errors import DatasetError
 from sepcore.evaluation.scores import ScoreSummary, StemScores
-from sepcore.evaluation.track_table import COLUMNS
+from sepcore.evaluation.track_scores import TRACK_COLUMNS
 from tests.raised import raises
 
 
@@ -18,7 +18,7 @@ def tracks(rows):
             (track, target, sdr, sdr + 1, sdr + 2, sdr + 3, mixture, sdr + 4, sdr + 5, 3, 1)
             for track, target, sdr, mixture in rows
         ],
-        columns=list(COLUMNS),
+        columns=list(TRACK_COLUMNS),
     )
 
 

@@ -7,21 +7,22 @@ import pytest
 
 from sepcore.errors import DatasetError
 from sepcore.evaluation.bsseval.bss_eval import bss_eval
-from sepcore.evaluation.bsseval.global_scores import global_scores
-from sepcore.evaluation.bsseval.sdr import sdr_frames
+from sepcore.evaluation.bsseval.sdr import global_scores, sdr_frames
 from sepcore.evaluation.bsseval.signals import ArraySignals
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.evaluation.track_scores import (
     COLUMNS,
     TOTAL_COLUMNS,
+    TRACK_COLUMNS,
     TrackScores,
     read_track_scores,
     save_track_scores,
     score_track,
+    track_table,
     write_table,
 )
-from sepcore.evaluation.track_table import track_table
 from tests.evaluation.conftest import RATE, noise
+from tests.evaluation.score_tables import scores_of, table
 from tests.raised import raises
 
 NAMES = ("vocals", "drums")
@@ -145,6 +146,18 @@ def test_a_track_name_with_a_slash_is_refused(scores, tmp_path):
 
 def test_the_frames_of_all_tracks_make_one_parquet_table(frames, tmp_path):
     tables = [frames.assign(track="A"), frames.assign(track="B")]
-    table = write_table(tables, tmp_path / "scores.parquet")
-    assert table["track"].tolist() == ["A"] * 6 + ["B"] * 6
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "scores.parquet"), table)
+    written = write_table(tables, tmp_path / "scores.parquet")
+    assert written["track"].tolist() == ["A"] * 6 + ["B"] * 6
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "scores.parquet"), written)
+
+
+def test_a_row_is_a_tracks_stem_with_medians_over_its_frames_and_the_scores_of_the_whole():
+    frames = table({("B", "vocals"): [1.0, 9.0, 2.0], ("B", "bass"): [4.0, np.nan], ("A", "vocals"): [np.nan]})
+    tracks = track_table(scores_of(frames))
+    assert tuple(tracks.columns) == TRACK_COLUMNS
+    assert tracks[["track", "target"]].to_numpy().tolist() == [["B", "vocals"], ["B", "bass"], ["A", "vocals"]]
+    np.testing.assert_array_equal(tracks["SDR"], [2.0, 4.0, np.nan])
+    np.testing.assert_array_equal(tracks["SAR"], [5.0, 7.0, np.nan])
+    np.testing.assert_array_equal(tracks["global_SDR"], [11.0, 14.0, np.nan])
+    assert tracks["num_frames"].tolist() == [3, 2, 1]
+    assert tracks["num_nan_frames"].tolist() == [0, 1, 1]

@@ -113,14 +113,14 @@ def test_where_mlflows_disk_is_full_a_training_ends_well_and_warns_and_the_next_
     assert "No space left on device" in refused
     assert uri in unsent
     (run,) = (RunFolder(path) for path in workplace.folder.glob("runs/*"))
-    assert run.finished()["steps"] == 12
+    assert run.finished().steps == 12
     measured = {record.step for record in read_records(run.metrics) if record.kind == "train"}
     assert measured == set(range(1, 13))
 
     remount(store, "size=200m")
     result = workplace.run(FORCED, str(run.path))
     assert result.returncode == 0, result.stderr
-    history = mlflow.MlflowClient(uri).get_metric_history(run.finished()["mlflow_run_id"], "train_loss")
+    history = mlflow.MlflowClient(uri).get_metric_history(run.finished().mlflow_run_id, "train_loss")
     assert [metric.step for metric in history] == list(range(1, 13))
 
 

@@ -40,14 +40,14 @@ def test_a_pipeline_whose_mlflow_server_is_killed_ends_well_and_the_next_command
     assert result.returncode == 0, result.stderr
     assert all(server.uri in line for line in said(result.stderr)), result.stderr
     (run,) = (RunFolder(path) for path in workplace.folder.glob("runs/*"))
-    assert run.finished()["steps"] == NUM_STEPS
+    assert run.finished().steps == NUM_STEPS
     assert run.scores.is_file()
 
     server.start()
     before = {path: path.stat().st_mtime_ns for path in run.model.rglob("*")}
     workplace.finish(TRAIN)
     assert {path: path.stat().st_mtime_ns for path in run.model.rglob("*")} == before
-    client, run_id = mlflow.MlflowClient(server.uri), run.finished()["mlflow_run_id"]
+    client, run_id = mlflow.MlflowClient(server.uri), run.finished().mlflow_run_id
     assert client.get_model_version_by_alias("train", "candidate").run_id == run_id
     assert {"model", "evaluation"} <= {file.path for file in client.list_artifacts(run_id)}
     again = workplace.run(TRAIN)

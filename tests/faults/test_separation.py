@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.faults.workplace import NUM_KILLS, PATIENCE_S, Job, Workplace, kill_group, said
-from tests.models import convert_here, write_model
+from tests.models import write_model
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +20,7 @@ NUM_STEMS = 2
 def separation(make_workplace, tmp_path):
     """Songs and a small model that is ready for CPUs; no Prefect server is known here."""
     workplace = make_workplace(tmp_path / "work")
-    convert_here(write_model(workplace.folder / "model"))
+    write_model(workplace.folder / "model")
     environment = {key: value for key, value in workplace.environment.items() if key != "PREFECT_API_URL"}
     workplace = Workplace(workplace.folder, environment)
     yield workplace

@@ -116,7 +116,7 @@ def test_after_a_kill_of_everything_the_next_start_marks_the_runs_as_crashed(ser
     served.start()
     assert states(served) == [("train mine", "Crashed"), ("train-mine", "Crashed")]
     (crashed,) = [one for one in served.post("flow_runs/filter") if one["id"] == run["id"]]
-    assert "Its process ended without a word" in crashed["state"]["message"]
+    assert "Its process ended without reporting" in crashed["state"]["message"]
     # The slot of the killed training, which the killed server had given it, is free again before long.
     before = last_step(served)
     assert start_run(served)["id"] != run["id"]

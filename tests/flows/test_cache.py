@@ -19,10 +19,10 @@ from flows.cache import flow as cache_flow
 from sepcore import load_config
 from sepcore.config.load import model_name
 from sepcore.dataset.cache.index import read_index
-from sepcore.dataset.cache.lock import lock_cache
+from sepcore.dataset.cache.maintenance import lock_cache
 from sepcore.errors import DatasetError, SongsFailed
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.run_inputs import RunInputs
+from sepcore.training.run_record import RunInputs
 from tasks.dataset import cache_song
 from tests.raised import raises
 from tests.repository import ROOT

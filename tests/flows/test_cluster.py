@@ -16,7 +16,7 @@ import soundfile
 
 from tests.faults.workplace import LONG
 from tests.flows.conftest import dask_cluster
-from tests.models import convert_here, write_model
+from tests.models import write_model
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def test_a_cluster_makes_the_same_shards_and_every_worker_takes_part(
 def test_a_cluster_separates_songs_and_every_worker_loads_the_model_once_and_takes_part(
     scheduler, prefect_server, run, tmp_path
 ):
-    convert_here(write_model(tmp_path / "model"))
+    write_model(tmp_path / "model")
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, (8000, 2))
     (tmp_path / "songs").mkdir()
     for number in range(8):
@@ -110,12 +110,11 @@ def put_model(folder, seed):
     made = write_model(folder.with_name("made"), seed)
     (made / "model").rename(folder)
     shutil.copy(made / "config.json", folder)
-    convert_here(folder)
 
 
 @LONG
 def test_a_worker_that_is_killed_halfway_costs_no_song_and_no_byte(prefect_server, environment, run, tmp_path):
-    convert_here(write_model(tmp_path / "model"))
+    write_model(tmp_path / "model")
     write_songs(tmp_path / "songs", 8, seconds=120)
     command = [sys.executable, "-m", "flows.separate_batch", "songs", "-p", "model"]
     (tmp_path / "dask").mkdir()

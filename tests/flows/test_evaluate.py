@@ -17,6 +17,7 @@ from sepcore.errors import ConfigError, SongsFailed
 from sepcore.evaluation.run_scores import run_scores
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.training.run_folder import RunFolder
+from sepcore.training.run_record import FinishedRun
 from tests.flows.test_commands import lacking
 from tests.raised import raises
 
@@ -147,7 +148,7 @@ def test_only_a_runs_own_evaluation_gives_its_scores(model, tmp_path, monkeypatc
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     run = RunFolder(shutil.copytree(model, tmp_path / "run"))
     csv = write_manifest(tmp_path / "songs")
-    run.finish(name="mine", steps=1, dataset="abc", mlflow_run_id=None, data={"test_csv": str(csv)})
+    run.finish(FinishedRun(name="mine", steps=1, dataset="abc", mlflow_run_id=None, data={"test_csv": str(csv)}))
     own = evaluate(params=str(run.path), out=run.evaluation, csv=csv, listen=0)
     kept = run.scores.read_text()
     assert ScoreSummary.from_json(kept) == own == run_scores(run).summary
@@ -180,7 +181,7 @@ def test_only_a_runs_own_evaluation_gives_its_scores(model, tmp_path, monkeypatc
 def test_scores_go_into_no_other_runs_folders(model, tmp_path):
     mine, other = (RunFolder(shutil.copytree(model, tmp_path / name)) for name in ("mine", "other"))
     for run in (mine, other):
-        run.finish(name="mine", steps=1, dataset="abc", mlflow_run_id=None)
+        run.finish(FinishedRun(name="mine", steps=1, dataset="abc", mlflow_run_id=None))
     for out in (mine.path, other.path, other.evaluation):
         with raises(ConfigError, path=out, hint="-o"):
             evaluate(params=str(mine.path), out=out, csv=write_manifest(tmp_path / "songs"))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.cache.index import build_index
+from sepcore.dataset.cache.build_index import build_index
 from sepcore.dataset.manifest import save_manifest
 from tests.dataset.cache.conftest import shard_of
 from tests.dataset.conftest import write_noise_song

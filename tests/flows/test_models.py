@@ -39,7 +39,7 @@ def test_a_model_is_pulled_listed_and_verified(models, tmp_path):
     came = f"mine: fetched from {tmp_path}/mirror/mine.tar.gz into {tmp_path}/here/mine"
     assert pulled.stdout == f"{came}; its network is ready for CPUs\n"
     assert not list((tmp_path / "here" / "mine").glob("*network*"))
-    assert models("pull", "mine").stdout == "mine: is there, as the release has it\n"
+    assert models("pull", "mine").stdout == "mine: already up to date\n"
     assert "vocals, accompaniment │ yes" in models("list").stdout
     assert models("verify").stdout.startswith("mine: 4 files as they came from ")
     assert find_checkpoint(tmp_path / "here" / "mine")

@@ -28,7 +28,7 @@ from sepcore.provider.resolve import locate_model
 from sepcore.release.training_record import TrainingRecord
 from sepcore.training.checkpoints import kept_steps
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.work import TrainingResult
+from sepcore.training.run_record import TrainingResult
 from tests.flows.test_commands import lacking
 from tests.models import SMALL_UNET
 from tests.raised import raises
@@ -82,7 +82,7 @@ class Trained:
         return train("tiny.json", musdb_root=Path("dataset"), **options)
 
     def mlflow_run(self):
-        return self.store.get_run(self.run.finished()["mlflow_run_id"])
+        return self.store.get_run(self.run.finished().mlflow_run_id)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,8 @@ def states(*folders):
 def test_a_training_ends_with_a_finished_run_and_a_model_in_model_dir(trained):
     assert trained.run.path.parent == Path("runs")
     assert trained.run.path.name.startswith("tiny-")
-    assert trained.run.finished() | {"name": "tiny", "steps": 3} == trained.run.finished()
+    finished = trained.run.finished()
+    assert (finished.name, finished.steps) == ("tiny", 3)
     assert kept_steps(trained.run.checkpoints) == [3]
     model_dir = locate_model("tiny.json").folder
     assert model_dir == trained.folder / "models" / "tiny"
@@ -149,7 +150,7 @@ def test_the_mlflow_run_holds_config_losses_scores_and_tags(trained):
     assert stored.data.tags["test_set"] == scores.dataset
     assert [entry.dataset.name for entry in stored.inputs.dataset_inputs if entry.tags[0].value == "test"] == ["test"]
     assert stored.data.tags["run_folder"] == str(trained.folder / trained.run.path)
-    assert stored.data.tags["dataset"] == trained.run.finished()["dataset"]
+    assert stored.data.tags["dataset"] == trained.run.finished().dataset
     assert {"config.json", "model", "evaluation", "scores.json", "report.html", "boxplot.png"} <= {
         file.path for file in trained.store.list_artifacts(stored.info.run_id)
     }
@@ -258,9 +259,9 @@ def test_two_models_go_to_github_in_one_release_and_come_from_there_by_name(trai
 
 def test_a_run_says_what_a_model_card_and_a_reproduction_need(trained):
     finished = trained.run.finished()
-    assert {"songs": "3", "weights": "3", "manifest": "dataset-tiny/train.csv"}.items() <= finished["facts"].items()
-    assert {"hardware", "version"} <= finished["facts"].keys()
-    assert finished["data"] == {
+    assert {"songs": "3", "weights": "3", "manifest": "dataset-tiny/train.csv"}.items() <= finished.facts.items()
+    assert {"hardware", "version"} <= finished.facts.keys()
+    assert finished.data == {
         f"{part}_csv": str(trained.folder / "data" / "dataset-tiny" / f"{part}.csv")
         for part in ("train", "validation", "test")
     }
@@ -286,12 +287,12 @@ def test_a_release_is_reproduced_from_a_set_in_musdbs_layout(trained):
 
 
 def test_other_songs_than_those_of_then_are_refused_before_the_training(trained):
-    data = trained.run.finished()["data"]
+    data = trained.run.finished().data
     header, *songs = Path(data["train_csv"]).read_text().splitlines()
     fewer = Path(data["train_csv"]).with_name("fewer.csv")
     fewer.write_text("\n".join([header, *songs[:-1]]) + "\n")
     before = states(Path("runs"))
-    with raises(TrainingError, "3 of dataset-tiny/train.csv", trained.run.finished()["dataset"], path=trained.run.path):
+    with raises(TrainingError, "3 of dataset-tiny/train.csv", trained.run.finished().dataset, path=trained.run.path):
         reproduce(str(trained.run.path), train_csv=fewer, work_dir=Path("other-runs"))
     assert states(Path("runs")) == before
     assert [path.name for path in Path("other-runs/reproduced").iterdir()] == ["tiny.json"]
@@ -337,8 +338,8 @@ def test_going_on_to_more_steps_reopens_the_run_and_drops_the_scores_of_fewer(tr
     monkeypatch.setattr("sepcore.training.trainer.fit", fit)
     assert trained.train(max_steps=5) == trained.run.path
     assert seen == {"max_steps": 5, "finished": None, "scored": False}
-    assert trained.run.finished()["steps"] == 5
-    assert trained.run.finished()["mlflow_run_id"] == run_id
+    assert trained.run.finished().steps == 5
+    assert trained.run.finished().mlflow_run_id == run_id
     assert trained.run.scores.exists()
 
 
@@ -381,7 +382,7 @@ def test_spleeters_own_training_test(num_channels, tmp_path, monkeypatch):
 
     run = train("noise.json", data_dir=Path("audio"))
 
-    assert RunFolder(run).finished()["steps"] == 10
+    assert RunFolder(run).finished().steps == 10
     separator = Separator("noise.json")
     assert separator.folder == tmp_path / "model"
     stems = separator.separate(rng.uniform(-0.5, 0.5, (44100, num_channels)).astype(np.float32))

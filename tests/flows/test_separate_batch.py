@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from sepcore import Separator
-from tests.models import convert_here, write_model
+from tests.models import write_model
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,6 @@ pytestmark = pytest.mark.slow
 def ready(tmp_path_factory):
     """A small model that is ready for CPUs."""
     folder = write_model(tmp_path_factory.mktemp("ready"))
-    convert_here(folder)
     return folder
 
 
@@ -154,7 +153,7 @@ def test_two_commands_at_once_separate_each_song_once_and_a_record_never_names_a
         write_song(tmp_path / "songs" / f"{number}.wav", seed=number, seconds=20)
     started = []
     for place, seed in enumerate(seeds):
-        convert_here(write_model(tmp_path / f"model{place}", seed=seed))
+        write_model(tmp_path / f"model{place}", seed=seed)
         command = [sys.executable, "-m", "flows.separate_batch", "songs", "-o", "out", "-p", f"model{place}"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started.append(subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes))

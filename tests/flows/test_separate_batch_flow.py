@@ -11,7 +11,7 @@ import soundfile
 from sepcore.batch.outcome import Outcome
 from tasks.separation import is_passing, separate_one
 from tests.canaries import SECRETS
-from tests.models import convert_here, write_model
+from tests.models import write_model
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +20,6 @@ pytestmark = pytest.mark.slow
 def ready(tmp_path_factory):
     """A small model that is ready for CPUs."""
     folder = write_model(tmp_path_factory.mktemp("ready"))
-    convert_here(folder)
     return folder
 
 

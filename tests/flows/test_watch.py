@@ -13,7 +13,7 @@ import soundfile
 
 from tests.canaries import SECRETS
 from tests.flows.test_commands import assert_is_one_line, lacking
-from tests.models import convert_here, write_model
+from tests.models import write_model
 
 pytestmark = pytest.mark.slow
 PATIENCE_S = 120
@@ -22,7 +22,7 @@ PATIENCE_S = 120
 @pytest.fixture
 def start(tmp_path, environment):
     """Starts the command on the folder ``in``; ends it at the end."""
-    convert_here(write_model(tmp_path / "model"))
+    write_model(tmp_path / "model")
     (tmp_path / "in").mkdir()
     started = []
 

@@ -1,9 +1,11 @@
 """Songs of one tone a file, so that what is heard can be told from the sound alone."""
 
+from pathlib import Path
+
 import numpy as np
 
-from sepcore.page.document import build_document
-from sepcore.page.player import PLAYER_SCRIPTS, PlayerSong, PlayerStem, build_player
+from sepcore.page.document import build_document, write_document
+from sepcore.page.player import PLAYER_SCRIPTS, PlayerSong, PlayerStem
 from sepcore.signal.audio_writer import write_audio
 
 RATE = 8000
@@ -45,9 +47,17 @@ def tone_song(folder, *, name="A song", seconds=4.0, stems=("vocals", "bass"), v
     )
 
 
+def document(template, **values):
+    """A document of one of the templates beside this file."""
+    return "".join(build_document(Path(__file__).parent, template, **{"title": "Songs", **values}))
+
+
+def players(*songs, heading="h3", keys="player"):
+    """A page of players: ``#player-0``, ``#player-1``, …"""
+    return document("players.html", scripts=PLAYER_SCRIPTS, songs=songs, heading=heading, keys=keys)
+
+
 def write_page(folder, *songs, **options):
-    """A page of players: ``#player-0``, ``#player-1``, …; options as of `build_player`."""
-    players = "\n".join(build_player(song, anchor=f"player-{number}", **options) for number, song in enumerate(songs))
-    path = folder / "page.html"
-    path.write_text(build_document("Songs", players, scripts=PLAYER_SCRIPTS), "utf-8")
-    return path
+    """Write a page of `players`."""
+    write_document(folder / "page.html", iter([players(*songs, **options)]))
+    return folder / "page.html"

@@ -1,12 +1,18 @@
+import base64
+import os
 import re
 from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote_to_bytes, urljoin
 
 import pytest
 
-from sepcore.page.document import build_document, text
-from sepcore.page.player import PLAYER_SCRIPTS
+from sepcore.page.document import build_document, relative_address, shown_name
+from sepcore.page.player import PLAYER_SCRIPTS, PlayerSong
 from sepcore.page.table import SORTING_SCRIPT
+from tests.page.songs import document, players, tone_song
 
+ROOM = Path(__file__).parent
 # Elements that HTML closes by itself.
 VOID = {"meta", "link", "img", "input", "br"}
 
@@ -31,30 +37,68 @@ class Outline(HTMLParser):
 
 @pytest.mark.parametrize("scripts", [(), (*PLAYER_SCRIPTS, SORTING_SCRIPT)])
 def test_a_document_refers_to_nothing_outside_itself(scripts):
-    document = build_document("A title", "<p>hello</p>", scripts=scripts)
-    assert Outline(document).references == ["data:,"]
-    assert not re.search(r"https?:|@import|url\(", document)
-    assert '<html lang="en">' in document
-    assert 'name="viewport"' in document
-    assert "prefers-color-scheme: dark" in document
+    html = document("body.html", body="<p>hello</p>", scripts=scripts)
+    assert Outline(html).references == ["data:,"]
+    assert not re.search(r"https?:|@import|url\(", html)
+    assert '<html lang="en">' in html
+    assert 'name="viewport"' in html
+    assert "prefers-color-scheme: dark" in html
 
 
 def test_the_same_content_gives_the_same_document():
-    assert build_document("a", "b", scripts=PLAYER_SCRIPTS) == build_document("a", "b", scripts=PLAYER_SCRIPTS)
+    first, second = (document("body.html", body="b", scripts=PLAYER_SCRIPTS) for _ in range(2))
+    assert first == second
 
 
-def test_a_title_is_text():
-    assert "<title>&lt;/title&gt;&lt;b&gt;</title>" in build_document("</title><b>", "")
+def test_names_are_text_in_elements_and_in_attributes(tmp_path):
+    name = "</title><b a=\"c\" d='e'>&"
+    html = document("body.html", title=name, body="", facts={"song": name})
+    escaped = "&lt;/title&gt;&lt;b a=&#34;c&#34; d=&#39;e&#39;&gt;&amp;"
+    assert f"<title>{escaped}</title>" in html
+    assert f'<meta name="song" content="{escaped}">' in html
+    assert "<b " not in players(tone_song(tmp_path, name=name, seconds=0.1))
 
 
-def test_text_is_safe_in_elements_and_in_attributes():
-    assert text("<a b=\"c\" d='e'>&") == "&lt;a b=&quot;c&quot; d=&#x27;e&#x27;&gt;&amp;"
-    assert text(1.5) == "1.5"
+@pytest.mark.parametrize("num_bytes", [0, 1, 3 << 18, (3 << 18) + 1, 2_000_000])
+def test_a_file_of_any_length_stands_in_the_page_as_one_base64_and_comes_block_by_block(num_bytes, tmp_path):
+    (tmp_path / "mixture.wav").write_bytes(content := bytes(number % 251 for number in range(num_bytes)))
+    song = PlayerSong("A song", 1.0, tmp_path / "mixture.wav", [])
+    values = {"title": "t", "songs": [song], "heading": "h1", "keys": "page"}
+    pieces = list(build_document(ROOM, "players.html", **values))
+    assert f">{base64.b64encode(content).decode()}</script>" in "".join(pieces)
+    assert max(map(len, pieces)) <= 1 << 20
 
 
 def test_markup_that_came_in_unescaped_runs_nothing(open_page, tmp_path):
     path = tmp_path / "page.html"
-    path.write_text(build_document("t", "<p>before</p><script>document.title = 'ran'</script>"), "utf-8")
+    path.write_text(
+        document("body.html", title="t", body="<p>before</p><script>document.title = 'ran'</script>"), "utf-8"
+    )
     page = open_page(path)
     assert page.title() == "t"
     assert "Content Security Policy" in open_page.complaints.pop()
+
+
+NAMES = ["plain", "a b", "100%25", "#1?x=y&z", "C: D", "曲 – é", "<b>\"'", "a\\b", "..x", "new\nline"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("page", ["index.html", "deep/er/index.html", "#odd %2F/index.html"])
+def test_a_link_leads_from_page_to_file_whatever_their_names(name, page, tmp_path):
+    target = tmp_path / name / f"{name}.html"
+    address = relative_address(target, tmp_path / page)
+    assert address.isascii()
+    reached = urljoin((tmp_path / page).as_uri(), address)
+    assert unquote_to_bytes(reached.removeprefix("file://")) == os.fsencode(target)
+
+
+def test_a_link_survives_a_move_of_the_folder():
+    pages = Path("one/page.html"), Path("two/page.html")
+    before = relative_address(pages[1], pages[0])
+    assert before == relative_address(Path("/moved") / pages[1], Path("/moved") / pages[0]) == "../two/page.html"
+
+
+def test_a_name_that_is_not_unicode_is_linked_by_its_bytes_and_shown_with_a_replacement():
+    name = os.fsdecode(b"caf\xe9")
+    assert relative_address(Path(name), Path("index.html")) == "caf%E9"
+    assert shown_name(name) == "caf\ufffd"

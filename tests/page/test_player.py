@@ -4,14 +4,14 @@ import re
 from PIL import Image
 
 from sepcore.errors import ConfigError
-from sepcore.page.player import Picture, PlayerSong, PlayerStem, build_player
-from tests.page.songs import tone_song
+from sepcore.page.player import Picture, PlayerSong, PlayerStem
+from tests.page.songs import players, tone_song
 from tests.raised import raises
 
 
 def test_every_file_is_in_the_page_to_the_byte(tmp_path):
     song = tone_song(tmp_path, seconds=0.1)
-    html = build_player(song, anchor="player-0")
+    html = players(song)
     files = [song.mixture, *(path for stem in song.stems for path in stem.versions.values())]
     contents = {
         base64.b64decode(match) for match in re.findall(r'<script type="audio/wav;base64"[^>]*>(.*)</script>', html)
@@ -25,7 +25,7 @@ def test_a_picture_is_in_the_page_with_its_parts_and_kilohertz(tmp_path):
     song = tone_song(tmp_path, seconds=0.1, stems=("vocals",))
     picture = Picture(tmp_path / "picture.png", ("estimate", "reference"), 16000.0)
     stem = PlayerStem("vocals", song.stems[0].versions, picture)
-    html = build_player(PlayerSong("A song", 0.1, song.mixture, [stem]), anchor="a")
+    html = players(PlayerSong("A song", 0.1, song.mixture, [stem]))
     assert base64.b64encode((tmp_path / "picture.png").read_bytes()).decode() in html
     assert 'alt="Spectrogram of vocals: estimate, reference; 0 to 16 kHz"' in html
     assert html.count("<b>estimate</b>") == html.count("<b>reference</b>") == 1
@@ -36,11 +36,11 @@ def test_what_no_browser_plays_is_refused_by_name(tmp_path):
     song = tone_song(tmp_path, seconds=0.1)
     (tmp_path / "song.wma").write_bytes(b"")
     with raises(ConfigError, "mp3, flac, wav", path=tmp_path / "song.wma"):
-        build_player(PlayerSong("A song", 0.1, tmp_path / "song.wma", song.stems), anchor="a")
+        players(PlayerSong("A song", 0.1, tmp_path / "song.wma", song.stems))
 
 
 def test_no_path_of_this_machine_stands_in_the_page(tmp_path):
-    html = build_player(tone_song(tmp_path, seconds=0.1), anchor="a")
+    html = players(tone_song(tmp_path, seconds=0.1))
     assert str(tmp_path) not in html
     assert "mixture.wav" not in html
 

@@ -1,28 +1,32 @@
 import pytest
 
-from sepcore.page.document import build_document
-from sepcore.page.table import SORTING_SCRIPT, Cell, Column, build_table
+from sepcore.page.table import SORTING_SCRIPT, Cell, Column, Table
+from tests.page.songs import document
 
 COLUMNS = (Column("track", is_number=False), Column("SDR"))
 ROWS = (
     (Cell("Low", "Low"), Cell("-1.50", -1.5)),
     (Cell("10 years", "10 years"), Cell("3.00", 3.0)),
-    (Cell("9 lives", "9 lives", link="player-1"), Cell("20.00", 20.0)),
+    (Cell("9 lives", "9 lives", address="#player-1"), Cell("20.00", 20.0)),
     (Cell("Silence", "Silence"), Cell("–")),
 )
 
 
+def html_of(*args, **options):
+    return document("table_alone.html", table=Table(*args, **options)).split("<body>")[1]
+
+
 def test_cells_are_text_and_say_what_they_are_sorted_by():
-    table = build_table([Column("<b>")], [[Cell("<i>", "'\"<")], [Cell("–")]], caption="<u>", sorted_by=0)
+    table = html_of([Column("<b>")], [[Cell("<i>", "'\"<")], [Cell("–")]], caption="<u>", sorted_by=0)
     assert "<b>" not in table
     assert "<i>" not in table
     assert "<u>" not in table
-    assert 'data-value="&#x27;&quot;&lt;">&lt;i&gt;</th>' in table
+    assert 'data-value="&#39;&#34;&lt;">&lt;i&gt;</th>' in table
     assert 'data-value="">–</th>' in table
 
 
 def test_a_table_that_cannot_be_sorted_has_no_buttons():
-    table = build_table(COLUMNS, ROWS, caption="Scores", emphasised=[1])
+    table = html_of(COLUMNS, ROWS, caption="Scores", emphasized=[1])
     assert "<button" not in table
     assert "aria-sort" not in table
     assert table.count('class="emphasised"') == 1
@@ -30,14 +34,14 @@ def test_a_table_that_cannot_be_sorted_has_no_buttons():
 
 def test_a_row_of_another_length_is_refused():
     with pytest.raises(ValueError, match="the row 'a' has 1 cells; expected 2"):
-        build_table(COLUMNS, [[Cell("a")]], caption="Scores")
+        Table(COLUMNS, [[Cell("a")]], caption="Scores")
 
 
 @pytest.fixture
 def page(open_page, tmp_path):
-    table = build_table(COLUMNS, ROWS, caption="Scores", sorted_by=1)
+    table = Table(COLUMNS, ROWS, caption="Scores", sorted_by=1)
     path = tmp_path / "page.html"
-    path.write_text(build_document("t", table, scripts=[SORTING_SCRIPT]), "utf-8")
+    path.write_text(document("table_alone.html", table=table, scripts=[SORTING_SCRIPT]), "utf-8")
     return open_page(path)
 
 

@@ -114,7 +114,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReleaseServer]:
 @pytest.fixture(autouse=True)
 def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty `MODEL_PATH`; no other variable of the provider's is set. Pauses between attempts are short."""
-    monkeypatch.setattr(transfer, "PATIENCE", replace(transfer.PATIENCE, pause_s=0.001))
+    monkeypatch.setattr(transfer, "RETRIES", replace(transfer.RETRIES, pause_s=0.001))
     for variable in ("GITHUB_HOST", "GITHUB_REPOSITORY", "GITHUB_RELEASE"):
         monkeypatch.delenv(variable, raising=False)
     folder = tmp_path / "models"

@@ -1,7 +1,7 @@
 import pytest
 
 from sepcore.errors import ProviderError
-from sepcore.provider.host import Release
+from sepcore.provider.host import Release, latest_version, parse_version
 from tests.raised import raises
 
 
@@ -36,3 +36,46 @@ def test_a_host_that_is_neither_url_nor_folder_is_refused(monkeypatch):
     monkeypatch.setenv("GITHUB_HOST", "github.com")
     with raises(ProviderError, "GITHUB_HOST", "github.com", hint="http(s)"):
         _ = Release.from_environment().places
+
+
+# Versions
+
+
+@pytest.mark.parametrize("text", ["0.0.1", "1.2.0", "10.20.30", "1.2.0-rc.1", "1.0.0-alpha-2.b"])
+def test_a_semantic_version_is_one(text):
+    assert str(parse_version(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1",
+        "1.0",
+        "v1.0.0",
+        "1.0.0.0",
+        "01.0.0",
+        "1.0.0-",
+        "1.0.0-01",
+        "1.0.0+linux",
+        "1.0.0\n",
+        "../1.0.0",
+        "١.٠.٠",
+    ],
+)
+def test_anything_else_is_none(text):
+    assert parse_version(text) is None
+
+
+@pytest.mark.parametrize(
+    ("tags", "latest"),
+    [
+        (["1.9.0", "1.10.0", "1.2.11"], "1.10.0"),
+        (["v1.4.0", "1.3.9"], "v1.4.0"),
+        (["1.0.0", "2.0.0-rc.1"], "1.0.0"),
+        (["2.0.0-rc.1", "notes"], None),
+        ([], None),
+    ],
+)
+def test_the_latest_is_the_highest_that_is_no_prerelease(tags, latest):
+    assert latest_version(tags) == latest

@@ -10,7 +10,7 @@ import pytest
 from sepcore.errors import ProviderError
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import VerifiedArchive, file_sha256
-from sepcore.provider.origin import ModelOrigin
+from sepcore.provider.model_files import ModelOrigin
 from sepcore.provider.store import install_model, model_path
 from tests.provider.conftest import CHECKPOINT, names
 from tests.raised import raises

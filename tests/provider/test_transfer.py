@@ -81,7 +81,7 @@ def test_another_part_than_the_one_asked_for_is_refused(get, server):
 
 def test_a_server_that_names_a_short_pause_is_obeyed(get, monkeypatch):
     pauses = []
-    monkeypatch.setattr(transfer, "PATIENCE", replace(transfer.PATIENCE, sleep=pauses.append))
+    monkeypatch.setattr(transfer, "RETRIES", replace(transfer.RETRIES, sleep=pauses.append))
     assert get(Response(status=429, headers={"Retry-After": "7"}), Response(BODY)) == BODY
     assert pauses == [7]
 
@@ -109,7 +109,7 @@ def test_an_address_that_leads_nowhere_is_one_line_with_the_hint(tmp_path, url):
 
 def test_pauses_grow(get, monkeypatch):
     pauses = []
-    monkeypatch.setattr(transfer, "PATIENCE", replace(transfer.PATIENCE, pause_s=0.5, sleep=pauses.append))
+    monkeypatch.setattr(transfer, "RETRIES", replace(transfer.RETRIES, pause_s=0.5, sleep=pauses.append))
     assert get(BUSY, BUSY, BUSY, Response(BODY)) == BODY
     assert pauses == [0.5, 1, 2]
 

@@ -7,13 +7,6 @@ from tests.release.github_handler import Handler, authorized
 
 
 class Pages(Handler):
-    def _get_repository(self) -> None:
-        github = self.github
-        self.send(
-            200,
-            {"id": 1, "full_name": github.name, "url": f"{github.url}/api/v3/repos/{github.name}", "private": False},
-        )
-
     def _list(self, items: list[dict[str, object]]) -> None:
         size = min(int(self.query.get("per_page", 30)), self.github.per_page)
         page = int(self.query.get("page", 1))
@@ -24,13 +17,6 @@ class Pages(Handler):
 
     def _list_releases(self) -> None:
         self._list([self.github.release_json(release) for release in reversed(self.github.releases)])
-
-    def _get_by_tag(self, tag: str) -> None:
-        for release in self.github.releases:
-            if release.tag == tag and not release.draft:
-                self.send(200, self.github.release_json(release))
-                return
-        self.send(404, {"message": "Not Found"})
 
     def _is_taken(self, tag: object) -> bool:
         return any(release.tag == tag and not release.draft for release in self.github.releases)
@@ -45,10 +31,6 @@ class Pages(Handler):
         release.name, release.body = str(wanted["name"]), str(wanted["body"])
         self.github.changes.append(f"create {'draft ' if draft else ''}{release.tag}")
         self.send(201, self.github.release_json(release))
-
-    def _get_release(self, release_id: str) -> None:
-        release = self.github.find(int(release_id))
-        self.send(200, self.github.release_json(release)) if release else self.send(404, {"message": "Not Found"})
 
     def _update(self, release_id: str) -> None:
         release, wanted = self.github.find(int(release_id)), self.json()
@@ -130,11 +112,8 @@ class Pages(Handler):
 
     _API = r"/api/v3/repos/([^/]+/[^/]+)"
     routes: ClassVar = [
-        ("GET", _API, authorized(_get_repository)),
         ("GET", rf"{_API}/releases", authorized(_list_releases)),
         ("POST", rf"{_API}/releases", authorized(_create)),
-        ("GET", rf"{_API}/releases/tags/(.+)", authorized(_get_by_tag)),
-        ("GET", rf"{_API}/releases/(\d+)", authorized(_get_release)),
         ("PATCH", rf"{_API}/releases/(\d+)", authorized(_update)),
         ("DELETE", rf"{_API}/releases/(\d+)", authorized(_delete_release)),
         ("GET", rf"{_API}/releases/(\d+)/assets", authorized(_list_assets)),

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from sepcore.release.publish import Published, judge_run, publish_candidates
+from sepcore.release.finished_run import Published
+from sepcore.release.publish import judge_run, publish_candidates
 
 
 def publish_release(run_folder: Path, *, releases: Path, **how: Any) -> Published:

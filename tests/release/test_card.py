@@ -1,12 +1,18 @@
 import pytest
 
-from sepcore.release.card import model_card
-from sepcore.release.finished_run import FinishedRun
+from sepcore.release.card import model_card, release_notes
+from sepcore.release.finished_run import Candidate, FinishedRun
+from tests.release.publishing import publish_release
 
 
 @pytest.fixture
-def run(run_folder):
-    return FinishedRun.load(run_folder)
+def card(run_folder):
+    """The text of the run's card."""
+
+    def card(forced=None):
+        return model_card(Candidate("mine", "1.0.0", FinishedRun.load(run_folder), forced))
+
+    return card
 
 
 @pytest.mark.parametrize(
@@ -29,24 +35,45 @@ def run(run_folder):
         "    spleeter separate -p pretrained_models/mine/config.json -o stems SONG",
     ],
 )
-def test_the_card_says(run, line):
-    assert line in model_card(run, name="mine", version="1.0.0").splitlines()
+def test_the_card_says(card, line):
+    assert line in card().splitlines()
 
 
-def test_the_card_says_what_the_scores_are(run):
-    card = model_card(run, name="mine", version="1.0.0")
-    assert (
-        "in dB on SynthMUS test: median over the 1 s frames of each of 6 tracks, then over the tracks; 12 frames"
-        in card
-    )
+def test_the_card_says_what_the_scores_are(card):
+    scored = "in dB on SynthMUS test: median over the 1 s frames of each of 6 tracks, then over the tracks; 12 frames"
+    assert scored in card()
 
 
-def test_a_release_against_the_gate_says_so(run):
-    assert "forced" not in model_card(run, name="mine", version="1.0.0")
-    assert "against the gate (forced): too bad" in model_card(run, name="mine", version="1.0.0", forced="too bad")
+def test_a_release_against_the_gate_says_so(card):
+    assert "forced" not in card()
+    assert "against the gate (forced): too bad" in card(forced="too bad")
 
 
-def test_a_run_without_scores_says_so(run_folder):
+def test_a_run_without_scores_says_so(card, run_folder):
     (run_folder / "scores.json").unlink()
-    card = model_card(FinishedRun.load(run_folder), name="mine", version="1.0.0", forced="not scored")
-    assert "## Scores\n\nNever scored.\n" in card
+    assert "## Scores\n\nNever scored.\n" in card(forced="not scored")
+
+
+# The text of a release on GitHub
+
+
+@pytest.fixture
+def published(run_folder, tmp_path):
+    return lambda **options: publish_release(run_folder, version="1.0.0", releases=tmp_path / "releases", **options)
+
+
+def test_the_notes_say_of_every_model_how_good_it_is_and_how_it_is_fetched(published):
+    first, second = published(), published(name="again")
+    lines = release_notes([first, second], "me/models").splitlines()
+    assert [line for line in lines if line.startswith("## ")] == ["## mine", "## again", "## Use"]
+    assert lines.count("Median SDR in dB on SynthMUS test: vocals 5.00, accompaniment 8.00.") == 2
+    assert f"Stems: vocals, accompaniment. SHA-256 `{second.sha256}`." in lines
+    variables = "GITHUB_REPOSITORY=me/models GITHUB_RELEASE=1.0.0"
+    assert f"    {variables} python -m flows.separate_batch SONGS -o OUT -p mine" in lines
+
+
+def test_a_forced_release_says_so(run_folder, published):
+    (run_folder / "scores.json").unlink()
+    notes = release_notes([published(force=True)], "me/models")
+    assert "Never scored." in notes
+    assert "Released against the gate (forced): release refused" in notes

@@ -16,8 +16,8 @@ from sepcore.errors import GateRefused, ReleaseError
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import file_sha256
 from sepcore.provider.resolve import locate_model
-from sepcore.release.champion import Champion
 from sepcore.release.finished_run import FinishedRun
+from sepcore.release.gate import Champion
 from sepcore.release.publish import judge_run, publish_candidates
 from sepcore.release.training_record import TrainingRecord
 from tests.raised import raises

@@ -12,7 +12,7 @@ from sepcore.dataset.random_numbers import DRAWS_VERSION
 from sepcore.errors import ConfigError, TrainingError
 from sepcore.evaluation.scores import MadeFrom
 from sepcore.release.training_record import TrainingRecord
-from sepcore.training.run_inputs import RunInputs
+from sepcore.training.run_record import RunInputs
 from tests.raised import raises
 from tests.release.publishing import publish_release
 

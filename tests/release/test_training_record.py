@@ -8,10 +8,9 @@ from sepcore.config.load import load_config
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError, ReleaseError
 from sepcore.provider.archive import pack_archive
-from sepcore.release.champion import release_before
 from sepcore.release.finished_run import FinishedRun
-from sepcore.release.paths import config_to_train_again
-from sepcore.release.training_record import TrainingRecord
+from sepcore.release.gate import release_before
+from sepcore.release.training_record import TrainingRecord, config_to_train_again
 from tests.raised import raises
 from tests.release.publishing import publish_release
 

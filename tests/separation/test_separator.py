@@ -9,7 +9,7 @@ from sepcore.errors import AudioDecodeError, CheckpointError, ConfigError, Provi
 from sepcore.signal.audio_reader import read_waveform
 from sepcore.signal.audio_writer import write_audio
 from tests import golden
-from tests.models import convert_here, small_config, write_model
+from tests.models import small_config, write_model
 from tests.raised import raises
 
 
@@ -36,8 +36,6 @@ def check_case(case, engine, waveform, expected, monkeypatch, tmp_path, toleranc
     shutil.copytree(case, folder, copy_function=shutil.copyfile)
     (folder / "model").chmod(0o755)
     monkeypatch.setenv("MODEL_PATH", str(folder))
-    if engine == "openvino":
-        convert_here(folder / "config.json")
     stems = Separator(folder / "config.json", engine=engine).separate(waveform)
     assert list(stems) == list(expected)
     for instrument, windows in expected.items():

@@ -7,9 +7,9 @@ from sepcore.errors import ReleaseError, StemworksError
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import parse_checksums
-from sepcore.provider.origin import ModelOrigin
-from sepcore.release.champion import release_before
+from sepcore.provider.model_files import ModelOrigin
 from sepcore.release.finished_run import FinishedRun
+from sepcore.release.gate import release_before
 from sepcore.release.training_record import TrainingRecord
 from sepcore.system.foreign import ForeignTextError, is_name, parse_json
 from tests.raised import raises

@@ -5,7 +5,8 @@ import pytest
 
 from sepcore.training.run_folder import RunFolder
 from tasks.examples import ValidationExamples
-from tasks.tracking import tracked, tracking_uri
+from tasks.tracking import tracking_uri
+from tasks.tracking.run import tracked
 from tests.models import small_config
 
 
@@ -40,7 +41,7 @@ def test_of_many_validations_the_excerpts_of_the_first_the_best_and_the_last_few
     assert sorted(path.name for path in (run.examples / "other").iterdir()) == kept
     stored = store.list_artifacts(tracking.run_id, "examples/song")
     assert [artifact.path.rpartition("/")[2] for artifact in stored] == kept
-    assert tracking.is_whole
+    assert tracking.missed == []
 
 
 class Tracking:

@@ -4,9 +4,8 @@ import pytest
 
 from sepcore.errors import TrainingError
 from sepcore.networks.precision import dtype_policy
-from sepcore.training.device_count import device_count
-from sepcore.training.devices import parallel_devices, set_up_devices
-from sepcore.training.trainer import build_trainable_network
+from sepcore.training.devices import device_count, parallel_devices, set_up_devices
+from sepcore.training.optimizers import build_trainable_network
 from tests.models import small_config
 from tests.raised import raises
 from tests.training.apart import train_apart

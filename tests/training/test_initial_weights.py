@@ -12,8 +12,7 @@ from sepcore.networks import registry
 from sepcore.networks.registry import build_network, register_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint, write_checkpoint
 from sepcore.provider.resolve import locate_model
-from sepcore.training.initial_model import initial_fingerprint
-from sepcore.training.initial_weights import transfer_weights
+from sepcore.training.initial_weights import initial_fingerprint, transfer_weights
 from tests import models
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, small_config
 from tests.raised import raises

@@ -6,7 +6,7 @@ from sepcore.errors import TrainingError
 from sepcore.training.checkpoints import restore_selection, save_selection
 from sepcore.training.run_choice import begin, check_unchanged, choose_run, unfinished_run, what_is_new
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.run_inputs import RunInputs
+from sepcore.training.run_record import FinishedRun, RunInputs
 from sepcore.training.selection import Selection
 from tests.models import small_config
 from tests.raised import raises
@@ -28,7 +28,7 @@ def started(work_dir, config, *, fresh=False, force=False, inputs=INPUTS, step=3
     run.checkpoints.mkdir(exist_ok=True)
     (run.checkpoints / f"step-{step}.npz").write_bytes(b"")
     if done:
-        run.finish(name="mine", steps=step, dataset=inputs.songs["training"], mlflow_run_id=None)
+        run.finish(FinishedRun(name="mine", steps=step, dataset=inputs.songs["training"], mlflow_run_id=None))
     return run
 
 

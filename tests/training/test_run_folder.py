@@ -1,11 +1,12 @@
 import dataclasses
+import json
 
 import pytest
 
 from sepcore import load_config
 from sepcore.errors import TrainingError
 from sepcore.training.run_folder import RunFolder, find_run
-from sepcore.training.run_inputs import RunInputs
+from sepcore.training.run_record import FinishedRun, RunInputs
 from tests.models import small_config
 from tests.raised import raises
 
@@ -26,11 +27,40 @@ def test_a_run_is_finished_once_it_says_so(tmp_path):
     run = RunFolder(tmp_path / "run")
     run.start(small_config())
     assert run.finished() is None
-    run.finish(name="mine", steps=5, dataset="abc", mlflow_run_id=None)
-    assert run.finished() == {"name": "mine", "steps": 5, "dataset": "abc", "mlflow_run_id": None}
+    run.finish(FinishedRun(name="mine", steps=5, dataset="abc", mlflow_run_id=None))
+    assert run.finished() == FinishedRun("mine", 5, "abc")
     assert load_config(run.path) == small_config()
     run.reopen()
     assert run.finished() is None
+
+
+def test_done_json_is_as_earlier_versions_wrote_and_read_it(tmp_path):
+    run = RunFolder(tmp_path)
+    (tmp_path / "done.json").write_text('{"name": "mine", "steps": 3, "dataset": "none"}')
+    assert run.finished() == FinishedRun("mine", 3, "none")
+    assert run.finished().model_step == 3
+    content = {
+        "name": "mine",
+        "steps": 5,
+        "dataset": "abc",
+        "mlflow_run_id": None,
+        "facts": {"weights": "4"},
+        "data": {"train_csv": "/train.csv"},
+        "inputs": {"songs": {"training": "ab", "validation": "cd"}, "initial_weights": None, "draws": 1},
+        "ended_early": True,
+        "test_songs": "ef",
+    }
+    (tmp_path / "done.json").write_text(json.dumps(content))
+    assert run.finished().model_step == 4
+    run.finish(run.finished())
+    assert (tmp_path / "done.json").read_text() == json.dumps(content, indent=2) + "\n"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "mine", "steps": "x", "dataset": ""}'])
+def test_a_damaged_done_json_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "done.json").write_text(text)
+    with raises(TrainingError, path=tmp_path / "done.json"):
+        RunFolder(tmp_path).finished()
 
 
 def test_scores_and_frames_of_the_old_weights_go_as_training_goes_on_and_what_others_put_there_stays(tmp_path):
@@ -52,10 +82,10 @@ def test_a_finished_run_is_told_where_its_manifests_are_now(tmp_path):
     run = RunFolder(tmp_path / "run")
     run.note_data({"test_csv": "/new/test.csv"})
     assert run.finished() is None
-    run.finish(name="mine", steps=5, dataset="abc", mlflow_run_id=None, data={"test_csv": "/old/test.csv"})
+    run.finish(FinishedRun(name="mine", steps=5, dataset="abc", mlflow_run_id=None, data={"test_csv": "/old/test.csv"}))
     before = run.finished()
     run.note_data({"test_csv": "/new/test.csv"})
-    assert run.finished() == before | {"data": {"test_csv": "/new/test.csv"}}
+    assert run.finished() == dataclasses.replace(before, data={"test_csv": "/new/test.csv"})
 
 
 def test_a_run_is_found_by_folder_by_name_and_by_the_beginning_of_its_name(tmp_path):

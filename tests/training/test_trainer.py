@@ -12,9 +12,9 @@ from sepcore.networks.spleeter_checkpoint import read_checkpoint
 from sepcore.training import trainer
 from sepcore.training.checkpoints import forget_selections, kept_steps, save_training_state
 from sepcore.training.metrics_log import read_records
+from sepcore.training.optimizers import build_trainable_network
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.trainer import build_trainable_network, check_checkpoint_fits, fit
-from sepcore.training.work import TrainingWork
+from sepcore.training.trainer import TrainingWork, check_checkpoint_fits, fit
 from tests.models import SMALL_UNET, TINY, small_config
 from tests.raised import raises
 

@@ -1,4 +1,4 @@
-"""What caching would take, before it is done: songs, chunks, bytes and minutes."""
+"""What caching will take: songs, chunks, bytes and minutes."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,11 +11,11 @@ import numpy as np
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunks import Chunk, Signal, song_chunks
 from sepcore.dataset.cache.plan import ShardPlan, chunk_frames
-from sepcore.dataset.cache.tfrecord import FRAMING_BYTES, serialise
+from sepcore.dataset.cache.tfrecord import FRAMING_BYTES, serialize
 from sepcore.dataset.check.findings import common_samples
 from sepcore.signal.audio_reader import read_waveform
 
-# Of the codes' size, what zstd left of them on the songs of SynthMUS.
+# Compressed size over the size of the codes, measured on the songs of SynthMUS.
 _ZSTD_RATIO = {"uint8": 0.87, "float16": 0.88}
 
 
@@ -37,7 +37,7 @@ class CacheEstimate:
 
 
 def estimate_cache(plans: Sequence[ShardPlan], config: ModelConfig, *, num_workers: int) -> CacheEstimate:
-    """Estimate the caching of songs; takes about a second, for one chunk is read and computed.
+    """Estimate the caching of songs; takes about a second, since one chunk is read and computed.
 
     Args:
         plans: The songs that have no shard yet.
@@ -52,7 +52,7 @@ def estimate_cache(plans: Sequence[ShardPlan], config: ModelConfig, *, num_worke
     def record_bytes(num_frames: int) -> int:
         signal = Signal(np.zeros((num_frames, config.num_bins, config.num_channels), config.cache_dtype), 0.0, 0.0)
         signals = (signal,) * (1 + len(config.instruments))
-        return len(serialise(Chunk(0, 0.0, signals), config.instruments)) + FRAMING_BYTES
+        return len(serialize(Chunk(0, 0.0, signals), config.instruments)) + FRAMING_BYTES
 
     frames = [num_frames for plan in plans for num_frames in chunk_frames(plan, config)]
     num_bytes = sum(map(record_bytes, frames))
@@ -86,7 +86,7 @@ def _seconds(plans: Sequence[ShardPlan], num_chunks: int, config: ModelConfig) -
 
 
 def _fastest_s(work: Callable[[], object]) -> float:
-    """Seconds of the better of two: the first one loads libraries."""
+    """Seconds of the faster of two runs: the first one loads libraries."""
     times = []
     for _ in range(2):
         start = time.perf_counter()

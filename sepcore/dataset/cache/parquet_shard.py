@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sepcore.dataset.cache.byte_range import ByteRange
 from sepcore.dataset.cache.chunks import Chunk, Signal
+from sepcore.dataset.cache.schema import ByteRange, chunk_schema
 
 
 def code_columns(instruments: Sequence[str]) -> list[str]:
@@ -22,19 +22,19 @@ def code_columns(instruments: Sequence[str]) -> list[str]:
 def write_parquet(
     file: BinaryIO, chunks: Iterable[Chunk], instruments: Sequence[str], *, length_s: float
 ) -> list[ByteRange]:
-    """Write chunks to a file that can be read too, and return where they stand.
+    """Write chunks to a file that is also open for reading, and return where they are.
 
     A row holds ``chunk`` (its number), ``start_s``, ``length_s``, ``num_frames``, ``num_bins``, ``num_channels``,
     ``dtype`` (of the codes: uint8, or little-endian float16), the lists ``min_db`` and ``max_db``, and the codes of the
     mixture and of each instrument as bytes, in the order frames, bins, channels. The same chunks give the same bytes.
 
     Returns:
-        The row groups. The first one's bytes start with the file, the last one's go on to its end: none is left
-        without a checksum.
+        The row groups. The first one's bytes start with the file and the last one's end with it, so that every byte has
+        a checksum.
     """
     schema = _schema(instruments)
     ranges: list[ByteRange] = []
-    # No dictionary and no minimum of codes that never come twice.
+    # Dictionaries and statistics would be useless: no two chunks have the same codes.
     with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=False, write_statistics=False) as writer:
         for chunk in chunks:
             writer.write_table(pa.Table.from_pylist([_row(chunk, instruments, length_s)], schema))
@@ -57,10 +57,11 @@ def read_row(path: Path, chunk: int, instruments: Sequence[str]) -> tuple[Signal
 
 
 def _schema(instruments: Sequence[str]) -> pa.Schema:
-    fields = [("chunk", pa.int32()), ("start_s", pa.float64()), ("length_s", pa.float64())]
-    fields += [(name, pa.int32()) for name in ("num_frames", "num_bins", "num_channels")]
-    fields += [("dtype", pa.string()), ("min_db", pa.list_(pa.float32())), ("max_db", pa.list_(pa.float32()))]
-    return pa.schema(fields + [(name, pa.binary()) for name in code_columns(instruments)])
+    places, ranges = ("chunk", "start_s", "length_s", "num_frames"), ("min_db", "max_db")
+    fields = [chunk_schema().field(name) for name in places]
+    fields += [pa.field("num_bins", pa.int32()), pa.field("num_channels", pa.int32()), pa.field("dtype", pa.string())]
+    fields += [chunk_schema().field(name) for name in ranges]
+    return pa.schema(fields + [pa.field(name, pa.binary()) for name in code_columns(instruments)])
 
 
 def _row(chunk: Chunk, instruments: Sequence[str], length_s: float) -> dict[str, Any]:

@@ -1,18 +1,25 @@
-"""What is to be cached of one song: which recordings, which chunks, and the fingerprint that both have together."""
+"""What is to be cached of one song: which recordings, which chunks, and their fingerprint.
 
+A fingerprint changes when the audio does, or what is done to it.
+"""
+
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.cache.fingerprint import content_fingerprint, decoded_fingerprint, shard_fingerprint
 from sepcore.dataset.check.findings import common_samples
-from sepcore.dataset.check.measure import FileMeasures, SongMeasures
+from sepcore.dataset.check.measure import SongMeasures
 from sepcore.dataset.check.report import CheckReport
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 
 _MARGIN_S = 0.5
+# Raised when chunks are computed or stored in another way, so that older caches are not taken for current ones.
+_FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class ShardPlan:
     """
 
     song: str
-    files: tuple[FileMeasures, ...]
+    files: SongMeasures
     starts: tuple[int, ...]
     fingerprint: str
     content: str
@@ -36,22 +43,22 @@ class ShardPlan:
 
 def shard_plans(report: CheckReport, config: ModelConfig, *, num_chunks: int) -> list[ShardPlan]:
     """`plan_shard` of every usable song of a checked manifest."""
-    return [plan_shard(song.row, song.measures, config, num_chunks=num_chunks) for song in report.usable]
+    return [plan_shard(song.row, song.files, config, num_chunks=num_chunks) for song in report.usable]
 
 
-def plan_shard(row: TrackRow, measures: SongMeasures, config: ModelConfig, *, num_chunks: int) -> ShardPlan:
+def plan_shard(row: TrackRow, files: SongMeasures, config: ModelConfig, *, num_chunks: int) -> ShardPlan:
     """Place the chunks of one song.
 
     Args:
         row: The song. Where one of its files is shorter than the row says, the chunks are placed by the shortest.
-        measures: What the check found in its files.
+        files: What the check found in its files, the mixture's first.
         config: Audio, STFT and chunk settings.
         num_chunks: How many chunks to place.
 
     Raises:
         DatasetError: a file that cannot be decoded, or has another number of channels than the model.
     """
-    for file in measures.files:
+    for file in files:
         if file.error is not None:
             hint = "Fix the file, or take the row out of the CSV."
             raise DatasetError(f"{file.error} ({file.signal} of {row.name!r})", path=Path(file.path), hint=hint)
@@ -62,19 +69,19 @@ def plan_shard(row: TrackRow, measures: SongMeasures, config: ModelConfig, *, nu
                 path=Path(file.path),
                 hint="Training takes only songs with n_channels channels: convert the song, or take its row out.",
             )
-    duration_s = min(row.duration_s, common_samples(measures.files, config) / config.sample_rate)
+    duration_s = min(row.duration_s, common_samples(files, config) / config.sample_rate)
     starts_s = chunk_starts(duration_s, chunk_duration_s=config.chunk_duration_s, num_chunks=num_chunks)
     # In a song hardly longer than a chunk Spleeter's starts go backwards; decoding goes forwards.
     starts = tuple(sorted(round(start_s * config.sample_rate) for start_s in starts_s))
-    checksums = [file.sha256 for file in measures.files]
+    checksums = [file.sha256 for file in files]
     fingerprint, content = (of(checksums, starts, config) for of in (shard_fingerprint, decoded_fingerprint))
-    return ShardPlan(row.name, measures.files, starts, fingerprint, content)
+    return ShardPlan(row.name, files, starts, fingerprint, content)
 
 
 def chunk_starts(duration_s: float, *, chunk_duration_s: float, num_chunks: int) -> list[float]:
     """Where Spleeter starts the chunks of a song, in seconds.
 
-    Spread evenly, half a second away from the song's ends; a single one lies in the middle. None starts before 0: in a
+    Spread evenly, half a second away from the song's ends; a single one is in the middle. None starts before 0: in a
     song that is shorter than a chunk they all start near 0.
     """
     if num_chunks == 1:
@@ -84,7 +91,7 @@ def chunk_starts(duration_s: float, *, chunk_duration_s: float, num_chunks: int)
 
 
 def chunk_frames(plan: ShardPlan, config: ModelConfig) -> list[int]:
-    """STFT frames of each chunk that there will be."""
+    """STFT frames of each chunk that will be cached."""
     end = common_samples(plan.files, config)
     lengths = (min(config.chunk_samples, end - start) for start in plan.starts)
     return [
@@ -105,3 +112,63 @@ def planned_fingerprints(plans: Iterable[ShardPlan], config: ModelConfig) -> set
         content_fingerprint((plan.content, listed) for plan, listed in songs),
         content_fingerprint((plan.fingerprint, listed) for plan, listed in songs),
     }
+
+
+def shard_settings(config: ModelConfig) -> dict[str, Any]:
+    """What a shard's bytes depend on beside the audio, under the keys of the config's JSON.
+
+    ``T`` is not among them: every chunk is stored, and the index lists those that hold a segment.
+    """
+    return {
+        "format": _FORMAT_VERSION,
+        "cache_format": config.cache_format,
+        "cache_dtype": config.cache_dtype,
+        "instrument_list": list(config.instruments),
+        "sample_rate": config.sample_rate,
+        "n_channels": config.num_channels,
+        "frame_length": config.frame_length,
+        "frame_step": config.hop_length,
+        "F": config.num_bins,
+        "chunk_duration": config.chunk_duration_s,
+    }
+
+
+def shard_fingerprint(checksums: Iterable[str], starts: Iterable[int], config: ModelConfig) -> str:
+    """Sixteen hex digits of what a shard is made from; not of the files' names, places and dates.
+
+    Args:
+        checksums: SHA-256 of each recording, the mixture's first.
+        starts: Where the chunks start, in samples.
+        config: Audio, STFT and chunk settings.
+    """
+    made_from = {"settings": shard_settings(config), "recordings": list(checksums), "starts": list(starts)}
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def decoded_fingerprint(checksums: Iterable[str], starts: Iterable[int], config: ModelConfig) -> str:
+    """Sixteen hex digits of what a song's chunks decode to: of a shard's fingerprint all but the form of its file.
+
+    Args:
+        checksums: SHA-256 of each recording, the mixture's first.
+        starts: Where the chunks start, in samples.
+        config: Audio, STFT and chunk settings.
+    """
+    # That of the default form, so that runs and releases keep the fingerprints that they have.
+    return shard_fingerprint(checksums, starts, config.model_copy(update={"cache_format": "tfrecord"}))
+
+
+def index_settings(config: ModelConfig) -> dict[str, Any]:
+    """The shards' settings, and what decides which of their chunks are listed."""
+    return {**shard_settings(config), "T": config.segment_frames}
+
+
+def content_fingerprint(songs: Iterable[tuple[str, int]]) -> str:
+    """Sixteen hex digits of what all listed chunks decode to; songs' names count only by their order.
+
+    Args:
+        songs: Of each song in the order of the index, its `decoded_fingerprint` and the number of listed chunks.
+    """
+    digest = hashlib.sha256()
+    for fingerprint, num_chunks in songs:
+        digest.update(f"{fingerprint}:{num_chunks} ".encode())
+    return digest.hexdigest()[:16]

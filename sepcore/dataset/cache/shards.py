@@ -1,8 +1,12 @@
-"""Shards: one file of cached chunks a song, found again by the fingerprint in its name."""
+"""Shards: one file of cached chunks a song, found again by the fingerprint in its name.
 
+The JSON file beside a shard says where its chunks are. It is written last: a shard without it is not complete.
+"""
+
+import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +15,7 @@ from typing import Any, Self
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunks import Chunk, song_chunks
 from sepcore.dataset.cache.plan import ShardPlan
-from sepcore.dataset.cache.sidecar import ShardContent, read_content, sidecar_path, write_content
+from sepcore.dataset.cache.schema import CHUNK_COLUMNS, SHARD_COLUMNS
 from sepcore.dataset.cache.tfrecord import write_tfrecord
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError
 from sepcore.system.atomic import atomic_path
@@ -19,81 +23,48 @@ from sepcore.system.os_errors import fix_for, reason_of
 
 SHARD_NAME = re.compile(r".+-(?P<fingerprint>[0-9a-f]{16})\.(?P<kind>tfrecord|parquet|json)")
 """What a shard and the JSON file beside it are called: song, fingerprint, format."""
+# In the JSON file `num_bytes` is the size of the shard, and `length` what is `num_bytes` everywhere else.
+_JSON_KEYS = {name: "length" if name == "num_bytes" else name for name in CHUNK_COLUMNS}
 
 
 @dataclass(frozen=True)
-class ShardRef:
+class Shard:
     """A shard that is complete.
 
     Attributes:
-        path: The file; a JSON file of the same name beside it says where the chunks stand.
+        path: The file.
         fingerprint: Of what it was made from.
         num_chunks: Chunks in it.
-        num_bytes: Its size.
-        content: The plan's, see `of`; None as long as it is known by its file alone.
+        size: In bytes.
+        content: The plan's, see `of`; None as long as only the file is known.
     """
 
     path: Path
     fingerprint: str
     num_chunks: int
-    num_bytes: int
+    size: int
     content: str | None = None
 
     def of(self, plan: ShardPlan) -> Self:
-        """The same as that of a plan, by which its content is known."""
+        """The same shard with the content of its plan."""
         return replace(self, content=plan.content)
 
 
-@dataclass(frozen=True)
-class ChunkRecord:
-    """Where one chunk stands, and what it is: a row of the index.
-
-    Attributes:
-        song: The song's name in its manifest.
-        instruments: In the order in which they are stored, after the mixture.
-        chunk: Place among the song's chunks, from 0; in a Parquet shard also the row group's.
-        start_s: Where the chunk starts in the song, in seconds.
-        length_s: Length in seconds.
-        num_frames: STFT frames of each signal.
-        min_db: Of the mixture and each instrument, what code 0 stands for (float16: the quietest bin).
-        max_db: Likewise, what code 255 stands for (float16: the loudest bin).
-        shard: File name of the shard.
-        offset: First byte of its record or row group in the shard.
-        num_bytes: Length of that, TFRecord's framing of 16 bytes included.
-        checksum: CRC-32C of these bytes.
-        fingerprint: Of the song's audio, the chunks' places and the settings.
-    """
-
-    song: str
-    instruments: tuple[str, ...]
-    chunk: int
-    start_s: float
-    length_s: float
-    num_frames: int
-    min_db: tuple[float, ...]
-    max_db: tuple[float, ...]
-    shard: str
-    offset: int
-    num_bytes: int
-    checksum: int
-    fingerprint: str
-
-
-def find_shards(folder: Path) -> dict[str, ShardRef]:
-    """The complete shards of a folder by their fingerprints, whatever song they are named after; {} of no folder."""
+def find_shards(folder: Path) -> dict[str, Shard]:
+    """The complete shards of a folder by fingerprint, whatever song they are named after; {} if there is no folder."""
     try:
         with os.scandir(folder) as entries:
             names = {entry.name for entry in entries if SHARD_NAME.fullmatch(entry.name)}
     except FileNotFoundError:
         return {}
-    found: dict[str, ShardRef] = {}
+    found: dict[str, Shard] = {}
     for path in (folder / name for name in sorted(names)):
         if path.suffix != ".json" and sidecar_path(path).name in names and (shard := _complete_shard(path)):
             found.setdefault(shard.fingerprint, shard)
     return found
 
 
-def write_shard(plan: ShardPlan, config: ModelConfig, folder: Path) -> ShardRef:
+def write_shard(plan: ShardPlan, config: ModelConfig, folder: Path) -> Shard:
     """Cache the chunks of one song, unless it has been done under this name; `find_shards` knows the other names.
 
     The shard is a TFRecord or Parquet file (`cache_format`), see `write_tfrecord` and `write_parquet`. The same plan
@@ -116,16 +87,42 @@ def write_shard(plan: ShardPlan, config: ModelConfig, folder: Path) -> ShardRef:
     if there := _complete_shard(path):
         return there
     _check_unchanged(plan)
-    # Shard and JSON file are both written before either gets its name; the shard gets it first.
+    # Both files are written before either gets its name; the shard gets it first.
     with _faults_named(plan, path), atomic_path(sidecar_path(path)) as sidecar, atomic_path(path) as shard:
-        content = _write(shard, plan, config)
-        write_content(sidecar, content)
+        columns = _write(shard, plan, config)
+        _write_columns(sidecar, columns)
         _check_unchanged(plan)
-    return ShardRef(path, plan.fingerprint, len(content.offset), content.num_bytes)
+    return Shard(path, plan.fingerprint, len(columns["offset"]), columns["size"])
 
 
-def _write(path: Path, plan: ShardPlan, config: ModelConfig) -> ShardContent:
-    columns: dict[str, list[Any]] = {name: [] for name in ("start_s", "num_frames", "min_db", "max_db")}
+def sidecar_path(shard: Path) -> Path:
+    """The JSON file that belongs to a shard."""
+    return shard.with_suffix(".json")
+
+
+def read_columns(shard: Path) -> dict[str, Any] | None:
+    """What a shard holds: a value for each of the `SHARD_COLUMNS`, a list for each of the `CHUNK_COLUMNS`.
+
+    And its ``size`` in bytes. None if the shard is missing or incomplete, or has no JSON file that describes it.
+    """
+    try:
+        described = json.loads(sidecar_path(shard).read_text("utf-8"))
+        columns = {"size": described["num_bytes"]} | {name: described[name] for name in SHARD_COLUMNS}
+        columns |= {name: described[key] for name, key in _JSON_KEYS.items()}
+        return columns if shard.stat().st_size == columns["size"] else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _write_columns(path: Path, columns: Mapping[str, Any]) -> None:
+    described = {name: columns[name] for name in SHARD_COLUMNS} | {"num_bytes": columns["size"]}
+    described |= {key: columns[name] for name, key in _JSON_KEYS.items()}
+    path.write_text(json.dumps(described, separators=(",", ":")), "utf-8")
+
+
+def _write(path: Path, plan: ShardPlan, config: ModelConfig) -> dict[str, Any]:
+    """Write the shard's file; its columns, as `read_columns` gives them."""
+    columns: dict[str, Any] = {name: [] for name in CHUNK_COLUMNS}
 
     def noted_chunks() -> Iterator[Chunk]:
         with _read_errors_named(plan):
@@ -138,32 +135,25 @@ def _write(path: Path, plan: ShardPlan, config: ModelConfig) -> ShardContent:
 
     with path.open("w+b") as file:
         if config.cache_format == "tfrecord":
-            ranges = write_tfrecord(file, noted_chunks(), config.instruments)
+            places = write_tfrecord(file, noted_chunks(), config.instruments)
         else:
             from sepcore.dataset.cache.parquet_shard import write_parquet
 
-            ranges = write_parquet(file, noted_chunks(), config.instruments, length_s=config.chunk_duration_s)
+            places = write_parquet(file, noted_chunks(), config.instruments, length_s=config.chunk_duration_s)
         file.flush()
-        # What is beside the shard vouches for it, and must not reach the disk before it.
+        # The JSON file vouches for the shard and must not reach the disk before it.
         os.fsync(file.fileno())
-        num_bytes = file.tell()
-    return ShardContent(
-        fingerprint=plan.fingerprint,
-        instruments=config.instruments,
-        length_s=config.chunk_duration_s,
-        num_bytes=num_bytes,
-        offset=[stands.offset for stands in ranges],
-        length=[stands.num_bytes for stands in ranges],
-        checksum=[stands.checksum for stands in ranges],
-        **columns,
-    )
+        columns["size"] = file.tell()
+    columns |= {name: [getattr(place, name) for place in places] for name in ("offset", "num_bytes", "checksum")}
+    shared = (plan.fingerprint, config.instruments, config.chunk_duration_s)
+    return columns | dict(zip(SHARD_COLUMNS, shared, strict=True))
 
 
-def _complete_shard(path: Path) -> ShardRef | None:
-    content = read_content(path)
-    if content is None or not path.stem.endswith(f"-{content.fingerprint}"):
+def _complete_shard(path: Path) -> Shard | None:
+    columns = read_columns(path)
+    if columns is None or not path.stem.endswith(f"-{columns['fingerprint']}"):
         return None
-    return ShardRef(path, content.fingerprint, len(content.offset), content.num_bytes)
+    return Shard(path, columns["fingerprint"], len(columns["offset"]), columns["size"])
 
 
 def _check_unchanged(plan: ShardPlan) -> None:
@@ -177,7 +167,7 @@ def _check_unchanged(plan: ShardPlan) -> None:
 
 
 def _file_name(song: str) -> str:
-    # Any alphabet, but nothing that a file system or a shell minds; four bytes a character stay below its 255.
+    # Any alphabet, but nothing that confuses a file system or a shell; at four bytes a character, below 255 bytes.
     return re.sub(r"[^\w.+-]+", "_", song).strip("._-")[:48] or "song"
 
 
@@ -196,7 +186,7 @@ def _faults_named(plan: ShardPlan, path: Path) -> Iterator[None]:
 
 @contextmanager
 def _read_errors_named(plan: ShardPlan) -> Iterator[None]:
-    """Around what reads the song while its shard is written: its errors are no errors of the shard."""
+    """Errors of reading the song, which happen while its shard is written, are not reported as the shard's."""
     try:
         yield
     except OSError as error:

@@ -9,17 +9,17 @@ import google_crc32c
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from sepcore.dataset.cache.byte_range import ByteRange
 from sepcore.dataset.cache.chunks import Chunk, Signal
+from sepcore.dataset.cache.schema import ByteRange
 
-# In front of the content stand its length and that number's checksum, behind it the content's checksum.
+# The content follows its length and that number's checksum, and is followed by its own checksum.
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 FRAMING_BYTES = _LENGTH.size + 2 * _CHECKSUM.size
 """What TFRecord adds to each record."""
 
 
 def write_tfrecord(file: BinaryIO, chunks: Iterable[Chunk], instruments: Sequence[str]) -> list[ByteRange]:
-    """Write chunks to a file, each as an Example, and return where they stand.
+    """Write chunks to a file, each as an Example, and return where they are.
 
     An Example's features are the names of the ``signals`` (``mixture`` first), their ``codes``, one string each, the
     ``shape`` (frames, bins, channels) of them, and ``min_db`` and ``max_db`` of each; float16 codes, little-endian,
@@ -27,7 +27,7 @@ def write_tfrecord(file: BinaryIO, chunks: Iterable[Chunk], instruments: Sequenc
     """
     ranges: list[ByteRange] = []
     for chunk in chunks:
-        example = serialise(chunk, instruments)
+        example = serialize(chunk, instruments)
         header = _LENGTH.pack(len(example)) + _CHECKSUM.pack(_masked_crc(_LENGTH.pack(len(example))))
         checksum = 0
         for part in (header, example, _CHECKSUM.pack(_masked_crc(example))):
@@ -52,12 +52,12 @@ def parse_record(record: bytes) -> tuple[Signal, ...]:
 
 
 def _masked_crc(content: bytes) -> int:
-    """CRC-32C as TFRecord stores it: turned and shifted, so that a checksum of checksums is no special case."""
+    """CRC-32C as TFRecord stores it: rotated and offset, so that data may contain checksums of its own."""
     checksum: int = google_crc32c.value(content)
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def serialise(chunk: Chunk, instruments: Sequence[str]) -> bytes:
+def serialize(chunk: Chunk, instruments: Sequence[str]) -> bytes:
     """A chunk as `tf.train.Example`, see `write_tfrecord`."""
     example = _message_class("Example")()
     feature = example.features.feature
@@ -70,8 +70,8 @@ def serialise(chunk: Chunk, instruments: Sequence[str]) -> bytes:
     if codes[0].dtype != np.uint8:
         feature["dtype"].bytes_list.value.append(codes[0].dtype.name.encode())
     # Protocol buffers promise no order of a map's keys otherwise.
-    serialised: bytes = example.SerializeToString(deterministic=True)
-    return serialised
+    serialized: bytes = example.SerializeToString(deterministic=True)
+    return serialized
 
 
 @cache

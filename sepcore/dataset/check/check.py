@@ -1,26 +1,25 @@
-"""The dataset check: every row of a manifest measured and judged before hours of work start."""
+"""The dataset check: every row of a manifest is measured and judged before hours of work start."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.check.findings import find_issues
-from sepcore.dataset.check.journal import Journal, journal_path, read_journal
-from sepcore.dataset.check.measure import FileMeasures, SongMeasures
-from sepcore.dataset.check.repeats import with_repeats, with_shared_songs
-from sepcore.dataset.check.report import CheckedSong, CheckReport, report_path
-from sepcore.dataset.check.report_file import read_measures, write_report
-from sepcore.dataset.check.threads import measure_in_threads
+from sepcore.dataset.check.measure import SongMeasures, measure_song
+from sepcore.dataset.check.report import CheckedSong, CheckReport, report_path, with_repeats, with_shared_songs
+from sepcore.dataset.check.report_file import Journal, journal_path, read_journal, read_measures, write_report
 from sepcore.dataset.manifest import TrackRow, scan_manifest
 from sepcore.errors import DatasetError
 from sepcore.system.atomic import remove_leftovers
+from sepcore.system.cores import num_cores
 
 MeasureAll = Callable[[Sequence[TrackRow]], Iterable[tuple[TrackRow, SongMeasures]]]
 
-_SongFiles = tuple[str, ...]
+_SongPaths = tuple[str, ...]
 
 
 def check_manifest(
@@ -36,21 +35,21 @@ def check_manifest(
     """Measure and judge all songs of a manifest, and write the report; see `require_usable` for what follows from it.
 
     Songs whose files are those that the last report knows (by path, size and times) are not read again, whatever the
-    manifest's order and the config. A check that was interrupted goes on: what it has measured stands in a journal
-    beside the report.
+    manifest's order and the config. An interrupted check resumes: its measures are in a journal beside the
+    report.
 
     Args:
         csv: The manifest.
-        config: What its songs shall fit.
+        config: What its songs must fit.
         data_dir: Folder of its relative paths; None: its own.
         report: The Parquet report; None: beside the manifest (`report_path`).
         measure_all: Measures songs and yields each with its measures, in any order; None: threads of this process.
         for_training: See `find_issues`.
-        beside: Reports of other manifests that shall not have the same songs, such as the training songs'.
+        beside: Reports of other manifests that should not have the same songs, such as the training songs'.
 
     Raises:
         DatasetError: a manifest that cannot be read or lists no songs; a report that cannot be written, or would
-            stand in the place of something else.
+            replace something else.
     """
     path = report or report_path(csv)
     scan = scan_manifest(csv, config, data_dir=data_dir)
@@ -71,7 +70,7 @@ def check_manifest(
         findings = find_issues(row, measures[row], config, for_training=for_training)
         songs.append(CheckedSong(number, row, measures[row], findings))
     checked = CheckReport(csv, path, with_shared_songs(with_repeats(songs), beside), scan.faults)
-    # Where every file is missing, a disk is not there; when it is back, the measures of last time are still good.
+    # If every file is missing, a disk is probably not mounted; once it is, the last measures are still valid.
     if songs or not path.exists():
         write_report(checked)
         journal_path(path).unlink(missing_ok=True)
@@ -97,29 +96,56 @@ def require_usable(report: CheckReport) -> None:
     raise DatasetError(problem, path=report.csv, hint=" ".join(cures))
 
 
-def _known(report: Path) -> dict[_SongFiles, SongMeasures]:
-    songs = chain(read_measures(report), read_journal(journal_path(report)))
-    # What could not be read last time may be readable now.
-    return {_files(song): song for song in songs if not any(file.error for file in song.files)}
+def measure_in_threads(
+    rows: Sequence[TrackRow], *, mix_name: str, num_threads: int | None = None
+) -> Iterator[tuple[TrackRow, SongMeasures]]:
+    """Measure songs in threads of this process and yield each when it is done, in any order.
+
+    Threads are enough: decoding, hashing and numpy run outside the interpreter's lock.
+
+    Args:
+        rows: The songs; only a few are under way at a time.
+        mix_name: What the mixture is called.
+        num_threads: Songs at the same time; None: as many as there are cores.
+    """
+    threads = num_threads or num_cores()
+    pool = ThreadPoolExecutor(threads)
+    remaining = iter(rows)
+    under_way: dict[Future[SongMeasures], TrackRow] = {}
+    try:
+        while True:
+            # One song more than there are threads, so that no thread is idle while a result is taken.
+            for row in islice(remaining, threads + 1 - len(under_way)):
+                under_way[pool.submit(measure_song, row, mix_name=mix_name)] = row
+            if not under_way:
+                return
+            done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield under_way.pop(future), future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _files(song: SongMeasures) -> _SongFiles:
-    """What a song is known by: the mixture's file and those of the stems, in whatever order the config has them."""
-    mixture, *stems = (file.path for file in song.files)
-    return mixture, *sorted(stems)
+def _known(report: Path) -> dict[_SongPaths, SongMeasures]:
+    """The songs of earlier checks, by their paths: the mixture's and the sorted ones of the stems.
+
+    The stems are sorted because the order of the config's instruments may change.
+    """
+    known = {}
+    for files in chain(read_measures(report), read_journal(journal_path(report))):
+        # What could not be read last time may be readable now.
+        if not any(file.error for file in files):
+            mixture, *stems = (file.path for file in files)
+            known[mixture, *sorted(stems)] = files
+    return known
 
 
-def _current(row: TrackRow, known: dict[_SongFiles, SongMeasures], mix_name: str) -> SongMeasures | None:
+def _current(row: TrackRow, known: dict[_SongPaths, SongMeasures], mix_name: str) -> SongMeasures | None:
     """A row's measures from an earlier check, if its files have not changed since."""
     mixture, *stems = (str(path.absolute()) for path in row.files)
-    song = known.get((mixture, *sorted(stems)))
-    if song is None or not all(file.is_current() for file in song.files):
+    files = known.get((mixture, *sorted(stems)))
+    if files is None or not all(file.is_current() for file in files):
         return None
-    by_path = {file.path: file for file in song.files}
-    signals = (mix_name, *(instrument for instrument, _ in row.stems))
-    files = (_called(by_path[path], signal) for path, signal in zip((mixture, *stems), signals, strict=True))
-    return replace(song, files=tuple(files))
-
-
-def _called(file: FileMeasures, signal: str) -> FileMeasures:
-    return file if file.signal == signal else replace(file, signal=signal)
+    by_path = {file.path: replace(file, residual_db=None) for file in files}
+    of_stems = (replace(by_path[path], signal=name) for path, (name, _) in zip(stems, row.stems, strict=True))
+    return (replace(by_path[mixture], signal=mix_name, residual_db=files[0].residual_db), *of_stems)

@@ -15,23 +15,23 @@ SEVERITIES: tuple[Severity, ...] = ("left out", "warning", "note")  # the graves
 SHARED_SONG_CURE = "Take it out of one of the CSVs: a score on a song that was trained on says nothing."
 LONGEST_DURATION_ERROR_S = 0.5
 LONGEST_STEM_DIFFERENCE_S = 0.05
-# By more than this the stems of one song do not differ; they are of another, or damaged. Scoring refuses them.
+# Stems that differ by more than this are damaged or from another song. Scoring refuses them.
 REFUSED_STEM_DIFFERENCE_S = 1.0
 HIGHEST_RESIDUAL_DB = -15.0
 LARGEST_CLIPPED_SHARE = 0.001
-# Decoded mp3 reaches 1.5; what lies beyond are integers in a float file, or a lost factor.
+# Decoded mp3s reach 1.5; larger values are integers in a float file, or a lost factor.
 HIGHEST_PEAK = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that was found out about a song.
+    """Something that was found about a song.
 
     Attributes:
         severity: ``left out``: the song cannot be used. ``warning``: it is used, but probably not as it should be.
             ``note``: it is used, and what is done to it is worth knowing.
         reason: What was found, with its numbers, in one line.
-        cure: How to mend it; the same text for all songs with the same kind of finding.
+        cure: How to fix it; the same text for all songs with the same kind of finding.
     """
 
     severity: Severity
@@ -42,30 +42,28 @@ class Finding:
         return f"{self.severity}: {self.reason}. {self.cure}"
 
 
-def find_issues(
-    row: TrackRow, measures: SongMeasures, config: ModelConfig, *, for_training: bool
-) -> tuple[Finding, ...]:
+def find_issues(row: TrackRow, files: SongMeasures, config: ModelConfig, *, for_training: bool) -> tuple[Finding, ...]:
     """All findings about one song, the gravest first; no files are read.
 
     Args:
         row: The song as the manifest has it.
-        measures: What its files hold.
-        config: What they shall fit.
+        files: What its files hold, the mixture's first.
+        config: What they must fit.
         for_training: Training and validation take a song only in the config's channels and with at least the frames of
             one segment; scoring takes any.
     """
-    broken = [file for file in measures.files if file.error]
+    broken = [file for file in files if file.error]
     if broken:
         cure = "Make the file whole (export or download it again) and check again, or take the row out."
         return tuple(Finding("left out", f"{file.signal}: {file.path}: {file.error}", cure) for file in broken)
     found = [
-        *_unusable_samples(measures),
-        *(_unusable_for_training(measures, config) if for_training else ()),
-        *_lengths(row, measures, for_training=for_training),
-        *_sameness(measures),
-        *_sum_of_stems(measures),
-        *_levels(measures),
-        *_conversions(measures, config),
+        *_unusable_samples(files),
+        *(_unusable_for_training(files, config) if for_training else ()),
+        *_lengths(row, files, for_training=for_training),
+        *_sameness(files),
+        *_sum_of_stems(files),
+        *_levels(files),
+        *_conversions(files, config),
     ]
     return tuple(found)
 
@@ -80,8 +78,8 @@ def is_silent(file: FileMeasures) -> bool:
     return file.silence_share == 1
 
 
-def _unusable_samples(measures: SongMeasures) -> Iterator[Finding]:
-    for file in measures.files:
+def _unusable_samples(files: SongMeasures) -> Iterator[Finding]:
+    for file in files:
         if file.num_nan:
             yield Finding(
                 "left out",
@@ -90,19 +88,19 @@ def _unusable_samples(measures: SongMeasures) -> Iterator[Finding]:
             )
 
 
-def _unusable_for_training(measures: SongMeasures, config: ModelConfig) -> Iterator[Finding]:
-    others = [file for file in measures.files if file.num_channels != config.num_channels]
+def _unusable_for_training(files: SongMeasures, config: ModelConfig) -> Iterator[Finding]:
+    others = [file for file in files if file.num_channels != config.num_channels]
     if others:
         yield Finding(
             "left out",
             f"{_by_value(others, 'num_channels')} channel(s), n_channels is {config.num_channels}",
             f"Convert the song to {config.num_channels} channel(s), or set n_channels: training takes no other.",
         )
-    samples = min(common_samples(measures.files, config), config.chunk_samples)
+    samples = min(common_samples(files, config), config.chunk_samples)
     frames = max(1 + (samples - config.frame_length) // config.hop_length, 0)
     if frames < config.segment_frames:
         needed = (config.segment_frames - 1) * config.hop_length + config.frame_length
-        shortest = min(measures.files, key=lambda file: file.duration_s)
+        shortest = min(files, key=lambda file: file.duration_s)
         yield Finding(
             "left out",
             f"{shortest.signal} is {shortest.duration_s:.2f} s long: {frames} STFT frames, T needs "
@@ -111,21 +109,21 @@ def _unusable_for_training(measures: SongMeasures, config: ModelConfig) -> Itera
         )
 
 
-def _lengths(row: TrackRow, measures: SongMeasures, *, for_training: bool) -> Iterator[Finding]:
-    length_s = measures.mixture.duration_s
+def _lengths(row: TrackRow, files: SongMeasures, *, for_training: bool) -> Iterator[Finding]:
+    length_s = files[0].duration_s
     if abs(row.duration_s - length_s) > LONGEST_DURATION_ERROR_S:
         taken = min(row.duration_s, length_s)
         yield Finding(
             "warning",
-            f"duration says {row.duration_s:.2f} s, {measures.mixture.signal} has {length_s:.2f} s: "
+            f"duration says {row.duration_s:.2f} s, {files[0].signal} has {length_s:.2f} s: "
             f"chunks are taken from the first {taken:.2f} s",
             "Put the file's length into the CSV's duration.",
         )
-    differences = {file.signal: file.duration_s - length_s for file in measures.files[1:]}
+    differences = {file.signal: file.duration_s - length_s for file in files[1:]}
     others = {name: seconds for name, seconds in differences.items() if abs(seconds) > LONGEST_STEM_DIFFERENCE_S}
     if others:
         described = (f"{name} is {abs(s):.2f} s {'longer' if s > 0 else 'shorter'}" for name, s in others.items())
-        what = f"{_list(described)} than {measures.mixture.signal}"
+        what = f"{_list(described)} than {files[0].signal}"
         if not for_training and max(map(abs, others.values())) > REFUSED_STEM_DIFFERENCE_S:
             yield Finding("left out", what, "Correct the row's paths, or cut or pad the stems to the mixture's length.")
         else:
@@ -133,9 +131,9 @@ def _lengths(row: TrackRow, measures: SongMeasures, *, for_training: bool) -> It
             yield Finding("warning", what, f"Cut or pad the stems to the mixture's length; now {now} to the shortest.")
 
 
-def _sameness(measures: SongMeasures) -> Iterator[Finding]:
+def _sameness(files: SongMeasures) -> Iterator[Finding]:
     by_content: dict[str, list[str]] = {}
-    for file in measures.files:
+    for file in files:
         if not is_silent(file):
             by_content.setdefault(file.audio_hash, []).append(file.signal)
     for signals in by_content.values():
@@ -147,25 +145,25 @@ def _sameness(measures: SongMeasures) -> Iterator[Finding]:
             )
 
 
-def _sum_of_stems(measures: SongMeasures) -> Iterator[Finding]:
-    if measures.residual_db is not None and measures.residual_db > HIGHEST_RESIDUAL_DB:
+def _sum_of_stems(files: SongMeasures) -> Iterator[Finding]:
+    if files[0].residual_db is not None and files[0].residual_db > HIGHEST_RESIDUAL_DB:
         yield Finding(
             "warning",
-            f"the stems do not add up to {measures.mixture.signal}: the difference is at {measures.residual_db:.1f} dB "
+            f"the stems do not add up to {files[0].signal}: the difference is at {files[0].residual_db:.1f} dB "
             f"of it, expected {HIGHEST_RESIDUAL_DB:.0f} dB or less",
             "Check that the stems are this song's, in time and at their level in the mixture, and that none is missing "
             "but those the model is not meant to learn.",
         )
 
 
-def _levels(measures: SongMeasures) -> Iterator[Finding]:
-    for file in measures.files:
+def _levels(files: SongMeasures) -> Iterator[Finding]:
+    for file in files:
         if is_silent(file):
             yield Finding(
                 "warning",
                 f"{file.signal} is silent (never above {SILENCE_DB:.0f} dBFS)",
                 "Check the file, or take the row out: there is nothing to learn from it."
-                if file is measures.mixture
+                if file is files[0]
                 else "Check the file; if the song has no such instrument, leave it: the model learns the silence.",
             )
         clipped = file.num_clipped / (file.num_samples * file.num_channels)
@@ -183,15 +181,15 @@ def _levels(measures: SongMeasures) -> Iterator[Finding]:
             )
 
 
-def _conversions(measures: SongMeasures, config: ModelConfig) -> Iterator[Finding]:
-    others = [file for file in measures.files if file.sample_rate != config.sample_rate]
+def _conversions(files: SongMeasures, config: ModelConfig) -> Iterator[Finding]:
+    others = [file for file in files if file.sample_rate != config.sample_rate]
     if others:
         yield Finding(
             "note",
             f"{_by_value(others, 'sample_rate')} Hz, resampled to {config.sample_rate} Hz",
             "Nothing to do; files at the config's rate are read faster.",
         )
-    if len({(file.sample_rate, file.num_channels) for file in measures.files}) > 1:
+    if len({(file.sample_rate, file.num_channels) for file in files}) > 1:
         yield Finding(
             "note",
             "its files differ in rate or channels, so it was not looked whether the stems add up",

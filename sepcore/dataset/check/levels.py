@@ -31,8 +31,8 @@ class LevelMeter:
         num_samples: Taken so far, per channel.
         num_nan: NaN or infinite values, over all channels; they count as 0 in everything else.
         num_clipped: Values, over all channels, in runs of three or more that are equal and at full scale (beyond
-            ±0.99995): the flat tops that a clipped recording has. Single peaks at full scale are none, nor are the
-            different values beyond it that a lossy codec decodes to.
+            ±0.99995): the flat tops that a clipped recording has. Single peaks at full scale do not
+            count, nor do the different values beyond it that a lossy codec decodes to.
         peak: Largest absolute value.
     """
 
@@ -50,7 +50,7 @@ class LevelMeter:
         self._last = np.zeros((_FLAT_SAMPLES, num_channels), np.float32)
 
     def add(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take the next block, ``(samples, channels)``; gives it back with 0 in the place of NaN and infinity."""
+        """Take the next block, ``(samples, channels)``; returns it with 0 in the place of NaN and infinity."""
         low, high = float(block.min()), float(block.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             finite = np.isfinite(block)

@@ -1,4 +1,4 @@
-"""What there is to know about a song's files, found in one pass over their samples."""
+"""Measures of a song's files, taken in one pass over their samples."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -21,6 +21,8 @@ from sepcore.system.os_errors import reason_of
 _BLOCK_SAMPLES = 44_100
 
 Block = NDArray[np.float32]
+SongMeasures = tuple["FileMeasures", ...]
+"""What a song's files hold: the mixture's, then the stems' in the order of the config."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,9 @@ class FileMeasures:
         num_clipped: Values in flat tops at full scale, see `LevelMeter`.
         error: Why it cannot be used, without its path: it is missing, cannot be decoded, or has changed while it was
             read. Then the hashes are "" and the numbers of its audio 0.
+        residual_db: Of a mixture: RMS of it minus the sum of its stems, relative to its own, over the length that all
+            files have. None where that is unknown: a file that has an error or NaNs, files of different rates or
+            channels, or a mixture of zeros. None for a stem.
     """
 
     signal: str
@@ -63,6 +68,7 @@ class FileMeasures:
     num_nan: int = 0
     num_clipped: int = 0
     error: str | None = None
+    residual_db: float | None = None
 
     @property
     def duration_s(self) -> float:
@@ -74,26 +80,6 @@ class FileMeasures:
         return _identity(Path(self.path)) == (self.size, self.mtime_ns, self.ctime_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class SongMeasures:
-    """A song's files.
-
-    Attributes:
-        files: The mixture's, then the stems' in the order of the config.
-        residual_db: RMS of the mixture minus the sum of its stems, relative to the mixture's, over the length that all
-            files have. None where it cannot be said: a file that has an error or values that are NaN, files of
-            different rates or channels, or a mixture of zeros.
-    """
-
-    files: tuple[FileMeasures, ...]
-    residual_db: float | None
-
-    @property
-    def mixture(self) -> FileMeasures:
-        """The mixture's file."""
-        return self.files[0]
-
-
 def measure_song(row: TrackRow, *, mix_name: str) -> SongMeasures:
     """Measure all files of a song, each decoded once, in memory that does not depend on their length.
 
@@ -102,10 +88,11 @@ def measure_song(row: TrackRow, *, mix_name: str) -> SongMeasures:
         mix_name: What the mixture is called.
 
     Returns:
-        The measures; a file that cannot be used has its `error`, and the others are measured all the same.
+        The mixture's measures, then the stems' in the order of the config. A file that cannot be used has its `error`;
+        the others are measured all the same.
 
     Raises:
-        FfmpegMissing: if ffmpeg is needed and is not there.
+        FfmpegMissing: if ffmpeg is needed but not installed.
     """
     names = (mix_name, *(instrument for instrument, _ in row.stems))
     with ExitStack() as stack:
@@ -117,13 +104,14 @@ def measure_song(row: TrackRow, *, mix_name: str) -> SongMeasures:
                 break
             if residual:
                 residual.add(blocks)
-        measures = tuple(file.measures() for file in files)
-    comparable = residual and not any(file.error or file.num_nan for file in measures)
-    return SongMeasures(measures, residual.level_db() if residual and comparable else None)
+        mixture, *stems = (file.measures() for file in files)
+    if residual and not any(file.error or file.num_nan for file in (mixture, *stems)):
+        mixture = replace(mixture, residual_db=residual.level_db())
+    return (mixture, *stems)
 
 
 class _FileReader:
-    """One file on its way through all measures; what goes wrong with it ends it, and is kept as its error."""
+    """One file that is read through all measures; a failure ends the reading and is kept as the file's error."""
 
     def __init__(self, signal: str, path: Path) -> None:
         self._signal = signal
@@ -174,7 +162,7 @@ class _FileReader:
         return self._levels.add(block)
 
     def measures(self) -> FileMeasures:
-        """What was found, when all is read."""
+        """What was found, once everything is read."""
         after = _identity(self._path)
         if after != self._before:
             self._error = "has changed while it was read"
@@ -198,7 +186,7 @@ class _FileReader:
 
 
 class _Residual:
-    """The energy of a mixture and of what its stems leave of it, as long as all of them go on."""
+    """The energy of a mixture and of the mixture minus its stems, up to the end of the shortest file."""
 
     def __init__(self) -> None:
         self._mixture = 0.0

@@ -1,15 +1,17 @@
-"""The outcome of a check: what is found about each row of a manifest, and what to say of it."""
+"""The outcome of a check: what was found about each row of a manifest, and how it is reported."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sepcore.dataset.check.findings import SHARED_SONG_CURE, Finding
+from sepcore.dataset.check.findings import SEVERITIES, SHARED_SONG_CURE, Finding, is_silent
 from sepcore.dataset.check.measure import SongMeasures
-from sepcore.dataset.manifest import RowFault, TrackRow
+from sepcore.dataset.csv_rows import RowFault
+from sepcore.dataset.manifest import TrackRow
 
 _SHOWN_LEFT_OUT = 10
+_TWICE = "Take one of the rows out, unless the song shall count twice."
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +21,13 @@ class CheckedSong:
     Attributes:
         number: The row; the first song is row 1.
         row: The song.
-        measures: What its files hold.
-        findings: What is to be said about it, the gravest first.
+        files: What its files hold: the mixture's, then the stems' in the order of the config.
+        findings: What was found about it, the most severe first.
     """
 
     number: int
     row: TrackRow
-    measures: SongMeasures
+    files: SongMeasures
     findings: tuple[Finding, ...]
 
     @property
@@ -36,7 +38,7 @@ class CheckedSong:
 
 @dataclass(frozen=True)
 class RowFinding:
-    """A finding and the row that it is about; ``song`` is "" for a row that leads to no files."""
+    """A finding and the row that it is about; ``song`` is "" for a row whose files were not found."""
 
     number: int
     song: str
@@ -50,7 +52,7 @@ class CheckReport:
     Attributes:
         csv: The manifest.
         path: The Parquet report.
-        songs: The rows that lead to files, in their order.
+        songs: The rows whose files exist, in their order.
         faults: What is wrong with the other rows.
     """
 
@@ -70,7 +72,7 @@ class CheckReport:
         return len(self.songs) + len({fault.number for fault in self.faults})
 
     def findings(self) -> Iterator[RowFinding]:
-        """All that was found, first about rows that lead to no files."""
+        """All findings, first those about rows whose files were not found."""
         for fault in self.faults:
             yield RowFinding(fault.number, "", Finding("left out", fault.reason, fault.cure))
         for song in self.songs:
@@ -80,7 +82,7 @@ class CheckReport:
     def summary_line(self) -> str:
         """For the user: how many rows there are, can be used and are left out, hours of audio, and the report."""
         usable = self.usable
-        hours = sum(song.measures.mixture.duration_s for song in usable) / 3600
+        hours = sum(song.files[0].duration_s for song in usable) / 3600
         return (
             f"{self.csv}: {self.num_rows} rows, {len(usable)} usable, {self.num_rows - len(usable)} left out, "
             f"{hours:.2f} h of audio; report: {self.path}"
@@ -104,15 +106,53 @@ class CheckReport:
         return [self.summary_line(), *lines]
 
 
+def with_repeats(songs: Sequence[CheckedSong]) -> tuple[CheckedSong, ...]:
+    """The songs of one manifest, with a warning for each whose mixture an earlier row has too, whatever its name."""
+    first: dict[str, int] = {}
+    checked = []
+    for song in songs:
+        content = _content(song)
+        number = first.setdefault(content, song.number) if content else song.number
+        repeated = Finding("warning", f"the mixture is the same audio as in row {number}", _TWICE)
+        checked.append(song if number == song.number else _with_finding(song, repeated))
+    return tuple(checked)
+
+
+def with_shared_songs(songs: Sequence[CheckedSong], others: Sequence[CheckReport]) -> tuple[CheckedSong, ...]:
+    """The songs of one manifest, with a warning for each whose mixture another manifest has too."""
+    places: dict[str, str] = {}
+    for report in others:
+        for song in report.songs:
+            if content := _content(song):
+                places.setdefault(content, f"row {song.number} of {report.csv}")
+    return tuple(
+        _with_finding(song, Finding("warning", f"the mixture is the same audio as in {place}", SHARED_SONG_CURE))
+        if (place := places.get(_content(song) or ""))
+        else song
+        for song in songs
+    )
+
+
+def _content(song: CheckedSong) -> str | None:
+    """What identifies a mixture; None for songs that are left out, and for silence, which is not a song."""
+    mixture = song.files[0]
+    return mixture.audio_hash if song.usable and not is_silent(mixture) else None
+
+
+def _with_finding(song: CheckedSong, finding: Finding) -> CheckedSong:
+    findings = sorted([*song.findings, finding], key=lambda found: SEVERITIES.index(found.severity))
+    return replace(song, findings=tuple(findings))
+
+
 def report_path(csv: Path) -> Path:
-    """Where the report of a manifest stands if nothing else is said: ``train.csv`` → ``train.check.parquet``."""
+    """Where the report of a manifest is written by default: ``train.csv`` → ``train.check.parquet``."""
     return csv.with_name(f"{csv.stem}.check.parquet")
 
 
 def place_of_report(csv: Path, *fallbacks: Path) -> Path:
     """Beside the manifest (`report_path`), or in the first of the folders ``fallbacks`` that can be written to.
 
-    Where nothing can, it is beside the manifest all the same: a report that says all already need not be written.
+    If none can, it is beside the manifest nevertheless: a report that is up to date need not be written.
     """
     beside = report_path(csv)
     if os.access(beside.parent, os.W_OK):

@@ -1,11 +1,18 @@
-"""The report as a Parquet file: a table for people, and the measures of files that need not be decoded again."""
+"""What a check keeps: the report, a Parquet table for people, and the journal, with which a killed check resumes.
 
+Both hold the measures of files that need not be decoded again.
+"""
+
+import errno
+import json
+import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import fields
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, fields, replace
 from itertools import groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures
 from sepcore.dataset.check.report import CheckedSong, CheckReport
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-# Raised when a measure changes its meaning: what other versions have written is measured anew.
+# Raised when a measure changes its meaning; songs in reports of other versions are measured again.
 MEASURES_VERSION = 1
 _VERSION_KEY = b"stemworks.check"
 _BATCH_ROWS = 10_000
@@ -54,13 +61,13 @@ _FILE_COLUMNS = {field.name: _SHORT_NAMES.get(field.name, field.name) for field 
 
 
 def write_report(report: CheckReport) -> None:
-    """Write the report whole; a file that says the same already is not touched.
+    """Write the whole report; a file that is up to date is not touched.
 
     Each audio file is a row. What holds for the song (``usable``, ``csv_duration_s``, ``residual_db``, ``findings``)
-    stands in all rows of its files; a row of the manifest that leads to no files is a row without a signal.
+    is in all rows of its files; a row of the manifest whose files were not found is a row without a signal.
 
     Raises:
-        DatasetError: if it cannot be written, or something else stands in its place.
+        DatasetError: it cannot be written, or something else is in its place.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -73,42 +80,102 @@ def write_report(report: CheckReport) -> None:
         if there is not None and _version(there) == MEASURES_VERSION and there.read().equals(table):
             return
     try:
-        # As an open file: pyarrow takes a name with a colon for a URL, and none that is no Unicode.
+        # As an open file: pyarrow takes a name with a colon for a URL, and refuses names that are not Unicode.
         with atomic_path(report.path) as temporary, temporary.open("wb") as file:
             pq.write_table(table, file, compression="zstd")
     except OSError as error:
-        raise cannot_write(report.path, error) from error
+        raise _cannot_write(report.path, error) from error
 
 
 def read_measures(path: Path) -> Iterator[SongMeasures]:
-    """The measures of a report; none where there is no report, or one of another version.
+    """The measures of each song in a report, the mixture's first; none if there is no report of this version.
 
     Raises:
-        DatasetError: if there is a file that is no report of a check.
+        DatasetError: the file is not a report of a check.
     """
     with _opened(path) as there:
         if there is None or _version(there) != MEASURES_VERSION:
             return
-        columns = ["row", "residual_db", *_FILE_COLUMNS.values()]
+        columns = ["row", *_FILE_COLUMNS.values()]
         rows = (row for batch in there.iter_batches(_BATCH_ROWS, columns=columns) for row in batch.to_pylist())
         for _, song in groupby(rows, key=lambda row: row["row"]):
-            files = list(song)
-            if files[0]["signal"] is not None:
-                yield SongMeasures(tuple(_measures(row) for row in files), files[0]["residual_db"])
+            mixture, *stems = ({field: row[column] for field, column in _FILE_COLUMNS.items()} for row in song)
+            if mixture["signal"] is not None:
+                yield (FileMeasures(**mixture), *(FileMeasures(**{**stem, "residual_db": None}) for stem in stems))
 
 
-def _measures(row: dict[str, Any]) -> FileMeasures:
-    return FileMeasures(**{field: row[column] for field, column in _FILE_COLUMNS.items()})
-
-
-def cannot_write(report: Path, error: OSError) -> DatasetError:
-    """What to say where the report, or the journal beside it, cannot be written."""
+def _cannot_write(report: Path, error: OSError) -> DatasetError:
+    """The error for a report or journal that cannot be written."""
     return DatasetError(
         f"cannot be written to ({reason_of(error)}), and the report of the check goes there",
         path=report.parent,
         hint=f"{fix_for(error)}, or put the report somewhere else (flows.check: --report).",
         errno=error.errno,
     )
+
+
+def journal_path(report: Path) -> Path:
+    """Where the journal of a report stands: ``train.check.parquet`` → ``.train.check.jsonl``."""
+    return report.with_name(f".{report.stem}.jsonl")
+
+
+def read_journal(path: Path) -> Iterator[SongMeasures]:
+    """The songs that an interrupted check has measured; unfinished lines and those of other versions are skipped."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            with suppress(ValueError, TypeError, KeyError):
+                version, files, residual_db = json.loads(line)
+                if version == MEASURES_VERSION:
+                    mixture, *stems = (FileMeasures(**fields) for fields in files)
+                    yield (replace(mixture, residual_db=residual_db), *stems)
+
+
+class Journal:
+    """The journal of a check: each song's measures on a line as soon as they are known, so that a killed check resumes.
+
+    A journal that stays empty is removed.
+
+    Raises:
+        DatasetError: the file cannot be made or written.
+    """
+
+    def __init__(self, report: Path) -> None:
+        self._report = report
+        self._path = journal_path(report)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("ab", buffering=0)
+        except OSError as error:
+            raise _cannot_write(report, error) from error
+
+    def __enter__(self) -> Self:
+        # A process that was killed while writing left half a line, which must not be continued.
+        if self._file.tell():
+            self._write(b"\n")
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        empty = not self._file.tell()
+        self._file.close()
+        if empty:
+            self._path.unlink(missing_ok=True)
+
+    def add(self, files: SongMeasures) -> None:
+        """Write one song; when this returns, a process that is killed does not lose it."""
+        described = [asdict(file) for file in files]
+        residual_db, *_ = [fields.pop("residual_db") for fields in described]
+        self._write(json.dumps([MEASURES_VERSION, described, residual_db]).encode() + b"\n")
+
+    def _write(self, line: bytes) -> None:
+        try:
+            if self._file.write(line) < len(line):  # the disk took a part of it
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise _cannot_write(self._report, error) from error
 
 
 def _records(report: CheckReport) -> Iterator[dict[str, Any]]:
@@ -123,7 +190,7 @@ def _records(report: CheckReport) -> Iterator[dict[str, Any]]:
 
 
 def _song_records(song: CheckedSong) -> Iterator[dict[str, Any]]:
-    for file in song.measures.files:
+    for file in song.files:
         yield {
             "row": song.number,
             "song": song.row.name,
@@ -131,8 +198,8 @@ def _song_records(song: CheckedSong) -> Iterator[dict[str, Any]]:
             **{column: getattr(file, field) for field, column in _FILE_COLUMNS.items()},
             "duration_s": file.duration_s,
             "csv_duration_s": song.row.duration_s,
-            "length_difference_s": file.duration_s - song.measures.mixture.duration_s,
-            "residual_db": song.measures.residual_db,
+            "length_difference_s": file.duration_s - song.files[0].duration_s,
+            "residual_db": song.files[0].residual_db,
             "findings": [str(finding) for finding in song.findings],
         }
 
@@ -149,7 +216,7 @@ def _batch(records: list[dict[str, Any]], schema: "pa.Schema") -> "pa.RecordBatc
 
     try:
         return pa.RecordBatch.from_pylist(records, schema)
-    except UnicodeEncodeError:  # the name of a folder that is no Unicode, such as an old one in Latin-1
+    except UnicodeEncodeError:  # a folder name that is not Unicode, such as an old one in Latin-1
         return pa.RecordBatch.from_pylist([{key: _unicode(value) for key, value in r.items()} for r in records], schema)
 
 

@@ -1,9 +1,14 @@
-"""What an ingest ends with: a manifest for each split, and the list of the songs that were left out."""
+"""What an ingest ends with: a manifest for each split, and the list of the songs that were left out.
+
+Files are recognized by their content: one that was edited since belongs to the user and is not replaced.
+"""
 
 import csv
+import hashlib
 import io
+import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sepcore.config.model_config import ModelConfig
@@ -11,25 +16,30 @@ from sepcore.dataset.ingest.audio import finished_row
 from sepcore.dataset.ingest.plan import IngestPlan
 from sepcore.dataset.ingest.recording import SPLITS, Split
 from sepcore.dataset.ingest.targets import LeftOut, refusal
-from sepcore.dataset.ingest.written import claim_files, record_files
 from sepcore.dataset.manifest import TrackRow, manifest_text
+from sepcore.errors import DatasetError
+from sepcore.provider.checksum import file_sha256
 from sepcore.system.atomic import remove_leftovers, write_text
-from sepcore.system.ownership import is_plain_file
+from sepcore.system.ownership import is_plain_file, shown_names
 
 _LEFT_OUT_FILE = "left_out.csv"
 _LEFT_OUT_HEADER = "song,reason,cure\n"
+_RECORD_FILE = ".ingest.json"
+
+Texts = Mapping[str, str]
+"""The content of files by their names."""
 logger = logging.getLogger(__name__)
 
 
 def claim_manifests(out: Path, plan: IngestPlan, config: ModelConfig) -> None:
-    """See before any work that the manifests in ``out`` may be replaced: an ingest wrote them, nobody edited them.
+    """Refuse before any work to replace manifests in ``out`` that no ingest wrote or somebody edited.
 
     Raises:
         DatasetError: one line with the names of those that may not.
     """
 
     def expected() -> dict[str, str]:
-        """What the songs that are done give: an ingest of a version that kept no record wrote that."""
+        """What the finished songs give, which is what a version without records wrote."""
         rows: dict[Split, list[TrackRow]] = {split: [] for split in SPLITS}
         for song, split in plan.splits.items():
             if row := finished_row(song, out, config):
@@ -41,7 +51,7 @@ def claim_manifests(out: Path, plan: IngestPlan, config: ModelConfig) -> None:
             texts[lists.name] = lists.read_text("utf-8", "replace")
         return texts
 
-    claim_files(out, _NAMES, expected)
+    _claim_files(out, _NAMES, expected)
 
 
 def write_manifests(
@@ -71,9 +81,9 @@ def write_manifests(
         raise refusal(left_out)
     texts = _texts(rows, left_out, out, config)
     if not overwrite:
-        claim_files(out, _NAMES, lambda: texts)
+        _claim_files(out, _NAMES, lambda: texts)
     remove_leftovers(out)
-    record_files(out, texts)
+    _record_files(out, texts)
     for name, text in texts.items():
         write_text(out / name, text)
     for split in SPLITS:
@@ -96,7 +106,7 @@ def _texts(
 
 
 def left_out_file(out: Path) -> Path:
-    """The list of the songs that the last ingest into ``out`` left out; there is none if it took them all."""
+    """The list of the songs that the last ingest into ``out`` left out; it exists only if there are any."""
     return out / _LEFT_OUT_FILE
 
 
@@ -105,3 +115,64 @@ def _csv(split: Split) -> str:
 
 
 _NAMES = [*map(_csv, SPLITS), _LEFT_OUT_FILE]
+
+
+def _claim_files(out: Path, names: list[str], expected: Callable[[], Texts]) -> None:
+    """Refuse to replace files other than those that an ingest wrote, or would write now.
+
+    Args:
+        out: Their folder.
+        names: The files, which need not be there.
+        expected: What an ingest would write; called only for files without a record, which earlier versions did not
+            keep. Those that are the same are recorded.
+
+    Raises:
+        DatasetError: one line with the names of those that somebody else wrote or edited.
+    """
+    record = _read_record(out)
+    there = {name: _digest(out / name) for name in names if (out / name).is_symlink() or (out / name).exists()}
+    unknown = [name for name, digest in there.items() if digest not in record.get(name, ())]
+    if not unknown:
+        return
+    same = {name: _digest_of(text) for name, text in expected().items()}
+    foreign = [name for name in unknown if there[name] is None or there[name] != same.get(name)]
+    if foreign:
+        raise DatasetError(
+            f"has {shown_names(foreign)}, which ingest did not write or somebody edited since",
+            path=out,
+            hint="Move it away, choose another --out, or replace it with `python -m flows.ingest --overwrite`.",
+        )
+    _write_record(out, record | {name: [same[name]] for name in unknown})
+
+
+def _record_files(out: Path, texts: Texts) -> None:
+    """Record what an ingest is about to write and what it wrote before, so that it recognizes both if it is killed.
+
+    Somebody else's file is not recorded, even if it may be replaced: if it is brought back, it is still theirs.
+    """
+    record = _read_record(out)
+    now = {name: _digest(out / name) for name in texts}
+    before = {name: [digest for digest in record.get(name, ()) if digest == now[name]] for name in texts}
+    _write_record(out, record | {name: list(dict.fromkeys([_digest_of(texts[name]), *before[name]])) for name in texts})
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a file; None for anything else, such as a link."""
+    return file_sha256(path) if is_plain_file(path) else None
+
+
+def _digest_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read_record(out: Path) -> dict[str, list[str]]:
+    try:
+        content = json.loads((out / _RECORD_FILE).read_bytes())
+        return {str(name): [str(digest) for digest in digests] for name, digests in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _write_record(out: Path, record: Mapping[str, list[str]]) -> None:
+    if record != _read_record(out):  # an ingest that finds all done writes nothing
+        write_text(out / _RECORD_FILE, json.dumps(record, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What an ingest will do: which songs go into which split, which are left out, and what a user should know of it."""
+"""What an ingest will do: which songs go into which split, which are left out, and notes for the user."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +39,7 @@ def find_dataset(musdb_root: Path | None, stems_root: Path | None, layout: str =
     """The songs of a MUSDB set, or of another one in one of the `LAYOUTS`.
 
     Raises:
-        DatasetError: not just one of the two is given, there is no such layout, or there are no songs.
+        DatasetError: none or both of the two are given, there is no such layout, or there are no songs.
     """
     if musdb_root is not None and stems_root is None:
         return list_musdb_songs(musdb_root)

@@ -1,4 +1,4 @@
-"""A song as it was found in a dataset: its recordings, before anything is known of a model's instruments."""
+"""A song as it was found in a dataset: its recordings, independent of any model's instruments."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class SourceSong:
 
     Attributes:
         name: Name of its folder, or of its ``.stem.mp4``, as `printable` text.
-        subset: Name of the folder below the dataset's root that it lies in; "" for the root itself.
+        subset: Name of its folder below the dataset's root; "" for the root itself.
         own_split: Split that the dataset itself gives it; None if it gives none.
         recordings: Name, as `recording_name` writes it, and recording: the stems, and the mixture if there is one.
         sums: What the dataset itself defines as a sum of stems: its name and theirs.
@@ -42,7 +42,7 @@ class SourceSong:
 
     @property
     def artist(self) -> str:
-        """What stands before " - " in the name; a song without that is its own artist."""
+        """The part of the name before " - "; a song without that is its own artist."""
         return self.name.partition(" - ")[0].strip()
 
 

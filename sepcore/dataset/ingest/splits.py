@@ -25,11 +25,11 @@ def assign_splits(
 
     ``musdb`` and ``own``: the dataset's own. ``fraction`` and ``artist`` leave the songs that the dataset itself tests
     with where they are and share out the others: by name, or by whole artists (`SourceSong.artist`), in the order of a
-    hash of ``seed`` and the name, test songs from its front and validation songs from its end. So a song that comes to
-    the set moves few others, and none between validation and test. Artists who would exceed a split are passed over.
+    hash of ``seed`` and the name, test songs from its front and validation songs from its end. So a song that is added
+    moves few others, and none between validation and test. Artists who would exceed a split are passed over.
 
     Args:
-        songs: All songs of the dataset, those too that a config cannot use: what is mended keeps its split.
+        songs: All songs of the dataset, usable or not: a song that is fixed later keeps its split.
         scheme: One of `SPLIT_SCHEMES`.
         validation_fraction: Share of the songs that are shared out, 0 <= and < 1; more than 0 gives one song at least.
         test_fraction: The same; it counts only where the dataset has no test songs of its own.

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sepcore.config.choices import Bits
 from sepcore.dataset.ingest.recording import Recording
 from sepcore.signal.audio_reader import read_blocks
-from sepcore.signal.audio_writer import AudioWriter, Bits
+from sepcore.signal.audio_writer import AudioWriter
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +40,11 @@ class RecordingSum:
 
 
 def write_sums(sums: Sequence[RecordingSum], *, sample_rate: int, num_channels: int) -> None:
-    """Write wav files that are sums of recordings; every recording is decoded once, whatever it is part of.
+    """Write wav files that are sums of recordings; every recording is decoded once, however many sums it is part of.
 
-    Recordings of different lengths are padded with silence to the longest of their sum, which is logged. What would
-    exceed full scale in 24 bits, as loud mp3s do, is written as 32-bit float instead. Memory does not depend on the
-    songs' length.
+    Recordings of different lengths are padded with silence to the longest of their sum, which is logged. A file
+    that would exceed full scale in 24 bits, as loud mp3s do, is written as 32-bit float instead. Memory does not depend
+    on the songs' length.
 
     Args:
         sums: What to make of what.

@@ -8,7 +8,7 @@ from sepcore.dataset.ingest.recording import Recording, SourceSong, recording_na
 from sepcore.errors import DatasetError
 from sepcore.system.printable import first_few, printable
 
-# The name that the mixture's file gets, and the one that it may have too beside the config's own mix_name.
+# The name that the mixture's file gets, and names that it may have besides the config's own mix_name.
 MIXTURE = "mixture"
 _MIXTURE_NAMES = (MIXTURE, "mix")
 _ACCOMPANIMENT, _VOCALS = "accompaniment", "vocals"

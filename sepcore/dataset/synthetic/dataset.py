@@ -34,7 +34,7 @@ _NOUNS = "Answer Border Circle Door Evening Fire Ghost Hour Island Journey Key L
 
 @dataclass(frozen=True)
 class _Song:
-    """What a song's files are made from; it stands beside them as ``song.json``."""
+    """What a song's files are made from; written beside them as ``song.json``."""
 
     seed: int
     duration_s: float
@@ -125,7 +125,7 @@ def write_dataset(
         on_song: Called with each song's folder once it is complete.
 
     Raises:
-        DatasetError: something else lies where a song would; nothing is written.
+        DatasetError: something else is in the place of a song; nothing is written.
     """
     songs: dict[Path, _Song] = {}
     validation_names = []

@@ -8,19 +8,20 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from sepcore.evaluation.bsseval.distortion_filters import DistortionFilters
-from sepcore.evaluation.bsseval.long_window import LongWindows
 from sepcore.evaluation.bsseval.sdr import decibels
-from sepcore.evaluation.bsseval.signals import Signals, read_channels
+from sepcore.evaluation.bsseval.signals import Channels, Signals, read_channels
 from sepcore.system.cores import num_cores
 
 Energies = NDArray[np.float64]
 Spectra = NDArray[np.complex128]
 
-# Of longer windows an FFT and the filters' spectra would take too much memory: they go through `LongWindows`.
+# Of longer windows an FFT and the filters' spectra would take too much memory: they go through `_LongWindows`.
 _LONGEST_SAMPLES = 1 << 16
 _WINDOWS_AT_ONCE = 4
 # So few that all that is computed of them stays in a core's cache.
 _BINS_AT_ONCE = 1024
+_LONG_FFT_SAMPLES = 1 << 14
+_LONG_BLOCKS_AT_ONCE = 4
 
 
 def window_ratios(
@@ -38,7 +39,7 @@ def window_ratios(
         windows: Samples of each, all of one length.
     """
     length = windows[0].stop - windows[0].start
-    energies_of = (_Windows if length <= _LONGEST_SAMPLES else LongWindows)(filters, length).energies
+    energies_of = (_Windows if length <= _LONGEST_SAMPLES else _LongWindows)(filters, length).energies
     batches = [windows[first : first + _WINDOWS_AT_ONCE] for first in range(0, len(windows), _WINDOWS_AT_ONCE)]
     with ThreadPoolExecutor(num_cores()) as pool:
         energies = np.concatenate(
@@ -89,3 +90,55 @@ def _squares(spectra: Spectra) -> Energies:
     values = np.ascontiguousarray(spectra).view(np.float64)
     sums: Energies = np.einsum("bcw,bcw->cw", values, values).reshape(*spectra.shape[1:], 2).sum(axis=2)
     return sums
+
+
+class _LongWindows:
+    """Energies of windows by blocks that overlap by the filters' tail (overlap-save), in bounded memory.
+
+    Args:
+        filters: Of the whole track.
+        length: Of the windows in samples.
+    """
+
+    def __init__(self, filters: DistortionFilters, length: int) -> None:
+        self._tail = filters.of_all.shape[2] - 1
+        self._length = length + self._tail
+        self._advance = _LONG_FFT_SAMPLES - self._tail
+        # (bins, targets of all and of own, reference channels): one matrix product a bin filters and adds up.
+        self._filters = np.ascontiguousarray(np.fft.rfft(filters.both(), n=_LONG_FFT_SAMPLES).transpose(2, 1, 0))
+
+    def energies(self, references: Signals, estimates: Signals, windows: Sequence[slice]) -> Energies:
+        """Of true stem, spatial distortion, both, interference, all of these, artifacts: ``(6, channels, windows)``."""
+        step = self._advance * _LONG_BLOCKS_AT_ONCE
+        sums = np.zeros((6, references.shape[0] * references.shape[2], len(windows)))
+        for index, window in enumerate(windows):
+            for start in range(0, self._length, step):
+                sums[:, :, index] += self._part(references, estimates, window, start, min(start + step, self._length))
+        return sums
+
+    def _part(self, references: Signals, estimates: Signals, window: slice, start: int, stop: int) -> Energies:
+        before = _cut(references, window, start - self._tail, stop)
+        by_all, by_own = np.split(self._filtered(before), 2)
+        true, estimate = before[:, self._tail :], _cut(estimates, window, start, stop)
+        parts = (true, by_own - true, by_own, by_all - by_own, by_all, estimate - by_all)
+        return np.stack([np.einsum("ct,ct->c", part, part) for part in parts])
+
+    def _filtered(self, samples: Channels) -> Channels:
+        """``(channels, tail + n)`` of the references to ``(targets of all and of own, n)``."""
+        num_samples = samples.shape[1] - self._tail
+        num_blocks = -(-num_samples // self._advance)
+        padded = np.pad(samples, ((0, 0), (0, num_blocks * self._advance - num_samples)))
+        blocks = np.lib.stride_tricks.sliding_window_view(padded, _LONG_FFT_SAMPLES, axis=1)[:, :: self._advance]
+        spectra = np.ascontiguousarray(np.fft.rfft(blocks).transpose(2, 0, 1))
+        products = np.ascontiguousarray((self._filters @ spectra).transpose(1, 2, 0))
+        # The first samples of a block lack what came before it: they are those that overlap.
+        return np.fft.irfft(products, n=_LONG_FFT_SAMPLES)[:, :, self._tail :].reshape(len(products), -1)[
+            :, :num_samples
+        ]
+
+
+def _cut(signals: Signals, window: slice, start: int, stop: int) -> Channels:
+    """Channels from ``start`` to ``stop``, counted from the window's start, with zeros outside of the window."""
+    first = max(start, 0)
+    last = max(min(stop, window.stop - window.start), first)
+    return read_channels(signals, window.start + first, window.start + last, before=first - start, after=stop - last)

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, EvaluationReport
-from sepcore.evaluation.report.medians import decibels, stem_scores
-from sepcore.evaluation.report.published import PUBLISHED
+from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, PUBLISHED, EvaluationReport
+from sepcore.evaluation.report.score_tables import BASELINE_LABELS, decibels, stem_scores
 from sepcore.signal.spectrogram_picture import save_figure
 from sepcore.system.atomic import write_text
 
@@ -22,12 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The names of the baselines that evaluations score, as readers know them.
-BASELINE_LABELS = {"mixture": "untouched mixture", "irm": "ideal ratio mask (oracle)"}
-
 _WIDTH_IN, _ROW_IN, _PANEL_IN, _FRAME_IN = 10.0, 0.27, 0.75, 1.1
 _LABEL_LENGTH, _CAPTION_LENGTH = 30, 120
-# In a page these become the page's own colours, which change with light and dark; see `_for_page`.
+# In a page these become the page's own colors, which change with light and dark; see `_for_page`.
 _INK, _ACCENT, _PAPER = "#23211f", "#b3431f", "#ffffff"
 _BASELINE = "#8d857b"
 _FOR_PAGE = {_INK: "currentColor", _ACCENT: "var(--accent)", _PAPER: "none"}
@@ -42,7 +38,7 @@ class _Row:
     """One model in one panel: the scores of its tracks, or of a published one its median alone."""
 
     label: str
-    colour: str
+    color: str
     scores: NDArray[np.float64]
     is_published: bool = False
 
@@ -62,7 +58,7 @@ def save_box_plots(folder: Path, evaluation: EvaluationReport) -> str:
         evaluation: What to draw. The same one gives the same bytes.
 
     Returns:
-        The SVG to stand in a page, in the colours of the page.
+        The SVG to stand in a page, in the colors of the page.
     """
     figure = _build_figure(evaluation)
     save_figure(folder / "boxplot.png", figure)
@@ -103,7 +99,7 @@ def _build_figure(evaluation: EvaluationReport) -> "Figure":
 
 def _rows(evaluation: EvaluationReport, stem: str) -> list[_Row]:
     """The best first; those without a score last."""
-    tables = {label(name): table for name, table in evaluation.baselines_beside.items()}
+    tables = {BASELINE_LABELS.get(name, name): table for name, table in evaluation.baselines_beside.items()}
     rows = [
         _Row(evaluation.model, _ACCENT, stem_scores(evaluation.tracks, stem)),
         *(_Row(name, _BASELINE, stem_scores(table, stem)) for name, table in tables.items()),
@@ -114,11 +110,6 @@ def _rows(evaluation: EvaluationReport, stem: str) -> list[_Row]:
         ),
     ]
     return sorted(rows, key=lambda row: -math.inf if math.isnan(row.median) else row.median, reverse=True)
-
-
-def label(baseline: str) -> str:
-    """A baseline's name as readers know it."""
-    return BASELINE_LABELS.get(baseline, baseline)
 
 
 def _draw(panel: "Axes", stem: str, rows: list[_Row]) -> None:
@@ -133,8 +124,8 @@ def _draw(panel: "Axes", stem: str, rows: list[_Row]) -> None:
     names = [_shortened(row.label, _LABEL_LENGTH) for row in rows]
     panel.set_yticks(places, names, parse_math=False)
     for tick, row in zip(panel.get_yticklabels(), rows, strict=True):
-        tick.set(color=row.colour if row.colour == _ACCENT else _INK)
-        tick.set_fontweight("bold" if row.colour == _ACCENT else "normal")
+        tick.set(color=row.color if row.color == _ACCENT else _INK)
+        tick.set_fontweight("bold" if row.color == _ACCENT else "normal")
     panel.set_ylim(-0.6, len(rows) - 0.4)
     panel.tick_params(axis="y", length=0)
     panel.tick_params(axis="x", colors=_INK)
@@ -152,11 +143,9 @@ def _draw_row(panel: "Axes", place: float, row: _Row) -> None:
         return
     panel.text(1.01, place, decibels(row.median), **at_edge)
     if row.is_published:
-        panel.plot(
-            [row.median], [place], marker="D", markersize=6, color=row.colour, linestyle="none", fillstyle="none"
-        )
+        panel.plot([row.median], [place], marker="D", markersize=6, color=row.color, linestyle="none", fillstyle="none")
         return
-    line: dict[str, Any] = {"color": row.colour, "linewidth": 1.2}
+    line: dict[str, Any] = {"color": row.color, "linewidth": 1.2}
     panel.boxplot(
         [row.scores],
         positions=[place],
@@ -164,24 +153,24 @@ def _draw_row(panel: "Axes", place: float, row: _Row) -> None:
         widths=0.6,
         patch_artist=True,
         manage_ticks=False,
-        boxprops={"facecolor": (*_rgb(row.colour), 0.25), "edgecolor": row.colour, "linewidth": 1.2},
-        medianprops={"color": row.colour, "linewidth": 2.5},
+        boxprops={"facecolor": (*_rgb(row.color), 0.25), "edgecolor": row.color, "linewidth": 1.2},
+        medianprops={"color": row.color, "linewidth": 2.5},
         whiskerprops=line,
         capprops=line,
-        flierprops={"marker": "o", "markersize": 3, "markerfacecolor": row.colour, "markeredgecolor": "none"},
+        flierprops={"marker": "o", "markersize": 3, "markerfacecolor": row.color, "markeredgecolor": "none"},
     )
 
 
-def _shortened(label: str, length: int) -> str:
+def _shortened(text: str, length: int) -> str:
     """The start of a label, in the middle of a word if need be: the whole of a long one would be left out."""
-    label = " ".join(label.split())
-    return label if len(label) <= length else f"{label[: length - 2].rstrip()} …"
+    text = " ".join(text.split())
+    return text if len(text) <= length else f"{text[: length - 2].rstrip()} …"
 
 
-def _rgb(colour: str) -> tuple[float, float, float]:
+def _rgb(color: str) -> tuple[float, float, float]:
     from matplotlib.colors import to_rgb
 
-    return to_rgb(colour)
+    return to_rgb(color)
 
 
 def _svg(figure: "Figure") -> str:
@@ -196,10 +185,10 @@ def _svg(figure: "Figure") -> str:
 
 
 def _for_page(svg: str) -> str:
-    """The SVG element alone, without the names of formats (which look like links), in the colours of the page."""
+    """The SVG element alone, without the names of formats (which look like links), in the colors of the page."""
     element = svg[svg.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
     element = re.sub(r' xmlns(:\w+)?="[^"]*"', "", element).replace("xlink:href", "href")
-    for colour, of_page in _FOR_PAGE.items():
-        element = element.replace(colour, of_page)
+    for color, of_page in _FOR_PAGE.items():
+        element = element.replace(color, of_page)
     return element.rstrip()

@@ -1,17 +1,24 @@
 """The report's files: one page, and the box plots beside it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from sepcore.evaluation.report.box_plots import save_box_plots
-from sepcore.evaluation.report.evaluation_report import EvaluationReport
+from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, PUBLISHED, EvaluationReport
 from sepcore.evaluation.report.excerpt import Excerpt
-from sepcore.evaluation.report.explanations import explanations, published_sources, warning_box
-from sepcore.evaluation.report.medians import decibels, track_scores
-from sepcore.evaluation.report.score_tables import failed_table, medians_table, models_table, tracks_table
-from sepcore.page.document import build_document, text
-from sepcore.page.player import PLAYER_SCRIPTS, Picture, PlayerSong, PlayerStem, build_player
+from sepcore.evaluation.report.score_tables import (
+    decibels,
+    failed_table,
+    medians_table,
+    models_table,
+    track_scores,
+    tracks_table,
+)
+from sepcore.page.document import build_document, write_document
+from sepcore.page.player import PLAYER_SCRIPTS, Picture, PlayerSong, PlayerStem
 from sepcore.page.table import SORTING_SCRIPT
-from sepcore.system.atomic import write_text
 
 
 def write_report(folder: Path, evaluation: EvaluationReport) -> Path:
@@ -30,59 +37,38 @@ def write_report(folder: Path, evaluation: EvaluationReport) -> Path:
         OSError: if an excerpt's file cannot be read, or the report not be written.
     """
     page = folder / "report.html"
-    write_text(page, build_report_page(evaluation, save_box_plots(folder, evaluation)))
+    write_document(page, build_report(evaluation, save_box_plots(folder, evaluation)))
     return page
 
 
-def build_report_page(evaluation: EvaluationReport, box_plots: str) -> str:
-    """The page as HTML, with all that it shows and plays in it.
+def build_report(evaluation: EvaluationReport, box_plots: str) -> Iterator[str]:
+    """The page as pieces of HTML, with all that it shows and plays in it.
 
     Args:
         evaluation: What to report.
         box_plots: The figure, as an SVG element.
 
     Raises:
-        OSError: if an excerpt's file cannot be read.
+        OSError: while the pieces are read, if an excerpt's file cannot be.
     """
-    title = f"{evaluation.model} on {evaluation.dataset}"
-    return build_document(title, _body(evaluation, box_plots), scripts=[*PLAYER_SCRIPTS, SORTING_SCRIPT])
-
-
-def _body(evaluation: EvaluationReport, box_plots: str) -> str:
     anchors = {excerpt.track: f"track-{number}" for number, excerpt in enumerate(evaluation.excerpts, start=1)}
-    num_tracks = evaluation.tracks["track"].nunique()
-    stems = ", ".join(evaluation.instruments)
-    sections = {
-        "Scores": medians_table(evaluation),
-        "Beside other models": f"{_figure(evaluation, box_plots)}\n{models_table(evaluation)}\n{published_sources()}",
-        "Tracks": tracks_table(evaluation, anchors),
-    }
-    if evaluation.failed:
-        sections["Failed tracks"] = failed_table(evaluation)
-    if evaluation.excerpts:
-        players = [
-            build_player(_song(excerpt, evaluation), anchor=anchors[excerpt.track]) for excerpt in evaluation.excerpts
-        ]
-        sections["Listen"] = "\n".join(players)
-    sections["What the numbers mean"] = explanations(evaluation)
-    return "\n".join(
-        (
-            "<header>",
-            f"<h1>{text(evaluation.model)}</h1>",
-            f'<p class="lead">Evaluated on {text(evaluation.dataset)}: {num_tracks} '
-            f"{'track' if num_tracks == 1 else 'tracks'}; {text(stems)}</p>",
-            warning_box(evaluation),
-            "</header>",
-            "<main>",
-            *(f"<section>\n<h2>{heading}</h2>\n{content}\n</section>" for heading, content in sections.items()),
-            "</main>",
-        )
+    sdr = evaluation.frames["SDR"].to_numpy(np.float64)
+    return build_document(
+        Path(__file__).parent,
+        "report.html",
+        title=f"{evaluation.model} on {evaluation.dataset}",
+        scripts=[*PLAYER_SCRIPTS, SORTING_SCRIPT],
+        evaluation=evaluation,
+        not_comparable=NOT_COMPARABLE,
+        num_unscored=np.count_nonzero(~np.isfinite(sdr)),
+        medians=medians_table(evaluation),
+        models=models_table(evaluation),
+        tracks=tracks_table(evaluation, anchors),
+        failed=failed_table(evaluation),
+        published=PUBLISHED,
+        box_plots=box_plots,
+        songs={anchors[excerpt.track]: _song(excerpt, evaluation) for excerpt in evaluation.excerpts},
     )
-
-
-def _figure(evaluation: EvaluationReport, box_plots: str) -> str:
-    what = f"Box plots of the tracks' median SDR, a panel a stem: {evaluation.model}, baselines and published medians"
-    return f'<figure class="scroll" role="img" aria-label="{text(what)}" tabindex="0">\n{box_plots}\n</figure>'
 
 
 def _song(excerpt: Excerpt, evaluation: EvaluationReport) -> PlayerSong:

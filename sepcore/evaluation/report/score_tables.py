@@ -1,20 +1,24 @@
-"""The tables of a report: medians, models beside each other, tracks, and what failed."""
+"""The tables of a report: medians, models beside each other, tracks, and what failed.
+
+Scores that are NaN or infinite are left out of every median and mean.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sepcore.evaluation.bsseval.global_scores import GLOBAL_METRICS
-from sepcore.evaluation.report.box_plots import label
-from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, EvaluationReport
-from sepcore.evaluation.report.medians import decibels, finite_mean, stem_mean, stem_median, track_scores
-from sepcore.evaluation.report.published import PUBLISHED
-from sepcore.page.table import Cell, Column, build_table
+import numpy as np
+from numpy.typing import NDArray
+
+from sepcore.evaluation.bsseval.sdr import GLOBAL_METRICS
+from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, PUBLISHED, EvaluationReport
+from sepcore.page.table import Cell, Column, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# The names of the baselines that evaluations score, as readers know them.
+BASELINE_LABELS = {"mixture": "untouched mixture", "irm": "ideal ratio mask (oracle)"}
 _METRICS = {
     "SDR": "SDR",
     "ISR": "ISR",
@@ -26,7 +30,7 @@ _METRICS = {
 }
 
 
-def medians_table(evaluation: EvaluationReport) -> str:
+def medians_table(evaluation: EvaluationReport) -> Table:
     """A row a stem, and the mean of the medians below: every metric, and what the model gains over doing nothing."""
     rows: dict[str, dict[str, float]] = {
         stem: {
@@ -43,59 +47,46 @@ def medians_table(evaluation: EvaluationReport) -> str:
             column: finite_mean(scores[column] for scores in rows.values()) for column in columns
         }
     num_tracks = evaluation.tracks["track"].nunique()
-    return build_table(
+    return Table(
         [Column("stem", is_number=False), *(Column(name) for name in _METRICS.values()), Column("gain")],
         [[Cell(stem), *map(_score, scores.values())] for stem, scores in rows.items()],
         caption=f"Medians over {_tracks(num_tracks)}, of global SDR and SI-SDR means, in dB. Gain: SDR above that of "
         "the untouched mixture.",
-        emphasised=[len(evaluation.instruments)],
+        emphasized=[len(evaluation.instruments)],
     )
 
 
-@dataclass(frozen=True)
-class _Compared:
-    name: str
-    scored_on: str
-    sdr: Mapping[str, float]
-    mean: float
-
-
-def models_table(evaluation: EvaluationReport) -> str:
+def models_table(evaluation: EvaluationReport) -> Table:
     """This model among baselines and published ones by median SDR, the best mean first."""
-    stems = evaluation.instruments
-    here = evaluation.dataset
+    stems, here = evaluation.instruments, evaluation.dataset
+    baselines = evaluation.baselines_beside.items()
+
+    def row(name: str, sdr: Mapping[str, float], scored_on: str = here) -> tuple[float, list[Cell]]:
+        scores = [sdr.get(stem, math.nan) for stem in stems]
+        mean = sum(scores) / len(stems)  # one over fewer stems than this model has would not be comparable
+        return mean, [Cell(name), *map(_score, [*scores, mean]), Cell(scored_on)]
+
+    this = row(evaluation.model, _medians(evaluation.tracks, stems))
     models = [
-        _compared(evaluation.model, here, _medians(evaluation.tracks, stems), stems),
+        this,
+        *(row(BASELINE_LABELS.get(name, name), _medians(table, stems)) for name, table in baselines),
         *(
-            _compared(label(name), here, _medians(table, stems), stems)
-            for name, table in evaluation.baselines_beside.items()
-        ),
-        *(
-            _compared(f"{model.name} [{number}]", "MUSDB18's test set", model.sdr, stems)
+            row(f"{model.name} [{number}]", model.sdr, "MUSDB18's test set")
             for number, model in enumerate(PUBLISHED, start=1)
             if set(stems) & set(model.sdr)
         ),
     ]
-    this = models[0]
-    models.sort(key=lambda model: -math.inf if math.isnan(model.mean) else model.mean, reverse=True)
-    caption = "Median SDR in dB"
-    return build_table(
+    models.sort(key=lambda model: -math.inf if math.isnan(model[0]) else model[0], reverse=True)
+    comparable = "" if evaluation.is_musdb18_test else f"; {here} is {NOT_COMPARABLE}"
+    return Table(
         [Column("model", is_number=False), *map(Column, stems), Column("mean"), Column("scored on", is_number=False)],
-        [
-            [
-                Cell(model.name),
-                *(_score(model.sdr.get(stem, math.nan)) for stem in stems),
-                _score(model.mean),
-                Cell(model.scored_on),
-            ]
-            for model in models
-        ],
-        caption=f"{caption}." if evaluation.is_musdb18_test else f"{caption}; {here} is {NOT_COMPARABLE}.",
-        emphasised=[models.index(this)],
+        [cells for _, cells in models],
+        caption=f"Median SDR in dB{comparable}.",
+        emphasized=[models.index(this)],
     )
 
 
-def tracks_table(evaluation: EvaluationReport, anchors: Mapping[str, str]) -> str:
+def tracks_table(evaluation: EvaluationReport, anchors: Mapping[str, str]) -> Table:
     """A row a track, the worst mean first; sortable.
 
     Args:
@@ -106,27 +97,26 @@ def tracks_table(evaluation: EvaluationReport, anchors: Mapping[str, str]) -> st
     counts = evaluation.tracks.groupby("track", sort=False)[["num_nan_frames", "num_frames"]].sum()
     rows = [(finite_mean(scores.values()), track, scores) for track, scores in track_scores(evaluation.tracks).items()]
     rows.sort(key=lambda row: (math.inf if math.isnan(row[0]) else row[0], row[1]))
-    return build_table(
+    return Table(
         [Column("track", is_number=False), *map(Column, stems), Column("mean"), Column("frames without a score")],
         [
             [
-                Cell(track, track, anchors.get(track, "")),
+                Cell(track, track, f"#{anchors[track]}" if track in anchors else ""),
                 *(_score(scores.get(stem, math.nan)) for stem in stems),
                 _score(mean),
                 _left_out(*counts.loc[track]),
             ]
             for mean, track, scores in rows
         ],
-        caption="Median SDR of each track's frames in dB, the worst track first. The linked tracks can be heard below."
-        if anchors
-        else "Median SDR of each track's frames in dB, the worst track first.",
+        caption="Median SDR of each track's frames in dB, the worst track first."
+        + (" The linked tracks can be heard below." if anchors else ""),
         sorted_by=len(stems) + 1,
     )
 
 
-def failed_table(evaluation: EvaluationReport) -> str:
+def failed_table(evaluation: EvaluationReport) -> Table:
     """The tracks without a score, and why."""
-    return build_table(
+    return Table(
         [Column("track", is_number=False), Column("reason", is_number=False)],
         [[Cell(track), Cell(reason)] for track, reason in evaluation.failed.items()],
         caption=f"{_tracks(len(evaluation.failed))} without a score; the others are not touched by it.",
@@ -149,6 +139,38 @@ def _medians(tracks: "pd.DataFrame", stems: Sequence[str]) -> dict[str, float]:
     return {stem: stem_median(tracks, stem) for stem in stems}
 
 
-def _compared(name: str, scored_on: str, sdr: Mapping[str, float], stems: Sequence[str]) -> _Compared:
-    # A mean over fewer stems than this model has would not be one to compare with.
-    return _Compared(name, scored_on, sdr, sum(sdr.get(stem, math.nan) for stem in stems) / len(stems))
+def stem_scores(tracks: "pd.DataFrame", stem: str, metric: str = "SDR") -> NDArray[np.float64]:
+    """The tracks' scores of a stem: those that are finite numbers, in dB, in the table's order; perhaps none."""
+    scores = tracks.loc[tracks["target"] == stem, metric].to_numpy(np.float64)
+    finite: NDArray[np.float64] = scores[np.isfinite(scores)]
+    return finite
+
+
+def stem_median(tracks: "pd.DataFrame", stem: str, metric: str = "SDR") -> float:
+    """Median of a stem over the tracks, in dB; NaN where no track has a score."""
+    scores = stem_scores(tracks, stem, metric)
+    return float(np.median(scores)) if len(scores) else float("nan")
+
+
+def stem_mean(tracks: "pd.DataFrame", stem: str, metric: str) -> float:
+    """Mean of a stem over the tracks, in dB; NaN where no track has a score."""
+    return finite_mean(stem_scores(tracks, stem, metric))
+
+
+def finite_mean(scores: Iterable[float]) -> float:
+    """Mean of the finite ones; NaN where none is."""
+    finite = [score for score in scores if np.isfinite(score)]
+    return float(np.mean(finite)) if finite else float("nan")
+
+
+def track_scores(tracks: "pd.DataFrame") -> Mapping[str, Mapping[str, float]]:
+    """The median SDR of each stem of each track, in dB, as the table has it."""
+    scores: dict[str, dict[str, float]] = {}
+    for track, stem, sdr in zip(tracks["track"], tracks["target"], tracks["SDR"], strict=True):
+        scores.setdefault(str(track), {})[str(stem)] = float(sdr)
+    return scores
+
+
+def decibels(score: float) -> str:
+    """A score as the report writes it: two decimals with a true minus; a dash for what is no number."""
+    return f"{round(score, 2) + 0.0:.2f}".replace("-", "−") if math.isfinite(score) else "–"

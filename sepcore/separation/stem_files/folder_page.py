@@ -5,16 +5,18 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import unescape
 from itertools import chain
 from pathlib import Path, PurePath
 from urllib.parse import unquote_to_bytes
 
+from pydantic import TypeAdapter, ValidationError
+
 from sepcore.errors import AudioEncodeError
-from sepcore.page.document import build_document, text
-from sepcore.page.links import relative_address, shown_name
-from sepcore.page.table import SORTING_SCRIPT, Cell, Column, build_table
+from sepcore.page.document import build_document, relative_address, shown_name, write_document
+from sepcore.page.table import SORTING_SCRIPT, Cell, Column, Table
 from sepcore.separation.stem_files.page import clock
 from sepcore.separation.stem_files.page_links import (
     LIST_MARK,
@@ -24,7 +26,6 @@ from sepcore.separation.stem_files.page_links import (
     page_title,
     song_duration_s,
 )
-from sepcore.system.atomic import write_text
 from sepcore.system.locks import locked
 from sepcore.system.os_errors import fix_for, reason_of
 
@@ -35,6 +36,9 @@ _logger = logging.getLogger(__name__)
 # The first that is free, and no song's own page.
 _NAMES = ("index.html", "songs.html")
 _NO_FOLDER = "/"
+_SONGS = re.compile(r'<script type="application/json" id="songs">(.*?)</script>', re.DOTALL)
+_LISTED_BEFORE = TypeAdapter(list[tuple[str, str, str]])
+# What the lists of earlier versions are read back from.
 _ROW = re.compile(
     r'<tr><th scope="row" data-value="(?P<name>[^"]*)"><a href="(?P<address>[^"]*)">[^<]*</a></th>'
     r'(<td data-value="(?P<folder>[^"]*)">)?'
@@ -96,7 +100,7 @@ def _write(out: Path, pages: Iterable[tuple[str, Path]]) -> Path | None:
         _logger.warning("%s: is not of this program and is left alone; %s", free[0], where)
     if path is None:
         return None
-    write_text(path, _document(out, path, songs))
+    write_document(path, _document(out, path, songs))
     neighbours = [None, *((song.name, song.page) for song in songs), None]
     for song, before, after in zip(songs, neighbours, neighbours[2:], strict=False):
         link_page(song.page, songs=path, before=before, after=after)
@@ -114,11 +118,21 @@ def _listed_before(out: Path) -> Iterator[_Listed]:
     """The songs of the list that stands there, and the one whose own page stands in its place."""
     yield from _with_length(page_title(out / _NAMES[0]), "", out / _NAMES[0])
     for path in (out / name for name in _NAMES):
-        for row in _ROW.finditer(path.read_text("utf-8", "replace") if is_song_list(path) else ""):
-            page = PurePath(os.fsdecode(unquote_to_bytes(unescape(row["address"]))))
+        for name, folder, address in _rows(path.read_text("utf-8", "replace")) if is_song_list(path) else ():
+            page = PurePath(os.fsdecode(unquote_to_bytes(address)))
             if ".." not in page.parts and not page.is_absolute():
-                folder = unescape(row["folder"] or "")
-                yield from _with_length(unescape(row["name"]), "" if folder == _NO_FOLDER else folder, out / page)
+                yield from _with_length(name, folder, out / page)
+
+
+def _rows(document: str) -> Iterator[tuple[str, str, str]]:
+    """Name, folder and address of the songs in a list."""
+    if found := _SONGS.search(document):
+        with suppress(ValidationError):  # somebody has edited it
+            yield from _LISTED_BEFORE.validate_json(found[1])
+            return
+    for row in _ROW.finditer(document):
+        folder = unescape(row["folder"] or "")
+        yield unescape(row["name"]), "" if folder == _NO_FOLDER else folder, unescape(row["address"])
 
 
 def _with_length(name: str, folder: str, page: Path) -> Iterator[_Listed]:
@@ -141,38 +155,27 @@ def _size(digits: str) -> tuple[int, str]:
     return len(counted), counted
 
 
-def _document(out: Path, path: Path, songs: Sequence[_Listed]) -> str:
-    title = shown_name(out.resolve().name) or "Songs"
+def _document(out: Path, path: Path, songs: Sequence[_Listed]) -> Iterator[str]:
     has_folders = any(song.folder for song in songs)
-    columns = [Column("song", is_number=False), *([Column("folder", is_number=False)] if has_folders else [])]
+    addresses = [relative_address(song.page, path) for song in songs]
     rows = [
         [
-            Cell(song.name, song.name, address=relative_address(song.page, path)),
+            Cell(song.name, song.name, address),
             # Those in no folder stand before the others, not behind as what has no value.
             *([Cell(song.folder, song.folder or _NO_FOLDER)] if has_folders else []),
             Cell(clock(song.duration_s), song.duration_s),
         ]
-        for song in songs
+        for song, address in zip(songs, addresses, strict=True)
     ]
-    table = build_table(
-        [*columns, Column("length")],
-        rows,
-        caption="Each song leads to its player.",
-        sorted_by=1 if has_folders else 0,
+    folder = [Column("folder", is_number=False)] if has_folders else []
+    columns = [Column("song", is_number=False), *folder, Column("length")]
+    return build_document(
+        Path(__file__).parent,
+        "folder.html",
+        title=shown_name(out.resolve().name) or "Songs",
+        scripts=[SORTING_SCRIPT, _FILTER_SCRIPT],
+        facts={LIST_MARK: len(songs)},
+        table=Table(columns, rows, "Each song leads to its player.", sorted_by=len(folder)),
+        songs=[(song.name, song.folder, address) for song, address in zip(songs, addresses, strict=True)],
+        duration=clock(sum(song.duration_s for song in songs)),
     )
-    total = clock(sum(song.duration_s for song in songs))
-    counted = "1 song" if len(songs) == 1 else f"{len(songs)} songs"
-    body = "\n".join(
-        (
-            "<header>",
-            f"<h1>{text(title)}</h1>",
-            f'<p class="lead">{counted}, {total} in all: mixture and stems to listen to</p>',
-            "</header>",
-            '<main class="filterable">',
-            '<p class="filter"><label for="filter">Find a song</label>'
-            '<input type="search" id="filter" autocomplete="off"><output for="filter" role="status"></output></p>',
-            table,
-            "</main>",
-        )
-    )
-    return build_document(title, body, scripts=[SORTING_SCRIPT, _FILTER_SCRIPT], facts={LIST_MARK: len(songs)})

@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sepcore.page.document import build_document, text
-from sepcore.page.embedded import EmbeddedFiles
-from sepcore.page.links import relative_address, shown_name
-from sepcore.page.player import PLAYER_SCRIPTS, PlayerSong, PlayerStem, build_player
+from sepcore.page.document import build_document, relative_address, shown_name, write_document
+from sepcore.page.player import PLAYER_SCRIPTS, PlayerSong, PlayerStem
 from sepcore.separation.stem_files.names import DEFAULT_FORMAT, stem_paths
 from sepcore.separation.stem_files.page_audio import mp3_format, write_page_audio
-from sepcore.separation.stem_files.page_links import NO_LINKS, is_ours
+from sepcore.separation.stem_files.page_links import is_ours
 from sepcore.signal.audio_reader import probe_audio
 from sepcore.signal.audio_writer import CODECS, named_errors
-from sepcore.system.atomic import atomic_path
 from sepcore.system.cores import num_cores
 
 _logger = logging.getLogger(__name__)
@@ -89,30 +86,16 @@ def write_song_page(
             note=_excerpt(offset_s, page_s, stems_s),
             peaks=dict(zip(files, peaks, strict=True)),
         )
-        embedded = EmbeddedFiles()
         document = build_document(
-            player.name,
-            _body(player, path, stems, embedded),
+            Path(__file__).parent,
+            "song.html",
+            title=player.name,
             scripts=PLAYER_SCRIPTS,
             facts={"song-duration-s": f"{stems_s:.3f}"},
+            song=player,
+            files=[{"name": shown_name(file.name), "address": relative_address(file, path)} for file in stems.values()],
         )
-        with atomic_path(path) as temporary, temporary.open("wb") as page:
-            page.writelines(embedded.pieces(document))
-
-
-def _body(song: PlayerSong, path: Path, stems: Mapping[str, Path], embedded: EmbeddedFiles) -> str:
-    files = ", ".join(
-        f'<a href="{text(relative_address(file, path))}">{text(shown_name(file.name))}</a>' for file in stems.values()
-    )
-    return "\n".join(
-        (
-            NO_LINKS,
-            "<main>",
-            build_player(song, anchor="song", heading="h1", keys="page", embed=embedded.place),
-            f'<p class="note">The page plays compressed copies. The stems themselves: {files}</p>',
-            "</main>",
-        )
-    )
+        write_document(path, document)
 
 
 def _excerpt(offset_s: float, page_s: float, stems_s: float) -> str:

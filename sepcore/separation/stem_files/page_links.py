@@ -5,12 +5,9 @@ import shutil
 from html import unescape
 from pathlib import Path
 
-from sepcore.page.document import text
-from sepcore.page.links import relative_address, shown_name
+from sepcore.page.document import relative_address, render, shown_name
 from sepcore.system.atomic import atomic_path
 from sepcore.system.ownership import is_plain_file
-
-NO_LINKS = '<nav class="songs" aria-label="Songs"></nav>'
 
 # A page's head has styles of 15 kB; what comes after the line is audio.
 _HEAD_BYTES = 1 << 17
@@ -67,7 +64,8 @@ def link_page(page: Path, *, songs: Path, before: tuple[str, Path] | None, after
     Raises:
         OSError: if it cannot be read or written.
     """
-    line = _line(page, songs, before, after).encode()
+    links = {"songs": relative_address(songs, page), "before": _link(before, page), "after": _link(after, page)}
+    line = render(Path(__file__).parent, "links.html", **links).strip().encode()
     found = _LINE.search(_head(page))
     if found is None or found[0] == line:
         return
@@ -78,24 +76,12 @@ def link_page(page: Path, *, songs: Path, before: tuple[str, Path] | None, after
         shutil.copyfileobj(old, new, 1 << 20)
 
 
-def _line(page: Path, songs: Path, before: tuple[str, Path] | None, after: tuple[str, Path] | None) -> str:
-    links = [f'<a href="{_address(songs, page)}">All songs</a>']
-    if before:
-        label = f'<span aria-hidden="true">← </span>{_label("Previous", before[0])}'
-        links.insert(0, f'<a rel="prev" href="{_address(before[1], page)}">{label}</a>')
-    if after:
-        label = f'{_label("Next", after[0])}<span aria-hidden="true"> →</span>'
-        links.append(f'<a rel="next" href="{_address(after[1], page)}">{label}</a>')
-    return NO_LINKS.replace("></nav>", f">{''.join(links)}</nav>")
-
-
-def _address(target: Path, page: Path) -> str:
-    return text(relative_address(target, page))
-
-
-def _label(which: str, name: str) -> str:
+def _link(target: tuple[str, Path] | None, page: Path) -> dict[str, str] | None:
+    if target is None:
+        return None
+    name, path = target
     # In one line, whatever characters the name has.
-    return text(f"{which}: {' '.join(shown_name(name).split())}")
+    return {"name": " ".join(shown_name(name).split()), "address": relative_address(path, page)}
 
 
 def _head(page: Path) -> bytes:

@@ -7,12 +7,12 @@ import pytest
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.plan import ShardPlan, plan_shard
-from sepcore.dataset.cache.shards import ShardRef, write_shard
+from sepcore.dataset.cache.shards import Shard, write_shard
 from sepcore.dataset.check.measure import measure_song
 from sepcore.dataset.manifest import TrackRow
 
 PlanSong = Callable[..., ShardPlan]
-CacheSong = Callable[..., ShardRef]
+CacheSong = Callable[..., Shard]
 
 
 def plan_of(row: TrackRow, config: ModelConfig, *, num_chunks: int) -> ShardPlan:
@@ -20,7 +20,7 @@ def plan_of(row: TrackRow, config: ModelConfig, *, num_chunks: int) -> ShardPlan
     return plan_shard(row, measure_song(row, mix_name=config.mix_name), config, num_chunks=num_chunks)
 
 
-def shard_of(row: TrackRow, config: ModelConfig, folder: Path, *, num_chunks: int) -> ShardRef:
+def shard_of(row: TrackRow, config: ModelConfig, folder: Path, *, num_chunks: int) -> Shard:
     """Check, plan and cache a song."""
     return write_shard(plan_of(row, config, num_chunks=num_chunks), config, folder)
 

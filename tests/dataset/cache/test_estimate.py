@@ -21,7 +21,7 @@ def test_chunks_and_bytes_of_tfrecord_shards_are_known_exactly(config, plans, tm
     estimate = estimate_cache(plans, config, num_workers=1)
     shards = [write_shard(plan, config, tmp_path) for plan in plans]
     assert (estimate.num_songs, estimate.num_chunks) == (3, sum(shard.num_chunks for shard in shards))
-    assert estimate.num_bytes == sum(shard.num_bytes for shard in shards)
+    assert estimate.num_bytes == sum(shard.size for shard in shards)
 
 
 def test_parquet_shards_are_estimated_smaller(config, plans):

@@ -7,9 +7,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from sepcore.dataset.cache.index import build_index, find_index, read_index
-from sepcore.dataset.cache.shards import ChunkRecord, write_shard
-from sepcore.dataset.cache.sidecar import read_content, sidecar_path
+from sepcore.dataset.cache.build_index import build_index, find_index
+from sepcore.dataset.cache.index import chunk_row, read_index
+from sepcore.dataset.cache.shards import read_columns, sidecar_path, write_shard
 from sepcore.errors import DatasetError
 from tests.dataset.cache.conftest import plan_of, shard_of
 from tests.dataset.conftest import write_noise_song
@@ -39,9 +39,13 @@ def built(folder, songs, config):
     return read_index(folder, config)
 
 
+def rows(index):
+    return [index.row(number) for number in range(len(index))]
+
+
 def test_the_index_lists_every_chunk_by_song_and_place(config, songs, tmp_path):
     index = built(tmp_path, songs, config)
-    assert [(record.song, record.chunk) for record in index.records()] == [
+    assert [(row["song"], row["chunk"]) for row in rows(index)] == [
         ("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1),
     ]  # fmt: skip
     assert (len(index), index.num_songs) == (5, 2)
@@ -55,46 +59,43 @@ def test_columns_say_where_each_chunk_stands(config, songs, tmp_path):
     assert index.shard.tolist() == [0, 0, 0, 1, 1]
     assert index.chunk.tolist() == [0, 1, 2, 0, 1]
     assert index.num_frames.tolist() == [config.chunk_frames] * 5
-    contents = [read_content(shard.path) for shard in (shard_of_a, shard_of_b)]
-    assert index.offset.tolist() == [offset for content in contents for offset in content.offset]
-    assert index.num_bytes.tolist() == [length for content in contents for length in content.length]
+    columns = [read_columns(shard.path) for shard in (shard_of_a, shard_of_b)]
+    assert index.offset.tolist() == [offset for of_shard in columns for offset in of_shard["offset"]]
+    assert index.num_bytes.tolist() == [num_bytes for of_shard in columns for num_bytes in of_shard["num_bytes"]]
     assert (index.cache_format, index.cache_dtype) == ("tfrecord", "uint8")
 
 
-def test_a_record_is_a_row_whole(config, songs, tmp_path):
+def test_a_row_has_all_columns_of_a_chunk(config, songs, tmp_path):
     shard = songs[0][1]
-    content = read_content(shard.path)
+    columns = read_columns(shard.path)
     index = built(tmp_path, songs, config)
-    assert index.record(4) == ChunkRecord(
-        song="b",
-        instruments=("vocals", "drums"),
-        chunk=1,
-        start_s=2.0,
-        length_s=1.5,
-        num_frames=config.chunk_frames,
-        min_db=tuple(content.min_db[1]),
-        max_db=tuple(content.max_db[1]),
-        shard=shard.path.name,
-        offset=content.offset[1],
-        num_bytes=content.length[1],
-        checksum=content.checksum[1],
-        fingerprint=shard.fingerprint,
-    )
-    assert list(index.records())[4] == index.record(4)
+    assert index.row(4) == {
+        "song": "b",
+        "instruments": ["vocals", "drums"],
+        "chunk": 1,
+        "start_s": 2.0,
+        "length_s": 1.5,
+        "num_frames": config.chunk_frames,
+        "shard": shard.path.name,
+        "fingerprint": shard.fingerprint,
+        **{name: columns[name][1] for name in ("min_db", "max_db", "offset", "num_bytes", "checksum")},
+    }
+    assert index.song_names() == {"a", "b"}
 
 
 @pytest.mark.parametrize("number", [-1, 5])
-def test_there_is_no_record_outside_the_index(config, songs, tmp_path, number):
+def test_there_is_no_row_outside_the_index(config, songs, tmp_path, number):
     with pytest.raises(IndexError, match=f"chunk {number} of 5"):
-        built(tmp_path, songs, config).record(number)
+        built(tmp_path, songs, config).row(number)
 
 
 def test_many_songs_come_in_parts_and_are_read_as_one(config, songs, tmp_path, monkeypatch):
     whole = built(tmp_path, songs, config)
-    monkeypatch.setattr("sepcore.dataset.cache.index._SONGS_AT_ONCE", 1)
+    rows_of_whole = rows(whole)
+    shutil.rmtree(whole.path.parent / "indexes")
+    monkeypatch.setattr("sepcore.dataset.cache.build_index._SONGS_AT_ONCE", 1)
     index = built(tmp_path, songs, config)
-    assert list(index.records()) == list(whole.records())
-    assert [index.record(number) for number in range(5)] == list(whole.records())
+    assert rows(index) == rows_of_whole
     for column in ("shard", "chunk", "offset", "num_bytes", "num_frames"):
         np.testing.assert_array_equal(getattr(index, column), getattr(whole, column))
     assert (index.shards, index.fingerprint()) == (whole.shards, whole.fingerprint())
@@ -118,8 +119,7 @@ def test_another_caching_in_the_folder_leaves_an_index_and_what_reads_it_alone(c
     second = build_index(tmp_path, songs[:1], config.model_copy(update={"segment_frames": 32}))
     assert second != first
     assert (first.read_bytes(), index.folder) == (content, tmp_path)
-    assert [record.song for record in index.records()] == ["a", "a", "a", "b", "b"]
-    assert index.record(0).song == "a"
+    assert [row["song"] for row in rows(index)] == ["a", "a", "a", "b", "b"]
     assert (tmp_path / "index.parquet").read_bytes() == second.read_bytes()
 
 
@@ -147,7 +147,7 @@ def test_of_a_read_only_cache_without_indexes_of_their_own_index_parquet_is_take
     config, songs, tmp_path, same, monkeypatch
 ):
     as_by_the_version_before(build_index(tmp_path, songs, config), tmp_path)
-    monkeypatch.setattr("sepcore.dataset.cache.index_file.os.access", lambda path, mode: False)  # root may, anywhere
+    monkeypatch.setattr("sepcore.dataset.cache.build_index.os.access", lambda path, mode: False)  # root may, anywhere
     wanted = songs if same else songs[:1]
     assert find_index(tmp_path, wanted, config) == (tmp_path / "index.parquet" if same else None)
 
@@ -170,7 +170,7 @@ def as_by_the_version_before(index, folder):
 
 
 def test_shards_that_are_not_given_are_not_in_it(config, songs, tmp_path):
-    assert {record.song for record in built(tmp_path, songs[:1], config).records()} == {"b"}
+    assert built(tmp_path, songs[:1], config).song_names() == {"b"}
 
 
 def test_songs_of_equal_content_share_a_shard(config, songs, tmp_path):
@@ -281,3 +281,43 @@ def test_zero_usable_chunks_are_refused_with_the_reason(config, write_song, tmp_
 def test_an_index_of_no_song_is_refused(config, tmp_path):
     with raises(DatasetError, "0 usable chunks", "0 song", path=tmp_path / "index.parquet"):
         built(tmp_path, [], config)
+
+
+SONGS = ["Ada - Ferry", "Bram - Window", "Cleo - Hollow Window"]
+
+
+@pytest.fixture
+def index_of_three(config, write_song, tmp_path):
+    shards = [(song, shard_of(write_song(song), config, tmp_path, num_chunks=2)) for song in SONGS]
+    build_index(tmp_path, shards, config)
+    return read_index(tmp_path, config)
+
+
+def test_a_row_is_found_by_song_and_chunk_or_by_its_number(index_of_three):
+    for song, chunk, row in [("Ada - Ferry", 0, 0), ("Bram - Window", 1, 3), ("Cleo - Hollow Window", 1, 5)]:
+        assert chunk_row(index_of_three, song=song, chunk=chunk) == chunk_row(index_of_three, row=row) == row
+        assert (index_of_three.row(row)["song"], index_of_three.row(row)["chunk"]) == (song, chunk)
+
+
+def test_what_is_not_said_is_the_first(index_of_three):
+    assert chunk_row(index_of_three) == 0
+    assert chunk_row(index_of_three, song="Bram - Window") == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "songs", "hint"),
+    [
+        ({"song": "hollow"}, SONGS[2:], "?"),
+        ({"song": "Window"}, SONGS[1:], "?"),
+        ({"song": "Ada - Fery"}, SONGS[:1], "?"),
+        ({"song": "xyz"}, SONGS[:1], "3"),
+        ({"song": "Ada - Ferry", "chunk": 2}, [], "0, 1"),
+        ({"row": 6}, [], "0 to 5"),
+        ({"row": -1}, [], "0 to 5"),
+    ],
+)
+def test_what_is_not_in_the_index_is_answered_with_what_is(index_of_three, asked, songs, hint):
+    with raises(DatasetError, *asked.values(), path=index_of_three.path, hint=hint) as raised:
+        chunk_row(index_of_three, **asked)
+    assert [song for song in SONGS if f'"{song}"' in raised.value.hint] == songs
+    assert "\n" not in str(raised.value)

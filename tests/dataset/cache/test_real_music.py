@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from sepcore import load_config
-from sepcore.dataset.cache.index import build_index, read_index
-from sepcore.dataset.cache.verify import read_chunk
+from sepcore.dataset.cache.build_index import build_index
+from sepcore.dataset.cache.index import read_index
+from sepcore.dataset.cache.maintenance import read_chunk
 from sepcore.dataset.manifest import TrackRow
 from sepcore.signal.audio_reader import probe_audio, read_waveform
 from tests.dataset.cache.conftest import shard_of
@@ -27,9 +28,9 @@ def test_magnitudes_decoded_back_are_within_0_4_db_over_the_range_of_100_db(shar
         row = song(folder)
         build_index(tmp_path, [(row.name, shard_of(row, config, tmp_path, num_chunks=2))], config)
         waveforms = [read_waveform(path, sample_rate=44100, num_channels=2) for path in row.files]
-        for record in read_index(tmp_path, config).records():
-            first = round(record.start_s * config.sample_rate)
-            chunk = read_chunk(tmp_path, record)
+        index = read_index(tmp_path, config)
+        for chunk in (read_chunk(index, number) for number in range(len(index))):
+            first = round(chunk.start_s * config.sample_rate)
             for signal, waveform in zip(chunk.signals, waveforms, strict=True):
                 recomputed = scipys_magnitude(waveform[first : first + config.chunk_samples], config)
                 in_range = recomputed >= recomputed.max() * 1e-5

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from sepcore.dataset.cache.chunks import song_chunks
-from sepcore.dataset.cache.shards import find_shards, write_shard
-from sepcore.dataset.cache.sidecar import read_content, sidecar_path
+from sepcore.dataset.cache.shards import find_shards, read_columns, sidecar_path, write_shard
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError
 from sepcore.system.atomic import remove_leftovers
 from sepcore.system.os_errors import fix_for
@@ -39,12 +38,11 @@ def not_written(number, path):
 
 def test_a_shard_holds_all_chunks_of_a_song_and_says_beside_it_where(each_dtype, write_song, tmp_path):
     shard = shard_of(write_song("song"), each_dtype, tmp_path / "cache", num_chunks=3)
-    content = read_content(shard.path)
-    assert content is not None
-    assert (shard.num_chunks, shard.num_bytes) == (3, shard.path.stat().st_size)
-    assert content.num_frames == [each_dtype.chunk_frames] * 3
-    assert (content.instruments, content.length_s, content.start_s[1]) == (("vocals", "drums"), 1.5, 1.25)
-    assert sum(content.length) == shard.num_bytes
+    columns = read_columns(shard.path)
+    assert (shard.num_chunks, shard.size, columns["size"]) == (3, shard.path.stat().st_size, shard.size)
+    assert columns["num_frames"] == [each_dtype.chunk_frames] * 3
+    assert (columns["instruments"], columns["length_s"], columns["start_s"][1]) == (["vocals", "drums"], 1.5, 1.25)
+    assert sum(columns["num_bytes"]) == shard.size
 
 
 def test_writing_again_gives_the_same_bytes(each_dtype, write_song, tmp_path):
@@ -57,7 +55,7 @@ def test_writing_again_gives_the_same_bytes(each_dtype, write_song, tmp_path):
 def test_a_chunk_takes_no_more_bytes_than_its_codes_and_one_per_cent(config, write_song, tmp_path):
     shard = shard_of(write_song("song"), config, tmp_path / "cache", num_chunks=2)
     codes = 3 * config.chunk_frames * config.num_bins * config.num_channels
-    assert shard.num_bytes / 2 < 1.01 * codes
+    assert shard.size / 2 < 1.01 * codes
 
 
 def test_a_complete_shard_is_returned_without_decoding_the_song_again(each_format, write_song, tmp_path, monkeypatch):
@@ -207,7 +205,7 @@ def test_a_full_disk_is_said_and_nothing_is_left(each_format, write_song, tmp_pa
     assert contents(tmp_path / "cache") == contents(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("step", ["os.fsync", "sepcore.dataset.cache.shards.write_content"])
+@pytest.mark.parametrize("step", ["os.fsync", "sepcore.dataset.cache.shards._write_columns"])
 def test_a_disk_that_is_full_at_the_end_is_said_and_nothing_is_left(config, write_song, tmp_path, monkeypatch, step):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

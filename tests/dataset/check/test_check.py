@@ -15,12 +15,11 @@ import pytest
 import soundfile
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.check import threads
-from sepcore.dataset.check.check import check_manifest, require_usable
-from sepcore.dataset.check.journal import journal_path
+from sepcore.dataset.check import check
+from sepcore.dataset.check.check import check_manifest, measure_in_threads, require_usable
 from sepcore.dataset.check.measure import measure_song
 from sepcore.dataset.check.report import report_path
-from sepcore.dataset.check.threads import measure_in_threads
+from sepcore.dataset.check.report_file import journal_path
 from sepcore.dataset.manifest import save_manifest
 from sepcore.errors import DatasetError
 from sepcore.system.os_errors import DISK_FULL, fix_for
@@ -107,7 +106,7 @@ def test_results_may_come_in_any_order(csv, config, song):
     assert [(checked_song.number, checked_song.row.name) for checked_song in report.songs] == [
         (1, "a"), (2, "b"), (3, "c"),
     ]  # fmt: skip
-    assert [checked_song.measures.mixture.duration_s for checked_song in report.songs] == [2, 3, 2]
+    assert [checked_song.files[0].duration_s for checked_song in report.songs] == [2, 3, 2]
 
 
 def test_rows_that_lead_to_no_files_are_told_beside_the_songs(checked, song, csv):
@@ -134,8 +133,8 @@ def test_what_was_measured_is_used_whatever_the_order_the_names_and_the_config(c
     save_manifest(csv, renamed, other)
     report, measured = checked(config=other)
     assert measured == []
-    assert [file.signal for file in report.songs[0].measures.files] == ["mixture", "drums", "voice"]
-    assert [Path(file.path).name for file in report.songs[0].measures.files] == ["mix.wav", "drums.wav", "vocals.wav"]
+    assert [file.signal for file in report.songs[0].files] == ["mixture", "drums", "voice"]
+    assert [Path(file.path).name for file in report.songs[0].files] == ["mix.wav", "drums.wav", "vocals.wav"]
 
 
 @pytest.mark.parametrize("change", ["touched", "rewritten", "renamed away and back"])
@@ -424,7 +423,7 @@ def test_threads_measure_all_songs_and_only_a_few_at_a_time(song, monkeypatch):
             taken.append(row)
             yield row
 
-    monkeypatch.setattr(threads, "measure_song", measure)
+    monkeypatch.setattr(check, "measure_song", measure)
     results = measure_in_threads(remembered(), mix_name="mix", num_threads=2)
     names = [next(results)[0].name]
     assert len(taken) <= 4

@@ -78,7 +78,7 @@ def test_the_cure_for_a_short_song_says_how_long_it_must_be(make_song, config):
 def test_the_shortest_file_decides_at_the_configs_rate(make_song, judged, config):
     vocals, drums = noise(1, seconds=2), noise(2, seconds=2)
     row = make_song(vocals + drums, vocals, drums[: RATE // 2], rates=(RATE, RATE, RATE // 2))
-    assert common_samples(measure_song(row, mix_name="mix").files, config) == RATE
+    assert common_samples(measure_song(row, mix_name="mix"), config) == RATE
     assert ("left out", "drums is 1.00 s long: 59 STFT frames, T needs 64") in judged(row)
     assert not any(severity == "left out" for severity, _ in judged(row, for_training=False))
 

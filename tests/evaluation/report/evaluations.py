@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sepcore.evaluation.bsseval.global_scores import GLOBAL_METRICS
+from sepcore.evaluation.bsseval.sdr import GLOBAL_METRICS
 from sepcore.evaluation.report import EvaluationReport, write_excerpt
 from tests.models import small_config
 

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 
 from sepcore.evaluation.report import EvaluationReport, write_report
-from sepcore.evaluation.report.report import build_report_page
+from sepcore.evaluation.report.report import build_report
 from tests.evaluation.report.evaluations import evaluation, frames_table, tone_excerpt, tracks_table
 
 HOSTILE = "<script>alert(1)</script> \"'&"
-ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt; &quot;&#x27;&amp;"
+ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt; &#34;&#39;&amp;"
 
 
 def page_of(content):
     """The page without its figure, which takes a second to draw."""
-    return build_report_page(content, "<svg></svg>")
+    return "".join(build_report(content, "<svg></svg>"))
 
 
 def rows(page, heading):
@@ -94,7 +94,7 @@ def test_a_published_model_without_one_of_the_stems_has_no_mean_and_one_without_
 @pytest.mark.parametrize("is_musdb18_test", [True, False])
 def test_the_page_warns_unless_the_songs_are_musdb18s_test_set(is_musdb18_test):
     page = page_of(evaluation(is_musdb18_test=is_musdb18_test))
-    warning = "my songs is not MUSDB18&#x27;s test set: the published numbers are not comparable"
+    warning = "my songs is not MUSDB18&#39;s test set: the published numbers are not comparable"
     assert (f'class="warning" role="note"><strong>{warning}' in page) != is_musdb18_test
     # Beside the table of models, too: what is read in words and by screen readers.
     assert page.count(warning) == (0 if is_musdb18_test else 3)

@@ -1,6 +1,6 @@
 """Songs with stems of one tone each, and their pages."""
 
-from sepcore.page.links import shown_name
+from sepcore.page.document import shown_name
 from sepcore.separation.stem_files.page import song_page_path, write_song_page
 from tests.page.songs import MIXTURE_HZ, TONES_HZ, tone, write_wav
 

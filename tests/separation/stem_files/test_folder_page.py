@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import re
 
@@ -127,7 +128,7 @@ def test_names_are_text(out):
     name = "<b>'\"&amp;"
     page = write_folder_page(out, write_pages(out, [name, "Two"])).read_text("utf-8")
     assert "<b>" not in page
-    assert "&lt;b&gt;&#x27;&quot;&amp;amp;</a>" in page
+    assert "&lt;b&gt;&#39;&#34;&amp;amp;</a>" in page
     assert "<b>" not in (out / "Two" / "index.html").read_text("utf-8")
 
 
@@ -151,11 +152,27 @@ def test_another_album_joins_those_that_are_listed_and_their_pages_lead_to_each_
     assert texts(page) == ["Zero", "One &amp; Only", "Three"]
 
 
-def test_the_list_of_an_earlier_version_is_gone_on_with(out):
-    path = write_folder_page(out, write_pages(out, ["a/One", "Two"]))
-    path.write_text(re.sub(r'<meta name="stemworks[^>]*>\n', "", path.read_text("utf-8")), "utf-8")
+@pytest.mark.parametrize(
+    ("pattern", "replacement"),
+    [
+        (r'<meta name="stemworks[^>]*>\n|<script type="application/json".*</script>\n', ""),
+        (r'<script type="application/json".*</script>\n', ""),
+        (r'(<script type="application/json" id="songs">).*(</script>\n)', r"\1[[1]]\2"),
+    ],
+)
+def test_a_list_is_continued_that_an_earlier_version_wrote_or_somebody_edited(out, pattern, replacement):
+    path = write_folder_page(out, write_pages(out, ["a/One & <Only>", "Two"]))
+    written = path.read_text("utf-8")
+    path.write_text(re.sub(pattern, replacement, written), "utf-8")
+    assert path.read_text("utf-8") != written
     write_folder_page(out, write_pages(out, ["Three"]))
-    assert texts(path) == ["Three", "Two", "One"]
+    assert texts(path) == ["Three", "Two", "One &amp; &lt;Only&gt;"]
+
+
+def test_what_the_list_holds_can_be_read_as_json(out):
+    path = write_folder_page(out, write_pages(out, ["a/<!--<script>", "Two"]))
+    (songs,) = re.findall(r'<script type="application/json" id="songs">(.*)</script>', path.read_text("utf-8"))
+    assert json.loads(songs)[0] == ["Two", "", "Two/index.html"]
 
 
 def test_a_name_that_is_not_unicode_stays_listed(out):
@@ -219,4 +236,4 @@ def test_a_page_that_somebody_has_changed_stops_no_list(out, damage):
     content = changed.read_text("utf-8")
     assert mark in content
     changed.write_text(content.replace(mark, mark + extra, 1), "utf-8")
-    assert write_folder_page(out, pages[1:] if isinstance(pages, list) else pages)
+    assert write_folder_page(out, pages[1:])

@@ -73,7 +73,7 @@ def test_a_long_song_is_cut_and_the_page_says_so(tmp_path, monkeypatch):
     page = (tmp_path / "page.html").read_text("utf-8")
     assert 'data-duration="1"' in page
     assert 'name="song-duration-s" content="3.000"' in page
-    assert "minutes of 0:03; the stems&#x27; files have all of it." in page
+    assert "minutes of 0:03; the stems&#39; files have all of it." in page
 
 
 def test_a_page_leads_to_the_stems_beside_it(tmp_path):

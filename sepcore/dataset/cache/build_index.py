@@ -1,0 +1,243 @@
+"""The files of the indexes in a folder of shards: one for each caching, found by its key, and a copy of the last."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, count, groupby, islice
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sepcore.config.model_config import ModelConfig
+from sepcore.dataset.cache.index import INDEX_FOLDER, INDEX_NAME, SUMMARY_KEY, folder_of_shards
+from sepcore.dataset.cache.plan import content_fingerprint, index_settings
+from sepcore.dataset.cache.schema import chunk_schema, chunk_table
+from sepcore.dataset.cache.shards import Shard, read_columns
+from sepcore.errors import CacheNotWritable, DatasetError
+from sepcore.system.atomic import atomic_path, remove_leftovers, write_bytes
+from sepcore.system.os_errors import fix_for, reason_of
+from sepcore.system.ownership import is_plain_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SONGS_AT_ONCE = 2000
+_NAME = re.compile(r"[0-9a-f]{16}\.parquet")
+# An index is identified by these columns of each song and then these of its chunks.
+_SONG_KEYS = ("song", "shard", "fingerprint")
+_CHUNK_KEYS = ("chunk", "offset", "num_bytes", "checksum")
+
+_logger = logging.getLogger(__name__)
+_Songs = list[tuple[str, Shard]]
+_SongKey = tuple[str, str, str, list[tuple[int, ...]]]
+
+
+def build_index(folder: Path, shards: Iterable[tuple[str, Shard]], config: ModelConfig) -> Path:
+    """Write the index that lists the chunks of these songs that hold a segment, and no others.
+
+    These songs get a file of their own, ``indexes/<key>.parquet``: caching other songs in the folder writes another
+    one. ``index.parquet`` becomes a copy of it.
+
+    Args:
+        folder: Where the shards are.
+        shards: Songs, each with another name, and their shards, which know their content (`Shard.of`); in any order.
+        config: The one that the shards were written with; its ``T`` decides which chunks are listed.
+
+    Returns:
+        The index. The same songs give the same bytes. The file's metadata holds the settings, the number of songs, the
+        key and the fingerprint.
+
+    Raises:
+        DatasetError: a shard has gone.
+        CacheNotWritable: the index cannot be written.
+    """
+    songs = sorted(shards, key=itemgetter(0))
+    summary = _summary(songs, config)
+    key = summary["key"]
+    path = _own_path(folder, key)
+    with _fault_named(path):
+        if _existing_index(folder, key) != path:
+            remove_leftovers(path.parent)
+            with atomic_path(path) as temporary:
+                _write(temporary, _tables(songs, config), summary)
+        _copy_for_people(path, key)
+    return path
+
+
+def find_index(folder: Path, shards: Iterable[tuple[str, Shard]], config: ModelConfig) -> Path | None:
+    """The index that `build_index` would write, if it exists; errors as of that.
+
+    Only the copy ``index.parquet`` is written, and only if it is of another caching and the folder is not read-only.
+    """
+    key = _summary(sorted(shards, key=itemgetter(0)), config)["key"]
+    index = _existing_index(folder, key)
+    if index is not None:
+        with _fault_named(folder / INDEX_NAME):
+            _copy_for_people(index, key)
+    return index
+
+
+def indexes_of(folder: Path) -> Iterator[Path]:
+    """The indexes of the single cachings in a folder; other files and links are passed over."""
+    place = folder / INDEX_FOLDER
+    for path in sorted(place.iterdir()) if place.is_dir() else []:
+        if _NAME.fullmatch(path.name) and is_plain_file(path) and _has_key(path, path.stem):
+            yield path
+
+
+def fingerprints_in(index: Path) -> set[str]:
+    """The fingerprints of the shards that an index lists."""
+    return {shard for part in _parts_of(index, ["fingerprint"]) for shard in part["fingerprint"].unique().to_pylist()}
+
+
+def _tables(songs: _Songs, config: ModelConfig) -> Iterator["pa.Table"]:
+    """The rows of the index, of some songs at a time: there may be millions."""
+    remaining = iter(songs)
+    while part := list(islice(remaining, _SONGS_AT_ONCE)):
+        described = [(song, shard.path.name, _columns(shard)) for song, shard in part]
+        yield chunk_table(described, least_frames=config.segment_frames)
+
+
+def _columns(shard: Shard) -> dict[str, Any]:
+    columns = read_columns(shard.path)
+    if columns is None:
+        raise DatasetError("the shard is missing or incomplete", path=shard.path, hint="Cache the songs again.")
+    return columns
+
+
+def _write(path: Path, tables: Iterable["pa.Table"], summary: dict[str, Any]) -> None:
+    import pyarrow.parquet as pq
+
+    with path.open("wb") as file, pq.ParquetWriter(file, chunk_schema()) as writer:
+        for table in tables:
+            writer.write_table(table)
+        writer.add_key_value_metadata({SUMMARY_KEY: json.dumps(summary)})
+
+
+def _summary(songs: _Songs, config: ModelConfig) -> dict[str, Any]:
+    """What the index says about itself; the JSON file of each shard is read for it."""
+    settings, contents = index_settings(config), []
+
+    def listed_songs() -> Iterator[_SongKey]:
+        for song, shard in songs:
+            columns = _columns(shard)
+            chunks = zip(count(), *(columns[name] for name in _CHUNK_KEYS[1:]), strict=False)
+            frames = columns["num_frames"]
+            listed = [chunk for chunk in chunks if frames[chunk[0]] >= config.segment_frames]
+            contents.append((shard.content or shard.fingerprint, len(listed)))
+            if listed:
+                yield song, shard.path.name, shard.fingerprint, listed
+
+    key = _key(listed_songs(), len(songs), settings)
+    return {
+        "settings": settings,
+        "num_songs": len(songs),
+        "key": key,
+        "num_usable_songs": sum(num_chunks > 0 for _, num_chunks in contents),
+        "fingerprint": content_fingerprint(contents),
+    }
+
+
+def _key(songs: Iterable[_SongKey], num_songs: int, settings: dict[str, Any]) -> str:
+    """Sixteen hex digits of all that an index says; the same songs in the same shards give the same key.
+
+    Args:
+        songs: The songs with a row, in the order of the index.
+        num_songs: Of all songs that were cached, with or without a row.
+        settings: The index's.
+    """
+    digest = hashlib.sha256(json.dumps([settings, num_songs], sort_keys=True).encode())
+    for song in songs:
+        digest.update(json.dumps(song).encode())
+    return digest.hexdigest()[:16]
+
+
+def _own_path(folder: Path, key: str) -> Path:
+    """Where the index with this key is; no other caching writes there."""
+    return folder / INDEX_FOLDER / f"{key}.parquet"
+
+
+def _existing_index(folder: Path, key: str) -> Path | None:
+    """The index with this key, if it exists.
+
+    In a read-only folder, this may be the ``index.parquet`` of a version that wrote no others.
+    """
+    own = _own_path(folder, key)
+    if _has_key(own, key):
+        return own
+    copy = folder / INDEX_NAME
+    if not os.access(folder, os.W_OK) and (_has_key(copy, key) or _key_of_old(copy) == key):
+        return copy
+    return None
+
+
+def _copy_for_people(index: Path, key: str) -> None:
+    """Copy an index to the folder's ``index.parquet``, unless it is there already or the folder is read-only.
+
+    A file of this name that is not an index belongs to somebody else and is left alone. So is a damaged index, which
+    cannot be told from another program's file.
+    """
+    folder = folder_of_shards(index)
+    copy = folder / INDEX_NAME
+    if _has_key(copy, key) or not os.access(folder, os.W_OK):
+        return
+    if os.path.lexists(copy) and not (is_plain_file(copy) and _summary_of(copy)):
+        _logger.warning("%s is not an index of shards and is left alone; the index is %s", copy, index)
+        return
+    write_bytes(copy, index.read_bytes())
+
+
+def _summary_of(path: Path) -> dict[str, Any] | None:
+    """What an index says about itself; None if there is no index."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            summary: dict[str, Any] = json.loads(file.metadata.metadata[SUMMARY_KEY.encode()])
+            return summary
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        return None
+
+
+def _has_key(path: Path, key: str) -> bool:
+    """Whether a file is the whole index with this key."""
+    summary = _summary_of(path)
+    return summary is not None and summary.get("key") == key
+
+
+def _key_of_old(path: Path) -> str | None:
+    """The key that the index of a version without keys would have; None if it is no such index."""
+    summary = _summary_of(path)
+    if summary is None or "key" in summary:
+        return None
+    parts = _parts_of(path, [*_SONG_KEYS, *_CHUNK_KEYS])
+    columns = ([part[name].to_pylist() for name in (*_SONG_KEYS, *_CHUNK_KEYS)] for part in parts)
+    rows = chain.from_iterable(zip(*values, strict=True) for values in columns)
+    songs = (
+        (*song, [chunk[len(_SONG_KEYS) :] for chunk in chunks])
+        for song, chunks in groupby(rows, key=itemgetter(slice(len(_SONG_KEYS))))
+    )
+    return _key(songs, summary["num_songs"], summary["settings"])
+
+
+def _parts_of(index: Path, columns: list[str]) -> Iterator["pa.Table"]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(index) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns)
+
+
+@contextmanager
+def _fault_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = f"{fix_for(error)} and run the command again."
+        problem = f"cannot be written ({reason_of(error)})"
+        raise CacheNotWritable(problem, path=path, hint=hint, errno=error.errno) from error

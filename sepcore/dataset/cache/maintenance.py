@@ -1,0 +1,139 @@
+"""The upkeep of a folder of shards: one process at a time, damage found by checksums, what nobody needs removed."""
+
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from sepcore.dataset.cache.build_index import fingerprints_in, indexes_of
+from sepcore.dataset.cache.chunks import Chunk
+from sepcore.dataset.cache.index import ChunkIndex
+from sepcore.dataset.cache.schema import ByteRange
+from sepcore.dataset.cache.shards import SHARD_NAME, find_shards, read_columns, sidecar_path
+from sepcore.dataset.cache.tfrecord import parse_record
+from sepcore.errors import CacheNotWritable, DatasetError
+from sepcore.system.locks import locked
+from sepcore.system.os_errors import fix_for, reason_of
+
+_VERIFY = "`python -m flows.cache -p CONFIG --verify`"
+
+
+@contextmanager
+def lock_cache(folder: Path) -> Iterator[None]:
+    """Hold the folder of a cache, which is made if missing; another process that holds it is named and waited for.
+
+    The lock of a process that dies is released.
+
+    Raises:
+        CacheNotWritable: the folder or its lock cannot be made.
+    """
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(folder / ".lock", f"caching songs in {folder}"))
+        except OSError as error:
+            raise CacheNotWritable(
+                f"cannot be written to ({reason_of(error)}), and does not hold all of these songs yet",
+                path=folder,
+                hint=f"{fix_for(error)}, or set training_cache and validation_cache to other folders.",
+                errno=error.errno,
+            ) from error
+        yield
+
+
+def read_chunk(index: ChunkIndex, number: int) -> Chunk:
+    """Read one chunk, without TensorFlow, and verify its checksum.
+
+    Args:
+        index: What is cached.
+        number: The chunk's row in the index, from 0.
+
+    Raises:
+        DatasetError: the chunk is damaged, or its shard is missing.
+    """
+    row = index.row(number)
+    path, what = index.folder / row["shard"], f"chunk {row['chunk']} of {row['song']!r}"
+
+    def lost(fault: str) -> DatasetError:
+        return DatasetError(f"{what} {fault}", path=path, hint=f"Run {_VERIFY} to cache the song again.")
+
+    try:
+        with path.open("rb") as file:
+            written = ByteRange(row["offset"], row["num_bytes"], row["checksum"]).read_from(file)
+    except FileNotFoundError as error:
+        raise lost("is missing") from error
+    except OSError as error:
+        raise DatasetError(
+            f"{what} cannot be read ({reason_of(error)})",
+            path=path,
+            hint=f"{fix_for(error, reading=True)}, or cache the song again with {_VERIFY}.",
+            errno=error.errno,
+        ) from error
+    if written is None:
+        raise lost("is damaged")
+    if path.suffix == ".tfrecord":
+        return Chunk(row["chunk"], row["start_s"], parse_record(written))
+    import pyarrow as pa
+
+    from sepcore.dataset.cache.parquet_shard import read_row
+
+    try:
+        return Chunk(row["chunk"], row["start_s"], read_row(path, row["chunk"], row["instruments"]))
+    except (OSError, pa.ArrowException) as error:  # the list of row groups at the file's end is damaged
+        raise lost("is damaged") from error
+
+
+def remove_damaged_shards(folder: Path) -> Iterator[str]:
+    """Read every chunk of a folder's shards, and remove the shards that have a damaged one, to be cached again.
+
+    Args:
+        folder: Where the shards are.
+
+    Yields:
+        A line for each shard that is removed, with the damaged chunks' numbers.
+    """
+    for shard in find_shards(folder).values():
+        if damaged := _damaged_chunks(shard.path):
+            # The JSON file first: without it the shard does not count as complete.
+            sidecar_path(shard.path).unlink()
+            shard.path.unlink()
+            yield f"{shard.path}: chunk(s) {', '.join(map(str, damaged))} damaged; removed, and cached again if needed"
+
+
+def _damaged_chunks(shard: Path) -> list[int]:
+    columns = read_columns(shard)
+    assert columns is not None  # find_shards has read them
+    places = map(ByteRange, columns["offset"], columns["num_bytes"], columns["checksum"])
+    with shard.open("rb") as file:
+        return [number for number, place in enumerate(places) if place.read_from(file) is None]
+
+
+def prune(folder: Path, needed_fingerprints: Collection[str], *, dry_run: bool) -> tuple[int, int]:
+    """Remove the shards of a folder whose fingerprint is not needed, with the JSON files beside them.
+
+    The indexes in ``indexes/`` that list such a shard are removed too, but not counted. Other files, folders and links
+    are left alone.
+
+    Args:
+        folder: Where the shards are; a missing one has none.
+        needed_fingerprints: Of all configs that cache there.
+        dry_run: Only count.
+
+    Returns:
+        How many files and how many bytes were, or would be, removed.
+    """
+    unneeded = [
+        path
+        for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
+        if (name := SHARD_NAME.fullmatch(path.name))
+        and name["fingerprint"] not in needed_fingerprints
+        and path.is_file()
+        and not path.is_symlink()
+    ]
+    num_bytes = sum(path.stat().st_size for path in unneeded)
+    if not dry_run:
+        for index in indexes_of(folder):
+            if not fingerprints_in(index) <= set(needed_fingerprints):
+                index.unlink(missing_ok=True)
+        for path in unneeded:  # ….json comes before ….parquet and ….tfrecord: no half of a shard looks complete
+            path.unlink(missing_ok=True)
+    return len(unneeded), num_bytes

@@ -1,0 +1,164 @@
+"""The tensors of Spleeter's networks as its checkpoints have them: names, shapes, and the weights of a model's folder.
+
+Layers are counted by kind in the order in which Spleeter creates them, instrument after instrument.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sepcore.config.model_config import ModelConfig
+from sepcore.config.network import BLSTMParams, UNetParams
+from sepcore.errors import CheckpointError
+from sepcore.networks.checkpoint_files import find_checkpoint
+from sepcore.networks.tensor_bundle import TensorBundle
+from sepcore.system.printable import first_few
+
+Shape = tuple[int, ...]
+Layer = tuple[str, dict[str, Shape]]
+
+GET_AGAIN = "Fetch or train the model again."
+_SHOWN = 3
+_KERNEL, _LAST_KERNEL = (5, 5), (4, 4)
+_LSTM_LAYERS, _GATES = 3, 4
+
+
+def tensor_shapes(config: ModelConfig) -> dict[str, Shape] | None:
+    """The name and the shape of every tensor of a model's network; None of a network that is not Spleeter's."""
+    params = config.model.params
+    if isinstance(params, UNetParams):
+        layers = list(_unet_layers(params, config.num_channels))
+    elif isinstance(params, BLSTMParams):
+        layers = list(_blstm_layers(params, config.num_bins * config.num_channels))
+    else:
+        return None
+    seen: Counter[str] = Counter()
+    shapes: dict[str, Shape] = {}
+    for kind, leaves in layers * len(config.instruments):
+        name = layer_name(kind, seen[kind])
+        seen[kind] += 1
+        shapes |= {f"{name}/{leaf.format(seen[kind] - 1)}": shape for leaf, shape in leaves.items()}
+    return {re.sub(r"cu_dnnlstm_0\b", "cu_dnnlstm", name): shape for name, shape in shapes.items()}
+
+
+def layer_name(kind: str, number: int) -> str:
+    """The name of a kind's layer by its number, from 0."""
+    if kind == "time_distributed":
+        # Spleeter wraps three layers of an instrument in TimeDistributed; the first (flatten) and the second (dense)
+        # take a number, the third has a name of its own.
+        number = 2 * number + 1
+    return f"{kind}_{number}" if number else kind
+
+
+def _unet_layers(params: UNetParams, num_channels: int) -> Iterator[Layer]:
+    filters = params.conv_n_filters
+    width = num_channels
+    for count in filters:
+        yield _convolution("conv2d", _KERNEL, width, count)
+        yield _norm(count)
+        width = count
+    for count, skip in zip((*filters[-2::-1], 1), (*filters[-2::-1], 0), strict=True):
+        yield _convolution("conv2d_transpose", _KERNEL, count, width, num_biases=count)
+        yield _norm(count)
+        width = count + skip
+    yield _convolution("conv2d", _LAST_KERNEL, width, num_channels)
+
+
+def _convolution(kind: str, kernel: Shape, width: int, count: int, *, num_biases: int | None = None) -> Layer:
+    return kind, {"kernel": (*kernel, width, count), "bias": (num_biases or count,)}
+
+
+def _norm(count: int) -> Layer:
+    return "batch_normalization", dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), (count,))
+
+
+def _blstm_layers(params: BLSTMParams, width: int) -> Iterator[Layer]:
+    units, inputs = params.lstm_units, width
+    for _ in range(_LSTM_LAYERS):
+        leaves: dict[str, Shape] = {"kernel": (inputs, _GATES * units), "recurrent_kernel": (units, _GATES * units)}
+        leaves["bias"] = (2 * _GATES * units,)
+        cells: dict[str, Shape] = {
+            f"{way}_cu_dnnlstm_{{}}/{leaf}": shape for way in ("forward", "backward") for leaf, shape in leaves.items()
+        }
+        yield "bidirectional", cells
+        inputs = 2 * units
+    yield "time_distributed", {"kernel": (inputs, width), "bias": (width,)}
+
+
+def load_tensors(shapes: Mapping[str, Shape], folder: Path) -> tuple[dict[str, NDArray[np.float32]], int]:
+    """The tensors of the checkpoint in a folder, each by the name and of the shape that a network needs.
+
+    Args:
+        shapes: As `tensor_shapes` gives them.
+        folder: Holds ``checkpoint``, ``*.index`` and ``*.data-*``.
+
+    Returns:
+        The tensors, mapped from the files; and the training step at which they were written, 0 if it is not said.
+
+    Raises:
+        CheckpointError: there is no checkpoint, it is damaged, or tensors are missing, of another shape, not finite, or
+            left over (a model with more instruments).
+    """
+    prefix = find_checkpoint(folder)
+    if prefix is None:
+        raise CheckpointError("no complete checkpoint (*.index and *.data-*)", path=folder, hint=GET_AGAIN)
+    bundle = TensorBundle(prefix)
+    stored = bundle.shapes
+    names = _stored_names(shapes, stored)
+    _check_names_and_shapes({names[name]: shape for name, shape in shapes.items()}, stored, prefix)
+    values = {name: np.asarray(bundle.read(names[name]), np.float32) for name in shapes}
+    broken = [names[name] for name, value in values.items() if not np.isfinite(value).all()]
+    if broken:
+        raise CheckpointError(
+            f"NaN or infinity in {first_few(broken, _SHOWN)}", path=prefix, hint="Train the model again."
+        )
+    return values, int(bundle.read("global_step")) if "global_step" in stored else 0
+
+
+_OF_A_MODEL = re.compile(
+    r"(conv2d|conv2d_transpose|batch_normalization|time_distributed)(_\d+)?/"
+    r"(kernel|bias|gamma|beta|moving_mean|moving_variance)|bidirectional(_\d+)?/\w+/(kernel|recurrent_kernel|bias)"
+)
+
+
+def _stored_names(wanted: Mapping[str, Shape], stored: Mapping[str, Shape]) -> dict[str, str]:
+    """Dense layers of a BLSTM by their order: how many wrappers take a number has changed between Keras versions."""
+    ours, theirs = _dense_layers(wanted), _dense_layers(stored)
+    new = dict(zip(ours, theirs, strict=True)) if len(ours) == len(theirs) else {}
+    parted = {name: name.partition("/") for name in wanted}
+    return {name: f"{new.get(layer, layer)}{slash}{leaf}" for name, (layer, slash, leaf) in parted.items()}
+
+
+def _dense_layers(names: Mapping[str, Shape]) -> list[str]:
+    layers = {name.split("/")[0] for name in names if re.fullmatch(r"time_distributed(_\d+)?/kernel", name)}
+    return sorted(layers, key=lambda layer: int(layer.rpartition("_")[2]) if layer[-1].isdigit() else 0)
+
+
+def _check_names_and_shapes(wanted: Mapping[str, Shape], stored: Mapping[str, Shape], prefix: Path) -> None:
+    missing = [name for name in wanted if name not in stored]
+    if missing:
+        raise CheckpointError(
+            f"{len(missing)} of {len(wanted)} tensors are missing ({first_few(missing, _SHOWN)})",
+            path=prefix,
+            hint="Was it trained with another model.type or instrument_list?",
+        )
+    differing = [
+        f"{name} is {stored[name]} instead of {shape}" for name, shape in wanted.items() if stored[name] != shape
+    ]
+    if differing:
+        raise CheckpointError(
+            f"{len(differing)} tensors have another shape ({first_few(differing, _SHOWN)})",
+            path=prefix,
+            hint="Was it trained with other model.params or n_channels?",
+        )
+    extra = sorted(name for name in stored if _OF_A_MODEL.fullmatch(name) and name not in wanted)
+    if extra:
+        raise CheckpointError(
+            f"{len(extra)} tensors are left over ({first_few(extra, _SHOWN)})",
+            path=prefix,
+            hint="It was trained with more instruments than instrument_list names.",
+        )

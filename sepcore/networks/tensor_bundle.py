@@ -1,0 +1,213 @@
+"""TensorFlow's checkpoints (`tensor bundles`), read and written with NumPy alone.
+
+``<prefix>.index`` is a table of names and where each tensor is, ``<prefix>.data-0000N-of-0000M`` are the tensors' raw
+bytes (tensorflow/core/util/tensor_bundle, tensorflow/core/protobuf/tensor_bundle.proto).
+"""
+
+import math
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+from sepcore.errors import CheckpointError
+from sepcore.networks.leveldb_table import DamagedTable, masked, read_table, read_varint, varint, write_table
+
+# By TensorFlow's numbers (tensorflow/core/framework/types.proto). Others, such as texts, cannot be read.
+_DTYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype("<f4"),
+    2: np.dtype("<f8"),
+    3: np.dtype("<i4"),
+    4: np.dtype("u1"),
+    5: np.dtype("<i2"),
+    6: np.dtype("i1"),
+    9: np.dtype("<i8"),
+    10: np.dtype("?"),
+    17: np.dtype("<u2"),
+    19: np.dtype("<f2"),
+    22: np.dtype("<u4"),
+    23: np.dtype("<u8"),
+}
+_NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
+_GET_AGAIN = "Fetch or train the model again."
+# Spleeter's have 15 kB. A table of that size has some hundred thousand tensors.
+_MOST_INDEX_BYTES = 32 << 20
+_MOST_DIMENSIONS = 8
+_MOST_SHARDS = 10_000
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """Where a tensor is.
+
+    Attributes:
+        dtype: TensorFlow's number of its type.
+        shape: Its shape.
+        shard: Number of its file.
+        offset: Its first byte there.
+        num_bytes: Its length.
+        checksum: Masked CRC32C of its bytes.
+        is_sliced: Whether its parts are tensors of their own, as those of a partitioned variable.
+    """
+
+    dtype: int
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    num_bytes: int
+    checksum: int
+    is_sliced: bool
+
+    @classmethod
+    def parsed(cls, message: bytes) -> Self:
+        """From a ``BundleEntryProto``; DamagedTable if it is none."""
+        fields = dict(_fields(message))
+        sides = [
+            _number_of(dict(_fields(_bytes_of(side))), 1)
+            for field, side in _fields(_bytes_of(fields.get(2, b"")))
+            if field == 2
+        ]
+        if len(sides) > _MOST_DIMENSIONS:
+            raise DamagedTable("a tensor of it has too many dimensions")
+        dtype, shard, offset, num_bytes, checksum = (_number_of(fields, field) for field in (1, 3, 4, 5, 6))
+        return cls(dtype, tuple(sides), shard, offset, num_bytes, checksum, 7 in fields)
+
+    def packed(self) -> bytes:
+        """As a ``BundleEntryProto``, without the fields that have their default, as protobuf writes it."""
+        sides = b"".join(_tagged(2, _number(1, side)) for side in self.shape)
+        numbers = _number(3, self.shard) + _number(4, self.offset) + _number(5, self.num_bytes)
+        return _number(1, self.dtype) + _tagged(2, sides) + numbers + b"\x35" + struct.pack("<I", self.checksum)
+
+
+class TensorBundle:
+    """A checkpoint that is there; nothing of its tensors is read yet.
+
+    Args:
+        prefix: Of its files, as ``find_checkpoint`` gives it.
+
+    Raises:
+        CheckpointError: The index is damaged, or is another program's.
+        OSError: It cannot be read.
+    """
+
+    def __init__(self, prefix: Path) -> None:
+        self._prefix = prefix
+        file = prefix.with_name(f"{prefix.name}.index")
+        if file.stat().st_size > _MOST_INDEX_BYTES:
+            raise self._damaged(f"its index is larger than {_MOST_INDEX_BYTES >> 20} MiB")
+        content = file.read_bytes()
+        try:
+            table = dict(read_table(content))
+            header = dict(_fields(table.pop(b"", b"")))
+            self._num_shards = _number_of(header, 1)
+            if not 1 <= self._num_shards <= _MOST_SHARDS or _number_of(header, 2):
+                raise DamagedTable("it is of another byte order, or no checkpoint's")
+            self._entries = {name.decode(): TensorEntry.parsed(entry) for name, entry in table.items()}
+        except (DamagedTable, UnicodeDecodeError) as error:
+            raise self._damaged(f"its index cannot be read: {error}") from error
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every tensor, by name."""
+        return {name: entry.shape for name, entry in self._entries.items()}
+
+    def read(self, name: str) -> NDArray[Any]:
+        """A tensor, mapped from its file; it is read once, for its checksum.
+
+        Raises:
+            KeyError: there is none of that name.
+            CheckpointError: its bytes are not those that were written, or of a type that cannot be read.
+            OSError: its file cannot be read.
+        """
+        entry = self._entries[name]
+        dtype = _DTYPES.get(entry.dtype)
+        if dtype is None or entry.is_sliced:
+            raise self._damaged(f"{name} is of a kind that cannot be read")
+        if entry.num_bytes != math.prod(entry.shape) * dtype.itemsize:
+            raise self._damaged(f"{name} has {entry.num_bytes} bytes, which is not its shape {entry.shape}")
+        file = self._prefix.with_name(f"{self._prefix.name}.data-{entry.shard:05}-of-{self._num_shards:05}")
+        if not 0 <= entry.shard < self._num_shards or entry.offset + entry.num_bytes > file.stat().st_size:
+            raise self._damaged(f"{name} lies outside of {file.name}")
+        if not entry.num_bytes:
+            return np.zeros(entry.shape, dtype)
+        raw = np.memmap(file, np.uint8, "r", offset=entry.offset, shape=(entry.num_bytes,))
+        if masked(google_crc32c.value(raw)) != entry.checksum:
+            raise self._damaged(f"{name} has a wrong checksum")
+        return raw.view(dtype).reshape(entry.shape)
+
+    def _damaged(self, why: str) -> CheckpointError:
+        return CheckpointError(f"damaged checkpoint: {why}", path=self._prefix, hint=_GET_AGAIN)
+
+
+def write_tensor_bundle(prefix: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Write a checkpoint of one data file, byte for byte as TensorFlow's ``SaveV2`` writes these tensors.
+
+    Args:
+        prefix: Of the files, which must not be there yet.
+        tensors: By name.
+
+    Raises:
+        OSError: the files cannot be written.
+    """
+    # The header: one data file, little endian, version 1.
+    table = {b"": _number(1, 1) + _tagged(3, _number(1, 1))}
+    with prefix.with_name(f"{prefix.name}.data-00000-of-00001").open("xb") as file:
+        for name in sorted(tensors):
+            array = np.asarray(tensors[name])
+            number = _NUMBERS[array.dtype.newbyteorder("<")]
+            content = np.ascontiguousarray(array, _DTYPES[number]).tobytes()
+            checksum = masked(google_crc32c.value(content))
+            entry = TensorEntry(number, array.shape, 0, file.tell(), len(content), checksum, is_sliced=False)
+            table[name.encode()] = entry.packed()
+            file.write(content)
+    with prefix.with_name(f"{prefix.name}.index").open("xb") as file:
+        file.write(write_table(table))
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """The fields of a protobuf message: numbers, and bytes of what is longer."""
+    at = 0
+    while at < len(message):
+        tag, at = read_varint(message, at)
+        if tag & 7 == 0:
+            value, at = read_varint(message, at)
+            yield tag >> 3, value
+            continue
+        sizes = {1: 8, 5: 4}
+        if tag & 7 == 2:
+            size, at = read_varint(message, at)
+        elif tag & 7 in sizes:
+            size = sizes[tag & 7]
+        else:
+            raise DamagedTable("an entry of it is no message")
+        content = message[at : at + size]
+        if len(content) < size:
+            raise DamagedTable("an entry of it is cut off")
+        yield tag >> 3, content if tag & 7 == 2 else int.from_bytes(content, "little")
+        at += size
+
+
+def _bytes_of(value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        raise DamagedTable("an entry of it is no tensor's")
+    return value
+
+
+def _number_of(fields: Mapping[int, int | bytes], field: int) -> int:
+    value = fields.get(field, 0)
+    if isinstance(value, bytes):
+        raise DamagedTable("an entry of it is no tensor's")
+    return value
+
+
+def _number(field: int, value: int) -> bytes:
+    return varint(field << 3) + varint(value) if value else b""
+
+
+def _tagged(field: int, content: bytes) -> bytes:
+    return varint(field << 3 | 2) + varint(len(content)) + content

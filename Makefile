@@ -70,7 +70,7 @@ lock: install ## resolve pyproject.toml anew into requirements.lock
 		--no-emit-package uv --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
 
 clean: ## remove caches and build leftovers (not .venv, data, runs or releases)
-	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find conf flows sepcore tasks tests -name __pycache__ -prune -exec rm -rf {} +
 
 # How a missing system package is got: $(call get_package,its name,what needs it).

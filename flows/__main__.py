@@ -5,11 +5,12 @@ import runpy
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Literal, NoReturn
 
 from flows.support.terminal import say
 
 _WRONG = 2
-_SHELLS = "bash", "zsh"
+_SHELLS: tuple[Literal["bash", "zsh"], ...] = ("bash", "zsh")
 _COMPLETION = "Print what completes this command in a shell: bash or zsh."
 
 
@@ -43,9 +44,10 @@ def commands() -> dict[str, str]:
     return dict(sorted(about.items()))
 
 
-def _complete(shells: list[str], known: dict[str, str]) -> None:
-    if len(shells) != 1 or shells[0] not in _SHELLS:
-        _refuse(f"completion {' '.join(shells)}: no such shell. Give one of {', '.join(_SHELLS)}.")
+def _complete(given: list[str], known: dict[str, str]) -> None:
+    shells = [shell for shell in _SHELLS if given == [shell]]
+    if not shells:
+        _refuse(f"completion {' '.join(given)}: no such shell. Give one of {', '.join(_SHELLS)}.")
     from cyclopts import App
 
     from flows.support.command_line import command_app
@@ -57,7 +59,7 @@ def _complete(shells: list[str], known: dict[str, str]) -> None:
     sys.stdout.write(app.generate_completion(prog_name="stemworks", shell=shells[0]))
 
 
-def _refuse(line: str) -> None:
+def _refuse(line: str) -> NoReturn:
     sys.stderr.write(f"stemworks: {line} (--help lists the commands)\n")
     sys.exit(_WRONG)
 

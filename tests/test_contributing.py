@@ -17,6 +17,7 @@ from sepcore.evaluation.scores import StemScores
 from sepcore.evaluation.track_scores import TOTAL_COLUMNS, TRACK_COLUMNS
 from sepcore.networks import registry
 from tests.models import small_config
+from tests.raised import raises
 from tests.repository import ROOT
 
 RECIPES = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
@@ -62,7 +63,7 @@ def test_the_layout_of_the_recipe_finds_songs_that_can_be_ingested(tmp_path, mon
     songs = plan.find_dataset(None, tmp_path, "prefixed")
     assert [song.artist for song in songs] == ["A", "B", "C"]
     assert len(plan.plan_ingest(songs, small_config()).splits) == 3
-    with pytest.raises(DatasetError, match=r"layout 'prefix': no such one; give folders or prefixed\."):
+    with raises(DatasetError, "'prefix'", hint="folders or prefixed"):
         plan.find_dataset(None, tmp_path, "prefix")
 
 

@@ -52,8 +52,8 @@ def evaluate(options: Options) -> ScoreSummary:
     rows = test_songs(songs, scored.config, out)
     run = scored_run(options.params, options.estimates)
     if run is not None:
-        named = {"model": scored.fingerprint(rows[0]), "dataset": songs.name}
-        why_not = partial(why_not_own, run, scored.config, rows, engine, **named)
+        model, dataset = scored.fingerprint(rows[0]), songs.name
+        why_not = partial(why_not_own, run, scored.config, rows, engine, model=model, dataset=dataset)
         if is_evaluation_of(out, run) and (
             other := why_not(songs=lambda: songs_fingerprint(map(song_fingerprint, rows)))
         ):

@@ -12,6 +12,7 @@ from flows.support.download import download_bar
 from flows.support.terminal import say
 from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network
 from sepcore.errors import ProviderError, StemworksError
+from sepcore.networks.stored_tensors import tensor_shapes
 from sepcore.provider.download import published_models
 from sepcore.provider.host import Release
 from sepcore.provider.installed import InstalledModel, Pulled, installed_models, pull_model
@@ -35,11 +36,11 @@ def _pull(name: str, force: bool) -> str:
 
 
 def _converted(name: str) -> str:
-    """Have the network ready for CPUs, for which the first separation would wait; what there is to say of it."""
+    """Have a registered network converted for CPUs, which the first song would wait for; what there is to say of it."""
     if InstalledModel.of(model_path() / published_name(name)).config is None:
         return ""
     model = locate_model(name)
-    if converted_network(model.config, model.folder):
+    if tensor_shapes(model.config) is not None or converted_network(model.config, model.folder):
         return ""
     try:
         with Console(stderr=True).status(f"converting {name} for CPUs"):

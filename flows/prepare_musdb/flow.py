@@ -16,9 +16,9 @@ from sepcore.config.load import model_name
 def prepare_musdb(options: Options) -> dict[str, Path]:
     """Ingest a MUSDB set and cache its spectrograms; gives the indexes ``training`` and ``validation``."""
     musdb, config, name = options.musdb(), options.config(), model_name(options.params)
-    on_runner = {"task_runner": options.task_runner()}
-    manifests = ingest.with_options(**on_runner)(config, name, manifests_of_musdb(musdb, name), musdb)
-    return cache.with_options(**on_runner)(config, name, manifests["train"], manifests["validation"])
+    runner = options.task_runner()
+    manifests = ingest.with_options(task_runner=runner)(config, name, manifests_of_musdb(musdb, name), musdb)
+    return cache.with_options(task_runner=runner)(config, name, manifests["train"], manifests["validation"])
 
 
 def main(options: Options) -> None:

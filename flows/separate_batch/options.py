@@ -45,8 +45,8 @@ class FlowOptions(BatchOptions):
 class Options(BatchOptions, OnRunner):
     """Separate folders and files of audio or video into stems.
 
-    What is done already is left as it is: run the same command again after whatever. Songs are worked on one at a
-    time unless --workers says otherwise, since a song keeps all cores busy.
+    Songs that are done are left as they are, so the same command resumes whatever ended it. They are separated one at
+    a time unless --workers says otherwise, since one song keeps all cores busy.
     """
 
     dry_run: Flag = False

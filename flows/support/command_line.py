@@ -176,7 +176,8 @@ def _help(field: FieldInfo, allowed: Sequence[str]) -> str:
 
 def _default(field: FieldInfo) -> str | None:
     """The default that the help tells, as a text; None where there is none or the description says it."""
-    told = field.is_required() or field.default in (None, False, ()) or "default" in (field.description or "")
+    is_nothing = field.default is None or field.default is False or field.default == ()  # 0.0 is a default
+    told = field.is_required() or is_nothing or "default" in (field.description or "")
     return None if told else str(field.default)
 
 

@@ -1,6 +1,6 @@
 """A bar on stderr while models are downloaded or uploaded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sepcore.provider.resolve import LocalModel, locate_model
@@ -9,7 +9,7 @@ from sepcore.release.github_assets import OnUpload
 
 
 @contextmanager
-def _transfer_bar() -> Iterator[OnUpload]:
+def _transfer_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     """What a transfer tells which file is how far; the bar appears only if there is something to transfer."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn

@@ -85,7 +85,7 @@ def test_the_flow_of_the_recipe_runs_as_a_command(tmp_path):
         return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
 
     assert "The manifest." in count("--help").stdout
-    assert "CSV is missing: The manifest." in count().stderr
+    assert "CSV is missing. The manifest." in count().stderr
     result = count("train.csv")
     assert (result.returncode, result.stdout) == (0, "songs: 2\n"), result.stderr
 

@@ -108,7 +108,7 @@ def _first_fault(error: ValidationError, options: type[Options]) -> ConfigError:
     value = detail.get("input")
     if detail["type"] == "missing":
         about = " ".join((field.description or "").split())
-        return ConfigError(f"{'/'.join(flags(name, field))} is missing: {about.removesuffix('.')}")
+        return ConfigError(f"{'/'.join(flags(name, field))} is missing", hint=about)
     if detail["type"] == "value_error":
         return ConfigError(f"{flag}: {message}")
     allowed = choices(field.annotation)

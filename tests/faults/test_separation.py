@@ -18,7 +18,7 @@ NUM_STEMS = 2
 
 @pytest.fixture
 def separation(make_workplace, tmp_path):
-    """Songs and a small model that is ready for CPUs; no Prefect server is known here."""
+    """Songs and a small model; no Prefect server is known here."""
     workplace = make_workplace(tmp_path / "work")
     write_model(workplace.folder / "model")
     environment = {key: value for key, value in workplace.environment.items() if key != "PREFECT_API_URL"}

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory):
-    """A small model that is ready for CPUs."""
+    """A small model."""
     folder = write_model(tmp_path_factory.mktemp("ready"))
     return folder
 

@@ -25,7 +25,7 @@ def test_every_codec_can_be_written_as_by_default(codec):
         ({"codec": "mp3", "bits": 24}, ["bits", 24, "mp3"], "bitrate"),
         ({"codec": "flac", "bits": 32}, ["bits", 32, "flac", "16, 24"], "wav"),
         ({"bits": 8}, ["bits", 8, "wav", "16, 24, 32"], "32"),
-        ({"clipping": "soft"}, ["clipping", "'soft'"], "clamp, rescale, none"),
+        ({"clipping": "soft"}, ["clipping", "'soft'"], "rescale, clamp, none"),
         ({"clipping": "none"}, ["clipping", "none", "wav of 16 bits"], "rescale, or wav with 32"),
         ({"sample_rate": 4000}, ["sample_rate", 4000], "source, or 8000 to 192000 Hz"),
         ({"sample_rate": "sorce"}, ["sample_rate", "'sorce'"], "source, or 8000 to 192000 Hz"),

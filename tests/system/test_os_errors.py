@@ -72,4 +72,4 @@ def test_no_other_module_says_what_a_full_disk_is():
                 text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
                 if "make room" in text or "free some space" in text.lower() or "No space left" in text:
                     found.add(file.name)
-    assert found == {"system_errors.py"}
+    assert found == {"os_errors.py"}

@@ -96,7 +96,12 @@ def nearest(given: str, known: tuple[str, ...] | list[str]) -> str:
 
 def _first_fault(error: ValidationError, options: type[Options]) -> ConfigError:
     """The first of pydantic's errors as one of ours: the option, what was given, what is allowed."""
-    detail = error.errors(include_url=False)[0]
+    details = error.errors(include_url=False)
+    missing = [str(one["loc"][0]) for one in details if one["type"] == "missing"]
+    if len(missing) > 1:
+        names = ["/".join(flags(name, options.model_fields[name])) for name in missing]
+        return ConfigError(f"{', '.join(names)} are missing")
+    detail = details[0]
     message = detail["msg"].removeprefix("Value error, ")
     if not detail["loc"]:
         return ConfigError(message)

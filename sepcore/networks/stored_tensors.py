@@ -97,7 +97,7 @@ def load_tensors(shapes: Mapping[str, Shape], folder: Path) -> tuple[dict[str, N
         folder: Holds ``checkpoint``, ``*.index`` and ``*.data-*``.
 
     Returns:
-        The tensors, mapped from the files; and the training step at which they were written, 0 if it is not said.
+        The tensors, and the training step at which they were written, 0 if it is not said.
 
     Raises:
         CheckpointError: there is no checkpoint, it is damaged, or tensors are missing, of another shape, not finite, or

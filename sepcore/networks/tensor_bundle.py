@@ -117,7 +117,7 @@ class TensorBundle:
         return {name: entry.shape for name, entry in self._entries.items()}
 
     def read(self, name: str) -> NDArray[Any]:
-        """A tensor, mapped from its file; it is read once, for its checksum.
+        """A tensor, read from its file.
 
         Raises:
             KeyError: there is none of that name.
@@ -135,7 +135,8 @@ class TensorBundle:
             raise self._damaged(f"{name} lies outside of {file.name}")
         if not entry.num_bytes:
             return np.zeros(entry.shape, dtype)
-        raw = np.memmap(file, np.uint8, "r", offset=entry.offset, shape=(entry.num_bytes,))
+        # Not mapped: a file that is cut short by whoever rewrites it would end the process (SIGBUS).
+        raw = np.fromfile(file, np.uint8, entry.num_bytes, offset=entry.offset)
         if masked(google_crc32c.value(raw)) != entry.checksum:
             raise self._damaged(f"{name} has a wrong checksum")
         return raw.view(dtype).reshape(entry.shape)

@@ -38,10 +38,14 @@ class StemworksError(Exception):
         self.errno = errno
         super().__init__(self.problem)
 
+    @property
+    def reason(self) -> str:
+        """Path and problem, for a list that has the hints apart."""
+        return self.problem if self.path is None else f"{shown(self.path)}: {self.problem}"
+
     def __str__(self) -> str:
         """Path, problem and hint in one line."""
-        line = self.problem if self.path is None else f"{shown(self.path)}: {self.problem}"
-        return f"{line}. {self.hint}" if self.hint else line
+        return f"{self.reason}. {self.hint}" if self.hint else self.reason
 
 
 class ConfigError(StemworksError, ValueError):

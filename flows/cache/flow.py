@@ -159,7 +159,7 @@ def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelC
 
 def _some_failed(csv: Path, failures: Sequence[StemworksError], num_songs: int) -> SongsFailed:
     """One line: the first problems, and then what to do about them, each thing once."""
-    problems = [error.problem if error.path is None else f"{error.path}: {error.problem}" for error in failures]
+    problems = [error.reason for error in failures]
     hints = dict.fromkeys(error.hint for error in failures[:_SHOWN_FAILURES] if error.hint)
     return SongsFailed(
         f"{len(failures)} of {num_songs} songs could not be cached: "

@@ -112,7 +112,7 @@ def _estimates(options: Options, songs: EvaluationSet) -> list[Estimates]:
         chosen.append(ModelEstimates(Separator.of(settings)))
         config = chosen[0].config
     else:
-        config = songs.own_config(estimates) if params is None else options.changed(load_config(params))
+        config = options.changed(songs.own_config(estimates) if params is None else load_config(params))
     if estimates is not None:
         chosen.append(FolderEstimates(estimates.absolute(), config))
     return [*chosen, *(BASELINES[name](config) for name in options.baselines)]

@@ -67,7 +67,7 @@ class Options(WithOverrides, OnRunner):
         if self.estimates is not None:
             estimated_tracks(self.estimates)
         if self.params is None:
-            config = songs.own_config(self.estimates)
+            config = self.changed(songs.own_config(self.estimates))
         elif self.estimates is not None:
             config = self.changed(load_config(self.params))  # without its weights
         else:

@@ -82,8 +82,7 @@ def ingest(
         try:
             rows[plan.splits[song]].append(future.result())
         except (AudioDecodeError, DatasetError) as error:  # its own fault; a full disk is everybody's
-            reason = error.problem if error.path is None else f"{error.path}: {error.problem}"
-            left_out.append(LeftOut(song.name, printable(reason), error.hint))
+            left_out.append(LeftOut(song.name, printable(error.reason), error.hint))
     manifests = write_manifests(rows, left_out, out, config, overwrite=overwrite)
     say(f"{split}: {manifests[split]} (songs: {len(rows[split])})" for split in SPLITS)
     say(f"left out: {song.song}: {song.reason}" for song in left_out[:_SHOWN_LEFT_OUT])

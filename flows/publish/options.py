@@ -44,10 +44,10 @@ class Options(Base):
 
     def check(self) -> None:
         """Refuse runs that are not there or not finished, and GitHub without what it needs."""
-        from sepcore.release.finished_run import FinishedRun
+        from sepcore.release.finished_run import ReleasableRun
         from sepcore.release.github_repository import GithubRepository
 
         if self.github:
             GithubRepository.from_environment()
         for run in self.runs:
-            FinishedRun.load(resolve_run(run, self.work_dir).path)
+            ReleasableRun.load(resolve_run(run, self.work_dir).path)

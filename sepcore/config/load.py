@@ -1,5 +1,6 @@
 """From what ``-p`` takes (name, JSON, tarball, run folder) to a validated config, or one clear line."""
 
+import copy
 import difflib
 import json
 from collections.abc import Mapping, Sequence
@@ -93,7 +94,7 @@ def changed_config(config: ModelConfig, keys: Mapping[str, Any], origin: str) ->
             if not isinstance(inner, dict):
                 raise ConfigError(f"{key}: {part} is {json.dumps(inner)} and has no keys of its own", path=origin)
             place = inner
-        place[last] = value
+        place[last] = copy.deepcopy(value)  # a dotted key may lead into it
     return parse_config(json.dumps(content), origin) if keys else config
 
 

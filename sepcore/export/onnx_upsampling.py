@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from sepcore.engines.openvino_network import phase_kernels
+
 _STRIDE = 2
 _TAPS = 3  # of the picture before upsampling that a kernel of 4 or 5 reaches, one to each side
 
@@ -13,10 +15,7 @@ _TAPS = 3  # of the picture before upsampling that a kernel of 4 or 5 reaches, o
 def rearrange_upsampling(model: Any) -> int:
     """Write each transposed convolution of stride 2 to one channel as a convolution to four, and depth-to-space.
 
-    Such a layer makes each pixel of the large picture from the small one by one of four kernels, by whether its row and
-    its column are even or odd: these four are the channels of a 3×3 convolution, which runtimes compute several times
-    as fast (OpenVINO, both networks of 2stems: 64.8 ms a segment instead of 74.0; layers of 16 filters and more gained
-    nothing or lost).
+    See `phase_kernels`; layers of 16 filters and more gained nothing or lost.
 
     Args:
         model: An `onnx.ModelProto`; changed in place.
@@ -34,7 +33,7 @@ def rearrange_upsampling(model: Any) -> int:
             nodes.append(node)
             continue
         name = f"{node.output[0]}_phases"
-        graph.initializer.append(numpy_helper.from_array(_phase_kernels(weights, _pads(node)), f"{name}_kernel"))
+        graph.initializer.append(numpy_helper.from_array(phase_kernels(weights, *_pads(node)[:2]), f"{name}_kernel"))
         inputs = [node.input[0], f"{name}_kernel"]
         if len(node.input) > 2:
             bias = np.repeat(numpy_helper.to_array(constants[node.input[2]]), _STRIDE**2)
@@ -72,16 +71,3 @@ def _doubles(node: Any, weights: NDArray[np.float32]) -> bool:
         and max(top, left) <= 2
         and max(height - 1 - top, width - 1 - left) <= _TAPS
     )
-
-
-def _phase_kernels(weights: NDArray[np.float32], pads: list[int]) -> NDArray[np.float32]:
-    """``(inputs, 1, height, width)`` to ``(4, inputs, 3, 3)``: a kernel for even and odd rows times columns."""
-    inputs, _, height, width = weights.shape
-    kernels = np.zeros((_STRIDE, _STRIDE, inputs, _TAPS, _TAPS), np.float32)
-    # Output row 2 m + phase takes input row m + tap - 1 by the kernel's row 2 (1 - tap) + phase + pad.
-    for phase_row, phase_column, tap_row, tap_column in np.ndindex(_STRIDE, _STRIDE, _TAPS, _TAPS):
-        row = _STRIDE * (1 - tap_row) + phase_row + pads[0]
-        column = _STRIDE * (1 - tap_column) + phase_column + pads[1]
-        if 0 <= row < height and 0 <= column < width:
-            kernels[phase_row, phase_column, :, tap_row, tap_column] = weights[:, 0, row, column]
-    return kernels.reshape(_STRIDE**2, inputs, _TAPS, _TAPS)

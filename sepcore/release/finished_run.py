@@ -21,7 +21,7 @@ DONE_FILE = "done.json"
 
 
 @dataclass(frozen=True)
-class FinishedRun:
+class ReleasableRun:
     """A training that has ended.
 
     Attributes:
@@ -116,7 +116,7 @@ class Candidate:
 
     name: str
     version: str
-    run: FinishedRun
+    run: ReleasableRun
     forced: str | None
 
 

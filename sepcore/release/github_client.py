@@ -131,6 +131,10 @@ class GithubClient:
         response = self._http.request(method, url, **options)
         if not response.is_success:
             raise GithubError.of(response, asset)
+        if response.request.method != method:  # a redirect of kind 302 or 303: nothing was changed
+            error = GithubError(f"{method} was redirected to {response.url}, where nothing is changed")
+            error.may_pass = False
+            raise error
         return response
 
     def blocks(self, url: str, size: int, *, asset: str) -> Generator[bytes, None, None]:

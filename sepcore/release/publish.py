@@ -20,7 +20,7 @@ from sepcore.provider.checksum import (
 )
 from sepcore.provider.host import parse_version
 from sepcore.release.card import model_card
-from sepcore.release.finished_run import Candidate, FinishedRun, Published
+from sepcore.release.finished_run import Candidate, Published, ReleasableRun
 from sepcore.release.gate import Champion, check_gate, release_before
 from sepcore.release.training_record import METRICS_FILE, metrics_text, released_config
 from sepcore.system.atomic import atomic_path, made_folder, remove_leftovers, write_text
@@ -67,7 +67,7 @@ def judge_run(
         raise ReleaseError(
             f"version is {version!r}, which is not a semantic version", hint="Give one such as 1.2.0 or 1.2.0-rc.1."
         )
-    run = FinishedRun.load(run_folder)
+    run = ReleasableRun.load(run_folder)
     name = run.name if name is None else name
     if not (_NAME.fullmatch(name) and is_name(name)):
         raise ReleaseError(
@@ -135,7 +135,7 @@ def publish_candidates(
     ]
 
 
-def _refusal(run: FinishedRun, run_folder: Path, champion: Champion | None, margin_db: float) -> GateRefused | None:
+def _refusal(run: ReleasableRun, run_folder: Path, champion: Champion | None, margin_db: float) -> GateRefused | None:
     """Why the gate refuses the run."""
     if run.scores is None:
         return GateRefused(

@@ -12,7 +12,7 @@ from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError, DatasetError, ReleaseError
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.provider.checksum import file_sha256
-from sepcore.release.finished_run import FinishedRun
+from sepcore.release.finished_run import ReleasableRun
 from sepcore.system.archive_reader import is_plain_file, member_blocks, open_archive, read_member
 from sepcore.system.foreign import is_name, parse_json, shortened
 from sepcore.system.os_errors import fix_for
@@ -30,7 +30,7 @@ _TRAINING = "training"
 _WEIGHTS = ".data-"
 
 
-def metrics_text(run: FinishedRun) -> str:
+def metrics_text(run: ReleasableRun) -> str:
     """The text of ``metrics.json``: the scores as in ``scores.json`` if there are any, and how it was trained."""
     scores: dict[str, Any] = json.loads(run.scores.to_json()) if run.scores else {}
     training = {
@@ -53,8 +53,8 @@ class TrainingRecord:
         config: Its config. Of a release, or somebody else's run, it names no path, whatever stands in there.
         dataset: Fingerprint of the chunks it was trained on.
         scores: On its test set; None if it was never scored.
-        facts: See `FinishedRun.facts`.
-        data: See `FinishedRun.data`; empty of a release or somebody else's run.
+        facts: See `ReleasableRun.facts`.
+        data: See `ReleasableRun.data`; empty of a release or somebody else's run.
         source: The run's folder, or the release's tarball.
         inputs: What it was made from; None of an earlier version's.
         foreign: Whether its paths are not this machine's own.
@@ -72,13 +72,13 @@ class TrainingRecord:
 
     @classmethod
     def of_run(cls, folder: Path, *, foreign: bool = False) -> Self:
-        """Of a finished run; raises as `FinishedRun.load` does.
+        """Of a finished run; raises as `ReleasableRun.load` does.
 
         Args:
             folder: Of the run.
             foreign: Honor none of its paths, as of a release.
         """
-        run = FinishedRun.load(folder)
+        run = ReleasableRun.load(folder)
         if not foreign:
             return cls(run.name, run.config, run.dataset, run.scores, run.facts, run.data, folder, run.inputs)
         config, facts = _without_paths(run.config, run.facts)

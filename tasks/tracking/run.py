@@ -220,15 +220,19 @@ class TrackedRun:
             _logger.warning("not sent to MLflow's store at %s: %s", tracking_uri(), missed)
 
     def note_all_sent(self, steps: int) -> None:
-        """Note in the ended run that it has all of a training of so many steps, unless something was missed."""
+        """Note in the ended run that it has measures, config, data sets, weights and version of so many steps.
+
+        Not if any of it was missed. Excerpts and what is said of the machine are sent once, as the training runs.
+        """
         if not self.missed:
             self.tag(_SENT, str(steps))
 
 
 def is_all_sent(run: RunFolder, steps: int) -> bool:
-    """Whether the store has all of a finished training, as `TrackedRun.note_all_sent` noted there.
+    """Whether the store has what can be sent of a finished training, as `TrackedRun.note_all_sent` noted there.
 
-    True of a run that was never tracked; False if the store does not answer.
+    True of a run that was never tracked, and of one that this store does not know: it was tracked in another, where it
+    stays. False if the store does not answer.
     """
     run_id = _run_id(run)
     try:
@@ -236,7 +240,11 @@ def is_all_sent(run: RunFolder, steps: int) -> bool:
     except Exception as error:  # MLflow lets through what its database or HTTP library raises
         _logger.info("MLflow's store does not tell what it has of %s: %s", run.path, error)
         return False
-    return not run_id or (stored is not None and stored.data.tags.get(_SENT) == str(steps))
+    if stored is None:
+        if run_id:
+            _logger.info("%s: its MLflow run %s is in another store than %s", run.path, run_id, tracking_uri())
+        return True
+    return bool(stored.data.tags.get(_SENT) == str(steps))
 
 
 def _run_id(run: RunFolder) -> str:

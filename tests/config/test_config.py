@@ -228,3 +228,14 @@ def test_what_decides_the_weights_decides_the_fingerprint(keys, changed, differ)
 def test_training_keys_that_do_not_fit_each_other_are_refused(keys, named, hint):
     with raises(ConfigError, *named, path="mine.json", hint=hint):
         parse_config(json.dumps(keys), "mine.json")
+
+
+def test_the_values_that_change_a_config_are_not_changed_themselves():
+    keys = {
+        "model": {"type": "unet.unet", "params": {"conv_activation": "ELU"}},
+        "model.params.conv_activation": "ReLU",
+    }
+    before = json.loads(json.dumps(keys))
+    changed = changed_config(parse_config('{"T": 512}', "mine.json"), keys, "--set")
+    assert changed.model.params.conv_activation == "ReLU"
+    assert keys == before

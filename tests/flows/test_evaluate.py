@@ -12,6 +12,7 @@ import soundfile
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.evaluate.flow import evaluate
+from flows.evaluate.options import Options
 from sepcore.dataset.synthetic import write_dataset
 from sepcore.errors import ConfigError, SongsFailed
 from sepcore.evaluation.run_scores import run_scores
@@ -59,6 +60,12 @@ def estimates(musdb, tmp_path):
 
 def song_names(musdb):
     return sorted(folder.name for folder in (musdb / "test").iterdir())
+
+
+def test_a_key_of_no_config_is_refused_though_no_model_is_scored(musdb, tmp_path):
+    options = Options.of({"out": tmp_path, "mus_dir": musdb, "baselines": "mixture", "overrides": {"mask_extnsion": 1}})
+    with raises(ConfigError, "mask_extnsion", hint="mask_extension"):
+        options.check()
 
 
 def test_another_programs_stems_get_musevals_scores_beside_the_baselines(musdb, estimates, tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
 from sepcore.release.card import model_card, release_notes
-from sepcore.release.finished_run import Candidate, FinishedRun
+from sepcore.release.finished_run import Candidate, ReleasableRun
 from tests.release.publishing import publish_release
 
 
@@ -10,7 +10,7 @@ def card(run_folder):
     """The text of the run's card."""
 
     def card(forced=None):
-        return model_card(Candidate("mine", "1.0.0", FinishedRun.load(run_folder), forced))
+        return model_card(Candidate("mine", "1.0.0", ReleasableRun.load(run_folder), forced))
 
     return card
 

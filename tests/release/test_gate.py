@@ -7,7 +7,7 @@ import pytest
 from sepcore.errors import GateRefused
 from sepcore.evaluation.scores import MadeFrom
 from sepcore.provider.archive import pack_archive
-from sepcore.release.finished_run import FinishedRun
+from sepcore.release.finished_run import ReleasableRun
 from sepcore.release.gate import Champion, check_gate, release_before
 from tests.raised import raises
 from tests.release.conftest import summary
@@ -130,5 +130,5 @@ def test_a_release_of_an_older_version_of_this_project_counts_too(tmp_path, run_
     (tmp_path / "releases" / "1.0.0").mkdir(parents=True)
     scores = (run_folder / "scores.json").read_bytes()
     pack_archive({"metrics.json": scores}, tmp_path / "releases" / "1.0.0" / "mine.tar.gz")
-    assert release_before(tmp_path / "releases", "mine", "1.0.1").scores == FinishedRun.load(run_folder).scores
+    assert release_before(tmp_path / "releases", "mine", "1.0.1").scores == ReleasableRun.load(run_folder).scores
     assert json.loads(scores)["stems"]

@@ -861,6 +861,16 @@ def test_a_download_that_is_redirected_to_another_host_leaves_the_token_out(gith
     assert set(thief.seen) == {None}
 
 
+@pytest.mark.parametrize("status", [302, 303])
+@pytest.mark.parametrize(("method", "path"), [("POST", "/releases$"), ("PATCH", "/releases/")])
+def test_a_change_that_is_redirected_to_a_page_counts_as_refused(github, upload, folder, waits, method, path, status):
+    page = f"{github.repository.api_url}/repos/{github.repository.repository}/releases"
+    github.fail(method, path, status, headers={"Location": page})
+    with refused(method, path=github.repository.page):
+        upload(folder)
+    assert waits == []
+
+
 def test_importing_it_does_not_import_the_libraries():
     code = (
         "import sys, sepcore.release.github; print([name for name in ('httpx', 'tensorflow') if name in sys.modules])"

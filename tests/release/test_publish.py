@@ -16,7 +16,7 @@ from sepcore.errors import GateRefused, ReleaseError
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import file_sha256
 from sepcore.provider.resolve import locate_model
-from sepcore.release.finished_run import FinishedRun
+from sepcore.release.finished_run import ReleasableRun
 from sepcore.release.gate import Champion
 from sepcore.release.publish import judge_run, publish_candidates
 from sepcore.release.training_record import TrainingRecord
@@ -269,7 +269,7 @@ def test_a_run_is_published_whatever_the_folder_of_its_songs_is_called(run_folde
     }
     (run_folder / "done.json").write_text(json.dumps(done))
     (run_folder / "scores.json").write_text(json.dumps(scores | {"dataset": f"{folder}/test.csv"}))
-    assert FinishedRun.load(run_folder).data == done["data"]
+    assert ReleasableRun.load(run_folder).data == done["data"]
     tarball = publish_release(run_folder, version="1.0.0", releases=tmp_path / "releases").tarball
     released = TrainingRecord.of_release(tarball)
     shown = manifest_name(Path("/", folder, "train.csv"))

@@ -8,7 +8,7 @@ from sepcore.config.load import load_config
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError, ReleaseError
 from sepcore.provider.archive import pack_archive
-from sepcore.release.finished_run import FinishedRun
+from sepcore.release.finished_run import ReleasableRun
 from sepcore.release.gate import release_before
 from sepcore.release.training_record import TrainingRecord, config_to_train_again
 from tests.raised import raises
@@ -21,7 +21,7 @@ def tarball(run_folder, tmp_path):
 
 
 def test_a_release_says_how_its_model_was_trained(tarball, run_folder):
-    released, run = TrainingRecord.of_release(tarball), FinishedRun.load(run_folder)
+    released, run = TrainingRecord.of_release(tarball), ReleasableRun.load(run_folder)
     assert (released.name, released.dataset, released.scores) == (run.name, run.dataset, run.scores)
     assert released.facts == run.facts
     assert released.config.fingerprint() == run.config.fingerprint()
@@ -114,7 +114,7 @@ def test_no_path_of_a_release_is_honored_whatever_key_it_stands_in(hostile, tmp_
 
 
 def test_a_run_trained_again_writes_into_its_own_cache_and_into_no_model_dir(run_folder):
-    config = FinishedRun.load(run_folder).config
+    config = ReleasableRun.load(run_folder).config
     again = config_to_train_again(config, {}, init_from=None, caches=None)
     assert again.training_cache == config.training_cache
     assert again.model_dir is None

@@ -244,6 +244,16 @@ def test_the_store_says_whether_it_has_all_of_a_training(store, tmp_path, monkey
     assert not is_all_sent(run, 5)
 
 
+def test_a_run_of_another_store_stays_there(store, tmp_path, monkeypatch):
+    run = RunFolder(tmp_path / "mine-elsewhere")
+    with tracked(run, "mine", training=True) as tracking:
+        pass
+    tracking.note_all_sent(5)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
+    assert is_all_sent(run, 5)
+    assert (run.path / "mlflow_run_id").read_text() == tracking.run_id
+
+
 def test_what_is_added_later_without_the_store_is_a_warning(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with tracked(RunFolder(tmp_path / "r"), "mine") as tracking:

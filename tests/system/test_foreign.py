@@ -8,7 +8,7 @@ from sepcore.evaluation.scores import ScoreSummary
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import parse_checksums
 from sepcore.provider.model_files import ModelOrigin
-from sepcore.release.finished_run import FinishedRun
+from sepcore.release.finished_run import ReleasableRun
 from sepcore.release.gate import release_before
 from sepcore.release.training_record import TrainingRecord
 from sepcore.system.foreign import ForeignTextError, is_name, parse_json
@@ -69,7 +69,7 @@ def read_as_run(path, content):
         (folder / name).touch()
     (folder / "config.json").write_text(load_config("2stems").to_json())
     (folder / "done.json").write_bytes(content)
-    FinishedRun.load(folder)
+    ReleasableRun.load(folder)
 
 
 def read_as_metrics(path, content):

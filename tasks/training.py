@@ -120,9 +120,7 @@ def train_model(
             result = fit(config, run, work)
             _, where = put_into_model_dir(run, config)
             get_run_logger().info("%s: %d steps; %s", name, result.steps, where)
-            _log_weights(tracking, result.model_step)
-            if result.choice_note:
-                tracking.tag("model_choice_note", result.choice_note)
+            _log_weights(tracking, result.model_step, result.choice_note)
             tracking.register(name, config, result.model_step)
             run.finish(
                 FinishedRun(
@@ -131,6 +129,7 @@ def train_model(
                     dataset=training.fingerprint(),
                     mlflow_run_id=tracking.run_id,
                     ended_early=result.ended_early,
+                    choice_note=result.choice_note,
                     facts=card_facts(config, data.training_csv, training, result),
                     data=data.paths(),
                     inputs=inputs,
@@ -178,14 +177,18 @@ def _send(done: FinishedRun, config: ModelConfig, run: RunFolder, data: Training
     with tracked(run, done.name) as tracking:
         _log_what_is_trained(tracking, config, data, training, validation)
         tracking.log_file(run.path / "config.json")
-        _log_weights(tracking, done.model_step)
+        if run.examples.is_dir():
+            tracking.log_folder(run.examples, run.examples.name)
+        _log_weights(tracking, done.model_step, done.choice_note)
         tracking.register(done.name, config, done.model_step, unless_there=not register)
     tracking.note_all_sent(done.steps)
 
 
-def _log_weights(tracking: TrackedRun, step: int) -> None:
+def _log_weights(tracking: TrackedRun, step: int, choice_note: str | None) -> None:
     tracking.log_folder(tracking.run.model, "model")
     tracking.tag("model_step", str(step))
+    if choice_note:
+        tracking.tag("model_choice_note", choice_note)
 
 
 def _log_what_is_trained(

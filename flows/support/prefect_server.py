@@ -125,7 +125,7 @@ def start_prefect() -> None:
     if prefect_api_configured():
         return
     # Dropped by the system when both have ended.
-    log = tempfile.TemporaryFile()  # noqa: SIM115
+    log = tempfile.TemporaryFile()  # noqa: SIM115 -- the server writes to it as long as it lives
     _own = PrefectServer(socket.create_server((HOST, 0)), new_credential(), log, page=False)
     os.environ.setdefault("PREFECT_UI_URL", "")  # there is no page to link to
     # Registered before Prefect's own: what that has still to send is sent before.

@@ -51,6 +51,12 @@ def checkpoint_data(folder: Path) -> list[Path]:
     return data_files(checkpoint) if checkpoint else []
 
 
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The index and the weights of a folder's checkpoint; none without a whole checkpoint."""
+    checkpoint = find_checkpoint(folder)
+    return [checkpoint.with_name(f"{checkpoint.name}.index"), *data_files(checkpoint)] if checkpoint else []
+
+
 def data_files(prefix: Path) -> list[Path]:
     """The files of a checkpoint's weights, in their order."""
     return sorted(prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*-of-*"))

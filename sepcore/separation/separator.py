@@ -15,7 +15,7 @@ from sepcore.engines.base import Engine
 from sepcore.engines.converted import weights_sha256
 from sepcore.engines.select import load_engine
 from sepcore.errors import CheckpointError, ConfigError, ProviderError
-from sepcore.networks.checkpoint_files import checkpoint_data, find_checkpoint
+from sepcore.networks.checkpoint_files import checkpoint_files, find_checkpoint
 from sepcore.provider.checksum import file_identity
 from sepcore.separation.settings import SeparatorSettings, located_model
 from sepcore.separation.shifts import average_over_shifts
@@ -25,8 +25,9 @@ from sepcore.separation.stem_files.song import separate_file
 from sepcore.separation.wiener_stream import wiener_stream
 from sepcore.signal.channels import to_channels
 
-# Weights that are replaced while they are read are read again, so often.
-_LOADINGS = 3
+# Weights that are replaced while they are read are read again, so often, each time after a longer pause.
+_LOADINGS = 4
+_FIRST_PAUSE_S = 0.5
 
 
 class Separator:
@@ -81,15 +82,17 @@ class Separator:
 
     def _load_engine(self) -> tuple[Engine, str]:
         """The engine, and the fingerprint of the very weights that are in it."""
-        for _ in range(_LOADINGS):
+        for loading in range(_LOADINGS):
             before = self._files()
             try:
                 weights = weights_sha256(self.folder)
                 engine = load_engine(self.settings.engine, self.config, self.folder, precision=self.settings.precision)
             except (CheckpointError, FileNotFoundError):
+                # Half of the old ones, half of the new; somebody who copies them need not be faster than we look.
+                time.sleep(_FIRST_PAUSE_S * 2**loading)
                 if self._files() == before:
                     raise
-                continue  # half of the old ones, half of the new
+                continue
             if self._files() == before:
                 return engine, weights
         raise CheckpointError(
@@ -99,9 +102,9 @@ class Separator:
         )
 
     def _files(self) -> list[tuple[Path, tuple[int, ...]]]:
-        """The files of the weights as they are now."""
+        """The files of the weights as they are now; none if one is missing."""
         try:
-            return [(file, file_identity(file)) for file in checkpoint_data(self.folder)]
+            return [(file, file_identity(file)) for file in checkpoint_files(self.folder)]
         except FileNotFoundError:  # they are being replaced
             return []
 

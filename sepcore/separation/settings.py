@@ -1,7 +1,9 @@
 """All that decides a separation beside the audio."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, get_args
 
 from sepcore.config.choices import MAX_OVERLAP, MAX_SHIFTS, EngineName, Precision
@@ -9,6 +11,16 @@ from sepcore.config.load import OVERRIDES, changed_config
 from sepcore.engines.select import check_engine
 from sepcore.errors import ConfigError
 from sepcore.provider.resolve import LocalModel, locate_model
+
+_logger = logging.getLogger(__name__)
+# Weights give good stems only with the values that they were trained with; T and F may change, as with Spleeter.
+_OF_THE_WEIGHTS = {
+    "instrument_list": "instruments",
+    "sample_rate": "sample_rate",
+    "frame_length": "frame_length",
+    "frame_step": "hop_length",
+    "model": "model",
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,20 @@ class SeparatorSettings:
 
 
 def located_model(settings: SeparatorSettings) -> LocalModel:
-    """The model of some settings as `locate_model` finds it, its config changed by their ``overrides``."""
+    """The model of some settings as `locate_model` finds it, its config changed by their ``overrides``.
+
+    A process warns once of overrides that do not fit the weights.
+    """
     model = locate_model(settings.model)
-    return replace(model, config=changed_config(model.config, settings.overrides, OVERRIDES))
+    config = changed_config(model.config, settings.overrides, OVERRIDES)
+    differing = [key for key, name in _OF_THE_WEIGHTS.items() if getattr(config, name) != getattr(model.config, name)]
+    if differing:
+        _warn_of_weights(model.name, ", ".join(differing))
+    return replace(model, config=config)
+
+
+@lru_cache
+def _warn_of_weights(model: str, keys: str) -> None:
+    _logger.warning(
+        "%s: the weights were trained with another %s than --set gives; expect poor or swapped stems", model, keys
+    )

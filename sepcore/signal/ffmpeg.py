@@ -131,7 +131,7 @@ class FfmpegProcess:
         self._names = names
         command = [find_program("ffmpeg"), "-nostdin", "-hide_banner", "-loglevel", "error"]
         # Messages go to a file: a pipe that nobody reads blocks ffmpeg as soon as a bad file has filled it.
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in __exit__
         # Started here and not by ffmpeg-python's run_async, which would hand down the terminal: Ctrl-C would end ffmpeg
         # before Python knows of it, and look like a broken file.
         self._process = subprocess.Popen(

@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from pydantic import TypeAdapter, ValidationError
+
+from sepcore.errors import TrainingError
 from sepcore.system.atomic import write_text
 
 Kind = Literal["train", "validation", "system"]
@@ -31,18 +34,36 @@ class MetricsRecord:
     metrics: Mapping[str, float]
 
 
+_FORM = TypeAdapter(MetricsRecord)
+
+
 def append_record(path: Path, record: MetricsRecord) -> None:
     """Add a record to the end of a log; its folder must exist."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(record)) + "\n")
 
 
+def parse_record(line: bytes) -> MetricsRecord:
+    """The record of a line of a log; ValueError if it is none."""
+    return _FORM.validate_json(line)
+
+
 def read_records(path: Path) -> list[MetricsRecord]:
-    """All records of a log in their order, none if there is no file; a last line that a kill cut short is left out."""
+    """All records of a log in their order, none if there is no file; a last line that a kill cut short is left out.
+
+    Raises:
+        TrainingError: another line is damaged; it is named.
+    """
     if not path.is_file():
         return []
-    lines = path.read_text("utf-8").split("\n")
-    return [MetricsRecord(**json.loads(line)) for line in lines[:-1]]
+    records = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            records.append(parse_record(line))
+        except ValidationError as error:
+            problem = f"line {number} is not a record of measures"
+            raise TrainingError(problem, path=path, hint="Delete this line, and run the command again.") from error
+    return records
 
 
 def cut_records(path: Path, *, step: int, validated: bool) -> None:

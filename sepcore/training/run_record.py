@@ -78,6 +78,7 @@ class FinishedRun:
         inputs: What it is made from; None of a run of an earlier version.
         ended_early: Whether ``patience`` ended it.
         test_songs: Fingerprint of the songs of its test set, whose manifest may change; None if it has none.
+        choice_note: As in `TrainingResult`.
     """
 
     name: str
@@ -89,6 +90,7 @@ class FinishedRun:
     inputs: RunInputs | None = None
     ended_early: bool = False
     test_songs: str | None = None
+    choice_note: str | None = None
 
     @property
     def model_step(self) -> int:
@@ -114,6 +116,7 @@ class FinishedRun:
             inputs=RunInputs.from_dict(content["inputs"]) if "inputs" in content else None,
             ended_early=bool(content.get("ended_early")),
             test_songs=_text_or_none(content, "test_songs"),
+            choice_note=_text_or_none(content, "choice_note"),
         )
 
 

@@ -1,7 +1,6 @@
 """Measures on their way to MLflow: the records of a run's `metrics.jsonl`, and MLflow's own measures of the machine."""
 
 import hashlib
-import json
 import logging
 import math
 import os
@@ -17,7 +16,8 @@ import mlflow
 from mlflow.entities import Metric
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from sepcore.training.metrics_log import MetricsRecord, read_records
+from sepcore.errors import TrainingError
+from sepcore.training.metrics_log import MetricsRecord, parse_record, read_records
 from tasks.tracking import tracking_uri
 from tasks.tracking.store import StoreGuard, call_with_timeout, store_client
 
@@ -85,14 +85,19 @@ class MetricsSender:
 
         Returns:
             How many records are left for the next command: of a store that does not answer, or of a backlog that
-            takes longer than ``limit_s`` seconds. None if there are records and the store has never told what it has.
+            takes longer than ``limit_s`` seconds. None if they cannot be counted: the store has never told what it
+            has, or the log is damaged.
         """
         self._stop.set()
         if not self._thread.ident:
             self._thread.start()
         self._thread.join(limit_s)
         self._abandoned.set()
-        records = [metrics for record in read_records(self._log) if (metrics := _metrics(record))]
+        try:
+            records = [metrics for record in read_records(self._log) if (metrics := _metrics(record))]
+        except TrainingError as error:
+            _logger.warning("%s", error)
+            return None
         if records and self._last_steps is None:
             return None
         return sum(not self._is_sent(metrics) for metrics in records)
@@ -152,7 +157,7 @@ class MetricsSender:
         batch: list[Metric] = []
         end = self._offset
         for line in whole.splitlines(keepends=True):
-            metrics = _metrics(MetricsRecord(**json.loads(line)))
+            metrics = _metrics(parse_record(line))
             new = [] if self._is_sent(metrics) else metrics
             if batch and len(batch) + len(new) > _BATCH:
                 break

@@ -220,9 +220,9 @@ class TrackedRun:
             _logger.warning("not sent to MLflow's store at %s: %s", tracking_uri(), missed)
 
     def note_all_sent(self, steps: int) -> None:
-        """Note in the ended run that it has measures, config, data sets, weights and version of so many steps.
+        """Note in the ended run that it has all of a training of so many steps, but for facts about the machine.
 
-        Not if any of it was missed. Excerpts and what is said of the machine are sent once, as the training runs.
+        Not if any of it was missed. Those facts, and the commit, are sent only while the training runs.
         """
         if not self.missed:
             self.tag(_SENT, str(steps))

@@ -57,8 +57,15 @@ def keep_scores(run, **made_from):
 
 def asked(run, csv, *, engine="fast", mwf=None, dataset="own/test.csv"):
     rows = load_manifest(csv, CONFIG)
-    songs = lambda: songs_fingerprint(map(song_fingerprint, rows))  # noqa: E731
-    return why_not_own(run, CONFIG, rows, engine, model=model_of(run, mwf), dataset=dataset, songs=songs)
+    return why_not_own(
+        run,
+        CONFIG,
+        rows,
+        engine,
+        model=model_of(run, mwf),
+        dataset=dataset,
+        songs=lambda: songs_fingerprint(map(song_fingerprint, rows)),
+    )
 
 
 # What counts as a run's scores

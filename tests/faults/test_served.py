@@ -10,7 +10,7 @@ import pytest
 
 from sepcore.training.checkpoints import kept_steps
 from tests.faults.workplace import NUM_KILLS
-from tests.flows.conftest import small_dataset  # noqa: F401
+from tests.flows.conftest import small_dataset  # noqa: F401 -- a fixture
 from tests.flows.served import Served
 from tests.repository import ROOT
 
@@ -22,7 +22,7 @@ _ROOM = 100 << 20
 
 
 @pytest.fixture
-def served(small_dataset, tmp_path):  # noqa: F811
+def served(small_dataset, tmp_path):  # noqa: F811 -- the fixture
     """What is served where ``mine.json`` trains for hours, with a checkpoint at every step."""
     dataset = shutil.copytree(small_dataset, tmp_path / "dataset")
     csvs = {"train_csv": str(dataset / "train.csv"), "validation_csv": str(dataset / "validation.csv")}

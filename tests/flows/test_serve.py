@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 
 from tests.flows.served import Served
 from tests.flows.test_commands import lacking
-from tests.page.browser import chromium  # noqa: F401
+from tests.page.browser import chromium  # noqa: F401 -- a fixture
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +71,7 @@ def test_it_says_where_its_page_is_and_what_other_shells_need(served):
     assert there - {"other/train-2stems"} == NAMES  # that one is another test's
 
 
-def test_the_bare_name_runs_the_pipeline_to_its_end_and_the_page_shows_it(served, chromium, tmp_path):  # noqa: F811
+def test_the_bare_name_runs_the_pipeline_to_its_end_and_the_page_shows_it(served, chromium, tmp_path):  # noqa: F811 -- the fixture
     given = ["--param", "params=mine.json", "--param", "version=1.0.0"]
     result = served.prefect("deployment", "run", "train-4stems", *given, "--watch")
     assert result.returncode == 0, result.stdout + result.stderr

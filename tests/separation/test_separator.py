@@ -1,11 +1,13 @@
 import json
 import shutil
+from threading import Timer
 
 import numpy as np
 import pytest
 
 from sepcore import Separator, load_config
 from sepcore.errors import AudioDecodeError, CheckpointError, ConfigError, ProviderError
+from sepcore.separation.settings import SeparatorSettings
 from sepcore.signal.audio_reader import read_waveform
 from sepcore.signal.audio_writer import write_audio
 from tests import golden
@@ -206,6 +208,41 @@ def test_wrong_weights_and_an_unknown_model_are_refused(model, tmp_path, monkeyp
         Separator(tmp_path / "config.json")
     with raises(ConfigError, "no such model", path="6stems"):
         Separator("6stems")
+
+
+@pytest.mark.parametrize("late", ["model.index", "model.data-00000-of-00001"])
+@pytest.mark.parametrize("part", [0.0, 0.5])
+def test_a_checkpoint_that_is_still_being_copied_over_another_is_waited_for(late, part, model, tmp_path):
+    write_model(tmp_path, seed=1)
+    shutil.copytree(model, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns(late))
+    content = (model / "model" / late).read_bytes()
+    copied = tmp_path / "model" / late
+    copied.write_bytes(content[: int(len(content) * part)])
+    copying = Timer(0.3, copied.write_bytes, [content])
+    copying.start()
+    separator = Separator(tmp_path)
+    copying.join()
+    assert separator.fingerprint() == Separator(model).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ({"sample_rate": 22050}, "sample_rate"),
+        ({"instrument_list": ["accompaniment", "vocals"]}, "instrument_list"),
+        ({"frame_length": 256, "frame_step": 64}, "frame_length, frame_step"),
+        ({"model.params.conv_activation": "ELU"}, "model"),
+        ({"F": 128, "mask_extension": "average", "separation_exponent": 1.0}, None),
+        ({"sample_rate": 8000}, None),
+    ],
+)
+def test_a_key_that_the_weights_were_trained_with_is_warned_of(overrides, told, model, tmp_path, caplog):
+    shutil.copytree(model, tmp_path, dirs_exist_ok=True)
+    with caplog.at_level("WARNING"):
+        Separator.of(SeparatorSettings(str(tmp_path), overrides=overrides))
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == (told is not None)
+    assert told is None or f"another {told} than" in warnings[0]
 
 
 def test_a_key_with_another_value_counts_as_if_the_config_had_it(model, separator, tmp_path):

@@ -39,14 +39,14 @@ def test_songs_that_the_check_left_out_are_left_out_by_the_training_too(tmp_path
     assert sorted(row.name for row in songs.rows) == ["a", "d"]
 
 
-def finished(path, config, inputs):
+def finished(path, config, inputs, **said):
     """A run that another process has finished and scored, as far as its files tell."""
     run = RunFolder(path)
     run.model.mkdir(parents=True)
     for name in ("checkpoint", "model.index", "model.data-00000-of-00001"):
         (run.model / name).write_text("weights")
     run.start(config, inputs)
-    run.finish(FinishedRun(name="mine", steps=5, dataset="ab", mlflow_run_id=None))
+    run.finish(FinishedRun(name="mine", steps=5, dataset="ab", mlflow_run_id=None, **said))
     run.scores.write_text("{}")
     return run
 
@@ -90,7 +90,9 @@ def test_the_same_command_again_sends_what_the_store_lacks_of_a_finished_run_and
 ):
     config, data = songs
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    run = finished(tmp_path / "run", config, INPUTS)
+    run = finished(tmp_path / "run", config, INPUTS, choice_note="last: no validation had a score")
+    (run.examples / "a").mkdir(parents=True)
+    (run.examples / "a" / "mixture.wav").write_bytes(b"RIFF")
     with tracked(run, "mine", training=True) as tracking:
         append_record(run.metrics, MetricsRecord("train", 5, 1.0, {"train_loss": 3.0}))
         tracking.log_file(tmp_path / "none.txt")
@@ -101,7 +103,9 @@ def test_the_same_command_again_sends_what_the_store_lacks_of_a_finished_run_and
         renew_run.fn("mine", config, run, INPUTS, data)
         stored = store.get_run(tracking.run_id)
         assert (stored.info.status, stored.data.tags["model_step"]) == ("FINISHED", "5")
-        assert {file.path for file in store.list_artifacts(tracking.run_id)} == {"config.json", "model"}
+        assert stored.data.tags["model_choice_note"] == "last: no validation had a score"
+        assert {file.path for file in store.list_artifacts(tracking.run_id)} == {"config.json", "examples", "model"}
+        assert [file.path for file in store.list_artifacts(tracking.run_id, "examples/a")] == ["examples/a/mixture.wav"]
         assert [metric.step for metric in store.get_metric_history(tracking.run_id, "train_loss")] == [5]
         assert len(store.search_model_versions("name='mine'")) == 1
     ended = stored.info.end_time

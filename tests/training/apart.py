@@ -69,4 +69,4 @@ def write_model(folder, **keys):
 
 
 if __name__ == "__main__":
-    print(json.dumps([train(path, **keys) for path, keys in json.loads(sys.argv[1])]))  # noqa: T201
+    print(json.dumps([train(path, **keys) for path, keys in json.loads(sys.argv[1])]))  # noqa: T201 -- its caller reads what it prints

@@ -1,6 +1,10 @@
 import json
 
+import pytest
+
+from sepcore.errors import TrainingError
 from sepcore.training.metrics_log import MetricsRecord, append_record, cut_records, read_records
+from tests.raised import raises
 
 
 def record(kind, step, value=1.0):
@@ -42,3 +46,27 @@ def test_a_validation_that_was_not_whole_is_dropped_too(tmp_path):
     path = written(tmp_path / "log", record("validation", 1), record("train", 2), record("validation", 2))
     cut_records(path, step=2, validated=False)
     assert read_records(path) == [record("validation", 1), record("train", 2)]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"null",
+        b"[1, 2]",
+        b"\x00\x00",
+        b"\xff\xfe",
+        b'{"kind": "train"}',
+        b'{"kind": "train", "step": "x", "time": 1.0, "metrics": {}}',
+        b'{"kind": "train", "step": 1, "time": 1.0, "metrics": {"loss": "low"}}',
+    ],
+)
+def test_a_damaged_line_before_the_last_is_named(tmp_path, damaged):
+    path = written(tmp_path / "log", record("train", 1), record("train", 2))
+    first, second = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([first, damaged, second, b""]))
+    with raises(TrainingError, "line 2", path=path, hint="Delete"):
+        read_records(path)
+    with raises(TrainingError, "line 2", path=path):
+        cut_records(path, step=1, validated=True)
+    assert path.read_bytes() == b"\n".join([first, damaged, second, b""])

@@ -44,7 +44,7 @@ def test_the_regression_reference_of_museval_is_reproduced(shared):
     track = musdb.DB(root=shared / "musdb_sample", subsets="train").tracks[0]
     reference = json.loads((shared / "musdb_sample" / "museval_reference.json").read_text())["targets"]
     np.random.seed(0)  # noqa: NPY002 -- as the reference was made
-    estimates = {stem: np.random.random(track.audio.shape) for stem in STEMS}  # noqa: NPY002
+    estimates = {stem: np.random.random(track.audio.shape) for stem in STEMS}  # noqa: NPY002 -- likewise
     true = np.stack([track.targets[stem].audio for stem in STEMS])
     scores = dict(zip(("SDR", "ISR", "SIR", "SAR"), bss_eval(true, np.stack(list(estimates.values()))), strict=True))
     assert {target["name"] for target in reference} == set(STEMS)

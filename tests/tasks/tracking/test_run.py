@@ -76,7 +76,8 @@ def test_the_store_and_its_artifacts_lie_in_the_working_directory(store, tmp_pat
 
 @pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
 def test_a_run_that_breaks_says_so_and_keeps_its_metrics(store, tmp_path, error, status):
-    with pytest.raises(error), tracked(RunFolder(tmp_path / f"mine-{status}"), "mine") as tracking:  # noqa: PT012
+    run = RunFolder(tmp_path / f"mine-{status}")
+    with pytest.raises(error), tracked(run, "mine") as tracking:  # noqa: PT012 -- a block that works, then breaks
         tracking.log_metrics({"train_loss": 2.0}, step=1)
         raise error
     stored = store.get_run(tracking.run_id)
@@ -84,9 +85,19 @@ def test_a_run_that_breaks_says_so_and_keeps_its_metrics(store, tmp_path, error,
     assert stored.data.metrics == {"train_loss": 2.0}
 
 
+def test_a_damaged_log_does_not_hide_what_ended_a_training(store, tmp_path, caplog):
+    run = RunFolder(tmp_path / "mine-damaged")
+    with pytest.raises(EOFError), tracked(run, "mine", training=True) as tracking:  # noqa: PT012 -- a block that works, then breaks
+        append_record(run.metrics, MetricsRecord("train", 1, 1.0, {"train_loss": 2.0}))
+        run.metrics.write_bytes(b"damaged\n" + run.metrics.read_bytes())
+        raise EOFError
+    assert store.get_run(tracking.run_id).info.status == "FAILED"
+    assert f"{run.metrics}: line 1 " in caplog.text
+
+
 def test_what_is_added_to_a_broken_training_does_not_make_it_finished(store, tmp_path):
     run = RunFolder(tmp_path / "mine-broken")
-    with pytest.raises(ValueError), tracked(run, "mine", training=True):  # noqa: PT011
+    with pytest.raises(ValueError), tracked(run, "mine", training=True):  # noqa: PT011 -- raised two lines below
         raise ValueError
     with tracked(run, "mine") as tracking:
         tracking.tag("release", "1.0")

@@ -1,4 +1,6 @@
 import ast
+import importlib.metadata
+import itertools
 import re
 import tomllib
 
@@ -7,23 +9,66 @@ import pytest
 from tests.repository import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def name_of(requirement):
+    return re.match(r"[\w-]+", requirement)[0]
+
+
 BOUNDS = {
-    re.match(r"[\w-]+", requirement)[0]: requirement
+    name_of(requirement): requirement
     for requirement in [*PROJECT["dependencies"], *(r for e in PROJECT["optional-dependencies"].values() for r in e)]
 }
 # Their documentation leaves out names that are used here.
+# Pins of what Prefect needs; and what is imported by its name as text, without its converter (engines/openvino.py).
+NOT_BY_A_STATEMENT = {"fastapi", "sqlalchemy", "openvino"}
 UNDOCUMENTED = ["mlflow", "openvino", "filelock", "prefect"]
+
+
+def imports():
+    """Every import of the product."""
+    for folder in ("flows", "tasks", "sepcore"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+                if isinstance(node, ast.ImportFrom | ast.Import):
+                    yield node
 
 
 def private_modules():
     """Packages that a private module is imported from."""
-    for folder in ("flows", "tasks", "sepcore"):
-        for file in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-                if isinstance(node, ast.ImportFrom) and node.module:
-                    names = [*node.module.split("."), *(alias.name for alias in node.names)]
-                    if any(re.match("_[a-z]", name, re.I) for name in names) or "src" in names:
-                        yield names[0]
+    for node in imports():
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [*node.module.split("."), *(alias.name for alias in node.names)]
+            if any(re.match("_[a-z]", name, re.I) for name in names) or "src" in names:
+                yield names[0]
+
+
+def imported_modules():
+    """The names of the modules that the product imports, each with the packages that it lies in."""
+    for node in imports():
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+
+
+def modules_of(distribution):
+    """The modules that an installed distribution brings, as they are imported."""
+    files = importlib.metadata.files(distribution) or []
+    return {file.as_posix().removesuffix(".py").removesuffix("/__init__").replace("/", ".") for file in files}
+
+
+def test_every_dependency_at_run_time_is_imported():
+    used = set(imported_modules())
+    unused = {name for name in map(name_of, PROJECT["dependencies"]) if not modules_of(name) & used}
+    assert unused == NOT_BY_A_STATEMENT
+
+
+def test_every_dependency_has_its_purpose_beside_it():
+    lines = (ROOT / "pyproject.toml").read_text("utf-8").split("dependencies = [", 1)[1].split("# `prefect", 1)[0]
+    pairs = itertools.pairwise(map(str.strip, lines.splitlines()))
+    without = [line for above, line in pairs if line.startswith('"') and "#" not in line and above[:1] != "#"]
+    assert without == []
 
 
 @pytest.mark.parametrize("package", UNDOCUMENTED)

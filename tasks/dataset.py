@@ -12,7 +12,7 @@ from sepcore.dataset.cache.plan import ShardPlan
 from sepcore.dataset.cache.shards import Shard, write_shard
 from sepcore.dataset.check.measure import SongMeasures, measure_song
 from sepcore.dataset.ingest.audio import prepare_song
-from sepcore.dataset.ingest.recording import SourceSong
+from sepcore.dataset.ingest.songs import SourceSong
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from sepcore.config.network import NETWORK_PARAMS
-from sepcore.dataset.ingest import plan
+from sepcore.dataset.ingest import songs as found
+from sepcore.dataset.ingest.plan import plan_ingest
 from sepcore.errors import DatasetError
 from sepcore.evaluation.bsseval.sdr import GLOBAL_METRICS, GlobalScores
 from sepcore.evaluation.scores import StemScores
@@ -55,16 +56,16 @@ def test_the_layout_of_the_recipe_finds_songs_that_can_be_ingested(tmp_path, mon
     (snippet,) = (block for block in re.findall(r"```python\n(.*?)```", RECIPES, re.DOTALL) if "SourceSong" in block)
     names = {}
     exec(snippet, names)
-    monkeypatch.setitem(plan.LAYOUTS, "prefixed", names["list_prefixed_songs"])
+    monkeypatch.setitem(found.LAYOUTS, "prefixed", names["list_prefixed_songs"])
     for song in ("A - One", "B - Two", "C - Three"):
         (tmp_path / song).mkdir()
         for instrument in ("vocals", "accompaniment"):
             (tmp_path / song / f"audio_{instrument}.wav").touch()
-    songs = plan.find_dataset(None, tmp_path, "prefixed")
+    songs = found.find_dataset(None, tmp_path, "prefixed")
     assert [song.artist for song in songs] == ["A", "B", "C"]
-    assert len(plan.plan_ingest(songs, small_config()).splits) == 3
+    assert len(plan_ingest(songs, small_config()).splits) == 3
     with raises(DatasetError, "'prefix'", hint="folders or prefixed"):
-        plan.find_dataset(None, tmp_path, "prefix")
+        found.find_dataset(None, tmp_path, "prefix")
 
 
 @pytest.mark.slow

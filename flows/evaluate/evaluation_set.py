@@ -6,8 +6,7 @@ from pathlib import Path
 
 from flows.support.inputs import check_musdb_folder, songs_of
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.ingest.musdb import list_musdb_songs
-from sepcore.dataset.ingest.recording import SourceSong
+from sepcore.dataset.ingest.songs import SourceSong, list_musdb_songs
 from sepcore.dataset.ingest.targets import MIXTURE, check_instruments
 from sepcore.dataset.manifest import TrackRow, manifest_name, manifest_signals
 from sepcore.errors import ConfigError, DatasetError

@@ -12,9 +12,8 @@ from flows.support.terminal import say
 from sepcore.config.load import model_name
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.manifests import claim_manifests, left_out_file, write_manifests
-from sepcore.dataset.ingest.plan import find_dataset, plan_ingest
-from sepcore.dataset.ingest.recording import SPLITS, Split
-from sepcore.dataset.ingest.splits import SplitScheme
+from sepcore.dataset.ingest.plan import SplitScheme, plan_ingest
+from sepcore.dataset.ingest.songs import SPLITS, Split, find_dataset
 from sepcore.dataset.ingest.targets import LeftOut
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import AudioDecodeError, DatasetError

@@ -10,8 +10,8 @@ from flows.support.inputs import check_ffmpeg
 from flows.support.options import Flag, Model, OfConfig, Share
 from flows.support.runners import OnRunner, check_scheduler
 from sepcore.dataset.ingest.manifests import claim_manifests
-from sepcore.dataset.ingest.plan import LAYOUTS, find_dataset, plan_ingest
-from sepcore.dataset.ingest.splits import SplitScheme
+from sepcore.dataset.ingest.plan import SplitScheme, plan_ingest
+from sepcore.dataset.ingest.songs import LAYOUTS, find_dataset
 from sepcore.system.output_folder import check_writable
 
 FRACTION = 0.1

@@ -6,8 +6,8 @@ from flows.inspect.options import Options
 from flows.support.inputs import PartToCache, parts_to_cache
 from flows.support.terminal import say
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.cache.comparison import compare_chunk, save_picture
-from sepcore.dataset.cache.index import chunk_row, read_index
+from sepcore.dataset.cache.index import read_index
+from sepcore.dataset.cache.inspection import chunk_row, compare_chunk, save_picture
 from sepcore.dataset.cache.maintenance import read_chunk
 from sepcore.dataset.manifest import TrackRow, scan_manifest
 from sepcore.errors import DatasetError

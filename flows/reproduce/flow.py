@@ -16,7 +16,7 @@ from flows.train.flow import train
 from flows.train.inputs import initial_weights, manifests_of_musdb
 from sepcore.config.load import load_config
 from sepcore.dataset.cache.index import read_index
-from sepcore.dataset.random_numbers import DRAWS_VERSION
+from sepcore.dataset.examples import DRAWS_VERSION
 from sepcore.errors import TrainingError
 from sepcore.release.training_record import TrainingRecord, config_to_train_again
 from sepcore.system.atomic import write_text

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunks import FLOAT16_PEAK
 from sepcore.dataset.cache.index import ChunkIndex
-from sepcore.dataset.cache.schema import ByteRange
+from sepcore.dataset.cache.shard_formats import ByteRange, code_columns
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -125,8 +125,6 @@ def _record(path: "tf.Tensor", offset: "tf.Tensor") -> "tf.Tensor":
 
 def _parquet_reader(index: ChunkIndex, config: ModelConfig) -> _CodeReader:
     import tensorflow as tf
-
-    from sepcore.dataset.cache.parquet_shard import code_columns
 
     columns, dtype = code_columns(config.instruments), np.dtype(index.cache_dtype)
     of_chunks = [tf.constant(values) for values in (index.chunk, index.offset, index.num_bytes, index.checksum)]

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from sepcore.config.dataset import AugmentationConfig
-from sepcore.dataset.augmentation import change_gains, power_sum, resample
-from sepcore.dataset.batches import training_batches, with_chunk_named
+from sepcore.dataset.batches import change_gains, power_sum, resample, training_batches, with_chunk_named
 from sepcore.dataset.cache.build_index import build_index
 from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.cache.maintenance import read_chunk

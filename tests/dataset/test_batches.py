@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from sepcore.config.dataset import AugmentationConfig
-from sepcore.dataset.augmentation import power_sum
-from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
+from sepcore.dataset.batches import power_sum, training_batches, validation_batches, with_chunk_named
 from sepcore.dataset.cache.build_index import build_index
 from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.cache.maintenance import read_chunk

@@ -5,17 +5,26 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, count, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.cache.index import INDEX_FOLDER, INDEX_NAME, SUMMARY_KEY, folder_of_shards
+from sepcore.dataset.cache.index import (
+    CHUNK_COLUMNS,
+    INDEX_FOLDER,
+    INDEX_NAME,
+    SHARD_COLUMNS,
+    SUMMARY_KEY,
+    chunk_schema,
+    folder_of_shards,
+)
 from sepcore.dataset.cache.plan import content_fingerprint, index_settings
-from sepcore.dataset.cache.schema import chunk_schema, chunk_table
 from sepcore.dataset.cache.shards import Shard, read_columns
 from sepcore.errors import CacheNotWritable, DatasetError
 from sepcore.system.atomic import atomic_path, remove_leftovers, write_bytes
@@ -99,7 +108,39 @@ def _tables(songs: _Songs, config: ModelConfig) -> Iterator["pa.Table"]:
     remaining = iter(songs)
     while part := list(islice(remaining, _SONGS_AT_ONCE)):
         described = [(song, shard.path.name, _columns(shard)) for song, shard in part]
-        yield chunk_table(described, least_frames=config.segment_frames)
+        yield _chunk_table(described, least_frames=config.segment_frames)
+
+
+def _chunk_table(songs: Sequence[tuple[str, str, Mapping[str, Any]]], *, least_frames: int) -> "pa.Table":
+    """The rows of the chunks that have at least so many frames.
+
+    Built column by column: a Python object for each of a million chunks would take minutes.
+
+    Args:
+        songs: Name, file name of the shard, and `read_columns` of it, in the order of the rows.
+        least_frames: Shorter chunks get no row.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = [of_song for _, _, of_song in songs]
+    counts = [len(of_song["offset"]) for of_song in columns]
+    song_of_row = pa.array(np.repeat(np.arange(len(songs), dtype=np.int32), counts))
+    shared = {"song": [song for song, _, _ in songs], "shard": [shard for _, shard, _ in songs]}
+    shared |= {name: [of_song[name] for of_song in columns] for name in SHARD_COLUMNS}
+    by_chunk = {name: chain.from_iterable(map(itemgetter(name), columns)) for name in CHUNK_COLUMNS}
+    by_chunk["chunk"] = chain.from_iterable(map(range, counts))
+
+    def column(field: "pa.Field") -> "pa.Array":
+        if field.name in by_chunk:
+            return pa.array(list(by_chunk[field.name]), field.type)
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        return pa.array(shared[field.name], kind).take(song_of_row)
+
+    schema = chunk_schema()
+    table = pa.table({field.name: column(field) for field in schema})
+    # Dictionaries are made of the rows that are left.
+    return table.filter(pc.greater_equal(table["num_frames"], least_frames)).cast(schema)
 
 
 def _columns(shard: Shard) -> dict[str, Any]:

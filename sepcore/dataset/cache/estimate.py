@@ -11,7 +11,7 @@ import numpy as np
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunks import Chunk, Signal, song_chunks
 from sepcore.dataset.cache.plan import ShardPlan, chunk_frames
-from sepcore.dataset.cache.tfrecord import FRAMING_BYTES, serialize
+from sepcore.dataset.cache.shard_formats import FRAMING_BYTES, serialize
 from sepcore.dataset.check.findings import common_samples
 from sepcore.signal.audio_reader import read_waveform
 

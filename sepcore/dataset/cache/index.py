@@ -1,8 +1,8 @@
 """The Parquet index of cached songs: a row a chunk, read as columns, since there may be millions of them."""
 
-import difflib
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.plan import index_settings
-from sepcore.dataset.cache.schema import chunk_schema
 from sepcore.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -24,7 +23,51 @@ INDEX_FOLDER = "indexes"
 """The folder, among the shards, of the indexes of the single cachings."""
 SUMMARY_KEY = "stemworks"
 """The entry in an index's metadata that holds the settings, counts, key and fingerprint."""
-_SHOWN_SONGS = 3
+
+SHARD_COLUMNS = ("fingerprint", "instruments", "length_s")
+"""The columns in which all chunks of a shard are equal."""
+CHUNK_COLUMNS = ("start_s", "num_frames", "min_db", "max_db", "offset", "num_bytes", "checksum")
+"""The columns that a shard is described by, chunk by chunk; a chunk's number is its place in them."""
+
+
+@cache
+def chunk_schema() -> "pa.Schema":
+    """The columns of the index. What many rows have in common is stored once.
+
+    ``song``: its name in the manifest.
+    ``instruments``: in the order in which they are stored, after the mixture.
+    ``chunk``: place among the song's chunks, from 0; in a Parquet shard also the row group.
+    ``start_s``: where the chunk starts in the song, in seconds.
+    ``length_s``: length of a chunk in seconds; one at the song's end is shorter.
+    ``num_frames``: STFT frames of each signal.
+    ``min_db``: of the mixture and each instrument, what code 0 stands for (float16: the quietest bin).
+    ``max_db``: likewise, what code 255 stands for (float16: the loudest bin).
+    ``shard``: file name of the shard.
+    ``offset``: first byte of the chunk's record or row group in the shard.
+    ``num_bytes``: length of that, TFRecord's framing of 16 bytes included.
+    ``checksum``: CRC-32C of these bytes.
+    ``fingerprint``: of the song's audio, the chunks' places and the settings.
+    """
+    import pyarrow as pa
+
+    name = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema(
+        [
+            ("song", name),
+            ("instruments", pa.list_(pa.string())),
+            ("chunk", pa.int32()),
+            ("start_s", pa.float64()),
+            ("length_s", pa.float64()),
+            ("num_frames", pa.int32()),
+            ("min_db", pa.list_(pa.float32())),
+            ("max_db", pa.list_(pa.float32())),
+            ("shard", name),
+            ("offset", pa.int64()),
+            ("num_bytes", pa.int64()),
+            ("checksum", pa.uint32()),
+            ("fingerprint", name),
+        ]
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,47 +224,3 @@ def _dtype_of(name: str) -> "np.dtype[Any]":
     # A name is read as its number in the dictionary of names.
     dtype: np.dtype[Any] = np.dtype(getattr(kind, "index_type", kind).to_pandas_dtype())
     return dtype
-
-
-def chunk_row(index: ChunkIndex, *, song: str | None = None, chunk: int | None = None, row: int | None = None) -> int:
-    """The number of one row of the index, from 0.
-
-    Args:
-        index: What is cached.
-        song: A song's name in the manifest; None: the row is given.
-        chunk: Place among the song's chunks, from 0; None: the first that is listed.
-        row: Its number; None: the first.
-
-    Raises:
-        DatasetError: no such row, no such song (names like it are given), or no such chunk (those there are).
-    """
-    if song is not None:
-        return _row_of_song(index, song, chunk)
-    if row is not None and not 0 <= row < len(index):
-        raise DatasetError(f"has no row {row}", path=index.path, hint=f"Give 0 to {len(index) - 1}.")
-    return row or 0
-
-
-def _row_of_song(index: ChunkIndex, song: str, chunk: int | None) -> int:
-    path, column = index.path, index.song_column()
-    songs = column.dictionary.to_pylist()
-    if song not in songs:
-        raise DatasetError(f'has no song "{song}"', path=path, hint=_songs_like(song, songs))
-    rows = np.flatnonzero(column.indices.to_numpy() == songs.index(song))
-    chunks = index.chunk[rows].tolist()
-    if chunk is None:
-        chunk = chunks[0]
-    if chunk not in chunks:
-        hint = f"The song's chunks are {', '.join(map(str, chunks))}."
-        raise DatasetError(f'has no chunk {chunk} of "{song}"', path=path, hint=hint)
-    return int(rows[chunks.index(chunk)])
-
-
-def _songs_like(song: str, songs: list[str]) -> str:
-    """The hint for a song that is not in the index."""
-    within = [name for name in songs if song.lower() in name.lower()]
-    near = within or difflib.get_close_matches(song, songs, _SHOWN_SONGS, cutoff=0.5)
-    if near:
-        quoted = [f'"{name}"' for name in near[:_SHOWN_SONGS]]
-        return f"Did you mean {' or '.join(quoted)}?"
-    return f'It lists {len(songs)} song(s), the first is "{songs[0]}".'

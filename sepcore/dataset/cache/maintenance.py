@@ -7,9 +7,8 @@ from pathlib import Path
 from sepcore.dataset.cache.build_index import fingerprints_in, indexes_of
 from sepcore.dataset.cache.chunks import Chunk
 from sepcore.dataset.cache.index import ChunkIndex
-from sepcore.dataset.cache.schema import ByteRange
+from sepcore.dataset.cache.shard_formats import ByteRange, parse_record, read_row
 from sepcore.dataset.cache.shards import SHARD_NAME, find_shards, read_columns, sidecar_path
-from sepcore.dataset.cache.tfrecord import parse_record
 from sepcore.errors import CacheNotWritable, DatasetError
 from sepcore.system.locks import locked
 from sepcore.system.os_errors import fix_for, reason_of
@@ -73,8 +72,6 @@ def read_chunk(index: ChunkIndex, number: int) -> Chunk:
     if path.suffix == ".tfrecord":
         return Chunk(row["chunk"], row["start_s"], parse_record(written))
     import pyarrow as pa
-
-    from sepcore.dataset.cache.parquet_shard import read_row
 
     try:
         return Chunk(row["chunk"], row["start_s"], read_row(path, row["chunk"], row["instruments"]))

@@ -14,9 +14,9 @@ from typing import Any, Self
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunks import Chunk, song_chunks
+from sepcore.dataset.cache.index import CHUNK_COLUMNS, SHARD_COLUMNS
 from sepcore.dataset.cache.plan import ShardPlan
-from sepcore.dataset.cache.schema import CHUNK_COLUMNS, SHARD_COLUMNS
-from sepcore.dataset.cache.tfrecord import write_tfrecord
+from sepcore.dataset.cache.shard_formats import write_parquet, write_tfrecord
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError
 from sepcore.system.atomic import atomic_path
 from sepcore.system.os_errors import fix_for, reason_of
@@ -137,8 +137,6 @@ def _write(path: Path, plan: ShardPlan, config: ModelConfig) -> dict[str, Any]:
         if config.cache_format == "tfrecord":
             places = write_tfrecord(file, noted_chunks(), config.instruments)
         else:
-            from sepcore.dataset.cache.parquet_shard import write_parquet
-
             places = write_parquet(file, noted_chunks(), config.instruments, length_s=config.chunk_duration_s)
         file.flush()
         # The JSON file vouches for the shard and must not reach the disk before it.

@@ -11,7 +11,7 @@ from typing import Any
 import soundfile
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.ingest.recording import Recording, SourceSong
+from sepcore.dataset.ingest.songs import Recording, SourceSong
 from sepcore.dataset.ingest.sums import RecordingSum, write_sums
 from sepcore.dataset.ingest.targets import MIXTURE, LeftOut, refusal, song_parts
 from sepcore.dataset.manifest import TrackRow

@@ -14,7 +14,7 @@ from pathlib import Path
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.audio import finished_row
 from sepcore.dataset.ingest.plan import IngestPlan
-from sepcore.dataset.ingest.recording import SPLITS, Split
+from sepcore.dataset.ingest.songs import SPLITS, Split
 from sepcore.dataset.ingest.targets import LeftOut, refusal
 from sepcore.dataset.manifest import TrackRow, manifest_text
 from sepcore.errors import DatasetError

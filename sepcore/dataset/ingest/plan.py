@@ -1,18 +1,131 @@
 """What an ingest will do: which songs go into which split, which are left out, and notes for the user."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from pathlib import Path
+from itertools import chain, combinations
+from typing import Literal, get_args
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.ingest.folders import list_folder_songs
-from sepcore.dataset.ingest.musdb import list_musdb_songs
-from sepcore.dataset.ingest.recording import SourceSong, Split, recording_name
-from sepcore.dataset.ingest.splits import SplitScheme, artist_overlap, assign_splits, describe_overlap, first
+from sepcore.dataset.ingest.songs import SPLITS, SourceSong, Split, recording_name
 from sepcore.dataset.ingest.targets import LeftOut, SongParts, refusal, sort_out
 from sepcore.errors import DatasetError
+
+SplitScheme = Literal["musdb", "own", "fraction", "artist"]
+SPLIT_SCHEMES: tuple[SplitScheme, ...] = get_args(SplitScheme)
+_SHOWN = 3
+
+
+def assign_splits(
+    songs: Sequence[SourceSong],
+    scheme: SplitScheme,
+    *,
+    validation_fraction: float,
+    test_fraction: float,
+    seed: int,
+) -> dict[SourceSong, Split]:
+    """Give each song a split.
+
+    ``musdb`` and ``own``: the dataset's own. ``fraction`` and ``artist`` leave the songs that the dataset itself tests
+    with where they are and share out the others: by name, or by whole artists (`SourceSong.artist`), in the order of a
+    hash of ``seed`` and the name, test songs from its front and validation songs from its end. So a song that is added
+    moves few others, and none between validation and test. Artists who would exceed a split are passed over.
+
+    Args:
+        songs: All songs of the dataset, usable or not: a song that is fixed later keeps its split.
+        scheme: One of `SPLIT_SCHEMES`.
+        validation_fraction: Share of the songs that are shared out, 0 <= and < 1; more than 0 gives one song at least.
+        test_fraction: The same; it counts only where the dataset has no test songs of its own.
+        seed: Another one gives another assignment.
+
+    Returns:
+        The songs in their order.
+
+    Raises:
+        DatasetError: the dataset gives some songs no split; fractions out of range, or that leave no training songs.
+    """
+    if scheme in ("musdb", "own"):
+        return _own_splits(songs)
+    if not (0 <= validation_fraction < 1 and 0 <= test_fraction < 1 and validation_fraction + test_fraction < 1):
+        raise DatasetError(
+            f"the fractions are {validation_fraction:g} for validation and {test_fraction:g} for test",
+            hint="Each must be 0 or more, and both together less than 1.",
+        )
+    tested = [song for song in songs if song.own_split == "test"]
+    rest = [song for song in songs if song.own_split != "test"]
+    groups = _groups(rest, scheme, seed)
+    splits: dict[SourceSong, Split] = dict.fromkeys(tested, "test")
+    if not tested:
+        splits |= dict.fromkeys(_take(groups, test_fraction, len(rest)), "test")
+    left = [group for group in reversed(groups) if group[0] not in splits]
+    splits |= dict.fromkeys(_take(left, validation_fraction, len(rest)), "validation")
+    if all(song in splits for song in rest):
+        what = "artists" if scheme == "artist" else "songs"
+        raise DatasetError(
+            f"the set has too few {what} to share out ({len(groups)})",
+            hint="Leave a split out with a fraction of 0.",
+        )
+    return {song: splits.get(song, "train") for song in songs}
+
+
+def artist_overlap(splits: Mapping[SourceSong, Split]) -> dict[tuple[Split, Split], tuple[str, ...]]:
+    """The artists, sorted, who have songs in both of two splits; only pairs that share one are listed."""
+    artists: dict[Split, dict[str, str]] = {split: {} for split in SPLITS}
+    for song, split in splits.items():
+        artists[split].setdefault(song.artist.casefold(), song.artist)
+    shared = {
+        (one, other): tuple(sorted(artists[one][artist] for artist in artists[one].keys() & artists[other].keys()))
+        for one, other in combinations(SPLITS, 2)
+    }
+    return {pair: names for pair, names in shared.items() if names}
+
+
+def describe_overlap(overlap: Mapping[tuple[Split, Split], Sequence[str]]) -> str:
+    """One line about what `artist_overlap` found."""
+    pairs = [f"{one} and {other}: {len(names)} ({first(names)})" for (one, other), names in overlap.items()]
+    return f"artists shared by {'; by '.join(pairs)}" if pairs else "no artist is in more than one split"
+
+
+def first(names: Iterable[str]) -> str:
+    """The first few of many names, separated by commas."""
+    names = list(names)
+    return ", ".join([*names[:_SHOWN], "…"] if len(names) > _SHOWN else names)
+
+
+def _own_splits(songs: Sequence[SourceSong]) -> dict[SourceSong, Split]:
+    splits = {song: song.own_split for song in songs if song.own_split is not None}
+    if len(splits) < len(songs):
+        without = [song.name for song in songs if song.own_split is None]
+        raise DatasetError(
+            f"songs outside of folders train, validation and test: {len(without)} ({first(without)})",
+            hint="Move them there, or use --split fraction or artist.",
+        )
+    return splits
+
+
+def _groups(songs: Sequence[SourceSong], scheme: SplitScheme, seed: int) -> list[list[SourceSong]]:
+    """Songs that must stay together, in an order that depends on nothing but their names and the seed."""
+    groups: dict[str, list[SourceSong]] = {}
+    for song in songs:
+        groups.setdefault(song.artist.casefold() if scheme == "artist" else song.name, []).append(song)
+    return [groups[key] for key in sorted(groups, key=lambda key: _digest(seed, key))]
+
+
+def _digest(seed: int, key: str) -> bytes:
+    return hashlib.sha256(f"{seed} {key}".encode()).digest()
+
+
+def _take(groups: Sequence[list[SourceSong]], fraction: float, num_songs: int) -> list[SourceSong]:
+    """Groups in their order up to a fraction of the songs; the smallest one if none is small enough."""
+    if not fraction or not groups:
+        return []
+    wanted = max(1, round(fraction * num_songs))
+    taken: list[SourceSong] = []
+    for group in groups:
+        if len(taken) + len(group) <= wanted:
+            taken += group
+    return taken or min(groups, key=len)
 
 
 @dataclass(frozen=True)
@@ -29,28 +142,6 @@ class IngestPlan:
     splits: Mapping[SourceSong, Split]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
-
-
-LAYOUTS: dict[str, Callable[[Path], list[SourceSong]]] = {"folders": list_folder_songs}
-"""What finds the songs of a set other than MUSDB, by the name that ``--layout`` takes."""
-
-
-def find_dataset(musdb_root: Path | None, stems_root: Path | None, layout: str = "folders") -> list[SourceSong]:
-    """The songs of a MUSDB set, or of another one in one of the `LAYOUTS`.
-
-    Raises:
-        DatasetError: none or both of the two are given, there is no such layout, or there are no songs.
-    """
-    if musdb_root is not None and stems_root is None:
-        return list_musdb_songs(musdb_root)
-    if stems_root is not None and musdb_root is None:
-        if layout not in LAYOUTS:
-            raise DatasetError(f"there is no layout {layout!r}", hint=f"Choose {' or '.join(LAYOUTS)}.")
-        return LAYOUTS[layout](stems_root)
-    raise DatasetError(
-        "exactly one of --musdb-root and --stems-root is needed",
-        hint="Give --musdb-root for MUSDB18 and sets in its layout, --stems-root for any other set.",
-    )
 
 
 def plan_ingest(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config.choices import Bits
-from sepcore.dataset.ingest.recording import Recording
+from sepcore.dataset.ingest.songs import Recording
 from sepcore.signal.audio_reader import read_blocks
 from sepcore.signal.audio_writer import AudioWriter
 

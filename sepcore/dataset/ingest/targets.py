@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.ingest.recording import Recording, SourceSong, recording_name
+from sepcore.dataset.ingest.songs import Recording, SourceSong, recording_name
 from sepcore.errors import DatasetError
 from sepcore.system.printable import first_few, printable
 

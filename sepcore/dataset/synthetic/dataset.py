@@ -10,9 +10,8 @@ import scipy.io.wavfile
 import scipy.signal
 from numpy.typing import NDArray
 
-from sepcore.dataset.synthetic.instruments import bass_sound, drum_sounds, other_sound, piano_sound, place
 from sepcore.dataset.synthetic.score import compose
-from sepcore.dataset.synthetic.voice import sing
+from sepcore.dataset.synthetic.sounds import bass_sound, drum_sounds, other_sound, piano_sound, place, sing
 from sepcore.errors import DatasetError
 from sepcore.system.atomic import atomic_folder, remove_leftovers, write_text
 from sepcore.system.ownership import foreign_content, remove_own, shown_names

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sepcore.dataset.cache.build_index import build_index, find_index
-from sepcore.dataset.cache.index import chunk_row, read_index
+from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.cache.shards import read_columns, sidecar_path, write_shard
 from sepcore.errors import DatasetError
 from tests.dataset.cache.conftest import plan_of, shard_of
@@ -281,43 +281,3 @@ def test_zero_usable_chunks_are_refused_with_the_reason(config, write_song, tmp_
 def test_an_index_of_no_song_is_refused(config, tmp_path):
     with raises(DatasetError, "0 usable chunks", "0 song", path=tmp_path / "index.parquet"):
         built(tmp_path, [], config)
-
-
-SONGS = ["Ada - Ferry", "Bram - Window", "Cleo - Hollow Window"]
-
-
-@pytest.fixture
-def index_of_three(config, write_song, tmp_path):
-    shards = [(song, shard_of(write_song(song), config, tmp_path, num_chunks=2)) for song in SONGS]
-    build_index(tmp_path, shards, config)
-    return read_index(tmp_path, config)
-
-
-def test_a_row_is_found_by_song_and_chunk_or_by_its_number(index_of_three):
-    for song, chunk, row in [("Ada - Ferry", 0, 0), ("Bram - Window", 1, 3), ("Cleo - Hollow Window", 1, 5)]:
-        assert chunk_row(index_of_three, song=song, chunk=chunk) == chunk_row(index_of_three, row=row) == row
-        assert (index_of_three.row(row)["song"], index_of_three.row(row)["chunk"]) == (song, chunk)
-
-
-def test_what_is_not_said_is_the_first(index_of_three):
-    assert chunk_row(index_of_three) == 0
-    assert chunk_row(index_of_three, song="Bram - Window") == 2
-
-
-@pytest.mark.parametrize(
-    ("asked", "songs", "hint"),
-    [
-        ({"song": "hollow"}, SONGS[2:], "?"),
-        ({"song": "Window"}, SONGS[1:], "?"),
-        ({"song": "Ada - Fery"}, SONGS[:1], "?"),
-        ({"song": "xyz"}, SONGS[:1], "3"),
-        ({"song": "Ada - Ferry", "chunk": 2}, [], "0, 1"),
-        ({"row": 6}, [], "0 to 5"),
-        ({"row": -1}, [], "0 to 5"),
-    ],
-)
-def test_what_is_not_in_the_index_is_answered_with_what_is(index_of_three, asked, songs, hint):
-    with raises(DatasetError, *asked.values(), path=index_of_three.path, hint=hint) as raised:
-        chunk_row(index_of_three, **asked)
-    assert [song for song in SONGS if f'"{song}"' in raised.value.hint] == songs
-    assert "\n" not in str(raised.value)

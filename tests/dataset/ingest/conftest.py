@@ -12,7 +12,7 @@ from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.audio import prepare_song
 from sepcore.dataset.ingest.manifests import write_manifests
 from sepcore.dataset.ingest.plan import plan_ingest
-from sepcore.dataset.ingest.recording import SPLITS, SourceSong
+from sepcore.dataset.ingest.songs import SPLITS, SourceSong
 from sepcore.dataset.manifest import TrackRow, load_manifest
 from sepcore.dataset.synthetic import write_dataset
 

@@ -11,8 +11,7 @@ import soundfile
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.audio import prepare_song
-from sepcore.dataset.ingest.folders import list_folder_songs
-from sepcore.dataset.ingest.musdb import list_musdb_songs
+from sepcore.dataset.ingest.songs import list_folder_songs, list_musdb_songs
 from sepcore.errors import AudioDecodeError, AudioEncodeError, DatasetError
 from sepcore.signal.audio_writer import write_audio
 from tests.dataset.ingest.conftest import (

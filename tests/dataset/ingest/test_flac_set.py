@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.ingest.folders import list_folder_songs
+from sepcore.dataset.ingest.songs import list_folder_songs
 from tests.dataset.ingest.conftest import FIVE_STEMS, FOUR_STEMS, TWO_STEMS, ingest, read
 
 pytestmark = pytest.mark.shared

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.audio import prepare_song
-from sepcore.dataset.ingest.folders import list_folder_songs
+from sepcore.dataset.ingest.songs import list_folder_songs
 
 for song in list_folder_songs(Path(sys.argv[1])):
     prepare_song(song, Path(sys.argv[2]), ModelConfig(instruments=("vocals", "accompaniment")))

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from sepcore.dataset.ingest.audio import prepare_song
-from sepcore.dataset.ingest.folders import list_folder_songs
 from sepcore.dataset.ingest.manifests import claim_manifests, left_out_file, write_manifests
 from sepcore.dataset.ingest.plan import plan_ingest
+from sepcore.dataset.ingest.songs import list_folder_songs
 from sepcore.dataset.ingest.targets import LeftOut
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError

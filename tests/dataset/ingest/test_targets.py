@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.ingest.recording import Recording, SourceSong
+from sepcore.dataset.ingest.songs import Recording, SourceSong
 from sepcore.dataset.ingest.targets import LeftOut, check_instruments, song_parts
 from sepcore.errors import DatasetError
 from tests.raised import raises

@@ -1,5 +1,6 @@
-"""A cached chunk beside the spectrograms that its recordings give now: the differences, and a picture of them."""
+"""What flows.inspect shows: a cached chunk beside the spectrograms that its recordings give now, and a picture."""
 
+import difflib
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunks import DB_RANGE, FLOOR, Chunk, Signal
+from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 from sepcore.signal.audio_reader import read_blocks
@@ -34,6 +36,51 @@ _FLOAT16_ERROR_DB = 20 * np.log10(1 + 2**-11)
 _ARITHMETIC_DB = 1e-3
 # Of the picture's colors. Rounding, 0.2 dB, stays pale beside a real fault, and pictures can be compared.
 _LEAST_LIMIT_DB = 1.0
+_SHOWN_SONGS = 3
+
+
+def chunk_row(index: ChunkIndex, *, song: str | None = None, chunk: int | None = None, row: int | None = None) -> int:
+    """The number of one row of the index, from 0.
+
+    Args:
+        index: What is cached.
+        song: A song's name in the manifest; None: the row is given.
+        chunk: Place among the song's chunks, from 0; None: the first that is listed.
+        row: Its number; None: the first.
+
+    Raises:
+        DatasetError: no such row, no such song (names like it are given), or no such chunk (those there are).
+    """
+    if song is not None:
+        return _row_of_song(index, song, chunk)
+    if row is not None and not 0 <= row < len(index):
+        raise DatasetError(f"has no row {row}", path=index.path, hint=f"Give 0 to {len(index) - 1}.")
+    return row or 0
+
+
+def _row_of_song(index: ChunkIndex, song: str, chunk: int | None) -> int:
+    path, column = index.path, index.song_column()
+    songs = column.dictionary.to_pylist()
+    if song not in songs:
+        raise DatasetError(f'has no song "{song}"', path=path, hint=_songs_like(song, songs))
+    rows = np.flatnonzero(column.indices.to_numpy() == songs.index(song))
+    chunks = index.chunk[rows].tolist()
+    if chunk is None:
+        chunk = chunks[0]
+    if chunk not in chunks:
+        hint = f"The song's chunks are {', '.join(map(str, chunks))}."
+        raise DatasetError(f'has no chunk {chunk} of "{song}"', path=path, hint=hint)
+    return int(rows[chunks.index(chunk)])
+
+
+def _songs_like(song: str, songs: list[str]) -> str:
+    """The hint for a song that is not in the index."""
+    within = [name for name in songs if song.lower() in name.lower()]
+    near = within or difflib.get_close_matches(song, songs, _SHOWN_SONGS, cutoff=0.5)
+    if near:
+        quoted = [f'"{name}"' for name in near[:_SHOWN_SONGS]]
+        return f"Did you mean {' or '.join(quoted)}?"
+    return f'It lists {len(songs)} song(s), the first is "{songs[0]}".'
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,15 @@ import pytest
 import soundfile
 from PIL import Image
 
+from sepcore.dataset.cache.build_index import build_index
 from sepcore.dataset.cache.chunks import song_chunks
-from sepcore.dataset.cache.comparison import SignalComparison, compare_chunk, save_picture
+from sepcore.dataset.cache.index import read_index
+from sepcore.dataset.cache.inspection import SignalComparison, chunk_row, compare_chunk, save_picture
 from sepcore.errors import DatasetError
-from tests.dataset.cache.conftest import plan_of
+from tests.dataset.cache.conftest import plan_of, shard_of
 from tests.raised import raises
+
+SONGS = ["Ada - Ferry", "Bram - Window", "Cleo - Hollow Window"]
 
 
 def rewrite(path, change):
@@ -120,3 +124,40 @@ def test_a_fault_stands_out_where_it_is_and_rounding_does_not(tmp_path, config, 
 def test_any_title_can_be_drawn(tmp_path, config, comparisons, title):
     save_picture(tmp_path / "picture.png", comparisons[:1], config, title=title, start_s=0.0)
     assert (tmp_path / "picture.png").stat().st_size > 10_000
+
+
+@pytest.fixture
+def index_of_three(config, write_song, tmp_path):
+    shards = [(song, shard_of(write_song(song), config, tmp_path, num_chunks=2)) for song in SONGS]
+    build_index(tmp_path, shards, config)
+    return read_index(tmp_path, config)
+
+
+def test_a_row_is_found_by_song_and_chunk_or_by_its_number(index_of_three):
+    for song, chunk, row in [("Ada - Ferry", 0, 0), ("Bram - Window", 1, 3), ("Cleo - Hollow Window", 1, 5)]:
+        assert chunk_row(index_of_three, song=song, chunk=chunk) == chunk_row(index_of_three, row=row) == row
+        assert (index_of_three.row(row)["song"], index_of_three.row(row)["chunk"]) == (song, chunk)
+
+
+def test_what_is_not_said_is_the_first(index_of_three):
+    assert chunk_row(index_of_three) == 0
+    assert chunk_row(index_of_three, song="Bram - Window") == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "songs", "hint"),
+    [
+        ({"song": "hollow"}, SONGS[2:], "?"),
+        ({"song": "Window"}, SONGS[1:], "?"),
+        ({"song": "Ada - Fery"}, SONGS[:1], "?"),
+        ({"song": "xyz"}, SONGS[:1], "3"),
+        ({"song": "Ada - Ferry", "chunk": 2}, [], "0, 1"),
+        ({"row": 6}, [], "0 to 5"),
+        ({"row": -1}, [], "0 to 5"),
+    ],
+)
+def test_what_is_not_in_the_index_is_answered_with_what_is(index_of_three, asked, songs, hint):
+    with raises(DatasetError, *asked.values(), path=index_of_three.path, hint=hint) as raised:
+        chunk_row(index_of_three, **asked)
+    assert [song for song in SONGS if f'"{song}"' in raised.value.hint] == songs
+    assert "\n" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""The text of a manifest: its columns and rows, and what spreadsheets and editors do to them."""
+"""The rows of a CSV, read strictly: spreadsheets and editors damage them in many ways."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,12 @@ _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 @dataclass(frozen=True)
 class RowFault:
-    """Why a row of a manifest cannot be a song.
+    """Why a row of a manifest cannot be used.
 
     Attributes:
         number: The row; the first song is row 1.
         reason: What was found, in one line.
-        cure: How to fix it; the same text for all rows with the same kind of fault.
+        cure: How to fix it; the same text for the same kind of fault.
     """
 
     number: int
@@ -31,7 +31,7 @@ def read_columns(csv_path: Path) -> list[str]:
     """The names in a CSV's header, without the spaces around them.
 
     Raises:
-        DatasetError: if it is no CSV file in UTF-8, or its columns are not separated by commas.
+        DatasetError: it is not a CSV file in UTF-8, or its columns are not separated by commas.
     """
     with _opened(csv_path) as lines:
         return _header(csv_path, lines)
@@ -41,11 +41,11 @@ def read_rows(csv_path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dic
     """Read the rows of a CSV one by one; blank lines are skipped and not counted.
 
     Yields:
-        The row's number, from 1, and the texts of ``columns`` with the spaces around them, "" where the row ends
-        before; or the fault of a row with more fields than the header has.
+        The row's number, from 1, and the texts of ``columns`` with the spaces around them, "" where the row is too
+        short; or the fault of a row with more fields than the header has.
 
     Raises:
-        DatasetError: as `read_columns`, or if columns are missing or there twice.
+        DatasetError: as `read_columns`, or a column is missing or repeated.
     """
     with _opened(csv_path) as lines:
         header = _header(csv_path, lines)

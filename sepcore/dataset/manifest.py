@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 
 from sepcore.config.model_config import ModelConfig
@@ -28,8 +29,7 @@ class TrackRow:
     """One song: where its audio is, and how long it is.
 
     Attributes:
-        name: Unique in its manifest and readable: the mixture's file name, or its folder's where the file is called
-            ``mixture`` or the like.
+        name: Unique in its manifest: the name of the mixture's file, or of its folder if the file is ``mixture.*``.
         mixture: Audio file of the whole song.
         stems: ``(instrument, audio file)`` in the order of the config.
         duration_s: Length in seconds, > 0.
@@ -42,7 +42,7 @@ class TrackRow:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The mixture and the stems, in this order."""
+        """The mixture, then the stems."""
         return (self.mixture, *(path for _, path in self.stems))
 
     def absolute(self) -> "TrackRow":
@@ -53,7 +53,7 @@ class TrackRow:
 
 @dataclass(frozen=True)
 class ManifestScan:
-    """The rows of a manifest whose files exist, by number, and what is wrong with the others."""
+    """The songs of a manifest whose files exist, with their row numbers, and the faults of the other rows."""
 
     rows: tuple[tuple[int, TrackRow], ...]
     faults: tuple[RowFault, ...]
@@ -68,12 +68,8 @@ def scan_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None 
         config: Names the mixture and the instruments.
         data_dir: Folder of the relative paths in the CSV (Spleeter's ``-d``); None: the CSV's own folder.
 
-    Returns:
-        Both in the order of the rows; a row is either a song or has one fault or more. Nothing for a CSV that has only
-        its header.
-
     Raises:
-        DatasetError: no such CSV, one that cannot be read, or columns missing or there twice.
+        DatasetError: the CSV cannot be read, or a column is missing or repeated.
     """
     folder = csv_path.parent if data_dir is None else data_dir
     rows: list[tuple[int, TrackRow]] = []
@@ -83,7 +79,7 @@ def scan_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None 
         if isinstance(texts, RowFault):
             faults.append(texts)
             continue
-        found = [RowFault(number, *fault) for fault in _faults(texts, config, folder)]
+        found = list(_faults(number, texts, config, folder))
         faults += found
         if not found:
             mixture, *stems = (folder / _file_name(texts[column], folder) for column in _path_columns(config))
@@ -95,14 +91,10 @@ def scan_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None 
 
 
 def load_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None = None) -> list[TrackRow]:
-    """Read the songs of a CSV all of whose rows must be right; arguments as for `scan_manifest`.
-
-    Returns:
-        The songs in the order of the rows; none for a CSV that has only its header.
+    """Read the songs of a CSV without faulty rows; arguments as for `scan_manifest`.
 
     Raises:
-        DatasetError: as `scan_manifest`, and for rows with an empty path, a missing file or an impossible duration;
-            they are named by number, the first song being row 1.
+        DatasetError: as `scan_manifest`, or there are faulty rows: the first ones are named, counted from row 1.
     """
     scan = scan_manifest(csv_path, config, data_dir=data_dir)
     if scan.faults:
@@ -113,12 +105,12 @@ def load_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None 
 
 
 def save_manifest(csv_path: Path, rows: Iterable[TrackRow], config: ModelConfig) -> None:
-    """Write the CSV that `load_manifest` reads; paths below its folder are written relative to it, others absolute."""
+    """Write the CSV that `load_manifest` reads; paths in its folder become relative to it, others absolute."""
     write_text(csv_path, manifest_text(csv_path, rows, config))
 
 
 def manifest_text(csv_path: Path, rows: Iterable[TrackRow], config: ModelConfig) -> str:
-    """What `save_manifest` writes."""
+    """The text that `save_manifest` writes."""
     folder = csv_path.absolute().parent
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -131,7 +123,7 @@ def manifest_text(csv_path: Path, rows: Iterable[TrackRow], config: ModelConfig)
 
 
 def manifest_name(csv_path: Path) -> str:
-    """A manifest's folder and file, ``musdb/test.csv``: the part of its path that means something elsewhere."""
+    """A manifest's folder and file, ``musdb/test.csv``: the part of its path that makes sense on other machines."""
     return printable(f"{csv_path.absolute().parent.name}/{csv_path.name}")
 
 
@@ -145,15 +137,15 @@ def manifest_template(config: ModelConfig) -> str:
 
 
 def check_columns(csv_path: Path, config: ModelConfig) -> None:
-    """Refuse a CSV that cannot be read or lacks a column, without looking at its rows; errors as of `scan_manifest`."""
+    """Raise the errors of `scan_manifest` without looking at the rows."""
     next(read_rows(csv_path, _columns(config)), None)
 
 
 def manifest_signals(csv_path: Path) -> tuple[str, tuple[str, ...]]:
-    """The mixture's and the instruments' names, by a CSV's own columns (``<name>_path``).
+    """The names of the mixture and the instruments, from a CSV's own columns (``<name>_path``).
 
     Raises:
-        DatasetError: as `scan_manifest`; or not just one of ``mix`` and ``mixture`` is there, or no instrument.
+        DatasetError: the CSV cannot be read, or does not have exactly one of ``mix`` and ``mixture``, or no instrument.
     """
     columns = read_columns(csv_path)
     names = [column.removesuffix("_path") for column in columns if column.endswith("_path")]
@@ -177,17 +169,16 @@ def _columns(config: ModelConfig) -> list[str]:
     return [*_path_columns(config), "duration"]
 
 
-def _faults(texts: Mapping[str, str], config: ModelConfig, folder: Path) -> Iterator[tuple[str, str]]:
-    """Reason and cure of everything that is wrong with a row."""
+def _faults(number: int, texts: Mapping[str, str], config: ModelConfig, folder: Path) -> Iterator[RowFault]:
     for column in _path_columns(config):
         if fault := _path_fault(_file_name(texts[column], folder), folder):
             reason, cure = fault
-            yield f"{column}{reason}", cure
+            yield RowFault(number, f"{column}{reason}", cure)
     duration = texts["duration"].strip()
     if not _is_duration(duration):
         comma = "," in duration or ":" in duration
         cure = "Write seconds with a decimal point, as 215.3." if comma else "Give the song's length in seconds."
-        yield f"duration is {duration!r}, expected seconds > 0", cure
+        yield RowFault(number, f"duration is {duration!r}, expected seconds > 0", cure)
 
 
 def _file_name(exact: str, folder: Path) -> str:
@@ -242,8 +233,5 @@ def _song_name(mixture: Path, config: ModelConfig) -> str:
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{name} ({number})"
-    return candidate
+    candidates = chain([name], (f"{name} ({number})" for number in count(2)))
+    return next(candidate for candidate in candidates if candidate not in taken)

@@ -1,4 +1,4 @@
-"""The files of the indexes in a folder of shards: one for each caching, found by its key, and a copy of the last."""
+"""Index files in a folder of shards: one for each set of songs, found by its key, and a copy of the latest."""
 
 import hashlib
 import json
@@ -6,7 +6,6 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import chain, count, groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -25,10 +24,9 @@ from sepcore.dataset.cache.index import (
     folder_of_shards,
 )
 from sepcore.dataset.cache.plan import content_fingerprint, index_settings
-from sepcore.dataset.cache.shards import Shard, read_columns
-from sepcore.errors import CacheNotWritable, DatasetError
+from sepcore.dataset.cache.shards import Shard, read_columns, writing
+from sepcore.errors import DatasetError
 from sepcore.system.atomic import atomic_path, remove_leftovers, write_bytes
-from sepcore.system.os_errors import fix_for, reason_of
 from sepcore.system.ownership import is_plain_file
 
 if TYPE_CHECKING:
@@ -46,52 +44,49 @@ _SongKey = tuple[str, str, str, list[tuple[int, ...]]]
 
 
 def build_index(folder: Path, shards: Iterable[tuple[str, Shard]], config: ModelConfig) -> Path:
-    """Write the index that lists the chunks of these songs that hold a segment, and no others.
+    """Write the index of these songs, which lists the chunks that are long enough for a segment.
 
-    These songs get a file of their own, ``indexes/<key>.parquet``: caching other songs in the folder writes another
-    one. ``index.parquet`` becomes a copy of it.
+    It is a file of its own, ``indexes/<key>.parquet``, so other songs can be cached in the same folder;
+    ``index.parquet`` becomes a copy of it. The same songs give the same bytes.
 
     Args:
-        folder: Where the shards are.
-        shards: Songs, each with another name, and their shards, which know their content (`Shard.of`); in any order.
-        config: The one that the shards were written with; its ``T`` decides which chunks are listed.
-
-    Returns:
-        The index. The same songs give the same bytes. The file's metadata holds the settings, the number of songs, the
-        key and the fingerprint.
+        folder: The folder of the shards.
+        shards: Songs with different names, in any order, and their shards, which know their content (`Shard.of`).
+        config: The config of the shards; its ``T`` decides which chunks are listed.
 
     Raises:
-        DatasetError: a shard has gone.
+        DatasetError: a shard is gone.
         CacheNotWritable: the index cannot be written.
     """
+    import pyarrow.parquet as pq
+
     songs = sorted(shards, key=itemgetter(0))
     summary = _summary(songs, config)
-    key = summary["key"]
+    key, schema = summary["key"], chunk_schema()
     path = _own_path(folder, key)
-    with _fault_named(path):
+    with writing(path):
         if _existing_index(folder, key) != path:
             remove_leftovers(path.parent)
-            with atomic_path(path) as temporary:
-                _write(temporary, _tables(songs, config), summary)
+            with atomic_path(path) as temporary, temporary.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
+                for table in _tables(songs, config):
+                    writer.write_table(table)
+                writer.add_key_value_metadata({SUMMARY_KEY: json.dumps(summary)})
         _copy_for_people(path, key)
     return path
 
 
 def find_index(folder: Path, shards: Iterable[tuple[str, Shard]], config: ModelConfig) -> Path | None:
-    """The index that `build_index` would write, if it exists; errors as of that.
-
-    Only the copy ``index.parquet`` is written, and only if it is of another caching and the folder is not read-only.
-    """
+    """The index that `build_index` would write, if it exists; ``index.parquet`` becomes a copy of it if possible."""
     key = _summary(sorted(shards, key=itemgetter(0)), config)["key"]
     index = _existing_index(folder, key)
     if index is not None:
-        with _fault_named(folder / INDEX_NAME):
+        with writing(folder / INDEX_NAME):
             _copy_for_people(index, key)
     return index
 
 
 def indexes_of(folder: Path) -> Iterator[Path]:
-    """The indexes of the single cachings in a folder; other files and links are passed over."""
+    """The index files in the ``indexes`` of a folder of shards; other files and links are skipped."""
     place = folder / INDEX_FOLDER
     for path in sorted(place.iterdir()) if place.is_dir() else []:
         if _NAME.fullmatch(path.name) and is_plain_file(path) and _has_key(path, path.stem):
@@ -104,7 +99,7 @@ def fingerprints_in(index: Path) -> set[str]:
 
 
 def _tables(songs: _Songs, config: ModelConfig) -> Iterator["pa.Table"]:
-    """The rows of the index, of some songs at a time: there may be millions."""
+    """The rows of the index, a few songs at a time: there may be millions."""
     remaining = iter(songs)
     while part := list(islice(remaining, _SONGS_AT_ONCE)):
         described = [(song, shard.path.name, _columns(shard)) for song, shard in part]
@@ -112,13 +107,9 @@ def _tables(songs: _Songs, config: ModelConfig) -> Iterator["pa.Table"]:
 
 
 def _chunk_table(songs: Sequence[tuple[str, str, Mapping[str, Any]]], *, least_frames: int) -> "pa.Table":
-    """The rows of the chunks that have at least so many frames.
+    """The rows of the chunks with at least so many frames, from songs' names, file names of their shards and columns.
 
     Built column by column: a Python object for each of a million chunks would take minutes.
-
-    Args:
-        songs: Name, file name of the shard, and `read_columns` of it, in the order of the rows.
-        least_frames: Shorter chunks get no row.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -139,7 +130,7 @@ def _chunk_table(songs: Sequence[tuple[str, str, Mapping[str, Any]]], *, least_f
 
     schema = chunk_schema()
     table = pa.table({field.name: column(field) for field in schema})
-    # Dictionaries are made of the rows that are left.
+    # The cast makes the dictionaries, from the remaining rows only.
     return table.filter(pc.greater_equal(table["num_frames"], least_frames)).cast(schema)
 
 
@@ -150,17 +141,8 @@ def _columns(shard: Shard) -> dict[str, Any]:
     return columns
 
 
-def _write(path: Path, tables: Iterable["pa.Table"], summary: dict[str, Any]) -> None:
-    import pyarrow.parquet as pq
-
-    with path.open("wb") as file, pq.ParquetWriter(file, chunk_schema()) as writer:
-        for table in tables:
-            writer.write_table(table)
-        writer.add_key_value_metadata({SUMMARY_KEY: json.dumps(summary)})
-
-
 def _summary(songs: _Songs, config: ModelConfig) -> dict[str, Any]:
-    """What the index says about itself; the JSON file of each shard is read for it."""
+    """The metadata of the index; the JSON file of each shard is read for it."""
     settings, contents = index_settings(config), []
 
     def listed_songs() -> Iterator[_SongKey]:
@@ -184,13 +166,7 @@ def _summary(songs: _Songs, config: ModelConfig) -> dict[str, Any]:
 
 
 def _key(songs: Iterable[_SongKey], num_songs: int, settings: dict[str, Any]) -> str:
-    """Sixteen hex digits of all that an index says; the same songs in the same shards give the same key.
-
-    Args:
-        songs: The songs with a row, in the order of the index.
-        num_songs: Of all songs that were cached, with or without a row.
-        settings: The index's.
-    """
+    """Sixteen hex digits of everything in an index; ``songs`` are those with a row, ``num_songs`` counts all."""
     digest = hashlib.sha256(json.dumps([settings, num_songs], sort_keys=True).encode())
     for song in songs:
         digest.update(json.dumps(song).encode())
@@ -198,34 +174,27 @@ def _key(songs: Iterable[_SongKey], num_songs: int, settings: dict[str, Any]) ->
 
 
 def _own_path(folder: Path, key: str) -> Path:
-    """Where the index with this key is; no other caching writes there."""
     return folder / INDEX_FOLDER / f"{key}.parquet"
 
 
 def _existing_index(folder: Path, key: str) -> Path | None:
-    """The index with this key, if it exists.
-
-    In a read-only folder, this may be the ``index.parquet`` of a version that wrote no others.
-    """
     own = _own_path(folder, key)
     if _has_key(own, key):
         return own
     copy = folder / INDEX_NAME
+    # In a read-only folder, the index may be the only one that an earlier version wrote.
     if not os.access(folder, os.W_OK) and (_has_key(copy, key) or _key_of_old(copy) == key):
         return copy
     return None
 
 
 def _copy_for_people(index: Path, key: str) -> None:
-    """Copy an index to the folder's ``index.parquet``, unless it is there already or the folder is read-only.
-
-    A file of this name that is not an index belongs to somebody else and is left alone. So is a damaged index, which
-    cannot be told from another program's file.
-    """
+    """Copy an index to the folder's ``index.parquet``, unless that is up to date or the folder is read-only."""
     folder = folder_of_shards(index)
     copy = folder / INDEX_NAME
     if _has_key(copy, key) or not os.access(folder, os.W_OK):
         return
+    # Another file of this name belongs to somebody else, even if it may be a damaged index.
     if os.path.lexists(copy) and not (is_plain_file(copy) and _summary_of(copy)):
         _logger.warning("%s is not an index of shards and is left alone; the index is %s", copy, index)
         return
@@ -233,7 +202,7 @@ def _copy_for_people(index: Path, key: str) -> None:
 
 
 def _summary_of(path: Path) -> dict[str, Any] | None:
-    """What an index says about itself; None if there is no index."""
+    """The metadata of an index; None if there is no index."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -246,13 +215,12 @@ def _summary_of(path: Path) -> dict[str, Any] | None:
 
 
 def _has_key(path: Path, key: str) -> bool:
-    """Whether a file is the whole index with this key."""
     summary = _summary_of(path)
     return summary is not None and summary.get("key") == key
 
 
 def _key_of_old(path: Path) -> str | None:
-    """The key that the index of a version without keys would have; None if it is no such index."""
+    """The key of an index from a version that did not write keys; None if it is not such an index."""
     summary = _summary_of(path)
     if summary is None or "key" in summary:
         return None
@@ -272,13 +240,3 @@ def _parts_of(index: Path, columns: list[str]) -> Iterator["pa.Table"]:
     with pq.ParquetFile(index) as file:
         for group in range(file.num_row_groups):
             yield file.read_row_group(group, columns)
-
-
-@contextmanager
-def _fault_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        hint = f"{fix_for(error)} and run the command again."
-        problem = f"cannot be written ({reason_of(error)})"
-        raise CacheNotWritable(problem, path=path, hint=hint, errno=error.errno) from error

@@ -1,8 +1,8 @@
-"""Chunks: the excerpts of a song, some 20 s long, whose spectrograms are cached, and the codes of their magnitudes.
+"""Chunks: excerpts of a song, some 20 s long, whose spectrograms are cached, and the codes of their magnitudes.
 
-A magnitude takes a byte on Spleeter's decibel scale of 100 dB, or is a float16. Bytes are rounded, not truncated as
-Spleeter's are: at equal size the error halves, on music from -31.9 dB to -37.7 dB of the signal. Float16 takes twice
-the space for -73.6 dB.
+A magnitude is a byte on Spleeter's decibel scale of 100 dB, or a float16. Bytes are rounded, not truncated as in
+Spleeter: this halves the error, on music from -31.9 dB to -37.7 dB of the signal. Float16 takes twice the space for
+-73.6 dB.
 """
 
 from collections.abc import Iterator
@@ -36,14 +36,14 @@ Codes = NDArray[np.uint8] | NDArray[np.float16]
 
 @dataclass(frozen=True)
 class Signal:
-    """One signal of a chunk: `encode`'s codes ``(frames, bins, channels)`` and their range in dB."""
+    """One signal of a chunk: the codes of `encode`, ``(frames, bins, channels)``, and their range in dB."""
 
     codes: Codes
     min_db: float
     max_db: float
 
     def magnitude(self) -> NDArray[np.float32]:
-        """Linear amplitude, as near as the codes tell: float32 ``(frames, bins, channels)``."""
+        """The decoded magnitudes, linear amplitude: float32 ``(frames, bins, channels)``."""
         return decode(self.codes, self.min_db, self.max_db)
 
 
@@ -71,19 +71,19 @@ def song_chunks(plan: ShardPlan, config: ModelConfig, *, block_samples: int = _B
     """Spectrograms of a song's chunks, one chunk at a time; every file is decoded once.
 
     All files advance together, and little more than one chunk of each is held: memory depends neither on the length of
-    the song nor on the number of chunks. How the files are cut into blocks changes nothing.
+    the song nor on the number of chunks.
 
     Args:
         plan: The song's files and where its chunks start.
         config: Audio, STFT and quantization settings.
-        block_samples: How much is decoded at once.
+        block_samples: How much is decoded at once; it does not change the result.
 
     Yields:
-        The chunks in the order of their starts. Nothing is padded at a chunk's ends, and its signals are cut to the
-        shortest; a chunk without a whole frame is left out, and so are those behind it.
+        The chunks in the order of their starts, without padding, their signals cut to the shortest. They end before
+        the first one without a whole frame.
 
     Raises:
-        AudioDecodeError: a file that cannot be decoded.
+        AudioDecodeError: a file cannot be decoded.
     """
     with ExitStack() as open_files:
         windows = []
@@ -112,7 +112,7 @@ def _signal(waveform: Samples, config: ModelConfig) -> Signal:
 
 
 class _Window:
-    """Any stretch of a stream of samples, as long as none starts before the one asked for last."""
+    """Reads stretches of a stream of samples; none may start before the previous one."""
 
     def __init__(self, blocks: Iterator[Samples], num_channels: int) -> None:
         self._blocks = blocks
@@ -120,7 +120,7 @@ class _Window:
         self._held: Samples = np.empty((0, num_channels), np.float32)
 
     def samples(self, first: int, last: int) -> Samples:
-        """From ``first`` until before ``last``: float32 ``(samples, channels)``, less where the stream ends before."""
+        """The samples ``first`` to ``last - 1``, or fewer at the stream's end: float32 ``(samples, channels)``."""
         pieces = [self._held[first - self._first :]]
         end = self._first + len(self._held)
         while end < last and (block := next(self._blocks, None)) is not None:
@@ -138,14 +138,11 @@ def encode(magnitude: NDArray[np.float32], dtype: Literal["uint8", "float16"] = 
         dtype: ``uint8``: evenly spaced in dB; ``float16``: linear, the loudest bin being `FLOAT16_PEAK`.
 
     Returns:
-        Codes of the same shape, and the dB values of the quietest and the loudest bin, -180 dB at least. Bytes: what
-        the codes 0 and 255 stand for, at most 100 dB apart, and equal where all magnitudes are (silence: both -180 dB,
-        all codes 0).
+        Codes of the same shape, and the dB values of the quietest and the loudest bin, -180 dB at least. For bytes
+        these are the values of the codes 0 and 255, at most 100 dB apart (silence: both -180 dB, all codes 0).
     """
-    return _encode_float16(magnitude) if dtype == "float16" else _encode_uint8(magnitude)
-
-
-def _encode_uint8(magnitude: NDArray[np.float32]) -> tuple[NDArray[np.uint8], float, float]:
+    if dtype == "float16":
+        return _encode_float16(magnitude)
     decibels = np.log(np.maximum(magnitude, np.float32(FLOOR)))
     decibels *= _DB_PER_NEPER
     max_db = decibels.max()
@@ -154,7 +151,7 @@ def _encode_uint8(magnitude: NDArray[np.float32]) -> tuple[NDArray[np.uint8], fl
         return np.zeros(magnitude.shape, np.uint8), float(min_db), float(max_db)
     decibels -= min_db
     decibels *= np.float32(_HIGHEST_CODE) / (max_db - min_db)
-    # Adding a half before the cut of the fraction rounds; the maximum brings what was below the range up to it.
+    # The maximum raises what lies below the range; adding a half makes the cast round.
     np.maximum(decibels, 0, out=decibels)
     decibels += np.float32(0.5)
     return decibels.astype(np.uint8), float(min_db), float(max_db)
@@ -162,7 +159,7 @@ def _encode_uint8(magnitude: NDArray[np.float32]) -> tuple[NDArray[np.uint8], fl
 
 def _encode_float16(magnitude: NDArray[np.float32]) -> tuple[NDArray[np.float16], float, float]:
     extremes = np.maximum([magnitude.min(), magnitude.max()], FLOOR)
-    # As it is stored: the scale that decoding takes from it must be the one that was divided by.
+    # Rounded as it is stored: decoding must multiply by the same scale that was divided by.
     min_db, max_db = (float(np.float32(20 * np.log10(extreme))) for extreme in extremes)
     return (magnitude / _float16_step(max_db)).astype("<f2"), min_db, max_db
 
@@ -172,15 +169,14 @@ def _float16_step(max_db: float) -> np.float32:
 
 
 def decode(codes: NDArray[Any], min_db: float, max_db: float) -> NDArray[np.float32]:
-    """Magnitudes (linear amplitude, float32, same shape) that `encode`'s codes, uint8 or float16, and range stand for.
+    """The magnitudes (linear amplitude, float32, same shape) of `encode`'s codes.
 
-    Bytes are off by at most half a step, (max_db - min_db) / 510 dB, above the 100 dB range's lower end; float16 by
-    0.005 dB down to 174 dB below the loudest bin.
+    In the 100 dB below the loudest bin, bytes are off by at most half a step, (max_db - min_db) / 510 dB; float16 is
+    off by at most 0.005 dB in the upper 174 dB.
     """
-    magnitude: NDArray[np.float32]
     if codes.dtype == np.float16:
-        magnitude = codes.astype(np.float32) * _float16_step(max_db)
-    else:
-        # A look-up of 256 values: an exponential for every bin would take several times as long.
-        magnitude = (10 ** (np.linspace(min_db, max_db, _HIGHEST_CODE + 1) / 20)).astype(np.float32)[codes]
+        return codes.astype(np.float32) * _float16_step(max_db)
+    # Looked up: an exponential for every bin would take several times as long.
+    of_code = (10 ** (np.linspace(min_db, max_db, _HIGHEST_CODE + 1) / 20)).astype(np.float32)
+    magnitude: NDArray[np.float32] = of_code[codes]
     return magnitude

@@ -1,6 +1,6 @@
-"""What caching will take: songs, chunks, bytes and minutes."""
+"""Estimates of what caching takes: songs, chunks, bytes and minutes."""
 
-import time
+import timeit
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,14 +21,7 @@ _ZSTD_RATIO = {"uint8": 0.87, "float16": 0.88}
 
 @dataclass(frozen=True)
 class CacheEstimate:
-    """What caching would take.
-
-    Attributes:
-        num_songs: Songs to be cached.
-        num_chunks: Chunks of them.
-        num_bytes: Size of the shards; Parquet's depends on the music, and is what music took on average.
-        minutes: How long it takes on this machine, by the speed of one chunk.
-    """
+    """What caching would take; the size of Parquet shards depends on the music, and is an average."""
 
     num_songs: int
     num_chunks: int
@@ -37,7 +30,7 @@ class CacheEstimate:
 
 
 def estimate_cache(plans: Sequence[ShardPlan], config: ModelConfig, *, num_workers: int) -> CacheEstimate:
-    """Estimate the caching of songs; takes about a second, since one chunk is read and computed.
+    """Estimate the caching of songs by computing one chunk, which takes about a second.
 
     Args:
         plans: The songs that have no shard yet.
@@ -62,7 +55,7 @@ def estimate_cache(plans: Sequence[ShardPlan], config: ModelConfig, *, num_worke
 
 
 def _seconds(plans: Sequence[ShardPlan], num_chunks: int, config: ModelConfig) -> float:
-    """Of one worker: songs are read until their last chunk ends, and chunks computed, at the first chunk's speed."""
+    """The time that one worker needs, at the speed of the first chunk."""
     if not num_chunks:
         return 0.0
     example = replace(next(plan for plan in plans if chunk_frames(plan, config)), starts=(0,))
@@ -87,9 +80,4 @@ def _seconds(plans: Sequence[ShardPlan], num_chunks: int, config: ModelConfig) -
 
 def _fastest_s(work: Callable[[], object]) -> float:
     """Seconds of the faster of two runs: the first one loads libraries."""
-    times = []
-    for _ in range(2):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return min(timeit.repeat(work, number=1, repeat=2))

@@ -1,4 +1,4 @@
-"""The Parquet index of cached songs: a row a chunk, read as columns, since there may be millions of them."""
+"""The Parquet index of cached songs: a row for each chunk. There may be millions, so it is read as columns."""
 
 import json
 from dataclasses import dataclass
@@ -18,21 +18,20 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 INDEX_NAME = "index.parquet"
-"""The copy of the last caching's index, for people and their tools."""
+"""The copy of the latest index, for people and their tools."""
 INDEX_FOLDER = "indexes"
-"""The folder, among the shards, of the indexes of the single cachings."""
+"""The folder of all indexes, beside the shards."""
 SUMMARY_KEY = "stemworks"
 """The entry in an index's metadata that holds the settings, counts, key and fingerprint."""
-
 SHARD_COLUMNS = ("fingerprint", "instruments", "length_s")
-"""The columns in which all chunks of a shard are equal."""
+"""The columns that are equal for all chunks of a shard."""
 CHUNK_COLUMNS = ("start_s", "num_frames", "min_db", "max_db", "offset", "num_bytes", "checksum")
-"""The columns that a shard is described by, chunk by chunk; a chunk's number is its place in them."""
+"""The columns that differ from chunk to chunk."""
 
 
 @cache
 def chunk_schema() -> "pa.Schema":
-    """The columns of the index. What many rows have in common is stored once.
+    """The columns of the index.
 
     ``song``: its name in the manifest.
     ``instruments``: in the order in which they are stored, after the mixture.
@@ -40,11 +39,11 @@ def chunk_schema() -> "pa.Schema":
     ``start_s``: where the chunk starts in the song, in seconds.
     ``length_s``: length of a chunk in seconds; one at the song's end is shorter.
     ``num_frames``: STFT frames of each signal.
-    ``min_db``: of the mixture and each instrument, what code 0 stands for (float16: the quietest bin).
-    ``max_db``: likewise, what code 255 stands for (float16: the loudest bin).
+    ``min_db``: for the mixture and each instrument, the value of code 0 (float16: the quietest bin).
+    ``max_db``: likewise, the value of code 255 (float16: the loudest bin).
     ``shard``: file name of the shard.
     ``offset``: first byte of the chunk's record or row group in the shard.
-    ``num_bytes``: length of that, TFRecord's framing of 16 bytes included.
+    ``num_bytes``: its length, including TFRecord's framing of 16 bytes.
     ``checksum``: CRC-32C of these bytes.
     ``fingerprint``: of the song's audio, the chunks' places and the settings.
     """
@@ -76,8 +75,8 @@ class ChunkIndex:
 
     Attributes:
         path: The index's file.
-        folder: Where the shards are.
-        shards: Their file names. Songs that are copies of one another share one.
+        folder: The folder of the shards.
+        shards: Their file names; songs with the same recordings share one.
         shard: Number of the chunk's shard among `shards`, int32.
         chunk, offset, num_bytes, checksum, num_frames: The columns of these names, see `chunk_schema`.
         cache_format: ``tfrecord`` or ``parquet``.
@@ -109,7 +108,7 @@ class ChunkIndex:
         return [str(self.folder / name) for name in self.shards]
 
     def fingerprint(self) -> str:
-        """Sixteen hex digits of the audio and settings of all chunks, in their order; not of the shards' form."""
+        """Sixteen hex digits of what all chunks decode to; the same for every ``cache_format``."""
         return self.content
 
     def row(self, number: int) -> dict[str, Any]:
@@ -143,12 +142,11 @@ def read_index(place: Path, config: ModelConfig) -> ChunkIndex:
     """Read an index.
 
     Args:
-        place: The index, as `build_index` gives it, or a folder of shards, for the index of the last caching there.
-        config: The model's.
+        place: The index, as `build_index` returns it, or a folder of shards for its latest index.
+        config: The settings that it must have been made with.
 
     Raises:
-        DatasetError: there is no index, it was made with other settings than the config's (they are named), or it
-            lists no chunk.
+        DatasetError: there is no index, it was made with other settings (they are named), or it lists no chunk.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -200,27 +198,20 @@ def _check_settings(path: Path, made_with: dict[str, Any], wanted: dict[str, Any
 
 
 def _read_arrays(file: "pq.ParquetFile") -> tuple[tuple[str, ...], dict[str, NDArray[Any]]]:
-    """The names of the shards, and the columns that training needs; a row group at a time is held beside them."""
-    names = ("shard", "chunk", "num_frames", "offset", "num_bytes", "checksum")
-    arrays = {name: np.empty(file.metadata.num_rows, _dtype_of(name)) for name in names}
+    """The names of the shards, and the columns that training needs."""
+    names = ["chunk", "num_frames", "offset", "num_bytes", "checksum"]
+    arrays: dict[str, NDArray[Any]] = {"shard": np.empty(file.metadata.num_rows, np.int32)}
+    for name in names:
+        arrays[name] = np.empty(file.metadata.num_rows, chunk_schema().field(name).type.to_pandas_dtype())
     numbers: dict[str, int] = {}
     first = 0
-    for group in range(file.num_row_groups):
-        table = file.read_row_group(group, columns=list(names))
+    for group in range(file.num_row_groups):  # only one of them is in memory at a time
+        table = file.read_row_group(group, columns=["shard", *names])
         part = slice(first, first + len(table))
-        for name, array in arrays.items():
-            column = table.column(name).combine_chunks()
-            if name == "shard":
-                of_group = [numbers.setdefault(shard, len(numbers)) for shard in column.dictionary.to_pylist()]
-                array[part] = np.array(of_group, np.int32)[column.indices.to_numpy()]
-            else:
-                array[part] = column.to_numpy()
+        shard = table.column("shard").combine_chunks()
+        of_group = [numbers.setdefault(name, len(numbers)) for name in shard.dictionary.to_pylist()]
+        arrays["shard"][part] = np.array(of_group, np.int32)[shard.indices.to_numpy()]
+        for name in names:
+            arrays[name][part] = table.column(name).to_numpy()
         first = part.stop
     return tuple(numbers), arrays
-
-
-def _dtype_of(name: str) -> "np.dtype[Any]":
-    kind = chunk_schema().field(name).type
-    # A name is read as its number in the dictionary of names.
-    dtype: np.dtype[Any] = np.dtype(getattr(kind, "index_type", kind).to_pandas_dtype())
-    return dtype

@@ -30,35 +30,30 @@ if TYPE_CHECKING:
 
 Decibels = NDArray[np.float32]
 
-# Of a byte half a step; of a float16, whose relative error is at most 2^-11, as many dB.
 _BYTE_STEPS = 255
-_FLOAT16_ERROR_DB = 20 * np.log10(1 + 2**-11)
+_FLOAT16_ERROR_DB = 20 * np.log10(1 + 2**-11)  # the relative error of a float16 is at most 2^-11
 _ARITHMETIC_DB = 1e-3
-# Of the picture's colors. Rounding, 0.2 dB, stays pale beside a real fault, and pictures can be compared.
+# The smallest range of the picture's colors: rounding, 0.2 dB, stays pale, and pictures can be compared.
 _LEAST_LIMIT_DB = 1.0
 _SHOWN_SONGS = 3
 
 
 def chunk_row(index: ChunkIndex, *, song: str | None = None, chunk: int | None = None, row: int | None = None) -> int:
-    """The number of one row of the index, from 0.
+    """The number of a row of the index, from 0.
 
     Args:
-        index: What is cached.
-        song: A song's name in the manifest; None: the row is given.
-        chunk: Place among the song's chunks, from 0; None: the first that is listed.
-        row: Its number; None: the first.
+        index: The index.
+        song: A song's name in the manifest; None: ``row`` counts.
+        chunk: Place among the song's chunks, from 0; None: the first one listed.
+        row: The number; None: the first row.
 
     Raises:
-        DatasetError: no such row, no such song (names like it are given), or no such chunk (those there are).
+        DatasetError: no such row, song (the hint suggests similar names) or chunk (the hint lists those there are).
     """
-    if song is not None:
-        return _row_of_song(index, song, chunk)
-    if row is not None and not 0 <= row < len(index):
-        raise DatasetError(f"has no row {row}", path=index.path, hint=f"Give 0 to {len(index) - 1}.")
-    return row or 0
-
-
-def _row_of_song(index: ChunkIndex, song: str, chunk: int | None) -> int:
+    if song is None:
+        if row is not None and not 0 <= row < len(index):
+            raise DatasetError(f"has no row {row}", path=index.path, hint=f"Give 0 to {len(index) - 1}.")
+        return row or 0
     path, column = index.path, index.song_column()
     songs = column.dictionary.to_pylist()
     if song not in songs:
@@ -74,7 +69,6 @@ def _row_of_song(index: ChunkIndex, song: str, chunk: int | None) -> int:
 
 
 def _songs_like(song: str, songs: list[str]) -> str:
-    """The hint for a song that is not in the index."""
     within = [name for name in songs if song.lower() in name.lower()]
     near = within or difflib.get_close_matches(song, songs, _SHOWN_SONGS, cutoff=0.5)
     if near:
@@ -89,9 +83,9 @@ class SignalComparison:
 
     Attributes:
         name: ``mixture`` or the instrument.
-        cached_db: Magnitudes of the cache, float32 ``(frames, bins, channels)``.
-        recomputed_db: Those of the recording, not rounded, of the same shape.
-        rounding_db: By how much rounding can make them differ.
+        cached_db: Magnitudes from the cache, float32 ``(frames, bins, channels)``.
+        recomputed_db: Magnitudes of the recording, not rounded, of the same shape.
+        rounding_db: The largest difference that rounding can cause.
     """
 
     name: str
@@ -101,12 +95,12 @@ class SignalComparison:
 
     @property
     def loudest_db(self) -> float:
-        """The loudest bin of both."""
+        """The loudest bin of the two."""
         return float(max(self.cached_db.max(), self.recomputed_db.max()))
 
     @property
     def difference_db(self) -> Decibels:
-        """Cached less recomputed; NaN where both lie below the 100 dB range, in which bytes tell nothing."""
+        """Cached minus recomputed; NaN where both lie below the 100 dB range that bytes can represent."""
         difference = self.cached_db - self.recomputed_db
         floor_db = self.recomputed_db.max() - DB_RANGE
         below = (self.recomputed_db < floor_db) & (self.cached_db < floor_db + self.rounding_db)
@@ -114,7 +108,7 @@ class SignalComparison:
 
     @property
     def largest_db(self) -> float:
-        """The largest difference, without its sign."""
+        """The largest absolute difference."""
         return float(np.nanmax(np.abs(self.difference_db)))
 
     @property
@@ -124,7 +118,7 @@ class SignalComparison:
 
     @property
     def summary(self) -> str:
-        """One line: the differences, and whether the rounding of the cache explains them."""
+        """One line: the differences, and whether rounding explains them."""
         largest_db = self.largest_db
         explained = (
             f"all of it rounding, up to {self.rounding_db:.3f} dB"
@@ -135,19 +129,11 @@ class SignalComparison:
 
 
 def compare_chunk(chunk: Chunk, row: TrackRow, config: ModelConfig) -> list[SignalComparison]:
-    """Compute a chunk's spectrograms again, from the song's recordings as they are now.
-
-    Args:
-        chunk: As it was read from the cache.
-        row: The song in its manifest.
-        config: Audio and STFT settings of the cache.
-
-    Returns:
-        The mixture, then the instruments in the order of the config.
+    """Compare a cached chunk with the song's recordings: the mixture, then the instruments in the config's order.
 
     Raises:
-        DatasetError: a recording that ends before the chunk does.
-        AudioDecodeError: one that cannot be decoded.
+        DatasetError: a recording ends before the chunk does.
+        AudioDecodeError: a recording cannot be decoded.
     """
     names = ("mixture", *config.instruments)
     return [
@@ -179,7 +165,7 @@ def _recompute(path: Path, chunk: Chunk, config: ModelConfig) -> NDArray[np.floa
 
 
 def _excerpt(path: Path, first: int, last: int, config: ModelConfig) -> NDArray[np.float32]:
-    """Decoded from the file's start, as for the cache: after a seek, a resampler's samples lie elsewhere."""
+    # Decoded from the file's start, as for the cache: after a seek, a resampler's samples lie elsewhere.
     pieces, end = [], 0
     blocks = read_blocks(path, sample_rate=config.sample_rate, num_channels=config.num_channels)
     with closing(blocks):
@@ -199,14 +185,14 @@ def _decibels(magnitude: NDArray[np.float32]) -> Decibels:
 def save_picture(
     path: Path, comparisons: Sequence[SignalComparison], config: ModelConfig, *, title: str, start_s: float
 ) -> None:
-    """Draw a chunk to a PNG file, a row a signal.
+    """Draw a chunk to a PNG file, a row for each signal.
 
-    Of several channels, the spectrograms show the mean power, the difference that of the channel in which it is larger.
+    The spectrograms show the mean power of the channels; the difference is that of the channel where it is larger.
 
     Args:
-        path: Where to; its folder is made.
+        path: The file; its folder is made.
         comparisons: The signals.
-        config: The STFT's settings.
+        config: STFT settings.
         title: Above the picture, in any alphabet.
         start_s: Where the chunk starts in the song, in seconds.
     """
@@ -232,10 +218,10 @@ def _draw_row(figure: "Figure", row: NDArray[Any], comparison: SignalComparison,
     figure.colorbar(spectrogram, ax=[cached, recomputed], label="dB", pad=0.01, aspect=15)
     cached.set_ylabel(f"{comparison.name}\nfrequency (kHz)")
 
-    # Not the largest: a few bins that far apart would leave all others white.
+    # Not the largest difference: a few outliers would leave all other bins white.
     limit = max(float(np.nanpercentile(np.abs(comparison.difference_db), 99)), _LEAST_LIMIT_DB)
     difference.set_facecolor("0.85")
-    # Not smoothed when it is made smaller, in which differences of both signs would cancel.
+    # Not smoothed: differences of both signs would cancel.
     shown = show_spectrogram(
         difference,
         _larger(comparison.difference_db),
@@ -259,6 +245,6 @@ def _mean_power(decibels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _larger(difference_db: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Per bin, the difference of the channel in which it is larger; NaN only where it is in all."""
+    """The difference of the channel where it is larger, for each bin; NaN only if all channels are NaN."""
     channel = np.nan_to_num(np.abs(difference_db), nan=-1).argmax(axis=2)
     return np.take_along_axis(difference_db, channel[..., None], axis=2)[..., 0]

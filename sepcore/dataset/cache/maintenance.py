@@ -1,4 +1,4 @@
-"""The upkeep of a folder of shards: one process at a time, damage found by checksums, what nobody needs removed."""
+"""Upkeep of a folder of shards: locking, reading with checksums, removing damaged and unneeded shards."""
 
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,9 +18,7 @@ _VERIFY = "`python -m flows.cache -p CONFIG --verify`"
 
 @contextmanager
 def lock_cache(folder: Path) -> Iterator[None]:
-    """Hold the folder of a cache, which is made if missing; another process that holds it is named and waited for.
-
-    The lock of a process that dies is released.
+    """Lock the folder of a cache, which is made if missing; wait for a process that holds it, and name it.
 
     Raises:
         CacheNotWritable: the folder or its lock cannot be made.
@@ -40,11 +38,7 @@ def lock_cache(folder: Path) -> Iterator[None]:
 
 
 def read_chunk(index: ChunkIndex, number: int) -> Chunk:
-    """Read one chunk, without TensorFlow, and verify its checksum.
-
-    Args:
-        index: What is cached.
-        number: The chunk's row in the index, from 0.
+    """Read one chunk, by its row in the index (from 0), and verify its checksum.
 
     Raises:
         DatasetError: the chunk is damaged, or its shard is missing.
@@ -80,17 +74,10 @@ def read_chunk(index: ChunkIndex, number: int) -> Chunk:
 
 
 def remove_damaged_shards(folder: Path) -> Iterator[str]:
-    """Read every chunk of a folder's shards, and remove the shards that have a damaged one, to be cached again.
-
-    Args:
-        folder: Where the shards are.
-
-    Yields:
-        A line for each shard that is removed, with the damaged chunks' numbers.
-    """
+    """Verify every chunk in a folder, and remove the shards with damaged chunks; yields a line about each of these."""
     for shard in find_shards(folder).values():
         if damaged := _damaged_chunks(shard.path):
-            # The JSON file first: without it the shard does not count as complete.
+            # The JSON file first: without it the shard is incomplete.
             sidecar_path(shard.path).unlink()
             shard.path.unlink()
             yield f"{shard.path}: chunk(s) {', '.join(map(str, damaged))} damaged; removed, and cached again if needed"
@@ -99,24 +86,21 @@ def remove_damaged_shards(folder: Path) -> Iterator[str]:
 def _damaged_chunks(shard: Path) -> list[int]:
     columns = read_columns(shard)
     assert columns is not None  # find_shards has read them
-    places = map(ByteRange, columns["offset"], columns["num_bytes"], columns["checksum"])
+    ranges = map(ByteRange, columns["offset"], columns["num_bytes"], columns["checksum"])
     with shard.open("rb") as file:
-        return [number for number, place in enumerate(places) if place.read_from(file) is None]
+        return [number for number, byte_range in enumerate(ranges) if byte_range.read_from(file) is None]
 
 
 def prune(folder: Path, needed_fingerprints: Collection[str], *, dry_run: bool) -> tuple[int, int]:
-    """Remove the shards of a folder whose fingerprint is not needed, with the JSON files beside them.
+    """Remove the shards (and their JSON files) whose fingerprint is not needed, and count the files and bytes.
 
     The indexes in ``indexes/`` that list such a shard are removed too, but not counted. Other files, folders and links
     are left alone.
 
     Args:
-        folder: Where the shards are; a missing one has none.
+        folder: The folder of the shards, which may be missing.
         needed_fingerprints: Of all configs that cache there.
         dry_run: Only count.
-
-    Returns:
-        How many files and how many bytes were, or would be, removed.
     """
     unneeded = [
         path

@@ -1,7 +1,4 @@
-"""What is to be cached of one song: which recordings, which chunks, and their fingerprint.
-
-A fingerprint changes when the audio does, or what is done to it.
-"""
+"""Shard plans: which recordings and chunks of a song to cache, and the fingerprints that tell if that has been done."""
 
 import hashlib
 import json
@@ -18,7 +15,7 @@ from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 
 _MARGIN_S = 0.5
-# Raised when chunks are computed or stored in another way, so that older caches are not taken for current ones.
+# Raised when chunks are computed or stored in another way, so that older caches are made anew.
 _FORMAT_VERSION = 2
 
 
@@ -30,8 +27,9 @@ class ShardPlan:
         song: The song's name in its manifest.
         files: Its recordings as they were checked: the mixture, then the stems in the order of the config.
         starts: First sample of each chunk at the config's rate, ascending.
-        fingerprint: Of the recordings' content, the starts and the settings; not of names, places and dates.
-        content: The same whatever form the shard has; see `decoded_fingerprint`.
+        fingerprint: Sixteen hex digits of the recordings' content, the starts and the settings, not of names, places
+            and dates.
+        content: The fingerprint of what the chunks decode to: the same for every ``cache_format``.
     """
 
     song: str
@@ -50,13 +48,13 @@ def plan_shard(row: TrackRow, files: SongMeasures, config: ModelConfig, *, num_c
     """Place the chunks of one song.
 
     Args:
-        row: The song. Where one of its files is shorter than the row says, the chunks are placed by the shortest.
+        row: The song. If a file is shorter than the row says, the chunks are placed by the shortest file.
         files: What the check found in its files, the mixture's first.
         config: Audio, STFT and chunk settings.
         num_chunks: How many chunks to place.
 
     Raises:
-        DatasetError: a file that cannot be decoded, or has another number of channels than the model.
+        DatasetError: a file cannot be decoded, or its number of channels is not the config's.
     """
     for file in files:
         if file.error is not None:
@@ -73,16 +71,17 @@ def plan_shard(row: TrackRow, files: SongMeasures, config: ModelConfig, *, num_c
     starts_s = chunk_starts(duration_s, chunk_duration_s=config.chunk_duration_s, num_chunks=num_chunks)
     # In a song hardly longer than a chunk Spleeter's starts go backwards; decoding goes forwards.
     starts = tuple(sorted(round(start_s * config.sample_rate) for start_s in starts_s))
-    checksums = [file.sha256 for file in files]
-    fingerprint, content = (of(checksums, starts, config) for of in (shard_fingerprint, decoded_fingerprint))
+    # The default format stands for all, so that runs and releases keep the fingerprints that they have.
+    default_form = config.model_copy(update={"cache_format": "tfrecord"})
+    fingerprint, content = (_shard_fingerprint(files, starts, form) for form in (config, default_form))
     return ShardPlan(row.name, files, starts, fingerprint, content)
 
 
 def chunk_starts(duration_s: float, *, chunk_duration_s: float, num_chunks: int) -> list[float]:
     """Where Spleeter starts the chunks of a song, in seconds.
 
-    Spread evenly, half a second away from the song's ends; a single one is in the middle. None starts before 0: in a
-    song that is shorter than a chunk they all start near 0.
+    Spread evenly, half a second away from the song's ends; a single one is in the middle. None starts before 0, even
+    in a song that is shorter than a chunk.
     """
     if num_chunks == 1:
         return [max((duration_s - chunk_duration_s) / 2, 0.0)]
@@ -100,9 +99,9 @@ def chunk_frames(plan: ShardPlan, config: ModelConfig) -> list[int]:
 
 
 def planned_fingerprints(plans: Iterable[ShardPlan], config: ModelConfig) -> set[str]:
-    """What `ChunkIndex.fingerprint` of these songs will be, once they are cached.
+    """What `ChunkIndex.fingerprint` of these songs can be, once they are cached.
 
-    An index of Parquet shards that an earlier version wrote has another one, of the shards' own fingerprints.
+    An index of Parquet shards from an earlier version has one of the shards' own fingerprints.
     """
     songs = [
         (plan, sum(frames >= config.segment_frames for frames in chunk_frames(plan, config)))
@@ -114,11 +113,14 @@ def planned_fingerprints(plans: Iterable[ShardPlan], config: ModelConfig) -> set
     }
 
 
-def shard_settings(config: ModelConfig) -> dict[str, Any]:
-    """What a shard's bytes depend on beside the audio, under the keys of the config's JSON.
+def _shard_fingerprint(files: SongMeasures, starts: tuple[int, ...], config: ModelConfig) -> str:
+    recordings = [file.sha256 for file in files]
+    made_from = {"settings": _shard_settings(config), "recordings": recordings, "starts": starts}
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
 
-    ``T`` is not among them: every chunk is stored, and the index lists those that hold a segment.
-    """
+
+def _shard_settings(config: ModelConfig) -> dict[str, Any]:
+    # Under the keys of the config's JSON. ``T`` is not among them: every chunk is stored, however short.
     return {
         "format": _FORMAT_VERSION,
         "cache_format": config.cache_format,
@@ -133,40 +135,16 @@ def shard_settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def shard_fingerprint(checksums: Iterable[str], starts: Iterable[int], config: ModelConfig) -> str:
-    """Sixteen hex digits of what a shard is made from; not of the files' names, places and dates.
-
-    Args:
-        checksums: SHA-256 of each recording, the mixture's first.
-        starts: Where the chunks start, in samples.
-        config: Audio, STFT and chunk settings.
-    """
-    made_from = {"settings": shard_settings(config), "recordings": list(checksums), "starts": list(starts)}
-    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def decoded_fingerprint(checksums: Iterable[str], starts: Iterable[int], config: ModelConfig) -> str:
-    """Sixteen hex digits of what a song's chunks decode to: of a shard's fingerprint all but the form of its file.
-
-    Args:
-        checksums: SHA-256 of each recording, the mixture's first.
-        starts: Where the chunks start, in samples.
-        config: Audio, STFT and chunk settings.
-    """
-    # That of the default form, so that runs and releases keep the fingerprints that they have.
-    return shard_fingerprint(checksums, starts, config.model_copy(update={"cache_format": "tfrecord"}))
-
-
 def index_settings(config: ModelConfig) -> dict[str, Any]:
-    """The shards' settings, and what decides which of their chunks are listed."""
-    return {**shard_settings(config), "T": config.segment_frames}
+    """What an index depends on beside the audio: the shards' settings, and ``T``, which decides what it lists."""
+    return {**_shard_settings(config), "T": config.segment_frames}
 
 
 def content_fingerprint(songs: Iterable[tuple[str, int]]) -> str:
-    """Sixteen hex digits of what all listed chunks decode to; songs' names count only by their order.
+    """Sixteen hex digits of what all listed chunks decode to.
 
     Args:
-        songs: Of each song in the order of the index, its `decoded_fingerprint` and the number of listed chunks.
+        songs: In the order of the index: `ShardPlan.content` and how many of its chunks are listed.
     """
     digest = hashlib.sha256()
     for fingerprint, num_chunks in songs:

@@ -25,7 +25,7 @@ FRAMING_BYTES = _LENGTH.size + 2 * _CHECKSUM.size
 
 @dataclass(frozen=True)
 class ByteRange:
-    """Where a chunk is in its shard, whatever the shard's format: the columns of these names."""
+    """Where a chunk is in its shard, and the CRC-32C of these bytes."""
 
     offset: int
     num_bytes: int
@@ -33,22 +33,21 @@ class ByteRange:
 
     @property
     def end(self) -> int:
-        """The first byte behind them."""
+        """The first byte after the chunk."""
         return self.offset + self.num_bytes
 
     def read_from(self, file: BinaryIO) -> bytes | None:
-        """These bytes of a file; None if some are missing or they do not have the checksum."""
+        """The chunk's bytes; None if they are incomplete or do not match the checksum."""
         file.seek(self.offset)
         content = file.read(self.num_bytes)
         return content if google_crc32c.value(content) == self.checksum else None
 
 
 def write_tfrecord(file: BinaryIO, chunks: Iterable[Chunk], instruments: Sequence[str]) -> list[ByteRange]:
-    """Write chunks to a file, each as an Example, and return where they are.
+    """Write each chunk as a `tf.train.Example`, and return where they are; the same chunks give the same bytes.
 
-    An Example's features are the names of the ``signals`` (``mixture`` first), their ``codes``, one string each, the
-    ``shape`` (frames, bins, channels) of them, and ``min_db`` and ``max_db`` of each; float16 codes, little-endian,
-    come with ``dtype``. The same chunks give the same bytes.
+    The features: the names of the ``signals`` (``mixture`` first), their ``codes`` (one string each), ``min_db`` and
+    ``max_db``, and the ``shape`` (frames, bins, channels) of each; for float16 codes, little-endian, also ``dtype``.
     """
     ranges: list[ByteRange] = []
     for chunk in chunks:
@@ -63,7 +62,7 @@ def write_tfrecord(file: BinaryIO, chunks: Iterable[Chunk], instruments: Sequenc
 
 
 def parse_record(record: bytes) -> tuple[Signal, ...]:
-    """The signals of a chunk from its bytes in the file, framing included; whole ones: no checksum is looked at."""
+    """The signals of a chunk from its verified bytes in the file, framing included."""
     example = _message_class("Example")()
     example.ParseFromString(record[_LENGTH.size + _CHECKSUM.size : -_CHECKSUM.size])
     features = example.features.feature
@@ -77,13 +76,13 @@ def parse_record(record: bytes) -> tuple[Signal, ...]:
 
 
 def _masked_crc(content: bytes) -> int:
-    """CRC-32C as TFRecord stores it: rotated and offset, so that data may contain checksums of its own."""
+    """CRC-32C as TFRecord stores it: rotated and offset, since data may contain checksums too."""
     checksum: int = google_crc32c.value(content)
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def serialize(chunk: Chunk, instruments: Sequence[str]) -> bytes:
-    """A chunk as `tf.train.Example`, see `write_tfrecord`."""
+    """A chunk as a `tf.train.Example`, see `write_tfrecord`."""
     example = _message_class("Example")()
     feature = example.features.feature
     codes = [signal.codes for signal in chunk.signals]
@@ -101,14 +100,14 @@ def serialize(chunk: Chunk, instruments: Sequence[str]) -> bytes:
 
 @cache
 def _message_class(name: str) -> Any:
-    """Class of one of TensorFlow's messages, in a pool of its own: TensorFlow itself may fill the common one."""
+    # In a separate pool: TensorFlow may define the same messages in the default one.
     pool = descriptor_pool.DescriptorPool()
     pool.Add(_example_file())
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tensorflow.{name}"))
 
 
 def _example_file() -> descriptor_pb2.FileDescriptorProto:
-    """TensorFlow's example.proto and feature.proto, as far as they go."""
+    """The messages of TensorFlow's example.proto and feature.proto that are needed here."""
     types = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="example.proto", package="tensorflow", syntax="proto3")
 
@@ -146,15 +145,13 @@ def code_columns(instruments: Sequence[str]) -> list[str]:
 def write_parquet(
     file: BinaryIO, chunks: Iterable[Chunk], instruments: Sequence[str], *, length_s: float
 ) -> list[ByteRange]:
-    """Write chunks to a file that is also open for reading, and return where they are.
+    """Write each chunk as a row in a row group of its own, and return where they are; the same chunks, the same bytes.
 
     A row holds ``chunk`` (its number), ``start_s``, ``length_s``, ``num_frames``, ``num_bins``, ``num_channels``,
     ``dtype`` (of the codes: uint8, or little-endian float16), the lists ``min_db`` and ``max_db``, and the codes of the
-    mixture and of each instrument as bytes, in the order frames, bins, channels. The same chunks give the same bytes.
+    mixture and of each instrument as bytes, in the order frames, bins, channels.
 
-    Returns:
-        The row groups. The first one's bytes start with the file and the last one's end with it, so that every byte has
-        a checksum.
+    The file must be open for reading, too. The row groups cover all of it, so that every byte has a checksum.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -172,7 +169,7 @@ def write_parquet(
 
 
 def read_row(path: Path, chunk: int, instruments: Sequence[str]) -> tuple[Signal, ...]:
-    """The signals of a chunk, which is the row group of its number."""
+    """The signals of a chunk, by its number in the shard."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:

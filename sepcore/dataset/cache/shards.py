@@ -1,6 +1,6 @@
-"""Shards: one file of cached chunks a song, found again by the fingerprint in its name.
+"""Shards: a file of cached chunks for each song, found by the fingerprint in its name.
 
-The JSON file beside a shard says where its chunks are. It is written last: a shard without it is not complete.
+The JSON file beside a shard says where its chunks are. It is written last: a shard without it is incomplete.
 """
 
 import json
@@ -22,21 +22,21 @@ from sepcore.system.atomic import atomic_path
 from sepcore.system.os_errors import fix_for, reason_of
 
 SHARD_NAME = re.compile(r".+-(?P<fingerprint>[0-9a-f]{16})\.(?P<kind>tfrecord|parquet|json)")
-"""What a shard and the JSON file beside it are called: song, fingerprint, format."""
-# In the JSON file `num_bytes` is the size of the shard, and `length` what is `num_bytes` everywhere else.
+"""The name of a shard and of the JSON file beside it: song, fingerprint, format."""
+# In the JSON file, `num_bytes` is the size of the shard and `length` that of a chunk.
 _JSON_KEYS = {name: "length" if name == "num_bytes" else name for name in CHUNK_COLUMNS}
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard that is complete.
+    """A complete shard.
 
     Attributes:
         path: The file.
         fingerprint: Of what it was made from.
         num_chunks: Chunks in it.
         size: In bytes.
-        content: The plan's, see `of`; None as long as only the file is known.
+        content: `ShardPlan.content`; None if the plan is not known, see `of`.
     """
 
     path: Path
@@ -46,12 +46,12 @@ class Shard:
     content: str | None = None
 
     def of(self, plan: ShardPlan) -> Self:
-        """The same shard with the content of its plan."""
+        """This shard with the content of its plan."""
         return replace(self, content=plan.content)
 
 
 def find_shards(folder: Path) -> dict[str, Shard]:
-    """The complete shards of a folder by fingerprint, whatever song they are named after; {} if there is no folder."""
+    """The complete shards of a folder by fingerprint; {} if there is no folder."""
     try:
         with os.scandir(folder) as entries:
             names = {entry.name for entry in entries if SHARD_NAME.fullmatch(entry.name)}
@@ -65,30 +65,30 @@ def find_shards(folder: Path) -> dict[str, Shard]:
 
 
 def write_shard(plan: ShardPlan, config: ModelConfig, folder: Path) -> Shard:
-    """Cache the chunks of one song, unless it has been done under this name; `find_shards` knows the other names.
+    """Cache the chunks of one song, unless there is a shard of this name; `find_shards` finds those of other names.
 
     The shard is a TFRecord or Parquet file (`cache_format`), see `write_tfrecord` and `write_parquet`. The same plan
-    gives the same bytes. However the process ends, no part of a shard is taken for one.
+    gives the same bytes. If the process is killed, a partial shard is never taken for a complete one.
 
     Args:
         plan: The song's files and chunks.
         config: Audio, STFT and chunk settings.
-        folder: Where the shards lie; made if missing.
+        folder: Folder of the shards; made if missing.
 
     Returns:
-        The shard: without chunks if the song is shorter than a frame.
+        The shard, without chunks if the song is shorter than a frame.
 
     Raises:
-        DatasetError: a file that has changed since the plan was made, or has gone.
-        CacheNotWritable: a shard that cannot be written.
-        AudioDecodeError: a file that cannot be decoded.
+        DatasetError: a file has changed since the plan was made, or is gone.
+        CacheNotWritable: the shard cannot be written.
+        AudioDecodeError: a file cannot be decoded.
     """
     path = folder / f"{_file_name(plan.song)}-{plan.fingerprint}.{config.cache_format}"
     if there := _complete_shard(path):
         return there
     _check_unchanged(plan)
-    # Both files are written before either gets its name; the shard gets it first.
-    with _faults_named(plan, path), atomic_path(sidecar_path(path)) as sidecar, atomic_path(path) as shard:
+    # Both files are written before either gets its name; the shard gets its name first.
+    with writing(path), atomic_path(sidecar_path(path)) as sidecar, atomic_path(path) as shard:
         columns = _write(shard, plan, config)
         _write_columns(sidecar, columns)
         _check_unchanged(plan)
@@ -101,9 +101,9 @@ def sidecar_path(shard: Path) -> Path:
 
 
 def read_columns(shard: Path) -> dict[str, Any] | None:
-    """What a shard holds: a value for each of the `SHARD_COLUMNS`, a list for each of the `CHUNK_COLUMNS`.
+    """A shard's ``size`` in bytes, a value for each of the `SHARD_COLUMNS` and a list for each of the `CHUNK_COLUMNS`.
 
-    And its ``size`` in bytes. None if the shard is missing or incomplete, or has no JSON file that describes it.
+    None if the shard is missing or incomplete, or has no JSON file that describes it.
     """
     try:
         described = json.loads(sidecar_path(shard).read_text("utf-8"))
@@ -121,7 +121,7 @@ def _write_columns(path: Path, columns: Mapping[str, Any]) -> None:
 
 
 def _write(path: Path, plan: ShardPlan, config: ModelConfig) -> dict[str, Any]:
-    """Write the shard's file; its columns, as `read_columns` gives them."""
+    """Write the shard's file, and return its columns as `read_columns` does."""
     columns: dict[str, Any] = {name: [] for name in CHUNK_COLUMNS}
 
     def noted_chunks() -> Iterator[Chunk]:
@@ -139,7 +139,7 @@ def _write(path: Path, plan: ShardPlan, config: ModelConfig) -> dict[str, Any]:
         else:
             places = write_parquet(file, noted_chunks(), config.instruments, length_s=config.chunk_duration_s)
         file.flush()
-        # The JSON file vouches for the shard and must not reach the disk before it.
+        # The JSON file marks the shard as complete and must not reach the disk before it.
         os.fsync(file.fileno())
         columns["size"] = file.tell()
     columns |= {name: [getattr(place, name) for place in places] for name in ("offset", "num_bytes", "checksum")}
@@ -165,29 +165,30 @@ def _check_unchanged(plan: ShardPlan) -> None:
 
 
 def _file_name(song: str) -> str:
-    # Any alphabet, but nothing that confuses a file system or a shell; at four bytes a character, below 255 bytes.
+    # Any alphabet, but nothing that confuses a file system or a shell; at most four bytes a character, so below 255.
     return re.sub(r"[^\w.+-]+", "_", song).strip("._-")[:48] or "song"
 
 
 @contextmanager
-def _faults_named(plan: ShardPlan, path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Raise CacheNotWritable if a file cannot be written in this context."""
     try:
         yield
-    except AudioDecodeError:
-        _check_unchanged(plan)  # which explains it better
-        raise
     except OSError as error:
-        hint = f"{fix_for(error)} and run the command again."
-        problem = f"the shard cannot be written ({reason_of(error)})"
+        hint, problem = f"{fix_for(error)} and run the command again.", f"cannot be written ({reason_of(error)})"
         raise CacheNotWritable(problem, path=path, hint=hint, errno=error.errno) from error
 
 
 @contextmanager
 def _read_errors_named(plan: ShardPlan) -> Iterator[None]:
-    """Errors of reading the song, which happen while its shard is written, are not reported as the shard's."""
+    """Tell the errors of reading a song from those of writing its shard, which is done at the same time."""
     try:
         yield
+    except AudioDecodeError:
+        _check_unchanged(plan)  # if a file has changed, that explains it better
+        raise
     except OSError as error:
+        _check_unchanged(plan)
         raise AudioDecodeError(
             f"a recording of {plan.song!r} cannot be read ({reason_of(error)})",
             path=error.filename,

@@ -1,4 +1,4 @@
-"""The dataset check: every row of a manifest is measured and judged before hours of work start."""
+"""The dataset check: measure and judge every row of a manifest, before hours of work start."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -10,7 +10,7 @@ from pathlib import Path
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.check.findings import find_issues
 from sepcore.dataset.check.measure import SongMeasures, measure_song
-from sepcore.dataset.check.report import CheckedSong, CheckReport, report_path, with_repeats, with_shared_songs
+from sepcore.dataset.check.report import CheckedSong, CheckReport, report_path, with_repeats
 from sepcore.dataset.check.report_file import Journal, journal_path, read_journal, read_measures, write_report
 from sepcore.dataset.manifest import TrackRow, scan_manifest
 from sepcore.errors import DatasetError
@@ -32,11 +32,10 @@ def check_manifest(
     for_training: bool = True,
     beside: Sequence[CheckReport] = (),
 ) -> CheckReport:
-    """Measure and judge all songs of a manifest, and write the report; see `require_usable` for what follows from it.
+    """Measure and judge all songs of a manifest, and write the report.
 
-    Songs whose files are those that the last report knows (by path, size and times) are not read again, whatever the
-    manifest's order and the config. An interrupted check resumes: its measures are in a journal beside the
-    report.
+    Songs whose files are in the last report and unchanged (by path, size and times) are not read again, whatever the
+    manifest's order and the config. An interrupted check resumes from a journal beside the report.
 
     Args:
         csv: The manifest.
@@ -45,11 +44,11 @@ def check_manifest(
         report: The Parquet report; None: beside the manifest (`report_path`).
         measure_all: Measures songs and yields each with its measures, in any order; None: threads of this process.
         for_training: See `find_issues`.
-        beside: Reports of other manifests that should not have the same songs, such as the training songs'.
+        beside: Reports of manifests that should have other songs, such as the training songs'.
 
     Raises:
-        DatasetError: a manifest that cannot be read or lists no songs; a report that cannot be written, or would
-            replace something else.
+        DatasetError: the manifest cannot be read or lists no songs; the report cannot be written, or would replace
+            another file.
     """
     path = report or report_path(csv)
     scan = scan_manifest(csv, config, data_dir=data_dir)
@@ -65,12 +64,12 @@ def check_manifest(
             for row, found in measure(missing):
                 journal.add(found)
                 measures[row] = found
-    songs = []
-    for number, row in scan.rows:
-        findings = find_issues(row, measures[row], config, for_training=for_training)
-        songs.append(CheckedSong(number, row, measures[row], findings))
-    checked = CheckReport(csv, path, with_shared_songs(with_repeats(songs), beside), scan.faults)
-    # If every file is missing, a disk is probably not mounted; once it is, the last measures are still valid.
+    songs = [
+        CheckedSong(number, row, measures[row], find_issues(row, measures[row], config, for_training=for_training))
+        for number, row in scan.rows
+    ]
+    checked = CheckReport(csv, path, with_repeats(songs, beside), scan.faults)
+    # If every file is missing, a disk is probably not mounted; the last measures are still valid once it is.
     if songs or not path.exists():
         write_report(checked)
         journal_path(path).unlink(missing_ok=True)
@@ -78,20 +77,17 @@ def check_manifest(
 
 
 def require_usable(report: CheckReport) -> None:
-    """Refuse a manifest without a usable row: DatasetError with the reasons, and how many rows have each."""
+    """Raise DatasetError if no row can be used, with the reasons and how many rows have each."""
     if report.usable:
         return
-    rows: dict[str, set[int]] = {}
-    examples: dict[str, str] = {}
+    examples: dict[str, dict[int, str]] = {}  # by cure and row
     for found in report.findings():
         if found.finding.severity == "left out":
-            rows.setdefault(found.finding.cure, set()).add(found.number)
-            examples.setdefault(found.finding.cure, f"row {found.number}: {found.finding.reason}")
-    cures = sorted(rows, key=lambda cure: -len(rows[cure]))
+            examples.setdefault(found.finding.cure, {}).setdefault(found.number, found.finding.reason)
+    cures = sorted(examples, key=lambda cure: -len(examples[cure]))
     reasons = []
-    for cure in cures:
-        alike = f" (and {len(rows[cure]) - 1} more like it)" if len(rows[cure]) > 1 else ""
-        reasons.append(f"{examples[cure]}{alike}")
+    for (number, reason), *others in (examples[cure].items() for cure in cures):
+        reasons.append(f"row {number}: {reason}" + (f" (and {len(others)} more like it)" if others else ""))
     problem = f"none of its {report.num_rows} rows can be used: {'; '.join(reasons)}"
     raise DatasetError(problem, path=report.csv, hint=" ".join(cures))
 
@@ -104,9 +100,9 @@ def measure_in_threads(
     Threads are enough: decoding, hashing and numpy run outside the interpreter's lock.
 
     Args:
-        rows: The songs; only a few are under way at a time.
-        mix_name: What the mixture is called.
-        num_threads: Songs at the same time; None: as many as there are cores.
+        rows: The songs, taken a few at a time.
+        mix_name: Name of the mixture.
+        num_threads: Songs at the same time; None: one for each core.
     """
     threads = num_threads or num_cores()
     pool = ThreadPoolExecutor(threads)
@@ -114,7 +110,7 @@ def measure_in_threads(
     under_way: dict[Future[SongMeasures], TrackRow] = {}
     try:
         while True:
-            # One song more than there are threads, so that no thread is idle while a result is taken.
+            # One more than there are threads, so that no thread is idle while a result is being used.
             for row in islice(remaining, threads + 1 - len(under_way)):
                 under_way[pool.submit(measure_song, row, mix_name=mix_name)] = row
             if not under_way:
@@ -127,13 +123,10 @@ def measure_in_threads(
 
 
 def _known(report: Path) -> dict[_SongPaths, SongMeasures]:
-    """The songs of earlier checks, by their paths: the mixture's and the sorted ones of the stems.
-
-    The stems are sorted because the order of the config's instruments may change.
-    """
+    # The stems' paths are sorted, since the order of the config's instruments may change.
     known = {}
     for files in chain(read_measures(report), read_journal(journal_path(report))):
-        # What could not be read last time may be readable now.
+        # A file that could not be read last time may be readable now.
         if not any(file.error for file in files):
             mixture, *stems = (file.path for file in files)
             known[mixture, *sorted(stems)] = files
@@ -141,7 +134,6 @@ def _known(report: Path) -> dict[_SongPaths, SongMeasures]:
 
 
 def _current(row: TrackRow, known: dict[_SongPaths, SongMeasures], mix_name: str) -> SongMeasures | None:
-    """A row's measures from an earlier check, if its files have not changed since."""
     mixture, *stems = (str(path.absolute()) for path in row.files)
     files = known.get((mixture, *sorted(stems)))
     if files is None or not all(file.is_current() for file in files):

@@ -1,4 +1,4 @@
-"""What a song's measures mean for a model: left out, a warning, or a note; each with its cure."""
+"""Findings: what a song's measures mean for a model, and how to fix it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ SEVERITIES: tuple[Severity, ...] = ("left out", "warning", "note")  # the graves
 SHARED_SONG_CURE = "Take it out of one of the CSVs: a score on a song that was trained on says nothing."
 LONGEST_DURATION_ERROR_S = 0.5
 LONGEST_STEM_DIFFERENCE_S = 0.05
-# Stems that differ by more than this are damaged or from another song. Scoring refuses them.
+# Stems that differ by more than this are damaged or from another song; scoring refuses them.
 REFUSED_STEM_DIFFERENCE_S = 1.0
 HIGHEST_RESIDUAL_DB = -15.0
 LARGEST_CLIPPED_SHARE = 0.001
@@ -25,13 +25,13 @@ HIGHEST_PEAK = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that was found about a song.
+    """A finding about a song.
 
     Attributes:
-        severity: ``left out``: the song cannot be used. ``warning``: it is used, but probably not as it should be.
-            ``note``: it is used, and what is done to it is worth knowing.
+        severity: ``left out``: the song cannot be used. ``warning``: it is used, but something is probably wrong.
+            ``note``: it is used, but converted.
         reason: What was found, with its numbers, in one line.
-        cure: How to fix it; the same text for all songs with the same kind of finding.
+        cure: How to fix it; the same text for the same kind of finding.
     """
 
     severity: Severity
@@ -43,20 +43,20 @@ class Finding:
 
 
 def find_issues(row: TrackRow, files: SongMeasures, config: ModelConfig, *, for_training: bool) -> tuple[Finding, ...]:
-    """All findings about one song, the gravest first; no files are read.
+    """All findings about one song; no files are read.
 
     Args:
-        row: The song as the manifest has it.
-        files: What its files hold, the mixture's first.
-        config: What they must fit.
-        for_training: Training and validation take a song only in the config's channels and with at least the frames of
-            one segment; scoring takes any.
+        row: The song in the manifest.
+        files: Its measures.
+        config: What the song must fit.
+        for_training: Require the config's number of channels and at least the frames of one segment, as training and
+            validation do; scoring does not.
     """
     broken = [file for file in files if file.error]
     if broken:
         cure = "Make the file whole (export or download it again) and check again, or take the row out."
         return tuple(Finding("left out", f"{file.signal}: {file.path}: {file.error}", cure) for file in broken)
-    found = [
+    return (
         *_unusable_samples(files),
         *(_unusable_for_training(files, config) if for_training else ()),
         *_lengths(row, files, for_training=for_training),
@@ -64,12 +64,11 @@ def find_issues(row: TrackRow, files: SongMeasures, config: ModelConfig, *, for_
         *_sum_of_stems(files),
         *_levels(files),
         *_conversions(files, config),
-    ]
-    return tuple(found)
+    )
 
 
 def common_samples(files: Iterable[FileMeasures], config: ModelConfig) -> int:
-    """Samples at the config's rate that all files of a song have."""
+    """The length of a song's shortest file, in samples at the config's rate."""
     return min(file.num_samples * config.sample_rate // file.sample_rate if file.sample_rate else 0 for file in files)
 
 
@@ -192,8 +191,8 @@ def _conversions(files: SongMeasures, config: ModelConfig) -> Iterator[Finding]:
     if len({(file.sample_rate, file.num_channels) for file in files}) > 1:
         yield Finding(
             "note",
-            "its files differ in rate or channels, so it was not looked whether the stems add up",
-            "Convert them to one rate and number of channels if that shall be checked.",
+            "its files differ in rate or channels, so it was not checked whether the stems add up",
+            "Convert them to one rate and number of channels to have that checked.",
         )
 
 

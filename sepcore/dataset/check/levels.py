@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 FRAME_S = 0.1
 SILENCE_DB = -60.0
 FLOOR_DB = -180.0
-# Full scale of 16-bit audio, the coarsest in use, less half a step.
+# Full scale of 16-bit audio, the coarsest in use, minus half a step.
 FULL_SCALE = 1 - 1.5 / 2**15
 _FLAT_SAMPLES = 3
 
 
 def to_db(power: float) -> float:
-    """Mean square, relative to full scale or to another, in dB; not below `FLOOR_DB`."""
+    """A mean square, or a ratio of two, in dB; at least `FLOOR_DB`."""
     return max(10 * math.log10(power), FLOOR_DB) if power > 0 else FLOOR_DB
 
 
@@ -25,14 +25,14 @@ def energy(samples: NDArray[np.float32]) -> float:
 
 
 class LevelMeter:
-    """Takes a signal in blocks of any length.
+    """Measures a signal that comes in blocks of any length.
 
     Attributes:
-        num_samples: Taken so far, per channel.
+        num_samples: So far, per channel.
         num_nan: NaN or infinite values, over all channels; they count as 0 in everything else.
         num_clipped: Values, over all channels, in runs of three or more that are equal and at full scale (beyond
-            ±0.99995): the flat tops that a clipped recording has. Single peaks at full scale do not
-            count, nor do the different values beyond it that a lossy codec decodes to.
+            ±0.99995): the flat tops of a clipped recording. Single peaks do not count, nor do the different values
+            beyond full scale that a lossy codec decodes to.
         peak: Largest absolute value.
     """
 
@@ -50,7 +50,7 @@ class LevelMeter:
         self._last = np.zeros((_FLAT_SAMPLES, num_channels), np.float32)
 
     def add(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take the next block, ``(samples, channels)``; returns it with 0 in the place of NaN and infinity."""
+        """Add the next block, ``(samples, channels)``; returns it with NaN and infinity replaced by 0."""
         low, high = float(block.min()), float(block.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             finite = np.isfinite(block)
@@ -67,8 +67,8 @@ class LevelMeter:
         return block
 
     def _add_clipping(self, block: NDArray[np.float32]) -> None:
-        # A run may have begun in the block before. A run of n flat values holds n - 2 triples, the first of which has
-        # none before it: values = triples + 2 * first ones. Triple 0 lies in the block before and was counted there.
+        # A run may begin in the previous block. A run of n flat values has n - 2 triples, so the number of values is
+        # that of the triples plus 2 for each first triple. Triple 0 was counted with the previous block.
         values = np.concatenate([self._last, block])
         full = np.abs(values) >= FULL_SCALE
         flat = full[1:] & (values[1:] == values[:-1])
@@ -77,7 +77,7 @@ class LevelMeter:
         self.num_clipped += int(np.count_nonzero(triples[1:])) + 2 * int(np.count_nonzero(first))
 
     def _add_energy(self, block: NDArray[np.float32]) -> None:
-        # Frames do not depend on how the signal is cut into blocks: the last one of a block may stay open.
+        # The last frame of a block may stay open, so that frames do not depend on the blocks.
         split = -self._open_samples % self._frame
         self._extend_frame(block[:split])
         rest = block[split:]

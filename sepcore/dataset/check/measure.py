@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -17,12 +16,12 @@ from sepcore.errors import AudioDecodeError
 from sepcore.signal.audio_reader import NativeAudio, open_native
 from sepcore.system.os_errors import reason_of
 
-# Small enough for the processor's cache, so that a block's samples are fetched from memory once for all measures.
+# Small enough for the processor's cache, so that all measures together read a block from memory once.
 _BLOCK_SAMPLES = 44_100
 
 Block = NDArray[np.float32]
 SongMeasures = tuple["FileMeasures", ...]
-"""What a song's files hold: the mixture's, then the stems' in the order of the config."""
+"""The measures of a song: the mixture's, then the stems' in the order of the config."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class FileMeasures:
         signal: The mixture's name or the instrument's.
         path: Absolute.
         size: In bytes.
-        mtime_ns: When its content was changed, as the file system says.
+        mtime_ns: When its content was changed.
         ctime_ns: When its content, name or rights were changed.
         sha256: Of its bytes, in hex.
         audio_hash: Of its samples, rate and channels, in hex: the same for a wav file and its flac copy.
@@ -41,15 +40,15 @@ class FileMeasures:
         num_channels: Of its first audio stream.
         num_samples: Decoded, per channel.
         peak: Largest absolute value, 1 being full scale.
-        rms_db: Over all channels, in dB relative to full scale, not below -180.
-        silence_share: Of its 0.1 s frames: the share whose RMS is below -60 dBFS.
+        rms_db: Over all channels, in dBFS, at least -180.
+        silence_share: The share of its 0.1 s frames with an RMS below -60 dBFS.
         num_nan: Values that are NaN or infinite.
         num_clipped: Values in flat tops at full scale, see `LevelMeter`.
-        error: Why it cannot be used, without its path: it is missing, cannot be decoded, or has changed while it was
-            read. Then the hashes are "" and the numbers of its audio 0.
-        residual_db: Of a mixture: RMS of it minus the sum of its stems, relative to its own, over the length that all
-            files have. None where that is unknown: a file that has an error or NaNs, files of different rates or
-            channels, or a mixture of zeros. None for a stem.
+        error: Why it cannot be used, without its path: it is missing, cannot be decoded, or changed while being read.
+            Then the hashes are "" and the numbers of its audio 0.
+        residual_db: RMS of the mixture minus the sum of its stems, relative to the mixture's, over the length that all
+            files have. None for a stem, if a file has an error or NaNs, if rates or channels differ, or if the mixture
+            is all zeros.
     """
 
     signal: str
@@ -76,23 +75,21 @@ class FileMeasures:
         return self.num_samples / self.sample_rate if self.sample_rate else 0.0
 
     def is_current(self) -> bool:
-        """Whether the file still is the one that was measured, by its size and times."""
+        """Whether the file is unchanged, by its size and times."""
         return _identity(Path(self.path)) == (self.size, self.mtime_ns, self.ctime_ns)
 
 
 def measure_song(row: TrackRow, *, mix_name: str) -> SongMeasures:
     """Measure all files of a song, each decoded once, in memory that does not depend on their length.
 
+    A file that cannot be used has an `error`; the others are measured all the same.
+
     Args:
         row: The song.
-        mix_name: What the mixture is called.
-
-    Returns:
-        The mixture's measures, then the stems' in the order of the config. A file that cannot be used has its `error`;
-        the others are measured all the same.
+        mix_name: Name of the mixture.
 
     Raises:
-        FfmpegMissing: if ffmpeg is needed but not installed.
+        FfmpegMissing: ffmpeg is needed but not installed.
     """
     names = (mix_name, *(instrument for instrument, _ in row.stems))
     with ExitStack() as stack:
@@ -111,7 +108,7 @@ def measure_song(row: TrackRow, *, mix_name: str) -> SongMeasures:
 
 
 class _FileReader:
-    """One file that is read through all measures; a failure ends the reading and is kept as the file's error."""
+    """Reads one file and measures it; a failure ends the reading and becomes the file's error."""
 
     def __init__(self, signal: str, path: Path) -> None:
         self._signal = signal
@@ -130,9 +127,7 @@ class _FileReader:
             self._hash.update(f"{audio.sample_rate} Hz {audio.num_channels} channels".encode())
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._audio:
             self._audio.blocks.close()
 
@@ -151,7 +146,7 @@ class _FileReader:
         return (self._audio.sample_rate, self._audio.num_channels) if self._audio else None
 
     def read(self) -> Block | None:
-        """The next block, with 0 in the place of NaN; None when there is no more."""
+        """The next block, with NaN replaced by 0; None at the end."""
         block = None
         if self._audio and not self._error:
             with self._failure_kept():
@@ -162,9 +157,8 @@ class _FileReader:
         return self._levels.add(block)
 
     def measures(self) -> FileMeasures:
-        """What was found, once everything is read."""
-        after = _identity(self._path)
-        if after != self._before:
+        """The measures, once everything is read."""
+        if _identity(self._path) != self._before:
             self._error = "has changed while it was read"
         size, mtime_ns, ctime_ns = self._before or (0, 0, 0)
         found = FileMeasures(self._signal, str(self._path.absolute()), size, mtime_ns, ctime_ns, error=self._error)
@@ -186,14 +180,14 @@ class _FileReader:
 
 
 class _Residual:
-    """The energy of a mixture and of the mixture minus its stems, up to the end of the shortest file."""
+    """The energy of the mixture and of the mixture minus its stems, up to the end of the shortest file."""
 
     def __init__(self) -> None:
         self._mixture = 0.0
         self._rest = 0.0
 
     def add(self, blocks: Sequence[Block | None]) -> None:
-        """Take the next block of each file, the mixture's first."""
+        """Add the next block of each file, the mixture's first."""
         present = [block for block in blocks if block is not None]
         if len(present) < len(blocks):
             return
@@ -206,7 +200,7 @@ class _Residual:
         self._rest += energy(rest)
 
     def level_db(self) -> float | None:
-        """The rest relative to the mixture in dB; None if there is nothing to compare it with."""
+        """The rest relative to the mixture in dB; None if the mixture is all zeros."""
         return to_db(self._rest / self._mixture) if self._mixture else None
 
 

@@ -1,4 +1,4 @@
-"""The outcome of a check: what was found about each row of a manifest, and how it is reported."""
+"""The result of a check: the findings about each row of a manifest, and their summary."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ class CheckedSong:
         number: The row; the first song is row 1.
         row: The song.
         files: What its files hold: the mixture's, then the stems' in the order of the config.
-        findings: What was found about it, the most severe first.
+        findings: The most severe first.
     """
 
     number: int
@@ -32,7 +32,7 @@ class CheckedSong:
 
     @property
     def usable(self) -> bool:
-        """Whether it can be trained on (or scored, where it was checked for that)."""
+        """Whether it can be used for what it was checked for: training or scoring."""
         return not any(finding.severity == "left out" for finding in self.findings)
 
 
@@ -80,7 +80,7 @@ class CheckReport:
                 yield RowFinding(song.number, song.row.name, finding)
 
     def summary_line(self) -> str:
-        """For the user: how many rows there are, can be used and are left out, hours of audio, and the report."""
+        """How many rows there are, can be used and are left out, hours of audio, and the report's path."""
         usable = self.usable
         hours = sum(song.files[0].duration_s for song in usable) / 3600
         return (
@@ -89,7 +89,7 @@ class CheckReport:
         )
 
     def summary_lines(self) -> list[str]:
-        """`summary_line`, the first rows that are left out, with reason and cure, and songs of other manifests."""
+        """`summary_line`, the first rows that are left out, and how many songs another manifest has."""
         left_out = [found for found in self.findings() if found.finding.severity == "left out"]
         lines = [
             f"  row {found.number}{f' ({found.song})' if found.song else ''} is left out: "
@@ -106,53 +106,42 @@ class CheckReport:
         return [self.summary_line(), *lines]
 
 
-def with_repeats(songs: Sequence[CheckedSong]) -> tuple[CheckedSong, ...]:
-    """The songs of one manifest, with a warning for each whose mixture an earlier row has too, whatever its name."""
+def with_repeats(songs: Sequence[CheckedSong], others: Sequence[CheckReport]) -> tuple[CheckedSong, ...]:
+    """Add a warning to each song whose mixture is also in an earlier row or in another manifest, whatever its name."""
     first: dict[str, int] = {}
+    elsewhere: dict[str, str] = {}
+    for report in others:
+        for song in report.songs:
+            elsewhere.setdefault(_content(song), f"row {song.number} of {report.csv}")
     checked = []
     for song in songs:
-        content = _content(song)
-        number = first.setdefault(content, song.number) if content else song.number
-        repeated = Finding("warning", f"the mixture is the same audio as in row {number}", _TWICE)
-        checked.append(song if number == song.number else _with_finding(song, repeated))
+        findings, content = list(song.findings), _content(song)
+        if content and (number := first.setdefault(content, song.number)) != song.number:
+            findings.append(Finding("warning", f"the mixture is the same audio as in row {number}", _TWICE))
+        if content and content in elsewhere:
+            reason = f"the mixture is the same audio as in {elsewhere[content]}"
+            findings.append(Finding("warning", reason, SHARED_SONG_CURE))
+        if len(findings) > len(song.findings):
+            findings.sort(key=lambda found: SEVERITIES.index(found.severity))
+        checked.append(replace(song, findings=tuple(findings)))
     return tuple(checked)
 
 
-def with_shared_songs(songs: Sequence[CheckedSong], others: Sequence[CheckReport]) -> tuple[CheckedSong, ...]:
-    """The songs of one manifest, with a warning for each whose mixture another manifest has too."""
-    places: dict[str, str] = {}
-    for report in others:
-        for song in report.songs:
-            if content := _content(song):
-                places.setdefault(content, f"row {song.number} of {report.csv}")
-    return tuple(
-        _with_finding(song, Finding("warning", f"the mixture is the same audio as in {place}", SHARED_SONG_CURE))
-        if (place := places.get(_content(song) or ""))
-        else song
-        for song in songs
-    )
-
-
-def _content(song: CheckedSong) -> str | None:
-    """What identifies a mixture; None for songs that are left out, and for silence, which is not a song."""
+def _content(song: CheckedSong) -> str:
+    """The hash of the mixture's audio; "" for songs that are left out and for silence, which may be repeated."""
     mixture = song.files[0]
-    return mixture.audio_hash if song.usable and not is_silent(mixture) else None
-
-
-def _with_finding(song: CheckedSong, finding: Finding) -> CheckedSong:
-    findings = sorted([*song.findings, finding], key=lambda found: SEVERITIES.index(found.severity))
-    return replace(song, findings=tuple(findings))
+    return mixture.audio_hash if song.usable and not is_silent(mixture) else ""
 
 
 def report_path(csv: Path) -> Path:
-    """Where the report of a manifest is written by default: ``train.csv`` → ``train.check.parquet``."""
+    """The default path of a manifest's report: ``train.csv`` → ``train.check.parquet``."""
     return csv.with_name(f"{csv.stem}.check.parquet")
 
 
 def place_of_report(csv: Path, *fallbacks: Path) -> Path:
-    """Beside the manifest (`report_path`), or in the first of the folders ``fallbacks`` that can be written to.
+    """Beside the manifest (`report_path`) if that is writable, else in the first writable folder of ``fallbacks``.
 
-    If none can, it is beside the manifest nevertheless: a report that is up to date need not be written.
+    If none is writable, beside the manifest: a report that is up to date need not be written.
     """
     beside = report_path(csv)
     if os.access(beside.parent, os.W_OK):

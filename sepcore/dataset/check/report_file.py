@@ -1,6 +1,6 @@
-"""What a check keeps: the report, a Parquet table for people, and the journal, with which a killed check resumes.
+"""Files of a check: the report, a Parquet table for people, and the journal from which a killed check resumes.
 
-Both hold the measures of files that need not be decoded again.
+Files whose measures are in one of them need not be decoded again.
 """
 
 import errno
@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from itertools import groupby, islice
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from sepcore.dataset.check.measure import FileMeasures, SongMeasures
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-# Raised when a measure changes its meaning; songs in reports of other versions are measured again.
+# Raised when a measure changes its meaning, so that songs are measured again.
 MEASURES_VERSION = 1
 _VERSION_KEY = b"stemworks.check"
 _BATCH_ROWS = 10_000
@@ -61,13 +60,13 @@ _FILE_COLUMNS = {field.name: _SHORT_NAMES.get(field.name, field.name) for field 
 
 
 def write_report(report: CheckReport) -> None:
-    """Write the whole report; a file that is up to date is not touched.
+    """Write the report, unless it is up to date.
 
-    Each audio file is a row. What holds for the song (``usable``, ``csv_duration_s``, ``residual_db``, ``findings``)
-    is in all rows of its files; a row of the manifest whose files were not found is a row without a signal.
+    Each audio file is a row, which also holds its song's ``usable``, ``csv_duration_s``, ``residual_db`` and
+    ``findings``. A row of the manifest whose files were not found is a row without a signal.
 
     Raises:
-        DatasetError: it cannot be written, or something else is in its place.
+        DatasetError: it cannot be written, or another file is in its place.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -88,7 +87,7 @@ def write_report(report: CheckReport) -> None:
 
 
 def read_measures(path: Path) -> Iterator[SongMeasures]:
-    """The measures of each song in a report, the mixture's first; none if there is no report of this version.
+    """The measures of each song in a report; none if there is no report of this version.
 
     Raises:
         DatasetError: the file is not a report of a check.
@@ -105,7 +104,6 @@ def read_measures(path: Path) -> Iterator[SongMeasures]:
 
 
 def _cannot_write(report: Path, error: OSError) -> DatasetError:
-    """The error for a report or journal that cannot be written."""
     return DatasetError(
         f"cannot be written to ({reason_of(error)}), and the report of the check goes there",
         path=report.parent,
@@ -115,12 +113,12 @@ def _cannot_write(report: Path, error: OSError) -> DatasetError:
 
 
 def journal_path(report: Path) -> Path:
-    """Where the journal of a report stands: ``train.check.parquet`` → ``.train.check.jsonl``."""
+    """The journal of a report: ``train.check.parquet`` → ``.train.check.jsonl``."""
     return report.with_name(f".{report.stem}.jsonl")
 
 
 def read_journal(path: Path) -> Iterator[SongMeasures]:
-    """The songs that an interrupted check has measured; unfinished lines and those of other versions are skipped."""
+    """The songs that an interrupted check has measured; partial lines and those of other versions are skipped."""
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -133,9 +131,7 @@ def read_journal(path: Path) -> Iterator[SongMeasures]:
 
 
 class Journal:
-    """The journal of a check: each song's measures on a line as soon as they are known, so that a killed check resumes.
-
-    A journal that stays empty is removed.
+    """The journal of a check: a line for each song as soon as it is measured. An empty journal is removed.
 
     Raises:
         DatasetError: the file cannot be made or written.
@@ -151,28 +147,26 @@ class Journal:
             raise _cannot_write(report, error) from error
 
     def __enter__(self) -> Self:
-        # A process that was killed while writing left half a line, which must not be continued.
+        # A process that was killed while writing may have left a partial line.
         if self._file.tell():
             self._write(b"\n")
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         empty = not self._file.tell()
         self._file.close()
         if empty:
             self._path.unlink(missing_ok=True)
 
     def add(self, files: SongMeasures) -> None:
-        """Write one song; when this returns, a process that is killed does not lose it."""
+        """Write one song; once this returns, it is not lost if the process is killed."""
         described = [asdict(file) for file in files]
         residual_db, *_ = [fields.pop("residual_db") for fields in described]
         self._write(json.dumps([MEASURES_VERSION, described, residual_db]).encode() + b"\n")
 
     def _write(self, line: bytes) -> None:
         try:
-            if self._file.write(line) < len(line):  # the disk took a part of it
+            if self._file.write(line) < len(line):  # only a part fitted on the disk
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise _cannot_write(self._report, error) from error
@@ -228,7 +222,7 @@ def _unicode(value: Any) -> Any:
 
 @contextmanager
 def _opened(path: Path) -> "Iterator[pq.ParquetFile | None]":
-    """The report; None if there is nothing. DatasetError if there is something else."""
+    """The report, or None; DatasetError if another file is in its place."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""One song to audio files at a config's rate and channels, in a folder that records what each was made from."""
+"""Convert a song to audio files at a config's rate and channels, and record what each was made from."""
 
 import hashlib
 import json
@@ -29,44 +29,39 @@ Record = dict[str, Any]
 
 
 def prepare_song(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow:
-    """Convert a song to audio files at a config's rate and channels; existing files are kept.
+    """Convert a song to audio files with a config's rate and channels; files that are up to date are kept.
 
-    A lossless file (wav, flac, aiff) that has the rate and the channels, and is all of an instrument, is used where it
-    lies. Everything else is decoded, and resampled once, to ``<out>/audio/<subset>/<song>/<instrument>.wav``, see
-    `write_sums`. Beside these files ``made_from.json`` records the recordings (name, stream, size, time of change), the
-    rate and the channels of each: only files for which these have changed are made again. How songs are split, and
-    which other instruments are wanted, makes no difference.
-
-    Args:
-        song: As it was found.
-        out: Folder of the decoded audio.
-        config: Its instruments, rate and channels are asked for.
+    A lossless file (wav, flac, aiff) that has this rate and channels, and is all of an instrument, is used in place.
+    Everything else is decoded, and resampled once, to ``<out>/audio/<subset>/<song>/<instrument>.wav``, see
+    `write_sums`. ``made_from.json`` beside these files records the recordings of each (name, stream, size, time of
+    change), the rate and the channels: files are made again only if these change, not if the split or the other
+    instruments do.
 
     Raises:
         DatasetError: the song lacks an instrument, see `song_parts`; or a file would replace one of its recordings.
-        AudioDecodeError: a recording that cannot be decoded; nothing is written then.
-        AudioEncodeError: a file that cannot be written, as on a full disk.
+        AudioDecodeError: a recording cannot be decoded; nothing is written.
+        AudioEncodeError: a file cannot be written, as on a full disk.
     """
     files = _files(song, out, config)
-    outdated = files.outdated()
-    if outdated:
+    if files.outdated:
         remove_leftovers(files.folder)
-        kept = {name: state for name, state in files.record.items() if name not in {file.name for file in outdated}}
-        if kept != files.record:
+        record = _read_record(files.folder)
+        kept = {name: state for name, state in record.items() if files.folder / name not in files.outdated}
+        if kept != record:
             # Removed first: if this is killed, no new file is left with the entry of the old one.
             _write_record(files.folder, kept)
-        sums = [RecordingSum(file, files.made_from[file]) for file in outdated]
+        sums = [RecordingSum(file, files.made_from[file]) for file in files.outdated]
         write_sums(sums, sample_rate=config.sample_rate, num_channels=config.num_channels)
-        made = {file.name: _entry(file, files.origins[file]) for file in outdated}
+        made = {file.name: _entry(file, origin) for file, origin in files.outdated.items()}
         _write_record(files.folder, kept | made)
     return files.row(song, config)
 
 
 def finished_row(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow | None:
-    """The row of a song all of whose audio is there already; None if `prepare_song` would make some, or fail."""
+    """The row of a song if all its audio exists; None if `prepare_song` would write some, or fail."""
     try:
         files = _files(song, out, config)
-        return None if files.outdated() else files.row(song, config)
+        return None if files.outdated else files.row(song, config)
     except (AudioDecodeError, DatasetError):
         return None
 
@@ -76,29 +71,19 @@ class _Files:
     """The audio files of a song.
 
     Attributes:
-        folder: Where those lie that are made.
+        folder: The folder of the files that are made.
         where: The file of the mixture and of each instrument, in place or made.
-        made_from: Of each file that is made, its recordings.
-        origins: Of each file that is made, what its content depends on.
-        record: What the files in the folder were made from.
+        made_from: The recordings of each file that is made.
+        outdated: The files to be made, or made again, and what their content depends on.
     """
 
     folder: Path
     where: Mapping[str, Path]
     made_from: Mapping[Path, tuple[Recording, ...]]
-    origins: Mapping[Path, Record]
-    record: Record
-
-    def outdated(self) -> list[Path]:
-        """The files that have to be made, or made again."""
-        return [
-            file
-            for file, made_from in self.origins.items()
-            if file.name not in self.record or self.record[file.name] != _entry(file, made_from)
-        ]
+    outdated: Mapping[Path, Record]
 
     def row(self, song: SourceSong, config: ModelConfig) -> TrackRow:
-        """The row of the song, once all files are there."""
+        """The row of the song, once all files exist."""
         stems = tuple((instrument, self.where[instrument]) for instrument in config.instruments)
         return TrackRow(song.name, self.where[MIXTURE], stems, soundfile.info(self.where[MIXTURE]).duration)
 
@@ -107,46 +92,42 @@ def _files(song: SourceSong, out: Path, config: ModelConfig) -> _Files:
     found = song_parts(song, config)
     if isinstance(found, LeftOut):
         raise refusal([found])
-    folder = _song_folder(out, song)
-    in_place = {name: _usable_in_place(parts, config) for name, parts in found.parts.items()}
-    made_from = {folder / f"{name}.wav": found.parts[name] for name, file in in_place.items() if file is None}
-    recordings = {recording.path.resolve() for _, recording in song.recordings}
+    # It depends on the dataset's folders, not on the song's split.
+    folder = out / "audio" / song.subset / _safe_name(song.name)
+    where, made_from = {}, {}
+    for name, recordings in found.parts.items():
+        in_place = _usable_in_place(recordings, config)
+        where[name] = in_place or folder / f"{name}.wav"
+        if in_place is None:
+            made_from[where[name]] = recordings
+    of_song = {recording.path.resolve() for _, recording in song.recordings}
     for file in made_from:
-        if file.resolve() in recordings:
+        if file.resolve() in of_song:
             hint = "Choose another --out."
             raise DatasetError("is a recording of the set and would be replaced", path=file, hint=hint)
-    return _Files(
-        folder,
-        {name: file or folder / f"{name}.wav" for name, file in in_place.items()},
-        made_from,
-        {file: _origin(parts, config) for file, parts in made_from.items()},
-        _read_record(folder),
-    )
+    origins = {file: _origin(recordings, config) for file, recordings in made_from.items()}
+    record = _read_record(folder)
+    outdated = {
+        file: origin
+        for file, origin in origins.items()
+        if not file.is_file() or record.get(file.name) != _entry(file, origin)
+    }
+    return _Files(folder, where, made_from, outdated)
 
 
 def _usable_in_place(recordings: Sequence[Recording], config: ModelConfig) -> Path | None:
-    """The recording that can be used as it is; None if a file has to be made."""
     path = recordings[0].path
-    # A manifest is text in UTF-8, a row a line: it cannot name every file.
+    # A manifest is UTF-8 with a row on each line, so it cannot name every file.
     if len(recordings) > 1 or path.suffix.lower() not in _SUFFIXES or not all(map(_is_text, str(path))):
         return None
-    # Lossless and intact; others are decoded by ffmpeg, which reports what is wrong with them.
+    # Only intact files; ffmpeg decodes the others, and reports what is wrong with them.
     info = probe_sndfile(path)
     fits = info is not None and (info.sample_rate, info.num_channels) == (config.sample_rate, config.num_channels)
     return path if fits else None
 
 
-def _song_folder(out: Path, song: SourceSong) -> Path:
-    """The folder of a song's decoded audio; it depends on the dataset's folders, not on the song's split."""
-    return out / "audio" / song.subset / _safe_name(song.name)
-
-
 def _origin(recordings: Sequence[Recording], config: ModelConfig) -> Record:
-    """All that decides the content of a file made from ``recordings``; neither where they lie nor the other files.
-
-    Raises:
-        AudioDecodeError: a recording that cannot be looked at.
-    """
+    """All that decides the content of a file made from recordings; not where they are."""
     return {
         "sample_rate": config.sample_rate,
         "num_channels": config.num_channels,
@@ -155,7 +136,6 @@ def _origin(recordings: Sequence[Recording], config: ModelConfig) -> Record:
 
 
 def _read_record(folder: Path) -> Record:
-    """What `_write_record` wrote, by file name; empty if there is no record that can be read."""
     try:
         record = json.loads((folder / _RECORD_FILE).read_text("utf-8"))
     except (OSError, ValueError):
@@ -164,13 +144,11 @@ def _read_record(folder: Path) -> Record:
 
 
 def _write_record(folder: Path, record: Record) -> None:
-    """Write what each file was made from, once the files exist."""
     write_text(folder / _RECORD_FILE, json.dumps(record, indent=2) + "\n")
 
 
-def _entry(file: Path, made_from: Record) -> Record | None:
-    """The record's entry of a file; None if the file does not exist."""
-    return {"bytes": file.stat().st_size, "made_from": made_from} if file.is_file() else None
+def _entry(file: Path, origin: Record) -> Record:
+    return {"bytes": file.stat().st_size, "made_from": origin}
 
 
 def _state(recording: Recording) -> list[object]:
@@ -187,7 +165,7 @@ def _state(recording: Recording) -> list[object]:
 
 
 def _safe_name(name: str) -> str:
-    """A folder name that is valid on any file system: the song's own, or a cleaned one that no other song gets."""
+    """A folder name that is valid on any file system: the song's name, or a cleaned one that is unique to the song."""
     cleaned = "".join(character if _is_text(character) and character not in "/\\" else "_" for character in name)
     cleaned = _shortened(cleaned.lstrip(".").rstrip(". "), _LONGEST_NAME)
     if cleaned == name:
@@ -197,7 +175,7 @@ def _safe_name(name: str) -> str:
 
 
 def _is_text(character: str) -> bool:
-    """Whether a character is neither a control character, such as a line break, nor a byte that is not Unicode."""
+    # Neither a control character, such as a line break, nor a byte that is not Unicode.
     return unicodedata.category(character) not in ("Cc", "Cs")
 
 

@@ -1,6 +1,6 @@
-"""What an ingest ends with: a manifest for each split, and the list of the songs that were left out.
+"""The files that an ingest writes: a manifest for each split, and the list of the songs that were left out.
 
-Files are recognized by their content: one that was edited since belongs to the user and is not replaced.
+They are recognized by their content: a file that somebody edited belongs to them and is not replaced.
 """
 
 import csv
@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -26,32 +27,26 @@ _LEFT_OUT_FILE = "left_out.csv"
 _LEFT_OUT_HEADER = "song,reason,cure\n"
 _RECORD_FILE = ".ingest.json"
 
-Texts = Mapping[str, str]
-"""The content of files by their names."""
 logger = logging.getLogger(__name__)
 
 
 def claim_manifests(out: Path, plan: IngestPlan, config: ModelConfig) -> None:
-    """Refuse before any work to replace manifests in ``out`` that no ingest wrote or somebody edited.
-
-    Raises:
-        DatasetError: one line with the names of those that may not.
-    """
+    """Raise DatasetError, before any work, if ``out`` has manifests that ingest did not write or somebody edited."""
 
     def expected() -> dict[str, str]:
-        """What the finished songs give, which is what a version without records wrote."""
+        # An earlier version without records wrote the rows of the finished songs.
         rows: dict[Split, list[TrackRow]] = {split: [] for split in SPLITS}
         for song, split in plan.splits.items():
             if row := finished_row(song, out, config):
                 rows[split].append(row)
         texts = _texts(rows, plan.left_out, out, config)
         lists = left_out_file(out)
-        # Its reasons are ffmpeg's, which may say them otherwise now; nobody edits that list.
+        # Its reasons come from ffmpeg, which may word them otherwise now; nobody edits that list.
         if is_plain_file(lists) and lists.read_text("utf-8", "replace").startswith(_LEFT_OUT_HEADER):
             texts[lists.name] = lists.read_text("utf-8", "replace")
         return texts
 
-    _claim_files(out, _NAMES, expected)
+    _claim_files(out, expected)
 
 
 def write_manifests(
@@ -65,23 +60,23 @@ def write_manifests(
     """Write ``train.csv``, ``validation.csv``, ``test.csv`` and ``left_out.csv`` into ``out``.
 
     Args:
-        rows: The songs of each split; one without songs gets a manifest without rows.
-        left_out: The songs that could not be used; none: ``left_out.csv`` is removed.
+        rows: The songs of each split; a split without songs gets a manifest without rows.
+        left_out: The songs that could not be used; if there are none, ``left_out.csv`` is removed.
         out: Folder of the manifests.
         config: Names the columns.
-        overwrite: Replace also what no ingest wrote.
+        overwrite: Replace files that ingest did not write, too.
 
     Returns:
         The manifest of each split.
 
     Raises:
-        DatasetError: no song is left, or a file there is somebody else's; nothing is written then.
+        DatasetError: no song is left, or a file belongs to somebody else; nothing is written.
     """
     if not any(rows.values()):
         raise refusal(left_out)
     texts = _texts(rows, left_out, out, config)
     if not overwrite:
-        _claim_files(out, _NAMES, lambda: texts)
+        _claim_files(out, lambda: texts)
     remove_leftovers(out)
     _record_files(out, texts)
     for name, text in texts.items():
@@ -106,7 +101,7 @@ def _texts(
 
 
 def left_out_file(out: Path) -> Path:
-    """The list of the songs that the last ingest into ``out`` left out; it exists only if there are any."""
+    """The list of the songs that the last ingest into ``out`` left out, if there are any."""
     return out / _LEFT_OUT_FILE
 
 
@@ -117,20 +112,13 @@ def _csv(split: Split) -> str:
 _NAMES = [*map(_csv, SPLITS), _LEFT_OUT_FILE]
 
 
-def _claim_files(out: Path, names: list[str], expected: Callable[[], Texts]) -> None:
-    """Refuse to replace files other than those that an ingest wrote, or would write now.
+def _claim_files(out: Path, expected: Callable[[], Mapping[str, str]]) -> None:
+    """Refuse to replace files unless they are recorded, or have the content that is expected by name.
 
-    Args:
-        out: Their folder.
-        names: The files, which need not be there.
-        expected: What an ingest would write; called only for files without a record, which earlier versions did not
-            keep. Those that are the same are recorded.
-
-    Raises:
-        DatasetError: one line with the names of those that somebody else wrote or edited.
+    Earlier versions kept no record: their files are recorded here.
     """
     record = _read_record(out)
-    there = {name: _digest(out / name) for name in names if (out / name).is_symlink() or (out / name).exists()}
+    there = {name: _digest(out / name) for name in _NAMES if os.path.lexists(out / name)}
     unknown = [name for name, digest in there.items() if digest not in record.get(name, ())]
     if not unknown:
         return
@@ -145,19 +133,21 @@ def _claim_files(out: Path, names: list[str], expected: Callable[[], Texts]) -> 
     _write_record(out, record | {name: [same[name]] for name in unknown})
 
 
-def _record_files(out: Path, texts: Texts) -> None:
-    """Record what an ingest is about to write and what it wrote before, so that it recognizes both if it is killed.
+def _record_files(out: Path, texts: Mapping[str, str]) -> None:
+    """Record both the texts to be written and the files that they replace, so that a killed ingest recognizes them.
 
-    Somebody else's file is not recorded, even if it may be replaced: if it is brought back, it is still theirs.
+    Only files that an ingest wrote: if somebody brings back a file of their own, it is still theirs.
     """
     record = _read_record(out)
-    now = {name: _digest(out / name) for name in texts}
-    before = {name: [digest for digest in record.get(name, ()) if digest == now[name]] for name in texts}
-    _write_record(out, record | {name: list(dict.fromkeys([_digest_of(texts[name]), *before[name]])) for name in texts})
+    updated = dict(record)
+    for name, text in texts.items():
+        now = _digest(out / name)
+        replaced = [now] if now is not None and now in record.get(name, ()) else []
+        updated[name] = list(dict.fromkeys([_digest_of(text), *replaced]))
+    _write_record(out, updated)
 
 
 def _digest(path: Path) -> str | None:
-    """SHA-256 of a file; None for anything else, such as a link."""
     return file_sha256(path) if is_plain_file(path) else None
 
 
@@ -174,5 +164,5 @@ def _read_record(out: Path) -> dict[str, list[str]]:
 
 
 def _write_record(out: Path, record: Mapping[str, list[str]]) -> None:
-    if record != _read_record(out):  # an ingest that finds all done writes nothing
+    if record != _read_record(out):
         write_text(out / _RECORD_FILE, json.dumps(record, indent=2) + "\n")

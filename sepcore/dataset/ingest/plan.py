@@ -1,11 +1,11 @@
-"""What an ingest will do: which songs go into which split, which are left out, and notes for the user."""
+"""Plan an ingest: which songs go into which split, and which are left out."""
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
-from typing import Literal, get_args
+from typing import Literal
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.songs import SPLITS, SourceSong, Split, recording_name
@@ -13,7 +13,6 @@ from sepcore.dataset.ingest.targets import LeftOut, SongParts, refusal, sort_out
 from sepcore.errors import DatasetError
 
 SplitScheme = Literal["musdb", "own", "fraction", "artist"]
-SPLIT_SCHEMES: tuple[SplitScheme, ...] = get_args(SplitScheme)
 _SHOWN = 3
 
 
@@ -27,26 +26,29 @@ def assign_splits(
 ) -> dict[SourceSong, Split]:
     """Give each song a split.
 
-    ``musdb`` and ``own``: the dataset's own. ``fraction`` and ``artist`` leave the songs that the dataset itself tests
-    with where they are and share out the others: by name, or by whole artists (`SourceSong.artist`), in the order of a
-    hash of ``seed`` and the name, test songs from its front and validation songs from its end. So a song that is added
-    moves few others, and none between validation and test. Artists who would exceed a split are passed over.
+    ``musdb`` and ``own`` keep the dataset's own split. ``fraction`` and ``artist`` keep only its test songs, and split
+    the others by name, or by whole artists (`SourceSong.artist`): in the order of a hash of ``seed`` and the name, the
+    first ones are test songs and the last ones validation songs. So a new song moves few others, and none between
+    validation and test. Artists who would exceed a split are skipped.
 
     Args:
         songs: All songs of the dataset, usable or not: a song that is fixed later keeps its split.
-        scheme: One of `SPLIT_SCHEMES`.
-        validation_fraction: Share of the songs that are shared out, 0 <= and < 1; more than 0 gives one song at least.
-        test_fraction: The same; it counts only where the dataset has no test songs of its own.
-        seed: Another one gives another assignment.
-
-    Returns:
-        The songs in their order.
+        scheme: How to split.
+        validation_fraction: Share of the songs to be split, in [0, 1); above 0 gives at least one song.
+        test_fraction: The same; ignored if the dataset has its own test songs.
+        seed: Of the order.
 
     Raises:
-        DatasetError: the dataset gives some songs no split; fractions out of range, or that leave no training songs.
+        DatasetError: the dataset has no split for some songs; fractions are out of range or leave no training songs.
     """
     if scheme in ("musdb", "own"):
-        return _own_splits(songs)
+        without = [song.name for song in songs if song.own_split is None]
+        if without:
+            raise DatasetError(
+                f"songs outside of folders train, validation and test: {len(without)} ({first(without)})",
+                hint="Move them there, or use --split fraction or artist.",
+            )
+        return {song: song.own_split for song in songs if song.own_split is not None}
     if not (0 <= validation_fraction < 1 and 0 <= test_fraction < 1 and validation_fraction + test_fraction < 1):
         raise DatasetError(
             f"the fractions are {validation_fraction:g} for validation and {test_fraction:g} for test",
@@ -70,7 +72,7 @@ def assign_splits(
 
 
 def artist_overlap(splits: Mapping[SourceSong, Split]) -> dict[tuple[Split, Split], tuple[str, ...]]:
-    """The artists, sorted, who have songs in both of two splits; only pairs that share one are listed."""
+    """The artists, sorted, with songs in both of two splits; pairs of splits without any are left out."""
     artists: dict[Split, dict[str, str]] = {split: {} for split in SPLITS}
     for song, split in splits.items():
         artists[split].setdefault(song.artist.casefold(), song.artist)
@@ -82,42 +84,27 @@ def artist_overlap(splits: Mapping[SourceSong, Split]) -> dict[tuple[Split, Spli
 
 
 def describe_overlap(overlap: Mapping[tuple[Split, Split], Sequence[str]]) -> str:
-    """One line about what `artist_overlap` found."""
+    """The result of `artist_overlap` in one line."""
     pairs = [f"{one} and {other}: {len(names)} ({first(names)})" for (one, other), names in overlap.items()]
     return f"artists shared by {'; by '.join(pairs)}" if pairs else "no artist is in more than one split"
 
 
 def first(names: Iterable[str]) -> str:
-    """The first few of many names, separated by commas."""
+    """The first few names, separated by commas."""
     names = list(names)
     return ", ".join([*names[:_SHOWN], "…"] if len(names) > _SHOWN else names)
 
 
-def _own_splits(songs: Sequence[SourceSong]) -> dict[SourceSong, Split]:
-    splits = {song: song.own_split for song in songs if song.own_split is not None}
-    if len(splits) < len(songs):
-        without = [song.name for song in songs if song.own_split is None]
-        raise DatasetError(
-            f"songs outside of folders train, validation and test: {len(without)} ({first(without)})",
-            hint="Move them there, or use --split fraction or artist.",
-        )
-    return splits
-
-
 def _groups(songs: Sequence[SourceSong], scheme: SplitScheme, seed: int) -> list[list[SourceSong]]:
-    """Songs that must stay together, in an order that depends on nothing but their names and the seed."""
+    """Songs that must stay together, in an order that depends only on their names and the seed."""
     groups: dict[str, list[SourceSong]] = {}
     for song in songs:
         groups.setdefault(song.artist.casefold() if scheme == "artist" else song.name, []).append(song)
-    return [groups[key] for key in sorted(groups, key=lambda key: _digest(seed, key))]
-
-
-def _digest(seed: int, key: str) -> bytes:
-    return hashlib.sha256(f"{seed} {key}".encode()).digest()
+    return [groups[key] for key in sorted(groups, key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())]
 
 
 def _take(groups: Sequence[list[SourceSong]], fraction: float, num_songs: int) -> list[SourceSong]:
-    """Groups in their order up to a fraction of the songs; the smallest one if none is small enough."""
+    """The first groups, up to a fraction of the songs; the smallest group if all are larger."""
     if not fraction or not groups:
         return []
     wanted = max(1, round(fraction * num_songs))
@@ -135,8 +122,7 @@ class IngestPlan:
     Attributes:
         splits: The songs that a config can use, and their split.
         left_out: The songs that it cannot use.
-        notes: A line each about what a user may not expect: shared artists, mixtures that are made, and recordings
-            that no instrument takes.
+        notes: Lines about shared artists, mixtures to be made, and recordings that no instrument takes.
     """
 
     splits: Mapping[SourceSong, Split]
@@ -152,17 +138,17 @@ def plan_ingest(
     validation_fraction: float = 0.1,
     test_fraction: float = 0.1,
 ) -> IngestPlan:
-    """Plan the ingest of a dataset's songs; no file is opened.
+    """Plan the ingest of the songs of `find_dataset`; no file is opened.
 
     Args:
-        songs: As `find_dataset` gives them.
-        config: Names the instruments, what makes them up, and the seed of the split.
-        split: None: the dataset's own where it has one, else ``fraction``.
+        songs: All songs of the dataset.
+        config: Its instruments, ``instrument_mapping`` and seed are used.
+        split: None: the dataset's own split if it has one, else ``fraction``.
         validation_fraction: See `assign_splits`.
         test_fraction: See `assign_splits`.
 
     Raises:
-        DatasetError: none of the songs can be used, or they cannot be split so.
+        DatasetError: no song can be used, or they cannot be split in this way.
     """
     usable, left_out = sort_out(songs, config)
     if not usable:

@@ -2,10 +2,10 @@
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import yaml
 
@@ -15,19 +15,23 @@ from sepcore.system.printable import printable
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+_SPLIT_FOLDERS: dict[str, Split] = {"valid": "validation", **{split: split for split in SPLITS}}
+_MUSDB_SUBSETS: tuple[Split, ...] = ("train", "test")
+_SETUP_FILE = "mus.yaml"
+_STEMS_SUFFIX = ".stem.mp4"
 
 
 @dataclass(frozen=True)
 class Recording:
-    """An audio stream, counted from 0, of a file."""
+    """An audio stream of a file; streams are counted from 0."""
 
     path: Path
     stream: int = 0
 
     @property
     def is_stem_of_mp4(self) -> bool:
-        """Whether it is a stream of a ``.stem.mp4``, which musdb and museval read as 16-bit integers."""
-        return self.path.name.lower().endswith(".stem.mp4")
+        """Whether it is in a ``.stem.mp4``, which musdb and museval read as 16-bit integers."""
+        return self.path.name.lower().endswith(_STEMS_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,10 @@ class SourceSong:
 
     Attributes:
         name: Name of its folder, or of its ``.stem.mp4``, as `printable` text.
-        subset: Name of its folder below the dataset's root; "" for the root itself.
-        own_split: Split that the dataset itself gives it; None if it gives none.
-        recordings: Name, as `recording_name` writes it, and recording: the stems, and the mixture if there is one.
-        sums: What the dataset itself defines as a sum of stems: its name and theirs.
+        subset: Name of the folder that it is in; "" for the dataset's root.
+        own_split: The dataset's own split; None if it has none.
+        recordings: The stems, and the mixture if there is one, with their names (see `recording_name`).
+        sums: The sums of stems that the dataset defines: names and names of the stems.
     """
 
     name: str
@@ -50,35 +54,26 @@ class SourceSong:
 
     @property
     def artist(self) -> str:
-        """The part of the name before " - "; a song without that is its own artist."""
+        """The part of the name before " - ", or the whole name."""
         return self.name.partition(" - ")[0].strip()
 
 
 def recording_name(text: str) -> str:
-    """A recording's or an instrument's name for comparing: case and the way of writing accents make no difference."""
+    """The name of a recording or an instrument for comparisons, regardless of case and Unicode form."""
     return unicodedata.normalize("NFC", text).casefold()
 
 
-_SPLIT_FOLDERS: dict[str, Split] = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "test": "test",
-}
-
-
 def list_folder_songs(root: Path) -> list[SourceSong]:
-    """Find the songs of a folder of folders, by name; no file is opened.
+    """Find the songs of a folder of folders ``<song>/<instrument>.<ext>``, by name; no file is opened.
 
-    A song is a folder with audio files: its recordings are named as the files without their suffix, in any case. Hidden
-    files and those that do not have a suffix of audio (notes, pictures, MIDI, projects) are passed over.
+    Hidden files and files without a suffix of audio (notes, pictures, MIDI, projects) are skipped.
 
     Args:
         root: Folder of the songs. Folders ``train``, ``validation`` (or ``valid``) and ``test`` in it, with songs in
-            them, give the set a split of its own.
+            them, are the set's own split.
 
     Raises:
-        DatasetError: no such folder, no song in it, or one that looks like MUSDB18's.
+        DatasetError: there is no such folder or no song in it, or it is MUSDB18.
     """
     if not root.is_dir():
         raise DatasetError("no such folder", path=root, hint="Give the folder that holds the songs' folders.")
@@ -116,40 +111,28 @@ def _recordings(folder: Path) -> tuple[tuple[str, Recording], ...]:
     return tuple((recording_name(path.stem), Recording(path)) for path in audio)
 
 
-_SETUP_FILE = "mus.yaml"
-_STEMS_SUFFIX = ".stem.mp4"
-_SUBSETS: tuple[Split, ...] = ("train", "test")
-
-
 @dataclass(frozen=True)
 class _Setup:
-    """musdb's own description of a set.
+    """A setup file of musdb."""
 
-    Attributes:
-        streams: Stream of a ``.stem.mp4`` by recording, the mixture first.
-        files: File in a song's folder by recording, the mixture first.
-        sums: Targets that are a sum of stems, such as the accompaniment.
-        validation: Songs of ``train`` that are held out.
-    """
-
-    streams: dict[str, int]
-    files: dict[str, str]
-    sums: tuple[tuple[str, tuple[str, ...]], ...]
-    validation: frozenset[str]
+    streams: dict[str, int]  # of a .stem.mp4 by recording, the mixture first
+    files: dict[str, str]  # in a song's folder by recording, the mixture first
+    sums: tuple[tuple[str, tuple[str, ...]], ...]  # targets such as the accompaniment, and their stems
+    validation: frozenset[str]  # songs of train that are held out
 
 
 def list_musdb_songs(root: Path) -> list[SourceSong]:
-    """Find the songs of a MUSDB set, in the order train, validation, test, and by name in each; no file is opened.
+    """Find the songs of a MUSDB set: train, validation, then test, each by name; no recording is opened.
 
     Args:
         root: Folder with ``train`` and ``test``, and in them ``Artist - Title.stem.mp4`` files or folders of wav files.
-            A ``mus.yaml`` in it is musdb's setup file, which names the validation tracks; without, MUSDB18's own.
+            A ``mus.yaml`` in it replaces musdb's setup file for MUSDB18, which names the validation songs.
 
     Raises:
-        DatasetError: no such folders, no song in them, or a ``mus.yaml`` that musdb could not use either.
+        DatasetError: there are no such folders or no song in them, or musdb cannot use the ``mus.yaml``.
         FfmpegMissing: musdb cannot be loaded without ffmpeg on the PATH.
     """
-    subsets = [subset for subset in _SUBSETS if (root / subset).is_dir()]
+    subsets = [subset for subset in _MUSDB_SUBSETS if (root / subset).is_dir()]
     if not subsets:
         hint = "Give the folder of MUSDB18 or MUSDB18-HQ."
         raise DatasetError("has no folder train or test", path=root, hint=hint)
@@ -157,7 +140,13 @@ def list_musdb_songs(root: Path) -> list[SourceSong]:
     stem_files = any(any((root / subset).glob(f"*{_STEMS_SUFFIX}")) for subset in subsets)
     find = _stem_files if stem_files else _wav_folders
     songs = [
-        SourceSong(printable(name), subset, _own_split(subset, name, setup), recordings, setup.sums)
+        SourceSong(
+            printable(name),
+            subset,
+            "validation" if subset == "train" and name in setup.validation else subset,
+            recordings,
+            setup.sums,
+        )
         for subset in subsets
         for name, recordings in find((root / subset).absolute(), setup)
     ]
@@ -168,10 +157,6 @@ def list_musdb_songs(root: Path) -> list[SourceSong]:
             hint=f"Expected 'Artist - Title{_STEMS_SUFFIX}' files, or folders 'Artist - Title' of wav files.",
         )
     return sorted(songs, key=lambda song: (SPLITS.index(song.own_split or "train"), song.name))
-
-
-def _own_split(subset: Split, name: str, setup: _Setup) -> Split:
-    return "validation" if subset == "train" and name in setup.validation else subset
 
 
 def _stem_files(folder: Path, setup: _Setup) -> Iterator[tuple[str, tuple[tuple[str, Recording], ...]]]:
@@ -193,14 +178,21 @@ def _read_setup(root: Path) -> _Setup:
     try:
         import musdb
     except RuntimeError as error:
-        hint = "Add their folder to PATH."
-        raise FfmpegMissing("musdb looks for ffmpeg and ffprobe only on the PATH", hint=hint) from error
-    own = (root / _SETUP_FILE).is_file()
+        problem = "musdb looks for ffmpeg and ffprobe only on the PATH"
+        raise FfmpegMissing(problem, hint="Add their folder to PATH.") from error
+    setup_file = _SETUP_FILE if (root / _SETUP_FILE).is_file() else None
     try:
-        # Without subsets it reads its setup and no song: it would start ffprobe for every one, and give up at the first
-        # damaged file.
-        content = musdb.DB(root=str(root), setup_file=_SETUP_FILE if own else None, subsets=[]).setup
-        return _setup(content)
+        # Without subsets, so that it reads no song: it would start ffprobe for each, and stop at a damaged one.
+        content = musdb.DB(root=str(root), setup_file=setup_file, subsets=[]).setup
+        stems = {recording_name(name): str(file) for name, file in content["sources"].items()}
+        streams = {recording_name(name): int(stream) for name, stream in content["stem_ids"].items()}
+        sums = {recording_name(name): tuple(map(recording_name, parts)) for name, parts in content["targets"].items()}
+        return _Setup(
+            streams={name: streams[name] for name in ("mixture", *stems)},
+            files={"mixture": str(content["mixture"]), **stems},
+            sums=tuple((name, parts) for name, parts in sums.items() if name not in stems),
+            validation=frozenset(content["validation_tracks"] or ()),
+        )
     except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError, AttributeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DatasetError(
@@ -210,27 +202,15 @@ def _read_setup(root: Path) -> _Setup:
         ) from error
 
 
-def _setup(content: Mapping[str, Any]) -> _Setup:
-    stems = {recording_name(name): str(file) for name, file in content["sources"].items()}
-    streams = {recording_name(name): int(stream) for name, stream in content["stem_ids"].items()}
-    sums = {recording_name(name): tuple(map(recording_name, parts)) for name, parts in content["targets"].items()}
-    return _Setup(
-        streams={name: streams[name] for name in ("mixture", *stems)},
-        files={"mixture": str(content["mixture"]), **stems},
-        sums=tuple((name, parts) for name, parts in sums.items() if name not in stems),
-        validation=frozenset(content["validation_tracks"] or ()),
-    )
-
-
 LAYOUTS: dict[str, Callable[[Path], list[SourceSong]]] = {"folders": list_folder_songs}
-"""What finds the songs of a set other than MUSDB, by the name that ``--layout`` takes."""
+"""The functions that find the songs of a set other than MUSDB, by the value of ``--layout``."""
 
 
 def find_dataset(musdb_root: Path | None, stems_root: Path | None, layout: str = "folders") -> list[SourceSong]:
-    """The songs of a MUSDB set, or of another one in one of the `LAYOUTS`.
+    """The songs of a MUSDB set, or of another set in one of the `LAYOUTS`.
 
     Raises:
-        DatasetError: none or both of the two are given, there is no such layout, or there are no songs.
+        DatasetError: neither or both are given, there is no such layout, or there are no songs.
     """
     if musdb_root is not None and stems_root is None:
         return list_musdb_songs(musdb_root)

@@ -1,4 +1,4 @@
-"""Audio files that are sums of recordings, made in one pass over the recordings in blocks."""
+"""Write audio files that are sums of recordings, in one pass over the recordings."""
 
 import logging
 from collections.abc import Generator, Sequence
@@ -18,7 +18,7 @@ from sepcore.signal.audio_writer import AudioWriter
 logger = logging.getLogger(__name__)
 
 _FULL_SCALE_16_BIT = 32768
-# Resamplers and codecs differ by some samples; more than this is a fault in the recordings that a user should know.
+# Resamplers and codecs differ by some samples; a larger difference is a fault in the recordings.
 _NOTEWORTHY_S = 0.1
 
 Block = NDArray[np.float32]
@@ -33,28 +33,26 @@ class RecordingSum:
 
     @property
     def bits(self) -> Bits:
-        """16 for a stream of a ``.stem.mp4``, as musdb decodes it; 32 (float) for a sum; 24 for another recording."""
+        """16 for a stream of a ``.stem.mp4``, as in musdb; 32 (float) for a sum; 24 for another recording."""
         if len(self.recordings) > 1:
             return 32
         return 16 if self.recordings[0].is_stem_of_mp4 else 24
 
 
 def write_sums(sums: Sequence[RecordingSum], *, sample_rate: int, num_channels: int) -> None:
-    """Write wav files that are sums of recordings; every recording is decoded once, however many sums it is part of.
+    """Write wav files that are sums of recordings; each recording is decoded once, in memory independent of its length.
 
-    Recordings of different lengths are padded with silence to the longest of their sum, which is logged. A file
-    that would exceed full scale in 24 bits, as loud mp3s do, is written as 32-bit float instead. Memory does not depend
-    on the songs' length.
+    Recordings are padded with silence to the longest of their sum, which is logged. A file that would exceed full scale
+    in 24 bits, as loud mp3s do, is written as 32-bit float instead.
 
     Args:
-        sums: What to make of what.
+        sums: The files.
         sample_rate: Of the files, in Hz.
-        num_channels: Of the files; recordings are brought to it as by `read_blocks` (mono is doubled, for one channel
-            stereo is averaged, surround is downmixed).
+        num_channels: Of the files; recordings are converted as by `read_blocks`.
 
     Raises:
-        AudioDecodeError: a recording that cannot be decoded; no file is written then.
-        AudioEncodeError: a file that cannot be written.
+        AudioDecodeError: a recording cannot be decoded; no file is written.
+        AudioEncodeError: a file cannot be written.
     """
     bits = {one: one.bits for one in sums}
     clipped = _write(bits, sample_rate, num_channels)
@@ -63,7 +61,7 @@ def write_sums(sums: Sequence[RecordingSum], *, sample_rate: int, num_channels: 
 
 
 def _write(bits: dict[RecordingSum, Bits], sample_rate: int, num_channels: int) -> list[RecordingSum]:
-    """Write each sum with its bits; returns those that 24 bits are too few for."""
+    """Write each sum with its bits, and return those that exceed full scale in 24 bits."""
     recordings = dict.fromkeys(recording for one in bits for recording in one.recordings)
     lengths = dict.fromkeys(recordings, 0)
     clipped: dict[RecordingSum, None] = {}
@@ -101,7 +99,6 @@ def _blocks(recording: Recording, sample_rate: int, num_channels: int) -> Genera
 
 
 def _as_16_bit(block: Block) -> Block:
-    """What musdb decodes and adds up."""
     scaled: Block = np.rint(block * np.float32(_FULL_SCALE_16_BIT))
     np.clip(scaled, -_FULL_SCALE_16_BIT, _FULL_SCALE_16_BIT - 1, out=scaled)
     scaled /= np.float32(_FULL_SCALE_16_BIT)
@@ -109,7 +106,7 @@ def _as_16_bit(block: Block) -> Block:
 
 
 def _next_blocks(streams: dict[Recording, Generator[Block, None, None]]) -> dict[Recording, Block]:
-    """The next block of every recording that has not ended: all of one length but the last of each."""
+    """The next block of every recording that has not ended; all have the same length, except for each one's last."""
     blocks = {recording: next(stream, None) for recording, stream in streams.items()}
     return {recording: block for recording, block in blocks.items() if block is not None}
 

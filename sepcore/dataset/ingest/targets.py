@@ -1,4 +1,4 @@
-"""Which recordings of a song add up to its mixture and to each instrument of a config."""
+"""Find the recordings of a song that add up to its mixture and to each instrument of a config."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from sepcore.dataset.ingest.songs import Recording, SourceSong, recording_name
 from sepcore.errors import DatasetError
 from sepcore.system.printable import first_few, printable
 
-# The name that the mixture's file gets, and names that it may have besides the config's own mix_name.
 MIXTURE = "mixture"
+"""What the mixture's file is called."""
 _MIXTURE_NAMES = (MIXTURE, "mix")
 _ACCOMPANIMENT, _VOCALS = "accompaniment", "vocals"
 _SHOWN_SONGS = 3
@@ -22,10 +22,10 @@ _CURE_TWICE = "Keep one of them."
 
 @dataclass(frozen=True)
 class SongParts:
-    """What a config needs of a song.
+    """The recordings of a song that a config needs.
 
     Attributes:
-        parts: Recordings to add up by what they make: `MIXTURE`, then each instrument in the config's order.
+        parts: The recordings that add up to `MIXTURE`, then to each instrument in the config's order.
         makes_mixture: Whether the song has no mixture of its own.
         unused: Names of the stems that are in no instrument.
     """
@@ -37,7 +37,7 @@ class SongParts:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A song that cannot be used, why, and how to mend it where the reason does not say it."""
+    """A song that cannot be used, why, and how to fix it."""
 
     song: str
     reason: str
@@ -47,18 +47,18 @@ class LeftOut:
 def song_parts(song: SourceSong, config: ModelConfig) -> SongParts | LeftOut:
     """Find the recordings of a song that a config needs.
 
-    An instrument is made of, whichever comes first:
+    An instrument is made of the first of these that the song has:
 
-    1. the recordings that ``instrument_mapping`` names for it, those of them that the song has;
+    1. the recordings that ``instrument_mapping`` names for it, as far as they exist;
     2. the recording of its name;
-    3. for ``accompaniment`` beside other instruments: all stems that these do not claim;
-    4. what the dataset itself defines under its name, such as musdb's ``linear_mixture``.
+    3. for ``accompaniment`` beside other instruments: all stems that these do not use;
+    4. the dataset's own sum of that name, such as musdb's ``linear_mixture``.
 
-    A song that lacks all of these is left out: a missing recording is not taken for silence. So is one that has a
+    A song that has none of these is left out (a missing recording does not mean silence), and so is a song that has a
     needed recording twice.
 
-    A song without a mixture gets the sum of all its stems. One that has both ``vocals`` and ``accompaniment`` gets the
-    sum of these two: further stems are in the accompaniment already.
+    A missing mixture is the sum of all stems, or of ``vocals`` and ``accompaniment`` if there are both: other stems are
+    in the accompaniment already.
     """
     mixture_names = [recording_name(name) for name in (config.mix_name, *_MIXTURE_NAMES)]
     by_name: dict[str, list[Recording]] = {}
@@ -70,7 +70,8 @@ def song_parts(song: SourceSong, config: ModelConfig) -> SongParts | LeftOut:
         reason = f"has no {', '.join(missing)} (it has {printable(', '.join(stems)) or 'no stems'})"
         return LeftOut(song.name, reason, _CURE_MISSING)
     own_mixture = next((name for name in mixture_names if name in by_name), None)
-    mixture = [own_mixture] if own_mixture else _all_stems(stems)
+    all_stems = [_VOCALS, _ACCOMPANIMENT] if {_VOCALS, _ACCOMPANIMENT} <= set(stems) else stems
+    mixture = [own_mixture] if own_mixture else all_stems
     used = {name for names in chosen.values() for name in names}
     if twice := [name for name in (*mixture, *used) if len(by_name[name]) > 1]:
         files = " and ".join(recording.path.name for recording in by_name[twice[0]])
@@ -85,33 +86,26 @@ def song_parts(song: SourceSong, config: ModelConfig) -> SongParts | LeftOut:
 
 
 def sort_out(songs: Iterable[SourceSong], config: ModelConfig) -> tuple[dict[SourceSong, SongParts], list[LeftOut]]:
-    """The parts of each song that a config can use, and the songs that it cannot."""
-    usable: dict[SourceSong, SongParts] = {}
-    left_out: list[LeftOut] = []
-    for song in songs:
-        found = song_parts(song, config)
-        if isinstance(found, LeftOut):
-            left_out.append(found)
-        else:
-            usable[song] = found
-    return usable, left_out
+    """The parts of each song that a config can use, and the songs that it cannot use."""
+    found = {song: song_parts(song, config) for song in songs}
+    usable = {song: parts for song, parts in found.items() if isinstance(parts, SongParts)}
+    return usable, [parts for parts in found.values() if isinstance(parts, LeftOut)]
 
 
 def check_instruments(songs: Iterable[SourceSong], config: ModelConfig) -> None:
-    """Raise the `refusal` of the songs that a config cannot use, if there are any."""
+    """Raise the `refusal` of the songs that a config cannot use, if any."""
     _, left_out = sort_out(songs, config)
     if left_out:
         raise refusal(left_out)
 
 
 def refusal(left_out: Sequence[LeftOut]) -> DatasetError:
-    """One error that names the first songs, what is wrong with them and how to mend it."""
+    """An error that names the first songs, what is wrong with them and how to fix it."""
     songs = first_few([f"{song.song} {song.reason}" for song in left_out], _SHOWN_SONGS, separator="; ")
     return DatasetError(f"songs that cannot be used: {songs}", hint=left_out[0].cure)
 
 
 def _instruments(stems: Sequence[str], song: SourceSong, config: ModelConfig) -> dict[str, list[str]]:
-    """Names of the stems that add up to each instrument."""
     sums = dict(song.sums)
     chosen: dict[str, list[str]] = {}
     claimed: set[str] = set()
@@ -121,13 +115,9 @@ def _instruments(stems: Sequence[str], song: SourceSong, config: ModelConfig) ->
         chosen[instrument] = [part for part in map(recording_name, mapped) if part in stems]
         claimed.update(chosen[instrument])
         if not chosen[instrument] and instrument not in config.instrument_mapping:
-            # These claim nothing: beside a sum of all stems there can still be an accompaniment.
+            # Not claimed: beside a sum of all stems there can still be an accompaniment.
             chosen[instrument] = [part for part in sums.get(name, ()) if part in stems]
     has_own = _ACCOMPANIMENT in (*config.instrument_mapping, *stems)
     if _ACCOMPANIMENT in chosen and not has_own and len(config.instruments) > 1:
         chosen[_ACCOMPANIMENT] = [name for name in stems if name not in claimed]
     return chosen
-
-
-def _all_stems(stems: Sequence[str]) -> list[str]:
-    return [_VOCALS, _ACCOMPANIMENT] if {_VOCALS, _ACCOMPANIMENT} <= set(stems) else list(stems)

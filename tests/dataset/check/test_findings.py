@@ -160,7 +160,7 @@ def test_files_of_different_forms_get_a_note_that_their_sum_was_not_looked_at(ma
     row = make_song(noise(1), noise(2), noise(3, seconds=4), rates=(RATE, RATE, 2 * RATE))
     assert judged(row) == [
         ("note", "drums: 16000 Hz, resampled to 8000 Hz"),
-        ("note", "its files differ in rate or channels, so it was not looked whether the stems add up"),
+        ("note", "its files differ in rate or channels, so it was not checked whether the stems add up"),
     ]
 
 

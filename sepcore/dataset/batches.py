@@ -1,4 +1,4 @@
-"""Batches of segments from the shards: each example read, and changed, as was drawn for it."""
+"""Batches of segments from the shards: each example is read and augmented as was drawn for it."""
 
 import re
 import weakref
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 _PREFETCHED_BATCHES = 2
-# Of the example's number, counted from the first of the training or of the validation set.
+# Mixture and stems of an example, by its number in the training run or the validation set.
 _ExampleReader = Callable[["tf.Tensor"], tuple["tf.Tensor", "tf.Tensor"]]
 
 
 def training_batches(index: ChunkIndex, config: ModelConfig, *, first_step: int = 0) -> "tf.data.Dataset":
-    """Random segments, augmented as the config says, without end; see `TrainingExamples`.
+    """Endless random segments, augmented, see `TrainingExamples`; iterate over them through `with_chunk_named`.
 
     Args:
         index: The training chunks.
         config: Segment length, batch size, seed and augmentation.
-        first_step: Batches to leave out, >= 0; none of them is read.
+        first_step: Batches to skip, >= 0; they are not read.
 
     Returns:
         Pairs of float32 magnitudes (linear amplitude): the mixture's ``(batch, T, F, channels)`` and the stems'
-        ``(batch, stems, T, F, channels)``. Iterate over it through `with_chunk_named`.
+        ``(batch, stems, T, F, channels)``.
     """
     import tensorflow as tf
 
@@ -41,7 +41,7 @@ def training_batches(index: ChunkIndex, config: ModelConfig, *, first_step: int 
 
 
 def validation_batches(index: ChunkIndex, config: ModelConfig) -> "tf.data.Dataset":
-    """The middle segment of every chunk, once, unvaried; as `training_batches`, but the last batch may be smaller."""
+    """The middle segment of every chunk, not augmented, as from `training_batches`; the last batch may be smaller."""
     import tensorflow as tf
 
     read, num_frames = segment_reader(index, config), tf.constant(index.num_frames, tf.int64)
@@ -55,14 +55,14 @@ def validation_batches(index: ChunkIndex, config: ModelConfig) -> "tf.data.Datas
 
 
 def with_chunk_named(dataset: "tf.data.Dataset", index: ChunkIndex) -> Iterator[Any]:
-    """The elements of a dataset of this module; a chunk that cannot be read comes as DatasetError that names it.
+    """The elements of a dataset of this module; a chunk that cannot be read is a DatasetError that names it.
 
-    Reading stops when this iterator is closed or dropped, or the process ends. A bare ``iter(dataset)`` that is
-    abandoned may keep the process from ending, or abort it, because Python functions run in it.
+    Reading stops when this iterator is closed or dropped, or at exit. An abandoned ``iter(dataset)`` may hang or abort
+    the process, because it runs Python functions.
     """
     iterators = [iter(dataset)]
     elements = _elements(iterators, index)
-    # At exit too, before Python shuts down: Python functions of a pipeline that is still running would never return.
+    # Also at exit, before Python shuts down: the Python functions of a running pipeline would never return.
     weakref.finalize(elements, iterators.clear)
     return elements
 
@@ -109,7 +109,6 @@ def _training_reader(index: ChunkIndex, config: ModelConfig) -> _ExampleReader:
 
 
 def _drawn(examples: TrainingExamples, config: ModelConfig) -> Callable[["tf.Tensor"], Example]:
-    """A pipeline operation that draws the example of a number."""
     import tensorflow as tf
 
     per_stem = (len(config.instruments),)
@@ -156,17 +155,14 @@ def augment(
     *,
     segment_frames: int,
 ) -> tuple["tf.Tensor", "tf.Tensor"]:
-    """Change level, pitch, tempo and channels of one example.
+    """Change level, pitch, tempo and channels of one example's magnitudes; the cache holds no phases.
 
     Args:
-        mixture: Linear amplitude, float32 ``(frames, bins, channels)``; of `Example.num_frames` frames.
+        mixture: Linear amplitude, float32 ``(frames, bins, channels)``, with `Example.num_frames` frames.
         stems: float32 ``(stems, frames, bins, channels)``.
-        drawn: How far, as tensors.
+        drawn: What was drawn, as tensors.
         settings: What to change.
         segment_frames: Frames of the result.
-
-    Returns:
-        Mixture and stems, changed alike; as they were given if all is switched off.
     """
     if settings.gain_db:
         mixture, stems = change_gains(mixture, stems, drawn.gains)
@@ -181,14 +177,13 @@ def augment(
 def change_gains(mixture: "tf.Tensor", stems: "tf.Tensor", gains: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
     """Multiply each stem by a gain, and the mixture's bins by the resulting change of level.
 
-    A bin of the mixture is scaled by ``sqrt(sum((gain * stem)^2) / sum(stem^2))``: as the total power of the stems
-    changes there. So the real mixture keeps how its stems' phases cancel and reinforce each other. Exact where one stem
-    sounds alone and where all gains are equal; elsewhere right on average over phases. A bin in which all stems are
-    zero stays as it is.
+    A bin of the mixture is scaled by ``sqrt(sum((gain * stem)^2) / sum(stem^2))``, as the total power of the stems
+    changes, so the mixture keeps the interference of its stems. This is exact where one stem sounds alone and where all
+    gains are equal, and else right on average over phases. Bins in which all stems are zero stay unchanged.
 
     Args:
-        mixture: As of `augment`.
-        stems: Likewise.
+        mixture: As for `augment`.
+        stems: As for `augment`.
         gains: Factors, > 0, float32 ``(stems,)``.
     """
     import tensorflow as tf
@@ -202,10 +197,9 @@ def change_gains(mixture: "tf.Tensor", stems: "tf.Tensor", gains: "tf.Tensor") -
 def power_sum(stems: "tf.Tensor") -> "tf.Tensor":
     """A mixture of stems that were never mixed: ``sqrt(sum(stem^2))``, without the first axis.
 
-    The magnitude of a real mixture is ``|sum(stem * exp(i * phase))|``. The cache holds no phases; over independent
-    ones, this is the root of that power's mean. Real mixtures scatter around it from bin to bin, by interference, from
-    near 0 up to the plain sum of the magnitudes; these do not. A network that sees nothing else never learns about
-    interference.
+    It is the root mean square of ``|sum(stem * exp(i * phase))|`` over independent phases. Real mixtures scatter around
+    it by interference, from near 0 up to the sum of the magnitudes: a network that sees only these mixtures never
+    learns about interference.
     """
     import tensorflow as tf
 
@@ -215,10 +209,9 @@ def power_sum(stems: "tf.Tensor") -> "tf.Tensor":
 def resample(signals: "tf.Tensor", num_frames: int, pitch_factor: "tf.Tensor") -> "tf.Tensor":
     """Stretch spectrograms to another number of frames, and shift their bins.
 
-    Both by bilinear interpolation of magnitudes that leaves the first and last where they are, as in Spleeter. Pitch is
-    wholly Spleeter's: F bins become ``int(F * pitch_factor)``, of which the lowest F are kept; where they are fewer,
-    zeros follow. Tempo is not: Spleeter stretches T frames to more or fewer, then cuts off what is too much or puts
-    silence around what is too little. Here all frames of the result are music, since as many are stretched as it takes.
+    Both by bilinear interpolation of magnitudes with fixed ends, as in Spleeter. Pitch is the same as in Spleeter: F
+    bins become ``int(F * pitch_factor)``, of which the lowest F are kept; if they are fewer, zeros follow. Tempo is
+    not: Spleeter stretches T frames to more or fewer, then cuts or pads them; here the result has no padding.
 
     Args:
         signals: Magnitudes, float32 ``(signals, frames, bins, channels)``.

@@ -1,4 +1,4 @@
-"""Segments read from the shards and decoded, as operations of a `tf.data` pipeline."""
+"""Read segments from the shards and decode them, as operations of a `tf.data` pipeline."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 UNREADABLE = "number of the unreadable chunk"
-"""In the message of the error that an unreadable chunk raises in a pipeline, followed by its ``[number]``."""
+"""Part of the message of a pipeline's error about an unreadable chunk, followed by its ``[number]``."""
 _NEPERS_PER_DB = np.log(10) / 20
 _HIGHEST_CODE = 255
-# Of a shard's path, chunk, first frame, number of frames and signals: the codes, and min_db and max_db of each signal.
+# Codes, min_db and max_db of some signals, by the shard's path, chunk, first frame, number of frames and signals.
 _CodeReader = Callable[
     ["tf.Tensor", "tf.Tensor", "tf.Tensor", "tf.Tensor", slice], tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]
 ]
@@ -32,24 +32,18 @@ class ReadSegment(Protocol):
     def __call__(
         self, chunk: "tf.Tensor", first_frame: "tf.Tensor", num_frames: "tf.Tensor", *, stem: int | None = None
     ) -> "tf.Tensor":
-        """Read from one chunk.
-
-        Args:
-            chunk: Its number in the index, int64.
-            first_frame: The first of the frames wanted, int64.
-            num_frames: How many, int64; the chunk must have them.
-            stem: Number of the only stem wanted; None: the mixture and all stems.
+        """Read ``num_frames`` (int64) frames of a chunk, by its number in the index (int64).
 
         Returns:
-            Linear amplitude, float32 ``(signals, frames, bins, channels)``, the mixture first. A chunk that is missing
-            or damaged is an error whose message has `UNREADABLE`.
+            The mixture and all stems, or only one ``stem``: linear amplitude, float32 ``(signals, frames, bins,
+            channels)``. A missing or damaged chunk is an error whose message has `UNREADABLE`.
         """
 
 
 def segment_reader(index: ChunkIndex, config: ModelConfig) -> ReadSegment:
-    """What reads segments of the index's chunks, with their checksums verified.
+    """Make a reader of the index's chunks that verifies their checksums.
 
-    TFRecord files are read by operations of TensorFlow's own, Parquet files by a Python function in the pipeline.
+    TFRecord files are read by TensorFlow operations, Parquet files by a Python function in the pipeline.
     """
     import tensorflow as tf
 
@@ -98,7 +92,7 @@ def _tfrecord_reader(index: ChunkIndex, config: ModelConfig) -> _CodeReader:
         record = _record(path, offsets[chunk])
         with _readable(tf.strings.length(record) > 0, chunk):
             example = tf.io.parse_single_example(record, features)
-        # Cut before decoding: a chunk is longer than the segment, and its magnitudes are four times the codes.
+        # Cut before decoding: a chunk is longer than a segment, and magnitudes are four times as large as codes.
         cut = tf.strings.substr(example["codes"][signals], first_frame * frame_bytes, num_frames * frame_bytes)
         return tf.io.decode_raw(cut, dtype), example["min_db"][signals], example["max_db"][signals]
 
@@ -106,19 +100,19 @@ def _tfrecord_reader(index: ChunkIndex, config: ModelConfig) -> _CodeReader:
 
 
 def _record(path: "tf.Tensor", offset: "tf.Tensor") -> "tf.Tensor":
-    """The serialized Example that starts at a byte of a TFRecord file; empty where it or its checksum is wrong."""
+    """The serialized Example at an offset of a TFRecord file; empty if it or its checksum is wrong."""
     import tensorflow as tf
 
     def first_record(path: "tf.Tensor", offset: "tf.Tensor") -> "tf.Tensor":
-        # tf.data.TFRecordDataset reads from a file's start only; the operation beneath it takes an offset. Unbuffered:
-        # the record is read in one go and nothing behind it.
+        # tf.data.TFRecordDataset reads only from a file's start; the operation below it takes an offset. Unbuffered, so
+        # that only this record is read, in one go.
         variant = tf.raw_ops.TFRecordDatasetV2(
             filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset]
         )
         return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string)).take(1).get_single_element()
 
-    # TensorFlow's own errors do not say which chunk it was. They are caught around a map, which has one element:
-    # TFRecordDataset itself would try a file that is not there again and again.
+    # TensorFlow's errors do not name the chunk. They are ignored in a map of one element: after an ignored error,
+    # TFRecordDataset itself would try a missing file again and again.
     records = tf.data.Dataset.from_tensors((path, offset)).map(first_record).ignore_errors()
     return records.concatenate(tf.data.Dataset.from_tensors("")).take(1).get_single_element()
 
@@ -159,7 +153,7 @@ def _parquet_codes(
     signals: slice,
     dtype: np.dtype[Any],
 ) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
-    """Codes ``(signals, count)`` and ranges; empty where the row group cannot be read or its checksum is wrong."""
+    """Codes ``(signals, count)``, min_db and max_db; empty if the row group or its checksum is wrong."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -173,7 +167,7 @@ def _parquet_codes(
         min_db, max_db = (np.array(row[name][0].as_py(), np.float32)[signals] for name in names[:2])
         values = [np.frombuffer(row[name][0].as_buffer(), dtype)[first : first + count] for name in names[2:]]
         return np.stack(values), min_db, max_db
-    # All of them occurred when bits in the file's list of row groups were flipped.
+    # All of these occurred after bits were flipped in the file's list of row groups.
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
         return unreadable
 

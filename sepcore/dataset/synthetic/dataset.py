@@ -1,7 +1,7 @@
-"""Made-up multitrack songs in MUSDB18-HQ's layout, the same bytes for the same seed."""
+"""Made-up multitrack songs in MUSDB18-HQ's layout; the same seed gives the same bytes."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from sepcore.errors import DatasetError
 from sepcore.system.atomic import atomic_folder, remove_leftovers, write_text
 from sepcore.system.ownership import foreign_content, remove_own, shown_names
 
-# Songs written by another version of the generator are written anew.
+# Raised when the same seed gives other songs, so that they are written anew.
 _VERSION = 1
 _PEAK = 10 ** (-1.1 / 20)
 _SPLITS = ("train", "validation", "test")
-# Loudness (RMS of the whole song, dB relative to each other) and how far a stem may lie off the middle.
+# Loudness (RMS of the whole song, in dB relative to each other), and the widest pan and strongest reverberation.
 _LEVELS_DB = {"drums": 0.0, "bass": -1.5, "piano": -4.0, "other": -4.0, "vocals": 0.0}
 _WIDEST_PAN = {"drums": 0.15, "bass": 0.05, "piano": 0.6, "other": 0.7, "vocals": 0.1}
 _WETTEST = {"drums": 0.1, "bass": 0.0, "piano": 0.25, "other": 0.35, "vocals": 0.35}
@@ -33,7 +33,7 @@ _NOUNS = "Answer Border Circle Door Evening Fire Ghost Hour Island Journey Key L
 
 @dataclass(frozen=True)
 class _Song:
-    """What a song's files are made from; written beside them as ``song.json``."""
+    """What a song is made from; written beside its files as ``song.json``."""
 
     seed: int
     duration_s: float
@@ -46,8 +46,8 @@ def generate_song(seed: int, *, duration_s: float, sample_rate: int = 44100) -> 
     """Compose and play a song.
 
     Args:
-        seed: Decides tempo, key, chords, grooves, melody, timbres, positions and levels.
-        duration_s: Length in seconds, at least 1.
+        seed: Of everything that is drawn.
+        duration_s: At least 1 second.
         sample_rate: In Hz.
 
     Returns:
@@ -56,7 +56,7 @@ def generate_song(seed: int, *, duration_s: float, sample_rate: int = 44100) -> 
     """
     rng = np.random.default_rng(seed)
     samples = round(duration_s * sample_rate)
-    notes = compose(rng, duration_s=duration_s).notes
+    notes = compose(rng, duration_s=duration_s)
     sounds = {
         "drums": drum_sounds(rng, sample_rate),
         "bass": bass_sound(rng, sample_rate),
@@ -77,7 +77,7 @@ def generate_song(seed: int, *, duration_s: float, sample_rate: int = 44100) -> 
 def _mix_down(
     name: str, waveform: NDArray[np.float32], rng: np.random.Generator, sample_rate: int
 ) -> NDArray[np.float32]:
-    """Place a stem in the room: level, position (equal power) and reverberation; float32 ``(samples, 2)``."""
+    """Set level, position (equal power) and reverberation of a stem: float32 ``(samples, 2)``."""
     rms = float(np.sqrt(np.mean(np.square(waveform)))) or 1.0
     gain = 10 ** ((_LEVELS_DB[name] + rng.uniform(-2.5, 2.5)) / 20) / rms
     angle = np.pi / 4 * (1 + rng.uniform(-1, 1) * _WIDEST_PAN[name])
@@ -105,26 +105,26 @@ def write_dataset(
     with_piano: bool = False,
     on_song: Callable[[Path], None] | None = None,
 ) -> None:
-    """Write made-up songs as MUSDB18-HQ lays them out; songs that are there already are kept.
+    """Write made-up songs in MUSDB18-HQ's layout; songs that are up to date are kept.
 
     Each song is a folder ``train|test/<Artist - Title>`` with ``mixture``, ``vocals``, ``drums``, ``bass`` and
-    ``other`` (the piano in it) as 16-bit stereo wav: the stems add up to the mixture sample by sample, and its peak is
-    at most -1 dBFS. The validation songs lie in ``train`` and are named in ``mus.yaml``, musdb's setup file. Artists
-    repeat only in sets of more than 130 songs a split.
+    ``other`` (with the piano) as 16-bit stereo wav: the stems add up to the mixture sample by sample, and its peak is
+    at most -1 dBFS. The validation songs are in ``train`` and named in ``mus.yaml``, musdb's setup file. Artists repeat
+    only in splits of more than 130 songs.
 
     Args:
-        root: Folder of the set; songs in it from this generator that do not belong to the set are removed.
-        num_train: Training songs without the validation ones.
+        root: Folder of the set; other songs of this generator are removed from it.
+        num_train: Training songs, not counting those for validation.
         num_validation: Validation songs.
         num_test: Test songs.
-        duration_s: Length of each song in seconds, at least 1.
-        seed: Decides the whole set. More songs of a split leave its first ones as they are.
+        duration_s: Length of each song, at least 1 second.
+        seed: Of the whole set; adding songs to a split does not change its first ones.
         sample_rate: In Hz.
-        with_piano: Write ``piano.wav`` too; ``other.wav`` holds the piano all the same.
+        with_piano: Write ``piano.wav`` too; the piano stays in ``other.wav``.
         on_song: Called with each song's folder once it is complete.
 
     Raises:
-        DatasetError: something else is in the place of a song; nothing is written.
+        DatasetError: a song's folder holds other files; nothing is written.
     """
     songs: dict[Path, _Song] = {}
     validation_names = []
@@ -146,7 +146,9 @@ def write_dataset(
     for subset in ("train", "test"):
         (root / subset).mkdir(parents=True, exist_ok=True)
         remove_leftovers(root / subset)
-    _remove_other_songs(root, songs)
+    for recipe in root.glob("t*/*/song.json"):
+        if recipe.parent not in songs:  # it would be trained on, too
+            remove_own(recipe.parent, _own_files(recipe.parent))
     for folder, song in songs.items():
         _write_song(folder, song)
         if on_song is not None:
@@ -161,35 +163,25 @@ def _song_name(number: int, seed: int) -> str:
     return f"{artists[number % len(artists)]} - {titles[number % len(titles)]}"
 
 
-def _remove_other_songs(root: Path, songs: Collection[Path]) -> None:
-    """Remove this generator's songs that do not belong to the set: they would be trained on all the same."""
-    for recipe in root.glob("t*/*/song.json"):
-        if recipe.parent not in songs:
-            remove_own(recipe.parent, _own_files(recipe.parent))
-
-
 def _own_files(folder: Path) -> set[str]:
     """The files of a song that this generator wrote."""
     try:
         song = _Song(**json.loads((folder / "song.json").read_bytes()))
     except (OSError, ValueError, TypeError):
         return set()
-    return {"song.json", "mixture.wav", *(f"{name}.wav" for name in _stem_names(song))}
-
-
-def _stem_names(song: _Song) -> list[str]:
-    return [name for name in _LEVELS_DB if name != "piano" or song.with_piano]
+    stems = [name for name in _LEVELS_DB if name != "piano" or song.with_piano]
+    return {"song.json", *(f"{name}.wav" for name in ("mixture", *stems))}
 
 
 def _write_song(folder: Path, song: _Song) -> None:
     recipe = json.dumps(asdict(song))
     recipe_file = folder / "song.json"
     if recipe_file.is_file() and recipe_file.read_text("utf-8") == recipe:
-        return  # the folder was renamed into place whole
+        return  # folders are renamed into place when they are complete
     stems = generate_song(song.seed, duration_s=song.duration_s, sample_rate=song.sample_rate)
     pcm = {name: np.rint(waveform * 32768).astype(np.int16) for name, waveform in stems.items()}
     pcm["other"] = pcm["other"] + pcm["piano"]
-    # Sums of integers: the mixture is the sum of the files' samples, not only nearly.
+    # Sums of integers, so that the mixture is exactly the sum of the files.
     pcm["mixture"] = pcm["vocals"] + pcm["drums"] + pcm["bass"] + pcm["other"]
     if not song.with_piano:
         del pcm["piano"]

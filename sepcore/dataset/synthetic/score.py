@@ -1,10 +1,9 @@
-"""What a made-up song plays: tempo, key, chords, groove and melody, drawn from a seed."""
+"""The notes of a made-up song: tempo, key, chords, groove and melody, drawn from a seed."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-BEATS_PER_BAR = 4
 _MAJOR = (0, 2, 4, 5, 7, 9, 11)
 _MINOR = (0, 2, 3, 5, 7, 8, 10)
 # Scale degrees of the chords of four bars.
@@ -28,7 +27,7 @@ _RHYTHMS = (
 
 @dataclass(frozen=True)
 class Note:
-    """One note of an instrument: start and length in seconds, MIDI pitch, velocity in (0, 1]."""
+    """One note: start and length in seconds, MIDI pitch (of drums: kick, snare, hi-hat, crash), velocity in (0, 1]."""
 
     start_s: float
     length_s: float
@@ -36,21 +35,12 @@ class Note:
     velocity: float
 
 
-@dataclass(frozen=True)
-class Score:
-    """All notes of a song, by instrument; the drums' pitch is the index of the drum: kick, snare, hi-hat, crash."""
-
-    tempo_bpm: float
-    notes: dict[str, list[Note]]
-
-
 class _Composer:
-    """Holds what all parts of one song share: the grid of sixteenths, the key and the chord of each bar."""
+    """What all parts of one song share: the grid of sixteenths, the key and the chord of each bar."""
 
     def __init__(self, rng: np.random.Generator, duration_s: float):
         self.rng = rng
-        self.tempo_bpm = float(rng.uniform(76, 148))
-        self.sixteenth_s = 60 / self.tempo_bpm / 4
+        self.sixteenth_s = 60 / float(rng.uniform(76, 148)) / 4  # the tempo is in beats a minute
         self.bar_s = 16 * self.sixteenth_s
         self.num_bars = int(np.ceil(duration_s / self.bar_s))
         self.swing = float(rng.choice([0.0, 0.0, 0.12, 0.25]))
@@ -74,8 +64,8 @@ class _Composer:
         late = self.swing if sixteenth % 2 == 1 else 0.0
         return max(0.0, bar * self.bar_s + (sixteenth + late) * self.sixteenth_s + float(self.rng.normal(0, 0.004)))
 
-    def velocity(self, centre: float) -> float:
-        return float(np.clip(self.rng.normal(centre, 0.08), 0.2, 1.0))
+    def velocity(self, center: float) -> float:
+        return float(np.clip(self.rng.normal(center, 0.08), 0.2, 1.0))
 
     def pattern(self, patterns: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
         return patterns[self.rng.integers(len(patterns))]
@@ -153,14 +143,13 @@ class _Composer:
         return notes
 
 
-def compose(rng: np.random.Generator, *, duration_s: float) -> Score:
-    """Draw a song of at least ``duration_s`` seconds; its last bar may reach beyond."""
+def compose(rng: np.random.Generator, *, duration_s: float) -> dict[str, list[Note]]:
+    """The notes of a song by instrument; its last bar may reach beyond ``duration_s``."""
     composer = _Composer(rng, duration_s)
-    notes = {
+    return {
         "drums": composer.drums(),
         "bass": composer.bass(),
         "piano": composer.piano(),
         "other": composer.other(),
         "vocals": composer.vocals(),
     }
-    return Score(composer.tempo_bpm, notes)

@@ -1,7 +1,6 @@
 """Sounds of the made-up songs: a band of drums and pitched instruments, and a singer."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -13,83 +12,82 @@ from numpy.typing import NDArray
 from sepcore.dataset.synthetic.score import Note
 
 Waveform = NDArray[np.float32]
+Sound = Callable[[int, int], Waveform]
+"""The waveform of a pitch and a length in samples, at full velocity."""
 _BLOCK = 256
+# Formants of an adult's a, e, i, o, u in Hz (Peterson and Barney, 1952), with two higher ones that hardly change.
+_VOWELS_HZ = np.array(
+    [
+        (730, 1090, 2440, 3400, 4500),
+        (530, 1840, 2480, 3500, 4500),
+        (270, 2290, 3010, 3600, 4600),
+        (570, 840, 2410, 3300, 4400),
+        (300, 870, 2240, 3300, 4400),
+    ],
+    np.float64,
+)
+_BANDWIDTHS_HZ = np.array((80, 90, 120, 175, 250), np.float64)
+# Pass bands in Hz and lengths in seconds of s, sh, t, k; None sings the syllable without a consonant.
+_CONSONANTS = ((5000, 9500, 0.09), (2500, 6500, 0.09), (3500, 8000, 0.025), (1400, 3500, 0.03), None, None)
+_CONTROL_HZ = 400
 
 
-@dataclass(frozen=True)
-class Partials:
-    """A sound as a sum of sines: frequencies in Hz, amplitudes, and decay rates in nepers per second."""
-
-    frequencies_hz: NDArray[np.floating[Any]]
-    amplitudes: NDArray[np.floating[Any]]
-    decays: NDArray[np.floating[Any]]
-
-
-def frequency_hz(pitch: float) -> float:
-    """Frequency of a MIDI pitch."""
-    return float(440 * 2 ** ((pitch - 69) / 12))
-
-
-def _sum_partials(partials: Partials, samples: int, sample_rate: int) -> Waveform:
-    """Float32 ``(samples,)``; partials above 0.45 of the rate are left out."""
-    audible = partials.frequencies_hz < 0.45 * sample_rate
-    exponents = (2j * np.pi * partials.frequencies_hz - partials.decays)[audible] / sample_rate
-    # exp(e (256 a + b)) = exp(256 e a) exp(e b): the sum over the partials is a matrix product, far cheaper than sines.
-    coarse = np.exp(np.outer(np.arange(-(-samples // _BLOCK)) * _BLOCK, exponents)) * partials.amplitudes[audible]
+def _decaying_sines(
+    frequencies_hz: NDArray[np.floating[Any]],
+    amplitudes: NDArray[np.floating[Any]],
+    decays: NDArray[np.floating[Any]],
+    samples: int,
+    sample_rate: int,
+    *,
+    attack_s: float,
+    release_s: float,
+) -> Waveform:
+    """A sum of sines that decay by so many nepers a second; those above 0.45 of the rate are left out."""
+    audible = frequencies_hz < 0.45 * sample_rate
+    exponents = (2j * np.pi * frequencies_hz - decays)[audible] / sample_rate
+    # exp(e (256 a + b)) = exp(256 e a) exp(e b): the sum over the sines is a matrix product, far cheaper than sines.
+    coarse = np.exp(np.outer(np.arange(-(-samples // _BLOCK)) * _BLOCK, exponents)) * amplitudes[audible]
     fine = np.exp(np.outer(exponents, np.arange(_BLOCK)))
     product = coarse.real @ fine.imag + coarse.imag @ fine.real
-    return np.asarray(product.ravel()[:samples], np.float32)
-
-
-def _envelope(samples: int, attack: int, release: int) -> Waveform:
     position = np.arange(samples, dtype=np.float32)
-    rising = np.minimum(position / max(attack, 1), 1)
-    falling = np.minimum((samples - position) / max(release, 1), 1)
-    return (rising * falling).astype(np.float32)
+    rising = np.minimum(position / max(int(attack_s * sample_rate), 1), 1)
+    falling = np.minimum((samples - position) / max(int(release_s * sample_rate), 1), 1)
+    return np.asarray(product.ravel()[:samples], np.float32) * (rising * falling).astype(np.float32)
 
 
-def place(notes: Sequence[Note], sound: Callable[[int, int], Waveform], *, samples: int, sample_rate: int) -> Waveform:
-    """Add up the notes of one instrument.
-
-    Args:
-        notes: The notes; what reaches beyond the end is cut.
-        sound: ``(pitch, length in samples) -> waveform`` at full velocity; called once for equal notes.
-        samples: Length of the song.
-        sample_rate: In Hz.
-
-    Returns:
-        float32 ``(samples,)``.
-    """
+def place(notes: Sequence[Note], sound: Sound, *, samples: int, sample_rate: int) -> Waveform:
+    """Play the notes of one instrument: float32 ``(samples,)``, cut at the end."""
     cached_sound = cache(sound)
     waveform = np.zeros(samples, np.float32)
     grid = sample_rate // 50
     for note in notes:
         start = int(note.start_s * sample_rate)
-        # Lengths on a grid of 20 ms: humanised notes would otherwise all be different.
+        # Lengths on a grid of 20 ms: humanized notes would otherwise all be different.
         length = max(1, round(note.length_s * sample_rate / grid)) * grid
-        audible = cached_sound(note.pitch, length)[: max(0, samples - start)]
-        waveform[start : start + len(audible)] += np.float32(note.velocity) * audible
+        _add(waveform, np.float32(note.velocity) * cached_sound(note.pitch, length), start)
     return waveform
 
 
-def bass_sound(rng: np.random.Generator, sample_rate: int) -> Callable[[int, int], Waveform]:
-    """A plucked or a synthetic bass: harmonics that fall off fast and decay the faster the higher they are."""
+def _frequency_hz(pitch: float) -> float:
+    return float(440 * 2 ** ((pitch - 69) / 12))
+
+
+def bass_sound(rng: np.random.Generator, sample_rate: int) -> Sound:
+    """A plucked or a synthetic bass: few harmonics, the higher ones decaying faster."""
     harmonics = np.arange(1, 15)
     slope, decay, attack_s = rng.uniform(1.1, 2.0), rng.uniform(0.6, 3.0), rng.uniform(0.004, 0.015)
     odd_only = rng.random() < 0.3
     amplitudes = harmonics**-slope * np.where(odd_only & (harmonics % 2 == 0), 0.15, 1.0)
 
     def sound(pitch: int, samples: int) -> Waveform:
-        partials = Partials(frequency_hz(pitch) * harmonics, amplitudes, decay * (1 + 0.6 * harmonics))
-        return _sum_partials(partials, samples, sample_rate) * _envelope(
-            samples, int(attack_s * sample_rate), int(0.03 * sample_rate)
-        )
+        frequencies, decays = _frequency_hz(pitch) * harmonics, decay * (1 + 0.6 * harmonics)
+        return _decaying_sines(frequencies, amplitudes, decays, samples, sample_rate, attack_s=attack_s, release_s=0.03)
 
     return sound
 
 
-def piano_sound(rng: np.random.Generator, sample_rate: int) -> Callable[[int, int], Waveform]:
-    """Struck strings: stretched partials, two slightly detuned strings a note, the sound rings on after its key."""
+def piano_sound(rng: np.random.Generator, sample_rate: int) -> Sound:
+    """Struck strings: stretched partials, two slightly detuned strings for each note, which ring on for a while."""
     harmonics = np.arange(1, 17)
     stretch, slope, decay = rng.uniform(2e-4, 9e-4), rng.uniform(0.9, 1.5), rng.uniform(0.7, 1.6)
     detune, hammer = rng.uniform(2e-4, 1.2e-3), rng.uniform(6.0, 9.0)
@@ -97,22 +95,22 @@ def piano_sound(rng: np.random.Generator, sample_rate: int) -> Callable[[int, in
     amplitudes = harmonics**-slope * np.abs(np.sin(np.pi * harmonics / hammer))
 
     def sound(pitch: int, samples: int) -> Waveform:
-        frequencies = frequency_hz(pitch) * harmonics * np.sqrt(1 + stretch * harmonics**2)
-        rates = decay * (1 + 0.35 * harmonics) * (pitch / 60) ** 2
-        strings = Partials(
+        frequencies = _frequency_hz(pitch) * harmonics * np.sqrt(1 + stretch * harmonics**2)
+        decays = decay * (1 + 0.35 * harmonics) * (pitch / 60) ** 2
+        return _decaying_sines(
             np.concatenate([frequencies * (1 - detune), frequencies * (1 + detune)]),
             np.concatenate([amplitudes, amplitudes]),
-            np.concatenate([rates, 0.5 * rates]),
-        )
-        rings = samples + int(0.25 * sample_rate)
-        return _sum_partials(strings, rings, sample_rate) * _envelope(
-            rings, int(0.002 * sample_rate), int(0.25 * sample_rate)
+            np.concatenate([decays, 0.5 * decays]),
+            samples + int(0.25 * sample_rate),
+            sample_rate,
+            attack_s=0.002,
+            release_s=0.25,
         )
 
     return sound
 
 
-def other_sound(rng: np.random.Generator, sample_rate: int) -> Callable[[int, int], Waveform]:
+def other_sound(rng: np.random.Generator, sample_rate: int) -> Sound:
     """One of four: bowed strings, organ, plucked guitar, brass."""
     kind = rng.choice(["strings", "organ", "guitar", "brass"])
     harmonics = np.arange(1, 25)
@@ -134,29 +132,27 @@ def other_sound(rng: np.random.Generator, sample_rate: int) -> Callable[[int, in
         attack_s, voices = rng.uniform(0.03, 0.08), np.array([0.999, 1.002])
 
     def sound(pitch: int, samples: int) -> Waveform:
-        partials = Partials(
-            frequency_hz(pitch) * np.outer(voices, harmonics).ravel(),
+        return _decaying_sines(
+            _frequency_hz(pitch) * np.outer(voices, harmonics).ravel(),
             np.tile(amplitudes, len(voices)),
             np.tile(decays, len(voices)),
-        )
-        return _sum_partials(partials, samples, sample_rate) * _envelope(
-            samples, int(attack_s * sample_rate), int(release_s * sample_rate)
+            samples,
+            sample_rate,
+            attack_s=attack_s,
+            release_s=release_s,
         )
 
     return sound
 
 
-def drum_sounds(rng: np.random.Generator, sample_rate: int) -> Callable[[int, int], Waveform]:
-    """A drum kit: kick (0), snare (1), hi-hat (2), crash (3); a hit's written length does not matter."""
+def drum_sounds(rng: np.random.Generator, sample_rate: int) -> Sound:
+    """A drum kit: kick (0), snare (1), hi-hat (2), crash (3); notes' lengths do not matter."""
 
     def noise(length_s: float, decay_s: float, low_hz: float, high_hz: float) -> Waveform:
         samples = int(length_s * sample_rate)
-        # At low rates too, the band keeps some width.
+        # The band keeps some width at low rates, too.
         band = np.minimum([low_hz, high_hz], [0.4 * sample_rate, 0.45 * sample_rate])
-        filtered = scipy.signal.sosfilt(
-            scipy.signal.butter(2, band, "bandpass", fs=sample_rate, output="sos"), rng.standard_normal(samples)
-        )
-        decaying = filtered * np.exp(-np.arange(samples) / (decay_s * sample_rate))
+        decaying = _noise(band, samples, rng, sample_rate) * np.exp(-np.arange(samples) / (decay_s * sample_rate))
         return np.asarray(decaying / np.abs(decaying).max(), np.float32)
 
     def sweep(length_s: float, from_hz: float, to_hz: float, fall_s: float, decay_s: float) -> Waveform:
@@ -173,34 +169,11 @@ def drum_sounds(rng: np.random.Generator, sample_rate: int) -> Callable[[int, in
     return lambda pitch, _length: kit[pitch]
 
 
-# Formants of an adult's a, e, i, o, u in Hz (Peterson and Barney, 1952), with two higher ones that hardly move.
-_VOWELS_HZ = np.array(
-    [
-        (730, 1090, 2440, 3400, 4500),
-        (530, 1840, 2480, 3500, 4500),
-        (270, 2290, 3010, 3600, 4600),
-        (570, 840, 2410, 3300, 4400),
-        (300, 870, 2240, 3300, 4400),
-    ],
-    np.float64,
-)
-_BANDWIDTHS_HZ = np.array((80, 90, 120, 175, 250), np.float64)
-# Pass bands in Hz and lengths in seconds of s, sh, t, k; None sings the syllable without a consonant.
-_CONSONANTS = ((5000, 9500, 0.09), (2500, 6500, 0.09), (3500, 8000, 0.025), (1400, 3500, 0.03), None, None)
-_CONTROL_HZ = 400
+def sing(notes: Sequence[Note], rng: np.random.Generator, *, samples: int, sample_rate: int) -> Waveform:
+    """Sing a melody of notes one after another, a syllable for each: float32 ``(samples,)``.
 
-
-def sing(notes: Sequence[Note], rng: np.random.Generator, *, samples: int, sample_rate: int) -> NDArray[np.float32]:
-    """Sing a melody, a syllable a note.
-
-    Args:
-        notes: The melody, in time order, one note at a time.
-        rng: Draws the singer (size of the vocal tract, vibrato, breath) and the syllables.
-        samples: Length of the song.
-        sample_rate: In Hz.
-
-    Returns:
-        float32 ``(samples,)``, silent where there is no note.
+    Glottal pulses with vibrato go through the formants of vowels, with noisy consonants. ``rng`` draws the singer (size
+    of the vocal tract, vibrato, breath) and the syllables.
     """
     tract, breath = rng.uniform(0.92, 1.2), rng.uniform(0.01, 0.05)
     source = _glottal_source(_fundamental(notes, rng, samples / sample_rate), breath, rng, samples, sample_rate)
@@ -217,18 +190,18 @@ def sing(notes: Sequence[Note], rng: np.random.Generator, *, samples: int, sampl
         _add(waveform, vowel, start)
         consonant = _CONSONANTS[rng.integers(len(_CONSONANTS))]
         if consonant is not None:
-            noise = _noise(consonant, rng, sample_rate)
+            noise = _consonant(*consonant, rng, sample_rate)
             _add(waveform, note.velocity * noise, max(0, start - len(noise) // 2))
     return waveform
 
 
-def _add(waveform: NDArray[np.float32], sound: NDArray[np.float32], start: int) -> None:
+def _add(waveform: Waveform, sound: Waveform, start: int) -> None:
     audible = sound[: max(0, len(waveform) - start)]
     waveform[start : start + len(audible)] += audible
 
 
 def _fundamental(notes: Sequence[Note], rng: np.random.Generator, duration_s: float) -> NDArray[np.float64]:
-    """Frequency in Hz, 400 values a second: the voice slides from note to note, and its vibrato sets in late."""
+    """Frequency in Hz, 400 values a second: the voice slides from note to note, and its vibrato starts late."""
     seconds = np.arange(int(duration_s * _CONTROL_HZ) + 2) / _CONTROL_HZ
     starts = np.array([note.start_s for note in notes])
     current = np.maximum(np.searchsorted(starts, seconds, side="right") - 1, 0)
@@ -245,42 +218,45 @@ def _fundamental(notes: Sequence[Note], rng: np.random.Generator, duration_s: fl
 
 def _glottal_source(
     fundamental: NDArray[np.float64], breath: float, rng: np.random.Generator, samples: int, sample_rate: int
-) -> NDArray[np.float32]:
-    """Flow through the vocal folds, differentiated (the lips radiate so): they open slowly and shut fast."""
+) -> Waveform:
+    """The flow through the vocal folds, which open slowly and close fast; differentiated, as the lips radiate it."""
     control = np.arange(samples) * (_CONTROL_HZ / sample_rate)
     cycles = np.cumsum(np.interp(control, np.arange(len(fundamental)), fundamental)) / sample_rate
     phase = (cycles - np.floor(cycles)).astype(np.float32)
-    # Rosenberg's pulse: a third-order rise and fall over 60 % of the period, then shut.
+    # Rosenberg's pulse: a third-order rise and fall over 60 % of the period, then closed.
     opened = np.minimum(phase / np.float32(0.6), 1)
     flow = opened * opened * (1 - opened) * np.float32(27 / 4)
     noise = rng.standard_normal(samples, np.float32) * flow
-    source: NDArray[np.float32] = np.diff(flow, prepend=np.float32(0)) * np.float32(sample_rate / 1000)
+    source: Waveform = np.diff(flow, prepend=np.float32(0)) * np.float32(sample_rate / 1000)
     source += np.float32(breath) * noise
     return source
 
 
-def _through_formants(
-    excitation: NDArray[np.float32], formants_hz: NDArray[np.float64], sample_rate: int
-) -> NDArray[np.float32]:
-    """Filter by a cascade of two-pole resonators of unit gain at 0 Hz, all at once in the frequency domain."""
+def _through_formants(excitation: Waveform, formants_hz: NDArray[np.float64], sample_rate: int) -> Waveform:
+    """Filter by a cascade of two-pole resonators with unit gain at 0 Hz, in the frequency domain."""
     ringing = int(0.05 * sample_rate)
     length = scipy.fft.next_fast_len(len(excitation) + ringing, real=True)
     delay = np.exp(-2j * np.pi * np.arange(length // 2 + 1) / length)
     response = np.ones(len(delay), np.complex128)
     audible = formants_hz < 0.45 * sample_rate
-    for centre_hz, bandwidth_hz in zip(formants_hz[audible], _BANDWIDTHS_HZ[audible], strict=True):
+    for center_hz, bandwidth_hz in zip(formants_hz[audible], _BANDWIDTHS_HZ[audible], strict=True):
         radius = np.exp(-np.pi * bandwidth_hz / sample_rate)
-        poles = np.array([1, -2 * radius * np.cos(2 * np.pi * centre_hz / sample_rate), radius**2])
+        poles = np.array([1, -2 * radius * np.cos(2 * np.pi * center_hz / sample_rate), radius**2])
         response *= poles.sum() / (poles[0] + delay * (poles[1] + delay * poles[2]))
     spectrum = scipy.fft.rfft(excitation.astype(np.float32), length) * response.astype(np.complex64)
-    filtered: NDArray[np.float32] = scipy.fft.irfft(spectrum, length)[: len(excitation) + ringing]
+    filtered: Waveform = scipy.fft.irfft(spectrum, length)[: len(excitation) + ringing]
     return filtered
 
 
-def _noise(consonant: tuple[int, int, float], rng: np.random.Generator, sample_rate: int) -> NDArray[np.float32]:
-    low_hz, high_hz, length_s = consonant
+def _consonant(low_hz: float, high_hz: float, length_s: float, rng: np.random.Generator, sample_rate: int) -> Waveform:
     samples = int(length_s * sample_rate)
     band = np.minimum([low_hz, high_hz], [0.35 * sample_rate, 0.45 * sample_rate])
-    bandpass = scipy.signal.butter(2, band, "bandpass", fs=sample_rate, output="sos")
-    shaped = scipy.signal.sosfilt(bandpass, rng.standard_normal(samples)) * np.hanning(samples)
+    shaped = _noise(band, samples, rng, sample_rate) * np.hanning(samples)
     return np.asarray(0.5 * shaped / np.abs(shaped).max(), np.float32)
+
+
+def _noise(
+    band_hz: NDArray[np.float64], samples: int, rng: np.random.Generator, sample_rate: int
+) -> NDArray[np.float64]:
+    bandpass = scipy.signal.butter(2, band_hz, "bandpass", fs=sample_rate, output="sos")
+    return np.asarray(scipy.signal.sosfilt(bandpass, rng.standard_normal(samples)))

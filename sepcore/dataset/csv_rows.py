@@ -14,17 +14,11 @@ _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 @dataclass(frozen=True)
 class RowFault:
-    """Why a row of a manifest cannot be used.
+    """Why a row of a manifest cannot be used."""
 
-    Attributes:
-        number: The row; the first song is row 1.
-        reason: What was found, in one line.
-        cure: How to fix it; the same text for the same kind of fault.
-    """
-
-    number: int
-    reason: str
-    cure: str
+    number: int  # the row; the first song is row 1
+    reason: str  # what was found, in one line
+    cure: str  # how to fix it; the same text for the same kind of fault
 
 
 def read_columns(csv_path: Path) -> list[str]:

@@ -41,18 +41,13 @@ class ExampleRandom:
     the place in the batch. NumPy keeps the raw numbers the same in all versions; its `Generator` does not promise that,
     so the numbers are converted here.
 
-    Attributes:
-        seed: Of the run; all three are in [0, 2^64).
-        step: Steps before this example's.
-        place: Place in the step's batch.
-
     References:
         J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
     """
 
-    seed: int
-    step: int
-    place: int
+    seed: int  # of the run; all three are in [0, 2^64)
+    step: int  # steps before this example's
+    place: int  # place in the step's batch
 
     def uniform(self, draw: Draw, count: int) -> NDArray[np.float64]:
         """The first numbers of a stream, in [0, 1), ``(count,)``."""
@@ -80,25 +75,15 @@ _SEMITONES_PER_OCTAVE = 12
 
 
 class Example(NamedTuple):
-    """What was drawn for an example, as NumPy values or as tensors.
+    """What was drawn for an example, as NumPy values or as tensors."""
 
-    Attributes:
-        chunks: The number of each stem's chunk in the index, int64 ``(stems,)``; all the same unless remixed.
-        first_frames: The first frame of each stem's segment in its chunk, int64 ``(stems,)``.
-        num_frames: Frames to read, which are resampled to those of a segment; int64.
-        remixed: Whether the stems come from different chunks, and the mixture is made from them.
-        gains: A factor for each stem, float32 ``(stems,)``.
-        pitch_factor: Ratio of the frequencies, float32.
-        swapped: Whether the channels are reversed.
-    """
-
-    chunks: Any
-    first_frames: Any
-    num_frames: Any
-    remixed: Any
-    gains: Any
-    pitch_factor: Any
-    swapped: Any
+    chunks: Any  # the number of each stem's chunk in the index, int64 ``(stems,)``; all the same unless remixed
+    first_frames: Any  # the first frame of each stem's segment in its chunk, int64 ``(stems,)``
+    num_frames: Any  # frames to read, which are resampled to those of a segment; int64
+    remixed: Any  # whether the stems come from different chunks, and the mixture is made from them
+    gains: Any  # a factor for each stem, float32 ``(stems,)``
+    pitch_factor: Any  # ratio of the frequencies, float32
+    swapped: Any  # whether the channels are reversed
 
 
 class TrainingExamples:

@@ -26,19 +26,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 @dataclass(frozen=True)
 class TrackRow:
-    """One song: where its audio is, and how long it is.
+    """One song: where its audio is, and how long it is."""
 
-    Attributes:
-        name: Unique in its manifest: the name of the mixture's file, or of its folder if the file is ``mixture.*``.
-        mixture: Audio file of the whole song.
-        stems: ``(instrument, audio file)`` in the order of the config.
-        duration_s: Length in seconds, > 0.
-    """
-
-    name: str
-    mixture: Path
-    stems: tuple[tuple[str, Path], ...]
-    duration_s: float
+    name: str  # unique in its manifest: the name of the mixture's file, or of its folder if the file is ``mixture.*``
+    mixture: Path  # audio file of the whole song
+    stems: tuple[tuple[str, Path], ...]  # ``(instrument, audio file)`` in the order of the config
+    duration_s: float  # length in seconds, > 0
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -49,17 +49,11 @@ class Signal:
 
 @dataclass(frozen=True)
 class Chunk:
-    """An excerpt of the mixture and of all stems at the same place.
+    """An excerpt of the mixture and of all stems at the same place."""
 
-    Attributes:
-        number: Place among the song's chunks, from 0.
-        start_s: Where it starts in the song, in seconds.
-        signals: The mixture, then the instruments in the order of the config, all of the same shape.
-    """
-
-    number: int
-    start_s: float
-    signals: tuple[Signal, ...]
+    number: int  # place among the song's chunks, from 0
+    start_s: float  # where it starts in the song, in seconds
+    signals: tuple[Signal, ...]  # the mixture, then the instruments in the order of the config, all of the same shape
 
     @property
     def num_frames(self) -> int:

@@ -71,33 +71,22 @@ def chunk_schema() -> "pa.Schema":
 
 @dataclass(frozen=True, eq=False)
 class ChunkIndex:
-    """The chunks of one data set, at least one, by song and by place in it. Arrays have an item for each chunk.
+    """The chunks of one data set, at least one, by song and by place in it. Arrays have an item for each chunk."""
 
-    Attributes:
-        path: The index's file.
-        folder: The folder of the shards.
-        shards: Their file names; songs with the same recordings share one.
-        shard: Number of the chunk's shard among `shards`, int32.
-        chunk, offset, num_bytes, checksum, num_frames: The columns of these names, see `chunk_schema`.
-        cache_format: ``tfrecord`` or ``parquet``.
-        cache_dtype: ``uint8`` or ``float16``.
-        num_songs: Songs that have a chunk.
-        content: What `fingerprint` returns.
-    """
-
-    path: Path
-    folder: Path
-    shards: tuple[str, ...]
-    shard: NDArray[np.int32]
+    path: Path  # the index's file
+    folder: Path  # the folder of the shards
+    shards: tuple[str, ...]  # their file names; songs with the same recordings share one
+    shard: NDArray[np.int32]  # number of the chunk's shard among `shards`, int32
+    # From here on, the columns of these names, see `chunk_schema`.
     chunk: NDArray[np.int32]
     offset: NDArray[np.int64]
     num_bytes: NDArray[np.int64]
     checksum: NDArray[np.uint32]
     num_frames: NDArray[np.int32]
-    cache_format: str
-    cache_dtype: str
-    num_songs: int
-    content: str
+    cache_format: str  # ``tfrecord`` or ``parquet``
+    cache_dtype: str  # ``uint8`` or ``float16``
+    num_songs: int  # songs that have a chunk
+    content: str  # what `fingerprint` returns
 
     def __len__(self) -> int:
         return len(self.shard)

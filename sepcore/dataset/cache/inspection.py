@@ -79,19 +79,12 @@ def _songs_like(song: str, songs: list[str]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class SignalComparison:
-    """One signal of a chunk, cached and recomputed.
+    """One signal of a chunk, cached and recomputed."""
 
-    Attributes:
-        name: ``mixture`` or the instrument.
-        cached_db: Magnitudes from the cache, float32 ``(frames, bins, channels)``.
-        recomputed_db: Magnitudes of the recording, not rounded, of the same shape.
-        rounding_db: The largest difference that rounding can cause.
-    """
-
-    name: str
-    cached_db: Decibels
-    recomputed_db: Decibels
-    rounding_db: float
+    name: str  # ``mixture`` or the instrument
+    cached_db: Decibels  # magnitudes from the cache, float32 ``(frames, bins, channels)``
+    recomputed_db: Decibels  # magnitudes of the recording, not rounded, of the same shape
+    rounding_db: float  # the largest difference that rounding can cause
 
     @property
     def loudest_db(self) -> float:

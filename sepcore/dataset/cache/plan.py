@@ -21,22 +21,14 @@ _FORMAT_VERSION = 2
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """One shard to be written.
+    """One shard to be written."""
 
-    Attributes:
-        song: The song's name in its manifest.
-        files: Its recordings as they were checked: the mixture, then the stems in the order of the config.
-        starts: First sample of each chunk at the config's rate, ascending.
-        fingerprint: Sixteen hex digits of the recordings' content, the starts and the settings, not of names, places
-            and dates.
-        content: The fingerprint of what the chunks decode to: the same for every ``cache_format``.
-    """
-
-    song: str
-    files: SongMeasures
-    starts: tuple[int, ...]
+    song: str  # its name in the manifest
+    files: SongMeasures  # its recordings as they were checked: the mixture, then the stems in the order of the config
+    starts: tuple[int, ...]  # first sample of each chunk at the config's rate, ascending
+    # Sixteen hex digits of the recordings' content, the starts and the settings, not of names, places and dates.
     fingerprint: str
-    content: str
+    content: str  # the fingerprint of what the chunks decode to: the same for every ``cache_format``
 
 
 def shard_plans(report: CheckReport, config: ModelConfig, *, num_chunks: int) -> list[ShardPlan]:

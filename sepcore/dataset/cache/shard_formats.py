@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import google_crc32c
 import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 from sepcore.dataset.cache.chunks import Chunk, Signal
 from sepcore.dataset.cache.index import chunk_schema
@@ -19,6 +19,33 @@ if TYPE_CHECKING:
 
 # The content follows its length and that number's checksum, and is followed by its own checksum.
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
+# The messages of TensorFlow's example.proto and feature.proto that are needed here.
+_EXAMPLE_PROTO = """
+name: "example.proto" package: "tensorflow" syntax: "proto3"
+message_type { name: "BytesList" field { name: "value" number: 1 type: TYPE_BYTES label: LABEL_REPEATED } }
+message_type { name: "FloatList" field { name: "value" number: 1 type: TYPE_FLOAT label: LABEL_REPEATED } }
+message_type { name: "Int64List" field { name: "value" number: 1 type: TYPE_INT64 label: LABEL_REPEATED } }
+message_type {
+  name: "Feature" oneof_decl { name: "kind" }
+  field { name: "bytes_list" number: 1 type: TYPE_MESSAGE type_name: ".tensorflow.BytesList" oneof_index: 0 }
+  field { name: "float_list" number: 2 type: TYPE_MESSAGE type_name: ".tensorflow.FloatList" oneof_index: 0 }
+  field { name: "int64_list" number: 3 type: TYPE_MESSAGE type_name: ".tensorflow.Int64List" oneof_index: 0 }
+}
+message_type {
+  name: "Features"
+  field {
+    name: "feature" number: 1 type: TYPE_MESSAGE label: LABEL_REPEATED type_name: ".tensorflow.Features.FeatureEntry"
+  }
+  nested_type {
+    name: "FeatureEntry" options { map_entry: true }
+    field { name: "key" number: 1 type: TYPE_STRING }
+    field { name: "value" number: 2 type: TYPE_MESSAGE type_name: ".tensorflow.Feature" }
+  }
+}
+message_type {
+  name: "Example" field { name: "features" number: 1 type: TYPE_MESSAGE type_name: ".tensorflow.Features" }
+}
+"""
 FRAMING_BYTES = _LENGTH.size + 2 * _CHECKSUM.size
 """What TFRecord adds to each record."""
 
@@ -102,38 +129,8 @@ def serialize(chunk: Chunk, instruments: Sequence[str]) -> bytes:
 def _message_class(name: str) -> Any:
     # In a separate pool: TensorFlow may define the same messages in the default one.
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(_example_file())
+    pool.Add(text_format.Parse(_EXAMPLE_PROTO, descriptor_pb2.FileDescriptorProto()))
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tensorflow.{name}"))
-
-
-def _example_file() -> descriptor_pb2.FileDescriptorProto:
-    """The messages of TensorFlow's example.proto and feature.proto that are needed here."""
-    types = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="example.proto", package="tensorflow", syntax="proto3")
-
-    def add_field(message: Any, name: str, number: int, field_type: int, **more: Any) -> None:
-        label = more.pop("label", types.LABEL_OPTIONAL)
-        message.field.add(name=name, number=number, type=field_type, label=label, **more)
-
-    values = {"BytesList": types.TYPE_BYTES, "FloatList": types.TYPE_FLOAT, "Int64List": types.TYPE_INT64}
-    feature = descriptor_pb2.DescriptorProto(name="Feature")
-    feature.oneof_decl.add(name="kind")
-    for number, (name, value_type) in enumerate(values.items(), start=1):
-        add_field(file.message_type.add(name=name), "value", 1, value_type, label=types.LABEL_REPEATED)
-        field_name, type_name = f"{name[:-4].lower()}_list", f".tensorflow.{name}"
-        add_field(feature, field_name, number, types.TYPE_MESSAGE, type_name=type_name, oneof_index=0)
-    file.message_type.append(feature)
-
-    features = file.message_type.add(name="Features")
-    entry = features.nested_type.add(name="FeatureEntry")
-    entry.options.map_entry = True
-    add_field(entry, "key", 1, types.TYPE_STRING)
-    add_field(entry, "value", 2, types.TYPE_MESSAGE, type_name=".tensorflow.Feature")
-    entry_name = ".tensorflow.Features.FeatureEntry"
-    add_field(features, "feature", 1, types.TYPE_MESSAGE, type_name=entry_name, label=types.LABEL_REPEATED)
-    example = file.message_type.add(name="Example")
-    add_field(example, "features", 1, types.TYPE_MESSAGE, type_name=".tensorflow.Features")
-    return file
 
 
 def code_columns(instruments: Sequence[str]) -> list[str]:

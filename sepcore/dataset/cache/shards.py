@@ -29,21 +29,13 @@ _JSON_KEYS = {name: "length" if name == "num_bytes" else name for name in CHUNK_
 
 @dataclass(frozen=True)
 class Shard:
-    """A complete shard.
-
-    Attributes:
-        path: The file.
-        fingerprint: Of what it was made from.
-        num_chunks: Chunks in it.
-        size: In bytes.
-        content: `ShardPlan.content`; None if the plan is not known, see `of`.
-    """
+    """A complete shard."""
 
     path: Path
-    fingerprint: str
+    fingerprint: str  # of what it was made from
     num_chunks: int
-    size: int
-    content: str | None = None
+    size: int  # in bytes
+    content: str | None = None  # `ShardPlan.content`; None if the plan is not known, see `of`
 
     def of(self, plan: ShardPlan) -> Self:
         """This shard with the content of its plan."""

@@ -25,18 +25,12 @@ HIGHEST_PEAK = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A finding about a song.
+    """A finding about a song."""
 
-    Attributes:
-        severity: ``left out``: the song cannot be used. ``warning``: it is used, but something is probably wrong.
-            ``note``: it is used, but converted.
-        reason: What was found, with its numbers, in one line.
-        cure: How to fix it; the same text for the same kind of finding.
-    """
-
+    # left out: the song cannot be used; warning: it is used, but something is probably wrong; note: it is converted.
     severity: Severity
-    reason: str
-    cure: str
+    reason: str  # what was found, with its numbers, in one line
+    cure: str  # how to fix it; the same text for the same kind of finding
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.reason}. {self.cure}"
@@ -60,8 +54,7 @@ def find_issues(row: TrackRow, files: SongMeasures, config: ModelConfig, *, for_
         *_unusable_samples(files),
         *(_unusable_for_training(files, config) if for_training else ()),
         *_lengths(row, files, for_training=for_training),
-        *_sameness(files),
-        *_sum_of_stems(files),
+        *_relations(files),
         *_levels(files),
         *_conversions(files, config),
     )
@@ -88,8 +81,7 @@ def _unusable_samples(files: SongMeasures) -> Iterator[Finding]:
 
 
 def _unusable_for_training(files: SongMeasures, config: ModelConfig) -> Iterator[Finding]:
-    others = [file for file in files if file.num_channels != config.num_channels]
-    if others:
+    if others := [file for file in files if file.num_channels != config.num_channels]:
         yield Finding(
             "left out",
             f"{_by_value(others, 'num_channels')} channel(s), n_channels is {config.num_channels}",
@@ -130,7 +122,7 @@ def _lengths(row: TrackRow, files: SongMeasures, *, for_training: bool) -> Itera
             yield Finding("warning", what, f"Cut or pad the stems to the mixture's length; now {now} to the shortest.")
 
 
-def _sameness(files: SongMeasures) -> Iterator[Finding]:
+def _relations(files: SongMeasures) -> Iterator[Finding]:
     by_content: dict[str, list[str]] = {}
     for file in files:
         if not is_silent(file):
@@ -142,9 +134,6 @@ def _sameness(files: SongMeasures) -> Iterator[Finding]:
                 f"{_list(signals)} are the same audio",
                 "Correct the paths: each signal needs a recording of its own.",
             )
-
-
-def _sum_of_stems(files: SongMeasures) -> Iterator[Finding]:
     if files[0].residual_db is not None and files[0].residual_db > HIGHEST_RESIDUAL_DB:
         yield Finding(
             "warning",
@@ -181,8 +170,7 @@ def _levels(files: SongMeasures) -> Iterator[Finding]:
 
 
 def _conversions(files: SongMeasures, config: ModelConfig) -> Iterator[Finding]:
-    others = [file for file in files if file.sample_rate != config.sample_rate]
-    if others:
+    if others := [file for file in files if file.sample_rate != config.sample_rate]:
         yield Finding(
             "note",
             f"{_by_value(others, 'sample_rate')} Hz, resampled to {config.sample_rate} Hz",

@@ -26,47 +26,29 @@ SongMeasures = tuple["FileMeasures", ...]
 
 @dataclass(frozen=True, slots=True)
 class FileMeasures:
-    """One audio file of a song, at its own rate and in its own channels.
+    """One audio file of a song, at its own rate and in its own channels."""
 
-    Attributes:
-        signal: The mixture's name or the instrument's.
-        path: Absolute.
-        size: In bytes.
-        mtime_ns: When its content was changed.
-        ctime_ns: When its content, name or rights were changed.
-        sha256: Of its bytes, in hex.
-        audio_hash: Of its samples, rate and channels, in hex: the same for a wav file and its flac copy.
-        sample_rate: In Hz.
-        num_channels: Of its first audio stream.
-        num_samples: Decoded, per channel.
-        peak: Largest absolute value, 1 being full scale.
-        rms_db: Over all channels, in dBFS, at least -180.
-        silence_share: The share of its 0.1 s frames with an RMS below -60 dBFS.
-        num_nan: Values that are NaN or infinite.
-        num_clipped: Values in flat tops at full scale, see `LevelMeter`.
-        error: Why it cannot be used, without its path: it is missing, cannot be decoded, or changed while being read.
-            Then the hashes are "" and the numbers of its audio 0.
-        residual_db: RMS of the mixture minus the sum of its stems, relative to the mixture's, over the length that all
-            files have. None for a stem, if a file has an error or NaNs, if rates or channels differ, or if the mixture
-            is all zeros.
-    """
-
-    signal: str
-    path: str
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    sha256: str = ""
-    audio_hash: str = ""
-    sample_rate: int = 0
-    num_channels: int = 0
-    num_samples: int = 0
-    peak: float = 0.0
-    rms_db: float = 0.0
-    silence_share: float = 0.0
-    num_nan: int = 0
-    num_clipped: int = 0
+    signal: str  # the mixture's name or the instrument's
+    path: str  # absolute
+    size: int  # in bytes
+    mtime_ns: int  # when its content was changed
+    ctime_ns: int  # when its content, name or rights were changed
+    sha256: str = ""  # of its bytes, in hex
+    audio_hash: str = ""  # of its samples, rate and channels, in hex: the same for a wav file and its flac copy
+    sample_rate: int = 0  # in Hz
+    num_channels: int = 0  # of its first audio stream
+    num_samples: int = 0  # decoded, per channel
+    peak: float = 0.0  # largest absolute value, 1 being full scale
+    rms_db: float = 0.0  # over all channels, in dBFS, at least -180
+    silence_share: float = 0.0  # the share of its 0.1 s frames with an RMS below -60 dBFS
+    num_nan: int = 0  # values that are NaN or infinite
+    num_clipped: int = 0  # values in flat tops at full scale, see `LevelMeter`
+    # Why it cannot be used, without its path: it is missing, cannot be decoded, or changed while being read. Then
+    # the hashes are "" and the numbers of its audio 0.
     error: str | None = None
+    # RMS of the mixture minus the sum of its stems, relative to the mixture's, over the length that all files
+    # have. None for a stem, if a file has an error or NaNs, if rates or channels differ, or if the mixture is all
+    # zeros.
     residual_db: float | None = None
 
     @property
@@ -92,18 +74,17 @@ def measure_song(row: TrackRow, *, mix_name: str) -> SongMeasures:
         FfmpegMissing: ffmpeg is needed but not installed.
     """
     names = (mix_name, *(instrument for instrument, _ in row.stems))
+    mixture_energy = rest_energy = 0.0
     with ExitStack() as stack:
         files = [stack.enter_context(_FileReader(name, path)) for name, path in zip(names, row.files, strict=True)]
-        residual = _Residual() if len({file.form for file in files}) == 1 else None
-        while True:
-            blocks = [file.read() for file in files]
-            if all(block is None for block in blocks):
-                break
-            if residual:
-                residual.add(blocks)
+        comparable = len({file.form for file in files}) == 1
+        while present := [block for file in files if (block := file.read()) is not None]:
+            if comparable and len(present) == len(files):
+                of_mixture, of_rest = _energies(present)
+                mixture_energy, rest_energy = mixture_energy + of_mixture, rest_energy + of_rest
         mixture, *stems = (file.measures() for file in files)
-    if residual and not any(file.error or file.num_nan for file in (mixture, *stems)):
-        mixture = replace(mixture, residual_db=residual.level_db())
+    if comparable and mixture_energy and not any(file.error or file.num_nan for file in (mixture, *stems)):
+        mixture = replace(mixture, residual_db=to_db(rest_energy / mixture_energy))
     return (mixture, *stems)
 
 
@@ -179,29 +160,14 @@ class _FileReader:
         )
 
 
-class _Residual:
-    """The energy of the mixture and of the mixture minus its stems, up to the end of the shortest file."""
-
-    def __init__(self) -> None:
-        self._mixture = 0.0
-        self._rest = 0.0
-
-    def add(self, blocks: Sequence[Block | None]) -> None:
-        """Add the next block of each file, the mixture's first."""
-        present = [block for block in blocks if block is not None]
-        if len(present) < len(blocks):
-            return
-        length = min(len(block) for block in present)
-        mixture, *stems = (block[:length] for block in present)
-        rest = mixture.copy()
-        for stem in stems:
-            rest -= stem
-        self._mixture += energy(mixture)
-        self._rest += energy(rest)
-
-    def level_db(self) -> float | None:
-        """The rest relative to the mixture in dB; None if the mixture is all zeros."""
-        return to_db(self._rest / self._mixture) if self._mixture else None
+def _energies(blocks: Sequence[Block]) -> tuple[float, float]:
+    """Of the mixture, and of the mixture minus its stems, up to the end of the shortest block."""
+    length = min(len(block) for block in blocks)
+    mixture, *stems = (block[:length] for block in blocks)
+    rest = mixture.copy()
+    for stem in stems:
+        rest -= stem
+    return energy(mixture), energy(rest)
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:

@@ -16,19 +16,12 @@ _TWICE = "Take one of the rows out, unless the song shall count twice."
 
 @dataclass(frozen=True, slots=True)
 class CheckedSong:
-    """A row of a manifest whose files were measured.
+    """A row of a manifest whose files were measured."""
 
-    Attributes:
-        number: The row; the first song is row 1.
-        row: The song.
-        files: What its files hold: the mixture's, then the stems' in the order of the config.
-        findings: The most severe first.
-    """
-
-    number: int
+    number: int  # the row; the first song is row 1
     row: TrackRow
     files: SongMeasures
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...]  # the most severe first
 
     @property
     def usable(self) -> bool:
@@ -47,19 +40,12 @@ class RowFinding:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All rows of a manifest.
-
-    Attributes:
-        csv: The manifest.
-        path: The Parquet report.
-        songs: The rows whose files exist, in their order.
-        faults: What is wrong with the other rows.
-    """
+    """All rows of a manifest."""
 
     csv: Path
-    path: Path
-    songs: tuple[CheckedSong, ...]
-    faults: tuple[RowFault, ...]
+    path: Path  # the Parquet report
+    songs: tuple[CheckedSong, ...]  # the rows whose files exist, in their order
+    faults: tuple[RowFault, ...]  # what is wrong with the other rows
 
     @property
     def usable(self) -> tuple[CheckedSong, ...]:

@@ -68,19 +68,12 @@ def finished_row(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow |
 
 @dataclass(frozen=True)
 class _Files:
-    """The audio files of a song.
+    """The audio files of a song."""
 
-    Attributes:
-        folder: The folder of the files that are made.
-        where: The file of the mixture and of each instrument, in place or made.
-        made_from: The recordings of each file that is made.
-        outdated: The files to be made, or made again, and what their content depends on.
-    """
-
-    folder: Path
-    where: Mapping[str, Path]
-    made_from: Mapping[Path, tuple[Recording, ...]]
-    outdated: Mapping[Path, Record]
+    folder: Path  # the folder of the files that are made
+    where: Mapping[str, Path]  # the file of the mixture and of each instrument, in place or made
+    made_from: Mapping[Path, tuple[Recording, ...]]  # the recordings of each file that is made
+    outdated: Mapping[Path, Record]  # the files to be made, or made again, and what their content depends on
 
     def row(self, song: SourceSong, config: ModelConfig) -> TrackRow:
         """The row of the song, once all files exist."""

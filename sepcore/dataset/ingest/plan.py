@@ -117,17 +117,11 @@ def _take(groups: Sequence[list[SourceSong]], fraction: float, num_songs: int) -
 
 @dataclass(frozen=True)
 class IngestPlan:
-    """What an ingest will do.
+    """What an ingest will do."""
 
-    Attributes:
-        splits: The songs that a config can use, and their split.
-        left_out: The songs that it cannot use.
-        notes: Lines about shared artists, mixtures to be made, and recordings that no instrument takes.
-    """
-
-    splits: Mapping[SourceSong, Split]
-    left_out: tuple[LeftOut, ...]
-    notes: tuple[str, ...]
+    splits: Mapping[SourceSong, Split]  # the songs that a config can use, and their split
+    left_out: tuple[LeftOut, ...]  # the songs that it cannot use
+    notes: tuple[str, ...]  # lines about shared artists, mixtures to be made, and recordings that no instrument takes
 
 
 def plan_ingest(

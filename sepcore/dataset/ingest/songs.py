@@ -36,20 +36,14 @@ class Recording:
 
 @dataclass(frozen=True)
 class SourceSong:
-    """One song of a dataset.
+    """One song of a dataset."""
 
-    Attributes:
-        name: Name of its folder, or of its ``.stem.mp4``, as `printable` text.
-        subset: Name of the folder that it is in; "" for the dataset's root.
-        own_split: The dataset's own split; None if it has none.
-        recordings: The stems, and the mixture if there is one, with their names (see `recording_name`).
-        sums: The sums of stems that the dataset defines: names and names of the stems.
-    """
-
-    name: str
-    subset: str
-    own_split: Split | None
+    name: str  # name of its folder, or of its ``.stem.mp4``, as `printable` text
+    subset: str  # name of the folder that it is in; "" for the dataset's root
+    own_split: Split | None  # the dataset's own split; None if it has none
+    # The stems, and the mixture if there is one, with their names (see `recording_name`).
     recordings: tuple[tuple[str, Recording], ...]
+    # The sums of stems that the dataset defines: names and names of the stems.
     sums: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property

@@ -22,17 +22,12 @@ _CURE_TWICE = "Keep one of them."
 
 @dataclass(frozen=True)
 class SongParts:
-    """The recordings of a song that a config needs.
+    """The recordings of a song that a config needs."""
 
-    Attributes:
-        parts: The recordings that add up to `MIXTURE`, then to each instrument in the config's order.
-        makes_mixture: Whether the song has no mixture of its own.
-        unused: Names of the stems that are in no instrument.
-    """
-
+    # The recordings that add up to `MIXTURE`, then to each instrument in the config's order.
     parts: Mapping[str, tuple[Recording, ...]]
-    makes_mixture: bool
-    unused: tuple[str, ...]
+    makes_mixture: bool  # whether the song has no mixture of its own
+    unused: tuple[str, ...]  # names of the stems that are in no instrument
 
 
 @dataclass(frozen=True)

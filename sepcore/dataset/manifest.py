@@ -18,7 +18,7 @@ from sepcore.system.printable import first_few, printable
 from sepcore.system.urls import is_url
 
 _SHOWN_FAULTS = 5
-# Files with these names do not name the song; their folder does, as in MUSDB18-HQ.
+# Songs whose mixture has such a name are named by its folder, as in MUSDB18-HQ.
 _MIXTURE_FILE_NAMES = {"mix", "mixture"}
 # A song's name is used in messages and in file names, which are single lines.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
@@ -175,7 +175,7 @@ def _faults(number: int, texts: Mapping[str, str], config: ModelConfig, folder: 
 
 
 def _file_name(exact: str, folder: Path) -> str:
-    """The file that a column names: with the spaces around it if that file exists, else without."""
+    """The file name in a column, with the spaces around it only if that file exists."""
     stripped = exact.strip()
     try:
         return exact if exact != stripped and (folder / exact).is_file() else stripped
@@ -200,7 +200,7 @@ def _path_fault(text: str, folder: Path) -> tuple[str, str] | None:
     if stat.S_ISDIR(mode):
         return f": {path} is a folder", "Name the audio file in it."
     # Reading a pipe or a device might never end.
-    return None if stat.S_ISREG(mode) else (f": {path} is no file", "Name an audio file.")
+    return None if stat.S_ISREG(mode) else (f": {path} is not a regular file", "Name an audio file.")
 
 
 def _missing_file_cure(text: str, folder: Path) -> str:
@@ -213,15 +213,14 @@ def _missing_file_cure(text: str, folder: Path) -> str:
 
 def _is_duration(text: str) -> bool:
     try:
-        seconds = float(text)
+        return 0 < float(text) < math.inf
     except ValueError:
         return False
-    return math.isfinite(seconds) and seconds > 0
 
 
 def _song_name(mixture: Path, config: ModelConfig) -> str:
-    says_nothing = mixture.stem.lower() in _MIXTURE_FILE_NAMES | {config.mix_name.lower()}
-    name = mixture.absolute().parent.name if says_nothing else mixture.stem
+    named_by_folder = mixture.stem.lower() in _MIXTURE_FILE_NAMES | {config.mix_name.lower()}
+    name = mixture.absolute().parent.name if named_by_folder else mixture.stem
     return _CONTROL.sub(" ", name)  # the manifest's folder may have any name
 
 

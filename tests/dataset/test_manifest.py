@@ -171,7 +171,7 @@ ROW_FAULTS = {
     "s3://b/m.wav,v,d,1": ("mix_path: s3://b/m.wav is a URL", "Mount the store as a file system .*"),
     "sub,v,d,1": ("mix_path: FOLDER/sub is a folder", "Name the audio file in it."),
     "m/song,v,d,1": ("mix_path: no file FOLDER/m/song", "Correct the path; .*"),
-    "pipe,v,d,1": ("mix_path: FOLDER/pipe is no file", "Name an audio file."),
+    "pipe,v,d,1": ("mix_path: FOLDER/pipe is not a regular file", "Name an audio file."),
     "m\0,v,d,1": ("mix_path: no file FOLDER/m\0", "Correct the path; .*"),
     "m" * 300 + ",v,d,1": (f"mix_path: FOLDER/{'m' * 300} cannot be read (File name too long)", "Make the file .*"),
     "song, live,v,d,1": ("has 5 fields, the header has 4",

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain, count, groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -102,22 +102,21 @@ def _tables(songs: _Songs, config: ModelConfig) -> Iterator["pa.Table"]:
     """The rows of the index, a few songs at a time: there may be millions."""
     remaining = iter(songs)
     while part := list(islice(remaining, _SONGS_AT_ONCE)):
-        described = [(song, shard.path.name, _columns(shard)) for song, shard in part]
-        yield _chunk_table(described, least_frames=config.segment_frames)
+        yield _chunk_table(part, least_frames=config.segment_frames)
 
 
-def _chunk_table(songs: Sequence[tuple[str, str, Mapping[str, Any]]], *, least_frames: int) -> "pa.Table":
-    """The rows of the chunks with at least so many frames, from songs' names, file names of their shards and columns.
+def _chunk_table(songs: _Songs, *, least_frames: int) -> "pa.Table":
+    """The rows of the chunks with at least so many frames.
 
     Built column by column: a Python object for each of a million chunks would take minutes.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns = [of_song for _, _, of_song in songs]
+    columns = [_columns(shard) for _, shard in songs]
     counts = [len(of_song["offset"]) for of_song in columns]
     song_of_row = pa.array(np.repeat(np.arange(len(songs), dtype=np.int32), counts))
-    shared = {"song": [song for song, _, _ in songs], "shard": [shard for _, shard, _ in songs]}
+    shared = {"song": [song for song, _ in songs], "shard": [shard.path.name for _, shard in songs]}
     shared |= {name: [of_song[name] for of_song in columns] for name in SHARD_COLUMNS}
     by_chunk = {name: chain.from_iterable(map(itemgetter(name), columns)) for name in CHUNK_COLUMNS}
     by_chunk["chunk"] = chain.from_iterable(map(range, counts))

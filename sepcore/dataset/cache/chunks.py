@@ -88,24 +88,25 @@ def song_chunks(plan: ShardPlan, config: ModelConfig, *, block_samples: int = _B
                 num_channels=config.num_channels,
                 block_samples=block_samples,
             )
-            windows.append(_Window(open_files.enter_context(closing(blocks)), config.num_channels))
+            windows.append(SampleWindow(open_files.enter_context(closing(blocks)), config.num_channels))
         for number, start in enumerate(plan.starts):
             waveforms = [window.samples(start, start + config.chunk_samples) for window in windows]
             length = min(len(waveform) for waveform in waveforms)
             if length < config.frame_length:
                 return
-            signals = tuple(_signal(waveform[:length], config) for waveform in waveforms)
+            magnitudes = (chunk_magnitude(waveform[:length], config) for waveform in waveforms)
+            signals = tuple(Signal(*encode(magnitude, config.cache_dtype)) for magnitude in magnitudes)
             yield Chunk(number, start / config.sample_rate, signals)
 
 
-def _signal(waveform: Samples, config: ModelConfig) -> Signal:
-    magnitude = magnitude_spectrogram(
+def chunk_magnitude(waveform: Samples, config: ModelConfig) -> NDArray[np.float32]:
+    """`magnitude_spectrogram` with a config's settings."""
+    return magnitude_spectrogram(
         waveform, frame_length=config.frame_length, hop_length=config.hop_length, num_bins=config.num_bins
     )
-    return Signal(*encode(magnitude, config.cache_dtype))
 
 
-class _Window:
+class SampleWindow:
     """Reads stretches of a stream of samples; none may start before the previous one."""
 
     def __init__(self, blocks: Iterator[Samples], num_channels: int) -> None:

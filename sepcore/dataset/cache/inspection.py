@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.cache.chunks import DB_RANGE, FLOOR, Chunk, Signal
+from sepcore.dataset.cache.chunks import DB_RANGE, FLOOR, Chunk, SampleWindow, Signal, chunk_magnitude
 from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 from sepcore.signal.audio_reader import read_blocks
-from sepcore.signal.spectrogram import magnitude_spectrogram
 from sepcore.signal.spectrogram_picture import (
     Extent,
     build_figure,
@@ -145,29 +144,16 @@ def _compare(name: str, signal: Signal, recomputed: NDArray[np.float32], config:
 def _recompute(path: Path, chunk: Chunk, config: ModelConfig) -> NDArray[np.float32]:
     start = round(chunk.start_s * config.sample_rate)
     num_samples = (chunk.num_frames - 1) * config.hop_length + config.frame_length
-    waveform = _excerpt(path, start, start + num_samples, config)
+    # Decoded from the file's start, as for the cache: after a seek, a resampler's samples lie elsewhere.
+    with closing(read_blocks(path, sample_rate=config.sample_rate, num_channels=config.num_channels)) as blocks:
+        waveform = SampleWindow(blocks, config.num_channels).samples(start, start + num_samples)
     if len(waveform) < num_samples:
         raise DatasetError(
             f"ends before the chunk that starts at {chunk.start_s:.2f} s does, so it has changed since it was cached",
             path=path,
             hint="Cache the songs again.",
         )
-    return magnitude_spectrogram(
-        waveform, frame_length=config.frame_length, hop_length=config.hop_length, num_bins=config.num_bins
-    )
-
-
-def _excerpt(path: Path, first: int, last: int, config: ModelConfig) -> NDArray[np.float32]:
-    # Decoded from the file's start, as for the cache: after a seek, a resampler's samples lie elsewhere.
-    pieces, end = [], 0
-    blocks = read_blocks(path, sample_rate=config.sample_rate, num_channels=config.num_channels)
-    with closing(blocks):
-        for block in blocks:
-            pieces.append(block[max(first - end, 0) : last - end])
-            end += len(block)
-            if end >= last:
-                break
-    return np.concatenate(pieces)
+    return chunk_magnitude(waveform, config)
 
 
 def _decibels(magnitude: NDArray[np.float32]) -> Decibels:

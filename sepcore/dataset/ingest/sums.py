@@ -95,14 +95,11 @@ def _blocks(recording: Recording, sample_rate: int, num_channels: int) -> Genera
     blocks = read_blocks(recording.path, sample_rate=sample_rate, num_channels=num_channels, stream=recording.stream)
     with closing(blocks):
         for block in blocks:
-            yield _as_16_bit(block) if recording.is_stem_of_mp4 else block
-
-
-def _as_16_bit(block: Block) -> Block:
-    scaled: Block = np.rint(block * np.float32(_FULL_SCALE_16_BIT))
-    np.clip(scaled, -_FULL_SCALE_16_BIT, _FULL_SCALE_16_BIT - 1, out=scaled)
-    scaled /= np.float32(_FULL_SCALE_16_BIT)
-    return scaled
+            if recording.is_stem_of_mp4:  # as musdb decodes it: rounded to 16 bits
+                block = np.rint(block * np.float32(_FULL_SCALE_16_BIT))
+                np.clip(block, -_FULL_SCALE_16_BIT, _FULL_SCALE_16_BIT - 1, out=block)
+                block /= np.float32(_FULL_SCALE_16_BIT)
+            yield block
 
 
 def _next_blocks(streams: dict[Recording, Generator[Block, None, None]]) -> dict[Recording, Block]:

@@ -11,7 +11,7 @@ from flows.support.progress import print_scores
 from flows.support.terminal import say
 from flows.train.flow import train
 from sepcore.config.load import load_config
-from sepcore.dataset.synthetic import write_dataset
+from sepcore.dataset.synthetic.dataset import write_dataset
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.system.urls import shown
 from sepcore.training.run_folder import RunFolder

@@ -43,7 +43,15 @@ def read_rows(csv_path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dic
     """
     with _opened(csv_path) as lines:
         header = _header(csv_path, lines)
-        _check_columns(csv_path, header, columns)
+        if missing := [column for column in columns if column not in header]:
+            raise DatasetError(
+                f"lacks the column(s) {', '.join(missing)} (it has {', '.join(header) or 'none'})",
+                path=csv_path,
+                hint=f"The model needs {', '.join(columns)}.",
+            )
+        if repeated := [column for column in columns if header.count(column) > 1]:
+            hint = "Rename or remove the others."
+            raise DatasetError(f"has the column {repeated[0]} more than once", path=csv_path, hint=hint)
         places = {column: header.index(column) for column in columns}
         number = 0
         for fields in lines:
@@ -101,17 +109,3 @@ def _header(csv_path: Path, lines: Iterator[list[str]]) -> list[str]:
             hint = "Save it with commas between the columns (and decimal points)."
             raise DatasetError(f"its columns are separated by {name}", path=csv_path, hint=hint)
     return header
-
-
-def _check_columns(csv_path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
-    missing = [column for column in columns if column not in header]
-    if missing:
-        raise DatasetError(
-            f"lacks the column(s) {', '.join(missing)} (it has {', '.join(header) or 'none'})",
-            path=csv_path,
-            hint=f"The model needs {', '.join(columns)}.",
-        )
-    repeated = [column for column in columns if header.count(column) > 1]
-    if repeated:
-        hint = "Rename or remove the others."
-        raise DatasetError(f"has the column {repeated[0]} more than once", path=csv_path, hint=hint)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sepcore.dataset.synthetic import generate_song
+from sepcore.dataset.synthetic.dataset import generate_song
 
 RATE = 44100
 # Songs that are composed; further ones are these at other levels, which costs a hundredth.

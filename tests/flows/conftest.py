@@ -14,7 +14,7 @@ import distributed
 import httpx
 import pytest
 
-from sepcore.dataset.synthetic import generate_song
+from sepcore.dataset.synthetic.dataset import generate_song
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.signal.audio_writer import write_audio

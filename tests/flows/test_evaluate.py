@@ -13,7 +13,7 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows.evaluate.flow import evaluate
 from flows.evaluate.options import Options
-from sepcore.dataset.synthetic import write_dataset
+from sepcore.dataset.synthetic.dataset import write_dataset
 from sepcore.errors import ConfigError, SongsFailed
 from sepcore.evaluation.run_scores import run_scores
 from sepcore.evaluation.scores import ScoreSummary

@@ -21,7 +21,7 @@ from flows.reproduce.flow import reproduce
 from flows.separate_batch.flow import separate_batch
 from flows.train.flow import train
 from sepcore import Separator, load_config
-from sepcore.dataset.synthetic import write_dataset
+from sepcore.dataset.synthetic.dataset import write_dataset
 from sepcore.errors import GateRefused, TrainingError
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.provider.resolve import locate_model

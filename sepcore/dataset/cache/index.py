@@ -31,40 +31,25 @@ CHUNK_COLUMNS = ("start_s", "num_frames", "min_db", "max_db", "offset", "num_byt
 
 @cache
 def chunk_schema() -> "pa.Schema":
-    """The columns of the index.
-
-    ``song``: its name in the manifest.
-    ``instruments``: in the order in which they are stored, after the mixture.
-    ``chunk``: place among the song's chunks, from 0; in a Parquet shard also the row group.
-    ``start_s``: where the chunk starts in the song, in seconds.
-    ``length_s``: length of a chunk in seconds; one at the song's end is shorter.
-    ``num_frames``: STFT frames of each signal.
-    ``min_db``: for the mixture and each instrument, the value of code 0 (float16: the quietest bin).
-    ``max_db``: likewise, the value of code 255 (float16: the loudest bin).
-    ``shard``: file name of the shard.
-    ``offset``: first byte of the chunk's record or row group in the shard.
-    ``num_bytes``: its length, including TFRecord's framing of 16 bytes.
-    ``checksum``: CRC-32C of these bytes.
-    ``fingerprint``: of the song's audio, the chunks' places and the settings.
-    """
+    """The columns of the index."""
     import pyarrow as pa
 
     name = pa.dictionary(pa.int32(), pa.string())
     return pa.schema(
         [
-            ("song", name),
-            ("instruments", pa.list_(pa.string())),
-            ("chunk", pa.int32()),
-            ("start_s", pa.float64()),
-            ("length_s", pa.float64()),
-            ("num_frames", pa.int32()),
-            ("min_db", pa.list_(pa.float32())),
-            ("max_db", pa.list_(pa.float32())),
-            ("shard", name),
-            ("offset", pa.int64()),
-            ("num_bytes", pa.int64()),
-            ("checksum", pa.uint32()),
-            ("fingerprint", name),
+            ("song", name),  # in the manifest
+            ("instruments", pa.list_(pa.string())),  # in the order in which they are stored, after the mixture
+            ("chunk", pa.int32()),  # place among the song's chunks, from 0; in a Parquet shard also the row group
+            ("start_s", pa.float64()),  # where the chunk starts in the song, in seconds
+            ("length_s", pa.float64()),  # of a chunk, in seconds; one at the song's end is shorter
+            ("num_frames", pa.int32()),  # STFT frames of each signal
+            ("min_db", pa.list_(pa.float32())),  # of each signal: the value of code 0 (float16: the quietest bin)
+            ("max_db", pa.list_(pa.float32())),  # of each signal: the value of code 255 (float16: the loudest bin)
+            ("shard", name),  # file name
+            ("offset", pa.int64()),  # first byte of the chunk's record or row group in the shard
+            ("num_bytes", pa.int64()),  # its length, including TFRecord's framing of 16 bytes
+            ("checksum", pa.uint32()),  # CRC-32C of these bytes
+            ("fingerprint", name),  # of the song's audio, the chunks' places and the settings
         ]
     )
 
@@ -147,7 +132,15 @@ def read_index(place: Path, config: ModelConfig) -> ChunkIndex:
     try:
         with pq.ParquetFile(path) as file:
             summary = json.loads(file.metadata.metadata[SUMMARY_KEY.encode()])
-            _check_settings(path, summary["settings"], index_settings(config))
+            made_with = summary["settings"]
+            differing = [
+                f"{key} = {json.dumps(made_with.get(key))} (the config's is {json.dumps(value)})"
+                for key, value in index_settings(config).items()
+                if made_with.get(key) != value
+            ]
+            if differing:
+                hint = "Cache the songs again with this config."
+                raise DatasetError(f"was made with {', '.join(differing)}", path=path, hint=hint)
             shards, columns = _read_arrays(file)
     except (pa.ArrowInvalid, KeyError, TypeError) as error:
         hint = "Delete it and cache the songs again."
@@ -173,17 +166,6 @@ def read_index(place: Path, config: ModelConfig) -> ChunkIndex:
 def folder_of_shards(index: Path) -> Path:
     """The folder of the shards that an index lists."""
     return index.parent.parent if index.parent.name == INDEX_FOLDER else index.parent
-
-
-def _check_settings(path: Path, made_with: dict[str, Any], wanted: dict[str, Any]) -> None:
-    differing = [
-        f"{key} = {json.dumps(made_with.get(key))} (the config's is {json.dumps(value)})"
-        for key, value in wanted.items()
-        if made_with.get(key) != value
-    ]
-    if differing:
-        made = f"was made with {', '.join(differing)}"
-        raise DatasetError(made, path=path, hint="Cache the songs again with this config.")
 
 
 def _read_arrays(file: "pq.ParquetFile") -> tuple[tuple[str, ...], dict[str, NDArray[Any]]]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.cache.chunks import DB_RANGE, FLOOR, Chunk, SampleWindow, Signal, chunk_magnitude
+from sepcore.dataset.cache.chunks import DB_RANGE, FLOOR, Chunk, SampleWindow, chunk_magnitude
 from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
@@ -127,18 +127,13 @@ def compare_chunk(chunk: Chunk, row: TrackRow, config: ModelConfig) -> list[Sign
         DatasetError: a recording ends before the chunk does.
         AudioDecodeError: a recording cannot be decoded.
     """
-    names = ("mixture", *config.instruments)
-    return [
-        _compare(name, signal, _recompute(path, chunk, config), config)
-        for name, signal, path in zip(names, chunk.signals, row.files, strict=True)
-    ]
-
-
-def _compare(name: str, signal: Signal, recomputed: NDArray[np.float32], config: ModelConfig) -> SignalComparison:
-    rounding_db = _FLOAT16_ERROR_DB
-    if config.cache_dtype == "uint8":
-        rounding_db = (signal.max_db - signal.min_db) / _BYTE_STEPS / 2
-    return SignalComparison(name, _decibels(signal.magnitude()), _decibels(recomputed), rounding_db + _ARITHMETIC_DB)
+    comparisons = []
+    for name, signal, path in zip(("mixture", *config.instruments), chunk.signals, row.files, strict=True):
+        byte_error_db = (signal.max_db - signal.min_db) / _BYTE_STEPS / 2
+        rounding_db = byte_error_db if config.cache_dtype == "uint8" else _FLOAT16_ERROR_DB
+        cached_db, recomputed_db = _decibels(signal.magnitude()), _decibels(_recompute(path, chunk, config))
+        comparisons.append(SignalComparison(name, cached_db, recomputed_db, rounding_db + _ARITHMETIC_DB))
+    return comparisons
 
 
 def _recompute(path: Path, chunk: Chunk, config: ModelConfig) -> NDArray[np.float32]:

@@ -25,22 +25,15 @@ def energy(samples: NDArray[np.float32]) -> float:
 
 
 class LevelMeter:
-    """Measures a signal that comes in blocks of any length.
-
-    Attributes:
-        num_samples: So far, per channel.
-        num_nan: NaN or infinite values, over all channels; they count as 0 in everything else.
-        num_clipped: Values, over all channels, in runs of three or more that are equal and at full scale (beyond
-            ±0.99995): the flat tops of a clipped recording. Single peaks do not count, nor do the different values
-            beyond full scale that a lossy codec decodes to.
-        peak: Largest absolute value.
-    """
+    """Measures a signal that comes in blocks of any length."""
 
     def __init__(self, sample_rate: int, num_channels: int) -> None:
-        self.num_samples = 0
-        self.num_nan = 0
+        self.num_samples = 0  # so far, per channel
+        self.num_nan = 0  # NaN or infinite values, over all channels; they count as 0 in everything else
+        # Values, over all channels, in runs of three or more that are equal and at full scale: the flat tops of a
+        # clipped recording. Single peaks do not count, nor do the different values that a lossy codec decodes to.
         self.num_clipped = 0
-        self.peak = 0.0
+        self.peak = 0.0  # largest absolute value
         self._num_channels = num_channels
         self._frame = max(round(FRAME_S * sample_rate), 1)
         self._silent_energy = 10 ** (SILENCE_DB / 10) * self._frame * num_channels

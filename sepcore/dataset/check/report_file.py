@@ -177,25 +177,25 @@ def _records(report: CheckReport) -> Iterator[dict[str, Any]]:
     rows: list[tuple[int, CheckedSong | list[str]]] = [(song.number, song) for song in report.songs]
     rows += [(number, [f"left out: {fault.reason}. {fault.cure}" for fault in faults]) for number, faults in faulty]
     for number, row in sorted(rows, key=lambda row: row[0]):
-        if isinstance(row, CheckedSong):
-            yield from _song_records(row)
-        else:
+        if not isinstance(row, CheckedSong):
             yield {"row": number, "usable": False, "findings": row}
-
-
-def _song_records(song: CheckedSong) -> Iterator[dict[str, Any]]:
-    for file in song.files:
-        yield {
-            "row": song.number,
-            "song": song.row.name,
-            "usable": song.usable,
-            **{column: getattr(file, field) for field, column in _FILE_COLUMNS.items()},
-            "duration_s": file.duration_s,
-            "csv_duration_s": song.row.duration_s,
-            "length_difference_s": file.duration_s - song.files[0].duration_s,
-            "residual_db": song.files[0].residual_db,
-            "findings": [str(finding) for finding in song.findings],
+            continue
+        of_song = {
+            "row": number,
+            "song": row.row.name,
+            "usable": row.usable,
+            "csv_duration_s": row.row.duration_s,
+            "findings": [str(finding) for finding in row.findings],
         }
+        mixture = row.files[0]
+        for file in row.files:
+            yield {
+                **of_song,
+                **{column: getattr(file, field) for field, column in _FILE_COLUMNS.items()},
+                "duration_s": file.duration_s,
+                "length_difference_s": file.duration_s - mixture.duration_s,
+                "residual_db": mixture.residual_db,
+            }
 
 
 def _schema() -> "pa.Schema":

@@ -98,7 +98,8 @@ def _files(song: SourceSong, out: Path, config: ModelConfig) -> _Files:
         if file.resolve() in of_song:
             hint = "Choose another --out."
             raise DatasetError("is a recording of the set and would be replaced", path=file, hint=hint)
-    origins = {file: _origin(recordings, config) for file, recordings in made_from.items()}
+    form = {"sample_rate": config.sample_rate, "num_channels": config.num_channels}
+    origins = {file: {**form, "recordings": list(map(_state, parts))} for file, parts in made_from.items()}
     record = _read_record(folder)
     outdated = {
         file: origin
@@ -117,15 +118,6 @@ def _usable_in_place(recordings: Sequence[Recording], config: ModelConfig) -> Pa
     info = probe_sndfile(path)
     fits = info is not None and (info.sample_rate, info.num_channels) == (config.sample_rate, config.num_channels)
     return path if fits else None
-
-
-def _origin(recordings: Sequence[Recording], config: ModelConfig) -> Record:
-    """All that decides the content of a file made from recordings; not where they are."""
-    return {
-        "sample_rate": config.sample_rate,
-        "num_channels": config.num_channels,
-        "recordings": [_state(recording) for recording in recordings],
-    }
 
 
 def _read_record(folder: Path) -> Record:

@@ -14,7 +14,7 @@ from sepcore.dataset.ingest.manifests import write_manifests
 from sepcore.dataset.ingest.plan import plan_ingest
 from sepcore.dataset.ingest.songs import SPLITS, SourceSong
 from sepcore.dataset.manifest import TrackRow, load_manifest
-from sepcore.dataset.synthetic import write_dataset
+from sepcore.dataset.synthetic.dataset import write_dataset
 
 FOUR_STEMS = ModelConfig(instruments=("vocals", "drums", "bass", "other"))
 TWO_STEMS = ModelConfig(instruments=("vocals", "accompaniment"))

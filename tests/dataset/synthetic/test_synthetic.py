@@ -5,7 +5,7 @@ import pytest
 import scipy.io.wavfile
 import scipy.signal
 
-from sepcore.dataset.synthetic import generate_song, write_dataset
+from sepcore.dataset.synthetic.dataset import generate_song, write_dataset
 from sepcore.errors import DatasetError
 from tests.raised import raises
 

@@ -44,11 +44,9 @@ def read_rows(csv_path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dic
     with _opened(csv_path) as lines:
         header = _header(csv_path, lines)
         if missing := [column for column in columns if column not in header]:
-            raise DatasetError(
-                f"lacks the column(s) {', '.join(missing)} (it has {', '.join(header) or 'none'})",
-                path=csv_path,
-                hint=f"The model needs {', '.join(columns)}.",
-            )
+            problem = f"lacks the column(s) {', '.join(missing)} (it has {', '.join(header) or 'none'})"
+            hint = f"The model needs {', '.join(columns)}."
+            raise DatasetError(problem, path=csv_path, hint=hint)
         if repeated := [column for column in columns if header.count(column) > 1]:
             hint = "Rename or remove the others."
             raise DatasetError(f"has the column {repeated[0]} more than once", path=csv_path, hint=hint)
@@ -85,21 +83,16 @@ def _opened(csv_path: Path) -> Iterator[Iterator[list[str]]]:
         with csv_path.open(encoding="utf-8-sig", newline="") as file:
             yield lines()
     except OSError as error:
-        raise DatasetError(
-            f"cannot be read as a manifest ({reason_of(error)})",
-            path=csv_path,
-            hint="Give the name of a CSV file that can be read.",
-            errno=error.errno,
-        ) from error
+        problem = f"cannot be read as a manifest ({reason_of(error)})"
+        hint = "Give the name of a CSV file that can be read."
+        raise DatasetError(problem, path=csv_path, hint=hint, errno=error.errno) from error
     except UnicodeDecodeError as error:
         hint = "Save it as UTF-8 (in a spreadsheet program: CSV UTF-8)."
         raise DatasetError(f"cannot be read as a manifest ({error})", path=csv_path, hint=hint) from error
     except csv.Error as error:
-        raise DatasetError(
-            f"cannot be read as a manifest from line {last_whole_line + 1} on ({error})",
-            path=csv_path,
-            hint='Look for a quotation mark (") that is not closed there.',
-        ) from error
+        problem = f"cannot be read as a manifest from line {last_whole_line + 1} on ({error})"
+        hint = 'Look for a quotation mark (") that is not closed there.'
+        raise DatasetError(problem, path=csv_path, hint=hint) from error
 
 
 def _header(csv_path: Path, lines: Iterator[list[str]]) -> list[str]:

@@ -201,13 +201,8 @@ def stretched_from(
 ) -> NDArray[np.int64]:
     """The first of ``num_frames`` frames around the middle of each segment, as far as the chunks' ends allow.
 
-    So time stretch does not move an example in its song.
-
-    Args:
-        first_frames: First frames of the segments, of any shape.
-        segment_frames: Length of the segments.
-        num_frames: `num_source_frames`, at most ``available``.
-        available: Frames of the chunks.
+    So time stretch does not move an example in its song. ``first_frames`` of the segments and ``available`` frames of
+    the chunks have the same shape; ``num_frames`` is at most ``available``.
     """
     around_the_middle = first_frames - (num_frames - segment_frames) // 2
     return np.clip(around_the_middle, 0, available - num_frames)

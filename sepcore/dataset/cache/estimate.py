@@ -30,12 +30,7 @@ class CacheEstimate:
 
 
 def estimate_cache(plans: Sequence[ShardPlan], config: ModelConfig, *, num_workers: int) -> CacheEstimate:
-    """Estimate the caching of songs by computing one chunk, which takes about a second.
-
-    Args:
-        plans: The songs that have no shard yet.
-        config: Audio, STFT and chunk settings.
-        num_workers: Songs that are cached at the same time.
+    """Estimate the caching of songs without shards, by computing one chunk, which takes about a second.
 
     Raises:
         AudioDecodeError: the first song cannot be decoded.

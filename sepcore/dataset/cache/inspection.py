@@ -163,12 +163,7 @@ def save_picture(
 
     The spectrograms show the mean power of the channels; the difference is that of the channel where it is larger.
 
-    Args:
-        path: The file; its folder is made.
-        comparisons: The signals.
-        config: STFT settings.
-        title: Above the picture, in any alphabet.
-        start_s: Where the chunk starts in the song, in seconds.
+    ``start_s`` is where the chunk starts in the song, in seconds; the file's folder is made.
     """
     figure, panels = build_figure(len(comparisons), 3, title=title)
     for comparison, row in zip(comparisons, panels, strict=True):

@@ -28,12 +28,9 @@ def lock_cache(folder: Path) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked(folder / ".lock", f"caching songs in {folder}"))
         except OSError as error:
-            raise CacheNotWritable(
-                f"cannot be written to ({reason_of(error)}), and does not hold all of these songs yet",
-                path=folder,
-                hint=f"{fix_for(error)}, or set training_cache and validation_cache to other folders.",
-                errno=error.errno,
-            ) from error
+            problem = f"cannot be written to ({reason_of(error)}), and does not hold all of these songs yet"
+            hint = f"{fix_for(error)}, or set training_cache and validation_cache to other folders."
+            raise CacheNotWritable(problem, path=folder, hint=hint, errno=error.errno) from error
         yield
 
 
@@ -55,12 +52,9 @@ def read_chunk(index: ChunkIndex, number: int) -> Chunk:
     except FileNotFoundError as error:
         raise lost("is missing") from error
     except OSError as error:
-        raise DatasetError(
-            f"{what} cannot be read ({reason_of(error)})",
-            path=path,
-            hint=f"{fix_for(error, reading=True)}, or cache the song again with {_VERIFY}.",
-            errno=error.errno,
-        ) from error
+        problem = f"{what} cannot be read ({reason_of(error)})"
+        hint = f"{fix_for(error, reading=True)}, or cache the song again with {_VERIFY}."
+        raise DatasetError(problem, path=path, hint=hint, errno=error.errno) from error
     if written is None:
         raise lost("is damaged")
     if path.suffix == ".tfrecord":
@@ -95,12 +89,7 @@ def prune(folder: Path, needed_fingerprints: Collection[str], *, dry_run: bool) 
     """Remove the shards (and their JSON files) whose fingerprint is not needed, and count the files and bytes.
 
     The indexes in ``indexes/`` that list such a shard are removed too, but not counted. Other files, folders and links
-    are left alone.
-
-    Args:
-        folder: The folder of the shards, which may be missing.
-        needed_fingerprints: Of all configs that cache there.
-        dry_run: Only count.
+    are left alone. With ``dry_run``, nothing is removed.
     """
     unneeded = [
         path

@@ -37,13 +37,9 @@ def shard_plans(report: CheckReport, config: ModelConfig, *, num_chunks: int) ->
 
 
 def plan_shard(row: TrackRow, files: SongMeasures, config: ModelConfig, *, num_chunks: int) -> ShardPlan:
-    """Place the chunks of one song.
+    """Place the chunks of one song that was checked.
 
-    Args:
-        row: The song. If a file is shorter than the row says, the chunks are placed by the shortest file.
-        files: What the check found in its files, the mixture's first.
-        config: Audio, STFT and chunk settings.
-        num_chunks: How many chunks to place.
+    If a file is shorter than the row says, the chunks are placed by the shortest file.
 
     Raises:
         DatasetError: a file cannot be decoded, or its number of channels is not the config's.

@@ -181,9 +181,6 @@ def _read_errors_named(plan: ShardPlan) -> Iterator[None]:
         raise
     except OSError as error:
         _check_unchanged(plan)
-        raise AudioDecodeError(
-            f"a recording of {plan.song!r} cannot be read ({reason_of(error)})",
-            path=error.filename,
-            hint=f"{fix_for(error, reading=True)} and run the command again.",
-            errno=error.errno,
-        ) from error
+        problem = f"a recording of {plan.song!r} cannot be read ({reason_of(error)})"
+        hint = f"{fix_for(error, reading=True)} and run the command again."
+        raise AudioDecodeError(problem, path=error.filename, hint=hint, errno=error.errno) from error

@@ -99,10 +99,7 @@ def measure_in_threads(
 
     Threads are enough: decoding, hashing and numpy run outside the interpreter's lock.
 
-    Args:
-        rows: The songs, taken a few at a time.
-        mix_name: Name of the mixture.
-        num_threads: Songs at the same time; None: one for each core.
+    Rows are taken a few at a time; without ``num_threads`` there is a thread for each core.
     """
     threads = num_threads or num_cores()
     pool = ThreadPoolExecutor(threads)

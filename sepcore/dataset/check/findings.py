@@ -39,12 +39,8 @@ class Finding:
 def find_issues(row: TrackRow, files: SongMeasures, config: ModelConfig, *, for_training: bool) -> tuple[Finding, ...]:
     """All findings about one song; no files are read.
 
-    Args:
-        row: The song in the manifest.
-        files: Its measures.
-        config: What the song must fit.
-        for_training: Require the config's number of channels and at least the frames of one segment, as training and
-            validation do; scoring does not.
+    Training and validation require the config's number of channels and at least the frames of one segment; scoring
+    (not ``for_training``) does not.
     """
     broken = [file for file in files if file.error]
     if broken:

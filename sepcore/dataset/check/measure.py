@@ -66,10 +66,6 @@ def measure_song(row: TrackRow, *, mix_name: str) -> SongMeasures:
 
     A file that cannot be used has an `error`; the others are measured all the same.
 
-    Args:
-        row: The song.
-        mix_name: Name of the mixture.
-
     Raises:
         FfmpegMissing: ffmpeg is needed but not installed.
     """

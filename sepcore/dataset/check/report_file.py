@@ -72,7 +72,9 @@ def write_report(report: CheckReport) -> None:
     import pyarrow.parquet as pq
 
     records = _records(report)
-    schema = _schema()
+    columns = [(name, pa.type_for_alias(kind)) for name, kind in _COLUMNS.items()]
+    columns.append(("findings", pa.list_(pa.string())))
+    schema = pa.schema(columns, {_VERSION_KEY: str(MEASURES_VERSION)})
     batches = iter(lambda: list(islice(records, _BATCH_ROWS)), [])
     table = pa.Table.from_batches([_batch(batch, schema) for batch in batches], schema)
     with _opened(report.path) as there:
@@ -104,12 +106,9 @@ def read_measures(path: Path) -> Iterator[SongMeasures]:
 
 
 def _cannot_write(report: Path, error: OSError) -> DatasetError:
-    return DatasetError(
-        f"cannot be written to ({reason_of(error)}), and the report of the check goes there",
-        path=report.parent,
-        hint=f"{fix_for(error)}, or put the report somewhere else (flows.check: --report).",
-        errno=error.errno,
-    )
+    problem = f"cannot be written to ({reason_of(error)}), and the report of the check goes there"
+    hint = f"{fix_for(error)}, or put the report somewhere else (flows.check: --report)."
+    return DatasetError(problem, path=report.parent, hint=hint, errno=error.errno)
 
 
 def journal_path(report: Path) -> Path:
@@ -198,13 +197,6 @@ def _records(report: CheckReport) -> Iterator[dict[str, Any]]:
             }
 
 
-def _schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    columns = [(name, pa.type_for_alias(kind)) for name, kind in _COLUMNS.items()]
-    return pa.schema([*columns, ("findings", pa.list_(pa.string()))], {_VERSION_KEY: str(MEASURES_VERSION)})
-
-
 def _batch(records: list[dict[str, Any]], schema: "pa.Schema") -> "pa.RecordBatch":
     import pyarrow as pa
 
@@ -235,11 +227,8 @@ def _opened(path: Path) -> "Iterator[pq.ParquetFile | None]":
         except (pa.ArrowException, OSError):
             report = None
         if report is None or _version(report) is None:
-            raise DatasetError(
-                "already exists and is not a report of a dataset check",
-                path=path,
-                hint="Choose another name with --report, or remove it.",
-            )
+            hint = "Choose another name with --report, or remove it."
+            raise DatasetError("already exists and is not a report of a dataset check", path=path, hint=hint)
         yield report
 
 

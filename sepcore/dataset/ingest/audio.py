@@ -140,12 +140,9 @@ def _state(recording: Recording) -> list[object]:
     try:
         state = recording.path.stat()
     except OSError as error:
-        raise AudioDecodeError(
-            f"cannot be read ({reason_of(error)})",
-            path=recording.path,
-            hint=f"{fix_for(error, reading=True)} and run the command again.",
-            errno=error.errno,
-        ) from error
+        problem = f"cannot be read ({reason_of(error)})"
+        hint = f"{fix_for(error, reading=True)} and run the command again."
+        raise AudioDecodeError(problem, path=recording.path, hint=hint, errno=error.errno) from error
     return [recording.path.name, recording.stream, state.st_size, state.st_mtime_ns]
 
 

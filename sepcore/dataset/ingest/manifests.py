@@ -59,12 +59,8 @@ def write_manifests(
 ) -> dict[Split, Path]:
     """Write ``train.csv``, ``validation.csv``, ``test.csv`` and ``left_out.csv`` into ``out``.
 
-    Args:
-        rows: The songs of each split; a split without songs gets a manifest without rows.
-        left_out: The songs that could not be used; if there are none, ``left_out.csv`` is removed.
-        out: Folder of the manifests.
-        config: Names the columns.
-        overwrite: Replace files that ingest did not write, too.
+    A split without songs gets a manifest without rows; if no songs are left out, ``left_out.csv`` is removed. With
+    ``overwrite``, files that ingest did not write are replaced, too.
 
     Returns:
         The manifest of each split.
@@ -125,11 +121,9 @@ def _claim_files(out: Path, expected: Callable[[], Mapping[str, str]]) -> None:
     same = {name: _digest_of(text) for name, text in expected().items()}
     foreign = [name for name in unknown if there[name] is None or there[name] != same.get(name)]
     if foreign:
-        raise DatasetError(
-            f"has {shown_names(foreign)}, which ingest did not write or somebody edited since",
-            path=out,
-            hint="Move it away, choose another --out, or replace it with `python -m flows.ingest --overwrite`.",
-        )
+        problem = f"has {shown_names(foreign)}, which ingest did not write or somebody edited since"
+        hint = "Move it away, choose another --out, or replace it with `python -m flows.ingest --overwrite`."
+        raise DatasetError(problem, path=out, hint=hint)
     _write_record(out, record | {name: [same[name]] for name in unknown})
 
 

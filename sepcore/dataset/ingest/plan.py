@@ -44,16 +44,14 @@ def assign_splits(
     if scheme in ("musdb", "own"):
         without = [song.name for song in songs if song.own_split is None]
         if without:
-            raise DatasetError(
-                f"songs outside of folders train, validation and test: {len(without)} ({first(without)})",
-                hint="Move them there, or use --split fraction or artist.",
-            )
+            problem = f"songs outside of folders train, validation and test: {len(without)} ({first(without)})"
+            hint = "Move them there, or use --split fraction or artist."
+            raise DatasetError(problem, hint=hint)
         return {song: song.own_split for song in songs if song.own_split is not None}
     if not (0 <= validation_fraction < 1 and 0 <= test_fraction < 1 and validation_fraction + test_fraction < 1):
-        raise DatasetError(
-            f"the fractions are {validation_fraction:g} for validation and {test_fraction:g} for test",
-            hint="Each must be 0 or more, and both together less than 1.",
-        )
+        problem = f"the fractions are {validation_fraction:g} for validation and {test_fraction:g} for test"
+        hint = "Each must be 0 or more, and both together less than 1."
+        raise DatasetError(problem, hint=hint)
     tested = [song for song in songs if song.own_split == "test"]
     rest = [song for song in songs if song.own_split != "test"]
     groups = _groups(rest, scheme, seed)
@@ -64,10 +62,8 @@ def assign_splits(
     splits |= dict.fromkeys(_take(left, validation_fraction, len(rest)), "validation")
     if all(song in splits for song in rest):
         what = "artists" if scheme == "artist" else "songs"
-        raise DatasetError(
-            f"the set has too few {what} to share out ({len(groups)})",
-            hint="Leave a split out with a fraction of 0.",
-        )
+        hint = "Leave a split out with a fraction of 0."
+        raise DatasetError(f"the set has too few {what} to share out ({len(groups)})", hint=hint)
     return {song: splits.get(song, "train") for song in songs}
 
 
@@ -134,12 +130,7 @@ def plan_ingest(
 ) -> IngestPlan:
     """Plan the ingest of the songs of `find_dataset`; no file is opened.
 
-    Args:
-        songs: All songs of the dataset.
-        config: Its instruments, ``instrument_mapping`` and seed are used.
-        split: None: the dataset's own split if it has one, else ``fraction``.
-        validation_fraction: See `assign_splits`.
-        test_fraction: See `assign_splits`.
+    For the splits see `assign_splits`; None is the dataset's own split if it has one, else ``fraction``.
 
     Raises:
         DatasetError: no song can be used, or they cannot be split in this way.

@@ -145,11 +145,8 @@ def list_musdb_songs(root: Path) -> list[SourceSong]:
         for name, recordings in find((root / subset).absolute(), setup)
     ]
     if not songs:
-        raise DatasetError(
-            f"no songs in {' and '.join(subsets)}",
-            path=root,
-            hint=f"Expected 'Artist - Title{_STEMS_SUFFIX}' files, or folders 'Artist - Title' of wav files.",
-        )
+        hint = f"Expected 'Artist - Title{_STEMS_SUFFIX}' files, or folders 'Artist - Title' of wav files."
+        raise DatasetError(f"no songs in {' and '.join(subsets)}", path=root, hint=hint)
     return sorted(songs, key=lambda song: (SPLITS.index(song.own_split or "train"), song.name))
 
 
@@ -189,11 +186,8 @@ def _read_setup(root: Path) -> _Setup:
         )
     except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError, AttributeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise DatasetError(
-            f"is not a setup file of musdb ({reason})",
-            path=root / _SETUP_FILE,
-            hint="Correct it, or remove it to use MUSDB18's own.",
-        ) from error
+        hint = "Correct it, or remove it to use MUSDB18's own."
+        raise DatasetError(f"is not a setup file of musdb ({reason})", path=root / _SETUP_FILE, hint=hint) from error
 
 
 LAYOUTS: dict[str, Callable[[Path], list[SourceSong]]] = {"folders": list_folder_songs}
@@ -212,7 +206,5 @@ def find_dataset(musdb_root: Path | None, stems_root: Path | None, layout: str =
         if layout not in LAYOUTS:
             raise DatasetError(f"there is no layout {layout!r}", hint=f"Choose {' or '.join(LAYOUTS)}.")
         return LAYOUTS[layout](stems_root)
-    raise DatasetError(
-        "exactly one of --musdb-root and --stems-root is needed",
-        hint="Give --musdb-root for MUSDB18 and sets in its layout, --stems-root for any other set.",
-    )
+    hint = "Give --musdb-root for MUSDB18 and sets in its layout, --stems-root for any other set."
+    raise DatasetError("exactly one of --musdb-root and --stems-root is needed", hint=hint)

@@ -43,12 +43,8 @@ def write_sums(sums: Sequence[RecordingSum], *, sample_rate: int, num_channels: 
     """Write wav files that are sums of recordings; each recording is decoded once, in memory independent of its length.
 
     Recordings are padded with silence to the longest of their sum, which is logged. A file that would exceed full scale
-    in 24 bits, as loud mp3s do, is written as 32-bit float instead.
-
-    Args:
-        sums: The files.
-        sample_rate: Of the files, in Hz.
-        num_channels: Of the files; recordings are converted as by `read_blocks`.
+    in 24 bits, as loud mp3s do, is written as 32-bit float instead. For the conversion to ``sample_rate`` (Hz) and
+    ``num_channels`` see `read_blocks`.
 
     Raises:
         AudioDecodeError: a recording cannot be decoded; no file is written.

@@ -138,11 +138,9 @@ def write_dataset(
             validation_names += [name] if split == "validation" else []
     for folder in songs:
         if not _own_files(folder) and (foreign := foreign_content(folder, ())):
-            raise DatasetError(
-                f"holds {shown_names(foreign)}, which this generator did not write",
-                path=folder,
-                hint="Choose another folder.",
-            )
+            problem = f"holds {shown_names(foreign)}, which this generator did not write"
+            hint = "Choose another folder."
+            raise DatasetError(problem, path=folder, hint=hint)
     for subset in ("train", "test"):
         (root / subset).mkdir(parents=True, exist_ok=True)
         remove_leftovers(root / subset)

@@ -48,7 +48,7 @@ def validation_batches(index: ChunkIndex, config: ModelConfig) -> "tf.data.Datas
 
     def middle(chunk: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
         first_frame = (num_frames[chunk] - config.segment_frames) // 2
-        signals = read(chunk, first_frame, tf.constant(config.segment_frames, tf.int64))
+        signals = read(chunk, first_frame, tf.constant(config.segment_frames, tf.int64), None)
         return _with_shapes(signals[0], signals[1:], config)
 
     return _batches(tf.data.Dataset.range(len(index)), middle, config)
@@ -92,12 +92,12 @@ def _training_reader(index: ChunkIndex, config: ModelConfig) -> _ExampleReader:
         drawn = draw(number)
 
         def of_one_chunk() -> tuple["tf.Tensor", "tf.Tensor"]:
-            signals = read(drawn.chunks[0], drawn.first_frames[0], drawn.num_frames)
+            signals = read(drawn.chunks[0], drawn.first_frames[0], drawn.num_frames, None)
             return signals[0], signals[1:]
 
         def of_several_chunks() -> tuple["tf.Tensor", "tf.Tensor"]:
             places = zip(tf.unstack(drawn.chunks, num_stems), tf.unstack(drawn.first_frames, num_stems), strict=True)
-            read_stems = [read(*place, drawn.num_frames, stem=stem) for stem, place in enumerate(places)]
+            read_stems = [read(*place, drawn.num_frames, stem) for stem, place in enumerate(places)]
             stems = tf.concat(read_stems, axis=0)
             return power_sum(stems), stems
 

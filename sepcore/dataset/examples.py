@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DRAWS_VERSION = 2
 """Raised whenever the same seed gives other examples, with which an older run cannot resume."""
+_SEMITONES_PER_OCTAVE = 12
 
 
 class Draw(IntEnum):
@@ -69,9 +70,6 @@ def _raw(seed: int, draw: Draw, at: tuple[int, int], count: int) -> NDArray[np.u
     key, counter = np.array([seed, draw], np.uint64), np.array([0, 0, *at], np.uint64)
     raw: NDArray[np.uint64] = np.random.Philox(key=key, counter=counter).random_raw(count)
     return raw
-
-
-_SEMITONES_PER_OCTAVE = 12
 
 
 class Example(NamedTuple):
@@ -189,7 +187,7 @@ class Remixer:
 
 
 def num_source_frames(random: ExampleRandom, settings: AugmentationConfig, segment_frames: int) -> int:
-    """How many frames of a chunk are stretched to a segment, which plays 1 ± ``time_stretch`` times as fast."""
+    """How many frames of a chunk are stretched to a segment: the music becomes 1 ± ``time_stretch`` times as long."""
     if not settings.time_stretch:
         return segment_frames
     tempo = float(1 + settings.time_stretch * (2 * random.uniform(Draw.TEMPO, 1)[0] - 1))

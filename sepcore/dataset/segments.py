@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +26,12 @@ _CodeReader = Callable[
 ]
 
 
-class ReadSegment(Protocol):
-    """Magnitudes of some frames of a chunk."""
+ReadSegment = Callable[["tf.Tensor", "tf.Tensor", "tf.Tensor", int | None], "tf.Tensor"]
+"""Reads some frames of a chunk, by the chunk's number in the index, the first frame and the number of frames (int64).
 
-    def __call__(
-        self, chunk: "tf.Tensor", first_frame: "tf.Tensor", num_frames: "tf.Tensor", *, stem: int | None = None
-    ) -> "tf.Tensor":
-        """Read ``num_frames`` (int64) frames of a chunk, by its number in the index (int64).
-
-        Returns:
-            The mixture and all stems, or only one ``stem``: linear amplitude, float32 ``(signals, frames, bins,
-            channels)``. A missing or damaged chunk is an error whose message has `UNREADABLE`.
-        """
+It returns the mixture and all stems, or only the stem of a number: linear amplitude, float32 ``(signals, frames, bins,
+channels)``. A missing or damaged chunk is an error whose message has `UNREADABLE`.
+"""
 
 
 def segment_reader(index: ChunkIndex, config: ModelConfig) -> ReadSegment:
@@ -51,9 +45,7 @@ def segment_reader(index: ChunkIndex, config: ModelConfig) -> ReadSegment:
     shards, shard = tf.constant(index.shard_paths), tf.constant(index.shard)
     read_codes = {"tfrecord": _tfrecord_reader, "parquet": _parquet_reader}[index.cache_format](index, config)
 
-    def read(
-        chunk: "tf.Tensor", first_frame: "tf.Tensor", num_frames: "tf.Tensor", *, stem: int | None = None
-    ) -> "tf.Tensor":
+    def read(chunk: "tf.Tensor", first_frame: "tf.Tensor", num_frames: "tf.Tensor", stem: int | None) -> "tf.Tensor":
         first, last = (0, 1 + len(config.instruments)) if stem is None else (1 + stem, 2 + stem)
         codes, min_db, max_db = read_codes(shards[shard[chunk]], chunk, first_frame, num_frames, slice(first, last))
         codes = tf.reshape(codes, (last - first, num_frames, *frame_shape))

@@ -97,9 +97,8 @@ def measure_in_threads(
 ) -> Iterator[tuple[TrackRow, SongMeasures]]:
     """Measure songs in threads of this process and yield each when it is done, in any order.
 
-    Threads are enough: decoding, hashing and numpy run outside the interpreter's lock.
-
-    Rows are taken a few at a time; without ``num_threads`` there is a thread for each core.
+    Rows are taken a few at a time; without ``num_threads`` there is a thread for each core. Threads are enough:
+    decoding, hashing and numpy run outside the interpreter's lock.
     """
     threads = num_threads or num_cores()
     pool = ThreadPoolExecutor(threads)

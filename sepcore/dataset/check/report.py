@@ -11,7 +11,7 @@ from sepcore.dataset.csv_rows import RowFault
 from sepcore.dataset.manifest import TrackRow
 
 _SHOWN_LEFT_OUT = 10
-_TWICE = "Take one of the rows out, unless the song shall count twice."
+_TWICE = "Take one of the rows out, unless the song should count twice."
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ _MIXTURE_NAMES = (MIXTURE, "mix")
 _ACCOMPANIMENT, _VOCALS = "accompaniment", "vocals"
 _SHOWN_SONGS = 3
 _CURE_MISSING = (
-    "Name the recordings so (a silent one where the song has none), or say in instrument_mapping which recordings "
+    "Name the recordings like this (a silent one if the song has none), or list in instrument_mapping which recordings "
     "make it up."
 )
 _CURE_TWICE = "Keep one of them."

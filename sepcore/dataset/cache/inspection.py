@@ -162,7 +162,6 @@ def save_picture(
     """Draw a chunk to a PNG file, a row for each signal.
 
     The spectrograms show the mean power of the channels; the difference is that of the channel where it is larger.
-
     ``start_s`` is where the chunk starts in the song, in seconds; the file's folder is made.
     """
     figure, panels = build_figure(len(comparisons), 3, title=title)
@@ -172,8 +171,8 @@ def save_picture(
     for panel, heading in zip(panels[0], (f"cached ({config.cache_dtype})", "recomputed", None), strict=True):
         if heading:
             panel.set_title(heading)
-    grey = f"grey: both more than {DB_RANGE:.0f} dB below the signal's loudest bin"
-    figure.supxlabel(grey, x=0.995, ha="right", fontsize="small")
+    gray = f"gray: both more than {DB_RANGE:.0f} dB below the signal's loudest bin"
+    figure.supxlabel(gray, x=0.995, ha="right", fontsize="small")
     save_figure(path, figure)
 
 

@@ -6,9 +6,8 @@ from prefect import State, Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 
-from sepcore.batch.outcome import Outcome
 from sepcore.batch.run import separate_song
-from sepcore.batch.song import Song
+from sepcore.batch.song import Outcome, Song
 from sepcore.errors import SongsFailed
 from sepcore.separation.settings import SeparatorSettings
 from sepcore.separation.shared import PlannedModel, planned_separator, shared_separator

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sepcore.batch.outcome import Outcome, Totals
+from sepcore.batch.song import Outcome, Totals
 from sepcore.evaluation.run_scores import run_scores
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.system.printable import printable

@@ -7,12 +7,10 @@ from pathlib import Path
 from flows.support.download import locate_with_bar
 from flows.support.inputs import check_ffmpeg
 from flows.support.terminal import progress_bar
-from sepcore.batch.failures import FailedTry, forget_failed_try
-from sepcore.batch.find import find_songs, settled_songs
-from sepcore.batch.outcome import Outcome
-from sepcore.batch.plan import plan_batch
+from sepcore.batch.plan import find_songs, plan_batch, settled_songs
+from sepcore.batch.records import FailedTry, forget_failed_try
 from sepcore.batch.run import skip_if_done
-from sepcore.batch.song import Song
+from sepcore.batch.song import Outcome, Song
 from sepcore.separation.separator import Separator
 from sepcore.separation.settings import SeparatorSettings
 from sepcore.separation.shared import shared_separator

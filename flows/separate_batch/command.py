@@ -10,8 +10,8 @@ from flows.separate_batch.table import print_dry_run, print_outcomes
 from flows.support.prefect_api import prefect_api_configured
 from flows.support.runners import check_scheduler
 from sepcore.batch.estimate import dry_run, expected_rate
-from sepcore.batch.outcome import Outcome
 from sepcore.batch.plan import prepare_output
+from sepcore.batch.song import Outcome
 
 
 def main(options: Options) -> int:

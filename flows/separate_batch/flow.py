@@ -10,10 +10,9 @@ from flows.support.flow_options import flow_of
 from flows.support.run_names import run_name
 from flows.support.runners import task_runner
 from flows.support.song_tasks import finished_tasks
-from sepcore.batch.outcome import Outcome, failed
 from sepcore.batch.plan import prepare_output, remove_half_written
 from sepcore.batch.records import remove_other_records
-from sepcore.batch.song import Song
+from sepcore.batch.song import Outcome, Song, failed
 from sepcore.errors import SongsFailed
 from sepcore.separation.shared import PlannedModel
 from sepcore.system.printable import first_few

@@ -8,10 +8,9 @@ from threading import Event
 
 from flows.separate_batch.batch import Batch
 from flows.support.song_bars import SongBars
-from sepcore.batch.outcome import Outcome, failed
 from sepcore.batch.records import remove_other_records
 from sepcore.batch.run import separate_song
-from sepcore.batch.song import Song
+from sepcore.batch.song import Outcome, Song, failed
 from sepcore.separation.shared import shared_separator
 
 

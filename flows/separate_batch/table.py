@@ -10,7 +10,7 @@ from rich.table import Table
 
 from flows.support.terminal import say
 from sepcore.batch.estimate import DryRun
-from sepcore.batch.outcome import Outcome, Totals
+from sepcore.batch.song import Outcome, Totals
 from sepcore.system.printable import printable
 
 

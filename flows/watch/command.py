@@ -20,10 +20,9 @@ from flows.support.prefect_api import prefect_api_configured
 from flows.support.terminal import say
 from flows.watch.options import SETTLED_S, Options
 from flows.watch.rounds import keep_rounds_going, keep_serving
-from sepcore.batch.failures import forget_failed_tries
-from sepcore.batch.outcome import Outcome
 from sepcore.batch.plan import prepare_output
-from sepcore.batch.song import Song
+from sepcore.batch.records import forget_failed_tries
+from sepcore.batch.song import Outcome, Song
 from sepcore.errors import StemworksError
 from sepcore.system.printable import printable
 from sepcore.system.urls import shown

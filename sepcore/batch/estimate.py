@@ -4,12 +4,11 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sepcore.batch.outcome import failed
-from sepcore.batch.song import Song
+from sepcore.batch.song import Song, failed
 from sepcore.errors import AudioDecodeError
 from sepcore.separation.stem_files.options import StemFileOptions
 from sepcore.signal.audio_reader import probe_audio
-from sepcore.signal.sndfile import probe_sndfile
+from sepcore.signal.decoder import probe_sndfile
 from sepcore.system.cores import num_cores
 
 # Seconds of audio that a core separates in one second: two cores (AVX-512) separate 120 with 2stems. Each further

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from sepcore.batch.outcome import Outcome, failed
 from sepcore.batch.records import find_done, remove_record, song_locked, write_record
-from sepcore.batch.song import Song
+from sepcore.batch.song import Outcome, Song, failed
 from sepcore.errors import AudioDecodeError, AudioEncodeError, OutputNotWritable
 from sepcore.provider.checksum import file_sha256
 from sepcore.separation.stem_files.options import StemFileOptions

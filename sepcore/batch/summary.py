@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.json import ParseOptions, read_json
 
-from sepcore.batch.outcome import Outcome
-from sepcore.batch.song import Song
+from sepcore.batch.song import Outcome, Song
 from sepcore.system.atomic import atomic_path
 from sepcore.system.printable import printable
 

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.signal.blocks import Framing, overlap_add_blocks
-from sepcore.signal.cross_fade import cross_fade, overlapping_advance
+from sepcore.signal.blocks import Framing, cross_fade, overlap_add_blocks, overlapping_advance
 from sepcore.signal.masks import extend_masks, ratio_masks
 from sepcore.signal.spectrogram import frame_parts, inverse_stft, stft
 

@@ -54,7 +54,7 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
                     f"OpenVINO cannot run this network ({error})", path=folder, hint="Use the engine tensorflow."
                 ) from error
             _logger.warning("%s: stays with TensorFlow, OpenVINO cannot run its network: %s", folder.name, error)
-    from sepcore.engines.tensorflow import TensorFlowEngine
+    from sepcore.engines.keras import TensorFlowEngine
 
     return TensorFlowEngine.load(config, folder, precision=precision)
 

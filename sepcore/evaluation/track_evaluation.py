@@ -24,7 +24,7 @@ from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerpr
 from sepcore.evaluation.scores import MadeFrom
 from sepcore.evaluation.track_scores import save_track_scores, score_track, track_scores_path
 from sepcore.signal.audio_reader import read_blocks
-from sepcore.signal.sndfile import probe_sndfile
+from sepcore.signal.decoder import probe_sndfile
 from sepcore.system.atomic import write_text
 from sepcore.system.os_errors import DISK_FULL, fix_for, reason_of
 from sepcore.training.run_folder import MADE_FROM

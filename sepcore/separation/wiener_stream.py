@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.engines.base import Engine, join_segments
-from sepcore.signal.blocks import Framing, Waveform, add_up, padded_blocks
-from sepcore.signal.cross_fade import cross_fade, overlapping_advance
+from sepcore.signal.blocks import Framing, Waveform, add_up, cross_fade, overlapping_advance, padded_blocks
 from sepcore.signal.spectrogram import inverse_stft, stft
-from sepcore.signal.wiener import wiener_filter
 from sepcore.system.ordered_map import ordered_map
 
 _logger = logging.getLogger(__name__)
@@ -115,3 +113,26 @@ def _joined(parts: list[_Frames]) -> _Frames:
 
 def _cut(frames: _Frames, start: int, end: int | None) -> _Frames:
     return _Frames(frames.spectrum[start:end], frames.estimates[:, start:end])
+
+
+def wiener_filter(estimates: NDArray[np.float32], mixture_stft: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """Stems' STFTs from magnitude estimates by one iteration of expectation-maximisation, as Spleeter asks norbert for.
+
+    Args:
+        estimates: Magnitudes, linear amplitude; float32 ``(stems, frames, bins, channels)``.
+        mixture_stft: complex64 ``(frames, bins, channels)``.
+
+    Returns:
+        complex64 ``(stems, frames, bins, channels)``. A bin's filter depends on no other bin: where all estimates are
+        zero, as Spleeter has them above ``F``, stems are zero, and such bins may be left out.
+
+    References:
+        A. A. Nugraha, A. Liutkus and E. Vincent, "Multichannel audio source separation with deep neural networks",
+        IEEE/ACM TASLP 2016; S. Uhlich et al., "Improving music source separation based on deep neural networks
+        through data augmentation and network blending", ICASSP 2017.
+    """
+    import norbert  # here: it imports SciPy's signal module, which ratio masks do not need
+
+    # A copy: norbert scales the mixture that it is given.
+    filtered = norbert.wiener(np.ascontiguousarray(estimates.transpose(1, 2, 3, 0)), mixture_stft.copy())
+    return np.ascontiguousarray(np.moveaxis(filtered, -1, 0), np.complex64)

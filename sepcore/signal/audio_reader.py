@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from sepcore.errors import AudioDecodeError
 from sepcore.signal.channels import to_channels
-from sepcore.signal.decoder import Blocks, decode_directly, decode_with_ffmpeg, float_graph, not_readable
+from sepcore.signal.decoder import Blocks, decode_directly, decode_with_ffmpeg, float_graph, not_readable, probe_sndfile
 from sepcore.signal.ffmpeg import FfmpegFailed, file_url, run_ffprobe
-from sepcore.signal.sndfile import probe_sndfile
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,7 @@ import pytest
 import soundfile
 
 from sepcore import Separator
-from sepcore.batch.find import find_songs
-from sepcore.batch.plan import plan_batch
+from sepcore.batch.plan import find_songs, plan_batch
 from sepcore.separation.stem_files.names import DEFAULT_FORMAT
 from sepcore.separation.stem_files.options import StemFileOptions
 from tests.models import TINY, write_model

@@ -5,8 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sepcore.batch.find import find_songs
-from sepcore.batch.plan import plan_batch
+from sepcore.batch.plan import find_songs, plan_batch
 from sepcore.batch.run import separate_song
 from sepcore.separation.stem_files.names import DEFAULT_FORMAT
 from sepcore.separation.stem_files.options import StemFileOptions

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sepcore import Separator
-from sepcore.batch.outcome import failed
 from sepcore.batch.records import remove_other_records, song_locked
 from sepcore.batch.run import separate_song, skip_if_done
+from sepcore.batch.song import failed
 from sepcore.errors import AudioEncodeError, CheckpointError, OutputNotWritable
 from sepcore.separation.stem_files.options import StemFileOptions
 from sepcore.separation.stem_files.song import changed_song

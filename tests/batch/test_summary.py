@@ -3,8 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sepcore.batch.outcome import Outcome
-from sepcore.batch.song import Song
+from sepcore.batch.song import Outcome, Song
 from sepcore.batch.summary import SCHEMA, earlier_rate, write_summary
 
 

@@ -6,9 +6,9 @@ from sepcore import load_config
 from sepcore.engines import select
 from sepcore.engines.base import Engine
 from sepcore.engines.converted import convert_network_once
+from sepcore.engines.keras import TensorFlowEngine
 from sepcore.engines.openvino import OpenVinoEngine
 from sepcore.engines.select import load_engine
-from sepcore.engines.tensorflow import TensorFlowEngine
 from sepcore.errors import CheckpointError, ConfigError
 from sepcore.networks.registry import build_network
 from tests.models import (

@@ -4,8 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from sepcore.engines.keras import KerasEngine
-from sepcore.engines.tensorflow import TensorFlowEngine
+from sepcore.engines.keras import KerasEngine, TensorFlowEngine
 from sepcore.networks.registry import build_network
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY, randomise, small_config
 

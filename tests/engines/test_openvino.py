@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sepcore import load_config
+from sepcore.engines.keras import TensorFlowEngine
 from sepcore.engines.openvino import OpenVinoEngine
 from sepcore.engines.select import load_engine
-from sepcore.engines.tensorflow import TensorFlowEngine
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, convert_here, write_model
 
 pytestmark = pytest.mark.slow

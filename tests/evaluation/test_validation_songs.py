@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sepcore.dataset.manifest import TrackRow
-from sepcore.engines.tensorflow import TensorFlowEngine
+from sepcore.engines.keras import TensorFlowEngine
 from sepcore.evaluation import bss_eval
 from sepcore.evaluation.validation_songs import ScoredSong, ValidationSongs, validation_sdr
 from sepcore.networks.registry import build_network

@@ -9,9 +9,8 @@ import soundfile
 
 from flows.separate_batch.batch import Batch, try_new
 from sepcore import Separator
-from sepcore.batch.find import find_songs
-from sepcore.batch.outcome import failed
-from sepcore.batch.plan import plan_batch
+from sepcore.batch.plan import find_songs, plan_batch
+from sepcore.batch.song import failed
 from sepcore.errors import AudioDecodeError
 from sepcore.separation.stem_files.names import DEFAULT_FORMAT
 from sepcore.separation.stem_files.options import StemFileOptions

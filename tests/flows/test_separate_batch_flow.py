@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sepcore.batch.outcome import Outcome
+from sepcore.batch.song import Outcome
 from tasks.separation import is_passing, separate_one
 from tests.canaries import SECRETS
 from tests.models import write_model

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sepcore.engines.keras import KerasEngine
-from sepcore.engines.tensorflow import TensorFlowEngine
+from sepcore.engines.keras import KerasEngine, TensorFlowEngine
 from sepcore.networks.gpu import use_full_float32
 from sepcore.networks.registry import build_network
 from sepcore.training.devices import set_up_devices

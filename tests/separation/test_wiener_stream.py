@@ -4,8 +4,8 @@ import pytest
 import sepcore.separation.wiener_stream
 from sepcore import Separator
 from sepcore.evaluation.bsseval.sdr import sdr_frames
+from sepcore.separation.wiener_stream import wiener_filter
 from sepcore.signal.audio_reader import read_waveform
-from sepcore.signal.wiener import wiener_filter
 from tests.models import write_model
 
 

@@ -14,8 +14,7 @@ from sepcore.config.choices import Codec
 from sepcore.errors import AudioEncodeError, FfmpegMissing
 from sepcore.separation.stem_files.options import STEM_MP4
 from sepcore.signal.audio_reader import probe_audio, read_waveform
-from sepcore.signal.audio_writer import CODECS, AudioWriter, write_audio
-from sepcore.signal.wav import wav_header
+from sepcore.signal.audio_writer import CODECS, AudioWriter, wav_header, write_audio
 from sepcore.system.os_errors import fix_for
 from tests.disk import room_for
 from tests.raised import raises

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sepcore.signal.blocks import Framing, overlap_add_blocks
-from sepcore.signal.cross_fade import cross_fade, overlapping_advance
+from sepcore.signal.blocks import Framing, cross_fade, overlap_add_blocks, overlapping_advance
 from sepcore.signal.spectrogram import inverse_stft, stft
 
 FRAME, HOP = 64, 16

@@ -16,7 +16,7 @@ from sepcore.dataset.ingest.sums import RecordingSum, write_sums
 from sepcore.dataset.ingest.targets import MIXTURE, LeftOut, refusal, song_parts
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import AudioDecodeError, DatasetError
-from sepcore.signal.sndfile import probe_sndfile
+from sepcore.signal.decoder import probe_sndfile
 from sepcore.system.atomic import remove_leftovers, write_text
 from sepcore.system.os_errors import fix_for, reason_of
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.separation.stem_files.sinks import Blocks
-from sepcore.separation.stem_files.together import final_names
+from sepcore.separation.stem_files.sinks import Blocks, final_names
 from sepcore.separation.stem_files.writers import StemFormat, write_files
 from sepcore.signal.audio_reader import open_native
 from sepcore.signal.audio_writer import named_errors, refuse_folder

@@ -1,14 +1,19 @@
-"""Where the stems of a song go while it is separated: each file is encoded by a thread of its own."""
+"""A song's files while they are written: each is encoded by its own thread, and all get their names together."""
 
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from queue import Queue
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sepcore.errors import AudioEncodeError
+from sepcore.signal.audio_writer import named_errors, not_writable, refuse_folder
+from sepcore.system.atomic import atomic_path
 
 Blocks = Mapping[str, NDArray[np.float32]]
 Write = Callable[[Blocks], None]
@@ -96,3 +101,51 @@ class Sink:
                 blocks = self._waiting.get()
         finally:
             self._ended.set()
+
+
+@contextmanager
+def written_together(paths: Iterable[Path]) -> Iterator[dict[Path, Path]]:
+    """Yield a temporary file's name for each path; the files get their names when the block ends without an error.
+
+    An encoder may fail at its very end, when those of other stems are done: none of them may have its name by then.
+
+    Args:
+        paths: Where the files shall stand; their folders are made, files that stand there are replaced.
+
+    Yields:
+        Each path with the name to write to, in the same folder. After an error what was written is removed, and the
+        folders and the old files are as they were. A disk that refuses one of the renames, after others, is the
+        exception.
+
+    Raises:
+        AudioEncodeError: if a folder stands where a file shall, or a folder cannot be made, or a file not be renamed.
+            Those of the block itself name the final file.
+    """
+    drafts: dict[Path, Path] = {}
+    done = False
+    try:
+        with ExitStack() as stack:
+            for path in paths:
+                refuse_folder(path)
+                with named_errors(path):
+                    drafts[path] = stack.enter_context(atomic_path(path))
+            with final_names({draft: path for path, draft in drafts.items()}):
+                yield drafts
+            for path in drafts:
+                refuse_folder(path)  # once more: the song may have taken hours
+            done = True
+    except OSError as error:
+        if not done:  # something of the block's
+            raise
+        raise not_writable(Path(error.filename2 or error.filename), error) from error
+
+
+@contextmanager
+def final_names(files: Mapping[Path, Path]) -> Iterator[None]:
+    """Let errors about temporary files be about the files that they are for: ``files`` has each with its final one."""
+    try:
+        yield
+    except AudioEncodeError as error:
+        if not isinstance(error.path, Path) or error.path not in files:
+            raise
+        raise AudioEncodeError(error.problem, path=files[error.path], hint=error.hint, errno=error.errno) from error

@@ -19,7 +19,7 @@ from sepcore.separation.stem_files.sinks import Blocks
 from sepcore.separation.stem_files.stem_mp4 import MIXTURE
 from sepcore.separation.stem_files.writers import StemFormat, write_files
 from sepcore.signal.audio_reader import probe_audio, read_blocks
-from sepcore.signal.sndfile import probe_sndfile
+from sepcore.signal.decoder import probe_sndfile
 from sepcore.signal.tags import read_tags
 from sepcore.system.prefetch import prefetched
 

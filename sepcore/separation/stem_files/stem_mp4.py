@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.errors import AudioEncodeError
-from sepcore.separation.stem_files.together import final_names
+from sepcore.separation.stem_files.sinks import final_names
 from sepcore.signal.audio_writer import AudioWriter, named_errors, refuse_folder
 from sepcore.signal.ffmpeg import FfmpegProcess, file_url
-from sepcore.signal.tag_writing import tagged_output
-from sepcore.signal.tags import SongTags
+from sepcore.signal.tags import SongTags, tagged_output
 from sepcore.system.atomic import atomic_path, temporary_folder
 
 MIXTURE = "mixture"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sepcore.batch.outcome import Outcome, Totals, failed
+from sepcore.batch.song import Outcome, Totals, failed
 from sepcore.errors import AudioDecodeError, AudioEncodeError
 
 

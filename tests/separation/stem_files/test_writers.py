@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sepcore.signal.resampler import Resampler
+from sepcore.separation.stem_files.writers import Resampler
 
 
 def resampled(waveform, given, wanted, cuts=(), **options):

@@ -1,4 +1,4 @@
-"""Audio in: any file that ffmpeg reads, as float32 blocks at the rate and in the channels that a model takes."""
+"""Audio in: any file that ffmpeg reads, as float32 blocks at the sample rate and channel count that a model takes."""
 
 import json
 import logging
@@ -17,32 +17,26 @@ from sepcore.signal.ffmpeg import FfmpegFailed, file_url, run_ffprobe
 
 logger = logging.getLogger(__name__)
 
-# Decoding starts this long before the offset, and what comes before it is dropped: the first 2000 samples after a seek
-# are wrong in mp3 (its frames borrow bits from those before), and the resampler needs a few dozen to settle.
+# Decoding starts this long before the offset, and the extra samples are dropped: the first 2000 after a seek are wrong
+# in mp3 (its frames borrow bits from earlier ones), and the resampler needs a few dozen to settle.
 _RUN_UP_S = 1.0
 
-# ffmpeg lets a downmix to float grow beyond full scale. With this it weighs the channels so that they add up to at
-# most 1, as it does for every 16-bit file.
+# ffmpeg lets a downmix to float exceed full scale. With this the gains add up to at most 1, as for 16-bit files.
 _DOWNMIX = "aresample=rematrix_maxval=1,aformat=channel_layouts=stereo"
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file says about one of its audio streams.
-
-    Attributes:
-        sample_rate: In Hz.
-        num_channels: Channels of the stream.
-        duration_s: In seconds, as the file states it (not measured); None if it does not.
-        num_streams: Audio streams in the file.
-        codec: ffmpeg's name of the codec, e.g. ``mp3``.
-    """
+    """What a file says about one of its audio streams."""
 
     sample_rate: int
     num_channels: int
     duration_s: float | None
+    """As stated in the file, not measured; None if it is not stated."""
     num_streams: int
+    """Audio streams in the file."""
     codec: str
+    """ffmpeg's name, e.g. ``mp3``."""
 
 
 def probe_audio(path: Path, *, stream: int = 0) -> AudioInfo:
@@ -58,9 +52,10 @@ def probe_audio(path: Path, *, stream: int = 0) -> AudioInfo:
         raise AudioDecodeError("is a folder", path=path, hint="Give a file with audio.")
     if path.stat().st_size == 0:
         raise AudioDecodeError("the file is empty (0 bytes)", path=path)
-    wanted = ("-show_format", "-show_streams", "-select_streams", "a")
     try:
-        found = json.loads(run_ffprobe("-of", "json", *wanted, file_url(path)))
+        found = json.loads(
+            run_ffprobe("-of", "json", "-show_format", "-show_streams", "-select_streams", "a", file_url(path))
+        )
     except FfmpegFailed as failure:
         raise not_readable(path, "is not audio or video that ffmpeg can read", failure) from failure
     streams = found["streams"]
@@ -97,19 +92,18 @@ def read_blocks(
 ) -> Blocks:
     """Decode a file in blocks, in memory that does not depend on its length.
 
-    A mono file gives each channel at its own level. One with more channels than two is downmixed by ffmpeg's matrix for
-    its layout, scaled so that it cannot exceed full scale, which is logged. For one channel the two are averaged.
+    Mono is copied to each channel at its own level. More than two channels are downmixed by ffmpeg's matrix for their
+    layout, scaled so that it cannot exceed full scale; this is logged. For one channel the two are averaged.
 
-    Sound wav, w64, rf64, aiff and flac files of which nothing has to be resampled or downmixed are read without ffmpeg,
-    which would give the same samples.
+    Intact wav, w64, rf64, aiff and flac files that need no resampling or downmixing are read by libsndfile, which gives
+    the same samples as ffmpeg.
 
     Args:
-        path: Anything that ffmpeg reads, video too.
-        sample_rate: Wanted, in Hz.
-        num_channels: Wanted.
-        offset_s: Where to start, in seconds, >= 0; found by seeking: exact to the sample in wav, flac, mp3,
-            ogg and m4a.
-        duration_s: How much to read at most, in seconds, > 0; None: to the end.
+        path: Anything that ffmpeg reads, including video.
+        sample_rate: Of the blocks, in Hz.
+        num_channels: Of the blocks.
+        offset_s: Where to start, >= 0; exact to the sample in wav, flac, mp3, ogg and m4a.
+        duration_s: How much to read at most, > 0; None: to the end.
         stream: Which audio stream of the file, from 0.
         block_samples: Length of a block.
 
@@ -119,9 +113,9 @@ def read_blocks(
 
     Raises:
         AudioDecodeError: at once if the file is missing or not audio (see `probe_audio`) or cannot be brought to
-            ``num_channels``; while reading if ffmpeg fails, finds no sample or finds one that is NaN or infinite.
-        FfmpegMissing: if there is no ffmpeg, and the file needs it.
-        ValueError: if ``offset_s`` or ``duration_s`` is out of range.
+            ``num_channels``; while reading if ffmpeg fails, or there is no sample, or one is NaN or infinite.
+        FfmpegMissing: the file needs ffmpeg, and there is none.
+        ValueError: ``offset_s`` or ``duration_s`` is out of range.
     """
     if offset_s < 0:
         raise ValueError(f"offset_s is {offset_s}; expected >= 0 seconds")
@@ -143,7 +137,7 @@ def read_blocks(
     run_up = round(run_up_s * sample_rate)
     if direct and direct.sample_rate == sample_rate and not downmix:
         start = round(offset_s * sample_rate)
-        # Rounded as ffmpeg does, which is told the length of run-up and excerpt together.
+        # Rounded as ffmpeg does, which gets the length of run-up and excerpt together.
         length = None if duration_s is None else round((run_up_s + duration_s) * sample_rate) - run_up
         blocks = decode_directly(path, direct, start=start, num_samples=length, block_samples=block_samples)
     else:
@@ -156,46 +150,29 @@ def read_blocks(
 
 
 def read_waveform(
-    path: Path,
-    *,
-    sample_rate: int,
-    num_channels: int,
-    offset_s: float = 0.0,
-    duration_s: float | None = None,
-    stream: int = 0,
+    path: Path, *, sample_rate: int, num_channels: int, offset_s: float = 0.0, duration_s: float | None = None
 ) -> NDArray[np.float32]:
     """Decode a file whole: float32 ``(samples, num_channels)``; arguments and errors as in `read_blocks`."""
     blocks = read_blocks(
-        path,
-        sample_rate=sample_rate,
-        num_channels=num_channels,
-        offset_s=offset_s,
-        duration_s=duration_s,
-        stream=stream,
+        path, sample_rate=sample_rate, num_channels=num_channels, offset_s=offset_s, duration_s=duration_s
     )
     return np.concatenate(list(blocks))
 
 
 @dataclass(frozen=True)
 class NativeAudio:
-    """A file's samples as they are.
-
-    Attributes:
-        sample_rate: The file's own, in Hz.
-        num_channels: The file's own, any number.
-        blocks: A generator of float32 ``(block_samples, num_channels)``, the last one shorter; at least one. NaN and
-            infinite samples are let through. Closing it early ends ffmpeg.
-    """
+    """A file's samples at its own sample rate and in its own channels."""
 
     sample_rate: int
     num_channels: int
     blocks: Blocks
+    """As from `read_blocks`, but NaN and infinite samples are let through."""
 
 
 def open_native(path: Path, *, stream: int = 0, block_samples: int = 441_000) -> NativeAudio:
-    """Open a file at its own rate and in its own channels: nothing is resampled, downmixed or refused for its values.
+    """Open a file to read its samples unchanged; arguments and errors as in `read_blocks`.
 
-    Arguments and errors are as in `read_blocks`; until ``blocks`` is asked for one, nothing runs and no file is open.
+    Nothing runs and no file is open until the first block is taken.
     """
     if not stream and (direct := probe_sndfile(path)):
         blocks = decode_directly(path, direct, start=0, num_samples=None, block_samples=block_samples)
@@ -208,7 +185,6 @@ def open_native(path: Path, *, stream: int = 0, block_samples: int = 441_000) ->
 
 
 def _finite(path: Path, blocks: Blocks, num_channels: int) -> Blocks:
-    """The blocks in ``num_channels``; AudioDecodeError at a sample that is not finite."""
     with closing(blocks):
         for block in blocks:
             if not np.isfinite(block).all():

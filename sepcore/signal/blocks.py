@@ -1,4 +1,4 @@
-"""A stream of samples cut into overlapping blocks of whole STFT frames, and the results overlap-added again."""
+"""A stream of samples cut into overlapping blocks of whole STFT frames, and their results overlap-added."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,52 +14,44 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Framing:
-    """How a waveform is cut into overlapping blocks of whole STFT frames.
-
-    Attributes:
-        frame_length: STFT window in samples.
-        hop_length: STFT step in samples.
-        block_frames: Frames of a block.
-        last_multiple: The last block's frames are padded to a multiple of this, which divides ``block_frames``.
-        advance_frames: From the start of a block to that of the next; None: ``block_frames``. If it is less, blocks
-            overlap, every frame lies in as many of them, and their results are added up: the function that works on
-            them has to weigh its frames.
-    """
+    """How a waveform is cut into overlapping blocks of whole STFT frames."""
 
     frame_length: int
     hop_length: int
     block_frames: int
     last_multiple: int
+    """The last block's frames are padded to a multiple of this, which divides ``block_frames``."""
     advance_frames: int | None = None
+    """From the start of one block to the next; None: ``block_frames``. With less, every frame is in several blocks,
+    whose results are added up: whoever computes them must weight the frames, e.g. by `cross_fade`."""
 
     @property
     def advance(self) -> int:
-        """See ``advance_frames``; in frames."""
+        """See ``advance_frames``."""
         return self.advance_frames or self.block_frames
 
     @property
     def front(self) -> int:
-        """Zeros before the waveform in samples: one window, and what lets the first frames lie in as many blocks."""
+        """Zeros before the waveform in samples: one window, and room for the first frames to be in as many blocks."""
         return self.frame_length + (self.block_frames - self.advance) * self.hop_length
 
     def samples(self, frames: int) -> int:
-        """Samples under so many frames."""
+        """Samples that these frames cover."""
         return (frames - 1) * self.hop_length + self.frame_length
 
 
 def overlap_add_blocks(
     blocks: Iterable[Samples], process: Callable[[Samples], Samples], framing: Framing, *, threads: int = 1
 ) -> Iterator[Samples]:
-    """Process a waveform of any length block by block, as if it had been processed as a whole.
+    """Process a waveform of any length block by block, with the result of processing it whole.
 
-    One frame of zeros is put in front and the end is padded, as at separation (`num_frames`). What is handed on does
-    not depend on how the input is cut into pieces.
+    One frame of zeros is put in front and the end is padded, as at separation (`num_frames`).
 
     Args:
-        blocks: The waveform in pieces of any length, float32 ``(samples, channels)``.
-        process: Takes the samples under a number of frames, ``((frames - 1) * hop_length + frame_length, channels)``,
-            and returns what the inverse STFT of these frames adds up to, ``(stems, same samples, channels)``.
-        framing: How it is cut.
+        blocks: The waveform in pieces of any length, which do not change the result: float32 ``(samples, channels)``.
+        process: Takes the samples of some frames, ``((frames - 1) * hop_length + frame_length, channels)``, and returns
+            the overlap-added inverse STFT of these frames, ``(stems, same samples, channels)``.
+        framing: How the waveform is cut.
         threads: How many blocks are processed at once.
 
     Yields:
@@ -72,7 +64,7 @@ def overlap_add_blocks(
 
 
 class Waveform:
-    """A waveform in pieces, and how much of it has come."""
+    """A waveform in pieces that counts the samples received so far."""
 
     def __init__(self, blocks: Iterable[Samples]) -> None:
         self._blocks = blocks
@@ -87,7 +79,7 @@ class Waveform:
 
 
 def padded_blocks(waveform: Waveform, framing: Framing) -> Iterator[Samples]:
-    """The samples of one block after the other, zeros in front of the first and behind the last."""
+    """Cut a waveform into blocks, with zeros before the first and after the last."""
     block = framing.samples(framing.block_frames)
     advance = framing.advance * framing.hop_length
     buffer: Samples | None = None
@@ -95,7 +87,7 @@ def padded_blocks(waveform: Waveform, framing: Framing) -> Iterator[Samples]:
     for piece in waveform:
         front = np.zeros((framing.front, piece.shape[1]), np.float32) if buffer is None else buffer
         buffer = np.concatenate([front, piece])
-        # More than a block's samples, so that there is always a last block to pad.
+        # Not at exactly a block's samples, so that there is always a last block to pad.
         while len(buffer) > block:
             yield buffer[:block]
             buffer = buffer[advance:]
@@ -116,10 +108,10 @@ def add_up(parts: Iterable[Samples], waveform: Waveform, *, front: int, overlap:
     """Add up consecutive parts, each of which overlaps the next.
 
     Args:
-        parts: ``(stems, samples, channels)``, made of what ``waveform`` gave; handed over for good.
-        waveform: How much has come in, and so how much goes out.
+        parts: float32 ``(stems, samples, channels)``, computed from ``waveform``; they are overwritten.
+        waveform: As many samples go out as it has received.
         front: Samples to drop at the start.
-        overlap: Samples at a part's end that the next one begins with.
+        overlap: Samples that a part shares with the next one.
 
     Yields:
         float32 ``(stems, samples, channels)``.
@@ -133,7 +125,7 @@ def add_up(parts: Iterable[Samples], waveform: Waveform, *, front: int, overlap:
         done = stems.shape[1] - overlap
         carry = stems[:, done:].copy()
         skip = min(max(front - sent, 0), done)
-        # Only what was padded reaches beyond the waveform's end, and by then that is known.
+        # Only padding reaches beyond the waveform's end, and by then the end is known.
         end = min(done, front + waveform.received - sent) if waveform.is_read else done
         sent += done
         if end > skip:
@@ -141,19 +133,19 @@ def add_up(parts: Iterable[Samples], waveform: Waveform, *, front: int, overlap:
 
 
 def overlapping_advance(segment_frames: int, overlap: float) -> int:
-    """Frames from a segment to the next if they overlap by a part of their length, 0 < ``overlap`` < 1; at least 1."""
+    """Frames from one segment to the next if they overlap by this part of their length, 0 < ``overlap`` < 1."""
     return max(round(segment_frames * (1 - overlap)), 1)
 
 
 def cross_fade(segment_frames: int, advance_frames: int) -> NDArray[np.float32]:
-    """Weights of a segment's frames which, over all segments that a frame lies in, add up to 1.
+    """Weights of a segment's frames that add up to 1 over all segments that hold a frame.
 
-    Where two segments overlap one fades linearly into the other; where more do, those count most in whose middle a
-    frame lies, since the network sees most around it there.
+    Where two segments overlap, one fades linearly into the other. Where more do, a frame counts most in the segment
+    that has it nearest to its middle: there the network sees most of what surrounds it.
 
     Args:
         segment_frames: Frames of a segment.
-        advance_frames: From the start of a segment to that of the next, 1 to ``segment_frames``.
+        advance_frames: From the start of one segment to the next, 1 to ``segment_frames``.
 
     Returns:
         float32 ``(segment_frames,)``, > 0.

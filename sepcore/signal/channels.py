@@ -1,10 +1,10 @@
-"""Waveforms to the number of channels of a model."""
+"""Waveforms in the number of channels that a model takes."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 _HALF_POWER = np.sqrt(0.5)
-# Loudspeakers by number of channels in the order of WAVE files, as (left, right) gains: ITU-R BS.775's downmix.
+# (left, right) gains of the loudspeakers in the order of WAVE files: ITU-R BS.775's downmix.
 _FRONT, _CENTRE, _LFE, _BACK, _BACK_CENTRE = (
     [(1.0, 0.0), (0.0, 1.0)],
     [(_HALF_POWER, _HALF_POWER)],
@@ -23,18 +23,13 @@ _LAYOUTS = {
 
 
 def to_channels(waveform: NDArray[np.float32], num_channels: int) -> NDArray[np.float32]:
-    """Bring a waveform to the channels of a model.
+    """Bring a waveform, float32 ``(samples, channels)``, to ``num_channels``.
 
-    Args:
-        waveform: float32 ``(samples, channels)``.
-        num_channels: What the model takes.
-
-    Returns:
-        float32 ``(samples, num_channels)``: mono is doubled; stereo becomes mono as the mean; surround (3 to 8
-        channels in the order of WAVE files) is downmixed with gains that cannot clip.
+    Mono is copied to every channel; stereo becomes mono as the mean; surround (3 to 8 channels in the order of WAVE
+    files) is downmixed with gains that cannot clip.
 
     Raises:
-        ValueError: if there is no rule for these numbers of channels.
+        ValueError: there is no rule for these numbers of channels.
     """
     given = waveform.shape[1]
     if given == num_channels:

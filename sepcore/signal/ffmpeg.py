@@ -1,4 +1,4 @@
-"""The ffmpeg programs: where they are, how one runs at the end of a pipe, what it said when it failed."""
+"""The ffmpeg programs: where they are, how one runs at the end of a pipe, why it failed."""
 
 import errno
 import os
@@ -21,15 +21,14 @@ from sepcore.system.os_errors import named_in
 _NO_NAMES: Mapping[Path, str] = MappingProxyType({})
 _STDERR_TAIL_BYTES = 4096
 
-# What is taken from a folder. A file named itself is taken whatever its suffix.
 _SUFFIXES = """
     aac ac3 aif aiff alac amr ape au caf dts flac m4a m4b mka mp2 mp3 oga ogg opus w64 wav wma wv
     3gp avi flv m4v mkv mov mp4 mpeg mpg ogv ts webm wmv
 """
 AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
-"""Of files that may hold audio."""
+"""Of the files that are taken from a folder; a file that is named itself may have any suffix."""
 
-# What ffmpeg says after the line that tells the reason.
+# What ffmpeg prints after the line with the reason.
 _AFTERTHOUGHTS = (
     "Conversion failed",
     "Error initializing output stream",
@@ -44,11 +43,11 @@ _LIBVORBIS_REFUSES = "encoder setup failed"  # it says no more
 
 
 class FfmpegFailed(StemworksError):
-    """ffmpeg or ffprobe ended with an error; the code that reads or writes a file adds which file it was."""
+    """ffmpeg or ffprobe ended with an error; whoever catches it knows the file."""
 
     @classmethod
     def of(cls, program: str, line: str, code: int) -> Self:
-        """The error of a program that ended with an exit code, and with a line as `last_meaningful_line` gives it."""
+        """The error of a program with this exit code, and with this `last_meaningful_line`."""
         too_large = OSError(errno.EFBIG, os.strerror(errno.EFBIG)) if code == -signal.SIGXFSZ else None
         named = too_large or named_in(line)
         reason = line or (named and named.strerror) or "it gave no reason"
@@ -61,10 +60,10 @@ class FfmpegFailed(StemworksError):
 
 
 def find_program(name: str) -> str:
-    """Path of ``"ffmpeg"`` or ``"ffprobe"``: as ``FFMPEG_PATH`` says (ffmpeg itself, or its folder), else in ``PATH``.
+    """Find ``"ffmpeg"`` or ``"ffprobe"`` by ``FFMPEG_PATH`` (ffmpeg itself or its folder), else on ``PATH``.
 
     Raises:
-        FfmpegMissing: if there is none.
+        FfmpegMissing: it is not there.
     """
     found, given = None, os.environ.get("FFMPEG_PATH")
     if not given:
@@ -85,7 +84,7 @@ def find_program(name: str) -> str:
 
 
 def file_url(path: Path) -> bytes:
-    """``path`` as ffmpeg takes it: with its scheme, ``-x.wav`` is no option and ``a:b.wav`` no protocol.
+    """``path`` for ffmpeg: with a scheme, ``-x.wav`` is not an option and ``a:b.wav`` not a protocol.
 
     Bytes, because ffmpeg-python fails on text that is not Unicode, such as an old name in Latin-1.
     """
@@ -93,13 +92,13 @@ def file_url(path: Path) -> bytes:
 
 
 def last_meaningful_line(stderr: str) -> str:
-    """The one of ffmpeg's messages that tells the reason, without addresses and ``file:`` names; "" without any."""
+    """The last of ffmpeg's messages that gives a reason, without addresses and ``file:`` names; "" if there is none."""
     lines = [re.sub(r"^(\[[^]]* @ 0x[0-9a-f]+\] )+|^file:.*: (?=\S)", "", line).strip() for line in stderr.splitlines()]
     return next((line for line in reversed(lines) if line and not line.startswith(_AFTERTHOUGHTS)), "")
 
 
 def run_ffprobe(*options: str | bytes) -> str:
-    """Run ffprobe to its end, quiet but for errors, and return what it found; FfmpegFailed if it fails."""
+    """Run ffprobe and return its output; FfmpegFailed if it fails."""
     probe = subprocess.run(
         [find_program("ffprobe"), "-v", "error", *options],
         capture_output=True,
@@ -114,14 +113,14 @@ def run_ffprobe(*options: str | bytes) -> str:
 
 
 class FfmpegProcess:
-    """One ffmpeg at work on a graph of ffmpeg-python, tied to this process by a pipe.
+    """One ffmpeg that runs a graph of ffmpeg-python, connected to this process by a pipe.
 
-    As a context manager it leaves nothing behind: an ffmpeg that still runs when the block ends is killed.
+    As a context manager it kills an ffmpeg that is still running at the end of the block.
 
     Args:
         graph: Of ffmpeg-python.
         feed: Whether it reads from this process; otherwise it writes to it.
-        names: What its messages shall call files that have no names of their own, such as temporary ones.
+        names: What to call temporary files in messages.
 
     Attributes:
         pipe: ffmpeg's standard input (``feed=True``) or output, binary.
@@ -130,10 +129,10 @@ class FfmpegProcess:
     def __init__(self, graph: Any, *, feed: bool, names: Mapping[Path, str] = _NO_NAMES) -> None:
         self._names = names
         command = [find_program("ffmpeg"), "-nostdin", "-hide_banner", "-loglevel", "error"]
-        # Messages go to a file: a pipe that nobody reads blocks ffmpeg as soon as a bad file has filled it.
+        # Messages go to a file: a pipe that nobody reads blocks ffmpeg once a bad file has filled it.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in __exit__
-        # Started here and not by ffmpeg-python's run_async, which would hand down the terminal: Ctrl-C would end ffmpeg
-        # before Python knows of it, and look like a broken file.
+        # Not by ffmpeg-python's run_async, which leaves it in this process group: Ctrl-C would end ffmpeg before Python
+        # notices, and look like a broken file.
         self._process = subprocess.Popen(
             ffmpeg.compile(graph, cmd=command),
             stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
@@ -145,13 +144,13 @@ class FfmpegProcess:
         assert pipe is not None
         self.pipe: IO[bytes] = pipe
 
-    def wait(self) -> int:
-        """Close the pipe and return the exit code."""
-        self._close_pipe()
+    def _wait(self) -> int:
+        with suppress(BrokenPipeError):  # ffmpeg ended before it had read everything; its exit code says why
+            self.pipe.close()
         return self._process.wait()
 
     def last_line(self) -> str:
-        """What ffmpeg said last that has a meaning, "" if it said nothing; only after `wait`."""
+        """The `last_meaningful_line` of its messages; only after `failure`."""
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - _STDERR_TAIL_BYTES))
         line = last_meaningful_line(os.fsdecode(self._stderr.read()))
@@ -160,13 +159,9 @@ class FfmpegProcess:
         return line.encode(errors="replace").decode()
 
     def failure(self) -> FfmpegFailed | None:
-        """Wait for the end: None if all went well, else ffmpeg's last line and exit code."""
-        code = self.wait()
+        """Close the pipe and wait for the end: None if all went well, else ffmpeg's last line and exit code."""
+        code = self._wait()
         return FfmpegFailed.of("ffmpeg", self.last_line(), code) if code else None
-
-    def _close_pipe(self) -> None:
-        with suppress(BrokenPipeError):  # ffmpeg went before it had read all; its exit code says why
-            self.pipe.close()
 
     def __enter__(self) -> Self:
         return self
@@ -174,6 +169,6 @@ class FfmpegProcess:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._process.kill()  # does nothing to one that was waited for
-        self.wait()
+        self._process.kill()  # does nothing if it has already ended
+        self._wait()
         self._stderr.close()

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-# Spleeter's: shared among the stems, so that silence is divided equally; its checkpoints give its stems only with it.
+# Spleeter's; its checkpoints give its stems only with the same one. Shared among the stems to divide silence equally.
 EPSILON = 1e-10
 
 
@@ -15,11 +15,10 @@ def ratio_masks(estimates: Any, *, exponent: float, xp: ModuleType = np) -> Any:
     Args:
         estimates: Estimated magnitudes, linear amplitude, >= 0; float32 ``(..., stems, frames, bins, channels)``.
         exponent: ``separation_exponent``, > 0: 1 gives amplitude masks, 2 Wiener-like ones.
-        xp: `numpy` or `keras.ops`: whose arrays come in and go out.
+        xp: `numpy` or `keras.ops`, whichever the arrays belong to.
 
     Returns:
-        Masks in [0, 1], same shape and type, that add up to 1 over the stems in every bin; where all estimates are
-        silent the stems share equally.
+        Masks in [0, 1], same shape and type, that add up to 1 over the stems in every bin, equal where all are silent.
 
     References:
         R. Hennequin et al., "Spleeter: a fast and efficient music source separation tool", JOSS 2020;
@@ -31,16 +30,9 @@ def ratio_masks(estimates: Any, *, exponent: float, xp: ModuleType = np) -> Any:
 
 
 def extend_masks(masks: Any, *, num_bins: int, extension: str, xp: ModuleType = np) -> Any:
-    """Masks for all bins of the STFT from those that the network saw.
+    """Extend masks, ``(..., bins, channels)``, to ``num_bins``, the bins of the STFT.
 
-    Args:
-        masks: ``(..., bins, channels)``.
-        num_bins: Bins of the STFT, ``frame_length / 2 + 1``.
-        extension: ``"zeros"`` leaves the bins above silent; ``"average"`` gives them the frame's mean mask.
-        xp: `numpy` or `keras.ops`.
-
-    Returns:
-        ``(..., num_bins, channels)``.
+    The ``extension`` ``"zeros"`` makes the bins above silent; ``"average"`` gives them the frame's mean mask.
     """
     missing = num_bins - masks.shape[-2]
     if extension == "zeros":

@@ -22,9 +22,9 @@ def hann_window(frame_length: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=8)
 def synthesis_window(frame_length: int, hop_length: int) -> NDArray[np.float32]:
-    """Hann window divided by what analysis and synthesis windows add up to: 3/2 for four hops a frame.
+    """Hann window that gives the waveform back when frames windowed before the FFT and by this after it are added up.
 
-    Overlap-added frames that were windowed before the FFT and by this after it give the waveform back.
+    It is divided by the sum of the overlapping squared windows, which is 3/2 for four hops a frame.
     """
     window = hann_window(frame_length)
     overlap = (window.astype(np.float64) ** 2).reshape(-1, hop_length).sum(axis=0).mean()
@@ -34,14 +34,14 @@ def synthesis_window(frame_length: int, hop_length: int) -> NDArray[np.float32]:
 
 
 def num_frames(samples: int, frame_length: int, hop_length: int) -> int:
-    """STFT frames of a waveform of so many samples at separation: one frame of zeros in front, the end padded."""
+    """STFT frames of a waveform of this length at separation: one frame of zeros in front, the end padded."""
     return -(-(samples + frame_length) // hop_length)
 
 
 def stft(
     waveform: NDArray[np.float32], *, frame_length: int, hop_length: int, num_bins: int | None = None
 ) -> NDArray[np.complex64]:
-    """Fourier transforms of the whole windows that fit into a waveform; nothing is padded.
+    """Short-time Fourier transform without padding: of the windows that fit into the waveform.
 
     Args:
         waveform: float32 ``(samples, channels)``.
@@ -75,14 +75,14 @@ def _transformed(
         transform, window = _transform_each, hann_window(frame_length)
     frames = windows.shape[1]
     spectrum: NDArray[Any] = np.empty((frames, num_bins, waveform.shape[1]), kind)
-    # A few frames at a time stay in the cache: 1.6 times as fast as all at once, and bit for bit the same.
+    # A few frames at a time stay in the cache, which is faster than all at once, and bit for bit the same.
     for part in frame_parts(frames):
         transform(windows[:, part] * window, spectrum[part])
     return spectrum
 
 
 def frame_parts(frames: int) -> Iterator[slice]:
-    """Slices that cut so many frames into parts whose arrays stay in a core's cache."""
+    """Slices of frames whose arrays stay in a core's cache."""
     for first in range(0, frames, _CACHED_FRAMES):
         yield slice(first, min(first + _CACHED_FRAMES, frames))
 
@@ -96,7 +96,7 @@ def _transform_each(frames: NDArray[Any], spectrum: NDArray[Any]) -> None:
 
 
 def _transform_two(frames: NDArray[Any], spectrum: NDArray[Any]) -> None:
-    """Of frames ``(left + i right) / 2`` of spectrum Z: ``L[k] = Z[k] + Z*[-k]`` and ``iR[k] = Z[k] - Z*[-k]``."""
+    """Frames are ``(left + i right) / 2``; with their FFT Z: ``L[k] = Z[k] + Z*[-k]``, ``iR[k] = Z[k] - Z*[-k]``."""
     num_bins = spectrum.shape[1]
     transformed = scipy.fft.fft(frames[0], axis=-1, overwrite_x=True)
     positive, negative = transformed[:, :num_bins], np.empty((len(transformed), num_bins), np.complex64)
@@ -120,11 +120,10 @@ def _windows(waveform: NDArray[Any], frame_length: int, hop_length: int) -> NDAr
 
 
 def inverse_stft(spectrum: NDArray[np.complex64], *, frame_length: int, hop_length: int) -> NDArray[np.float32]:
-    """Overlap-add the inverse transforms, windowed again and compensated for both windows.
+    """Overlap-add the inverse transforms, windowed by `synthesis_window`.
 
     Args:
-        spectrum: complex64 ``(..., frames, bins, channels)``, of at least one frame; bins that are missing above are
-            silent.
+        spectrum: complex64 ``(..., frames, bins, channels)``, of at least one frame; missing high bins are silent.
         frame_length: Window in samples, a multiple of ``hop_length``.
         hop_length: Step in samples.
 
@@ -136,7 +135,7 @@ def inverse_stft(spectrum: NDArray[np.complex64], *, frame_length: int, hop_leng
     frames = frames.astype(np.float32, copy=False)
     frames *= synthesis_window(frame_length, hop_length)
     overlap, count = frame_length // hop_length, frames.shape[-2]
-    # Every frame is `overlap` hops long: hop k of all frames at once lands k hops further on.
+    # A frame is `overlap` hops long: hop k of all frames is added at once, k hops further on.
     hops = frames.reshape(*frames.shape[:-1], overlap, hop_length)
     added = np.zeros((*frames.shape[:-2], count + overlap - 1, hop_length), np.float32)
     for hop in range(overlap):

@@ -1,4 +1,4 @@
-"""A song's tags and cover art, as far as they hold for its stems: read from its file, written into theirs."""
+"""A song's tags and cover, as far as they are true for its stems: read from its file, written into theirs."""
 
 import base64
 import json
@@ -19,10 +19,10 @@ from sepcore.signal.ffmpeg import FfmpegFailed, FfmpegProcess, file_url, run_ffp
 
 logger = logging.getLogger(__name__)
 
-# What a picture block of flac holds, less some room for its other fields; ffmpeg refuses larger ones.
+# The most that a picture block of flac holds, less some room for its other fields; ffmpeg refuses larger ones.
 _MAX_COVER_BYTES = 2**24 - 1024
 
-# Of the song's file or of its mixture, and so false for a stem; in lower case.
+# True for the song's file or mixture only; in lower case.
 _ENCODER = (
     "encoder encoded_by encoded-by encodersettings encoder_settings encoder_options encoding encoding_params "
     "coding_history tool tsse tenc isvbr wm/encodingtime wmfsdkversion wmfsdkneeded deviceconformancetemplate"
@@ -42,53 +42,46 @@ _FALSE_FOR_STEMS = frozenset(" ".join((_ENCODER, _LENGTHS_AND_PLACES, _LOUDNESS,
 # fingerprint of the mixture; private ID3 frames are anything.
 _FALSE_PREFIXES = ("replaygain_", "r128_", "mp3gain_", "itun", "acoustid_", "id3v2_priv.", "_statistics", "wm/wmadrc")
 
-# What every container can name; a vorbis comment ends its name at the first "=".
+# Names that every container can hold; in a vorbis comment a name ends at the first "=".
 _NAME = re.compile(r"[ -<>-}]+")
+
+_FRONT_COVER = 3
+_MIME_TYPES = {"mjpeg": "image/jpeg", "png": "image/png"}
+# Containers into which ffmpeg writes a picture as a stream, and those that take it as a tag.
+_WITH_PICTURES = frozenset(("mp3", "flac", "ipod", "mp4"))
+_WITH_PICTURE_TEXTS = frozenset(("ogg", "opus"))
 
 
 @dataclass(frozen=True)
 class Cover:
-    """A picture as it lies in a file.
-
-    Attributes:
-        image: The bytes of a JPEG or PNG file.
-        codec: ffmpeg's name of it, ``mjpeg`` or ``png``.
-    """
+    """A picture as it is in a file."""
 
     image: bytes
+    """A JPEG or PNG file."""
     codec: str
+    """ffmpeg's name: ``mjpeg`` or ``png``."""
 
 
 @dataclass(frozen=True)
 class SongTags:
-    """What a song's file says about the song.
-
-    Attributes:
-        tags: Texts by ffmpeg's name of the tag, such as ``title``, ``artist``, ``album``, ``date``, ``track``; names of
-            its own a file may have, too. Non-empty.
-        cover: The front cover; None without.
-    """
+    """What a song's file says about the song."""
 
     tags: Mapping[str, str] = field(default_factory=dict)
+    """Non-empty texts by ffmpeg's name of the tag, such as ``title`` and ``artist``, or by the file's own."""
     cover: Cover | None = None
+    """The front cover."""
 
     def __bool__(self) -> bool:
         return bool(self.tags or self.cover)
 
 
 def read_tags(path: Path) -> SongTags:
-    """Read the tags of a file that hold for its stems, too.
+    """Read the tags of any file that ffmpeg reads, as far as they are true for its stems.
 
-    Left out is what would be false for a stem: ReplayGain and other loudness, the encoder, lengths, iTunes' gapless and
-    normalisation data, and what belongs to the container. A cover that is no JPEG or PNG becomes a PNG.
+    Tags that would be false for a stem are left out: ReplayGain and other loudness, the encoder, lengths, iTunes'
+    gapless and normalization data, and the container's own. A cover that is not JPEG or PNG becomes a PNG.
 
-    Runs ffprobe once, and ffmpeg once if there is a picture.
-
-    Args:
-        path: Anything that ffmpeg reads.
-
-    Returns:
-        The tags; none, with a logged line, where the file, a tag or the picture cannot be read. Never raises for them.
+    What cannot be read (the file, a tag, the picture) is left out with a logged line; nothing is raised for it.
     """
     try:
         found = json.loads(run_ffprobe("-of", "json", "-show_format", "-show_streams", file_url(path)) or "{}")
@@ -103,11 +96,11 @@ def read_tags(path: Path) -> SongTags:
 
 
 def _raw_tags(found: dict[str, Any]) -> tuple[dict[str, str], bool]:
-    """The tags of ffprobe's answer, and whether they are vorbis comments, whose names have no case."""
+    """The tags that ffprobe found, and whether they are vorbis comments, whose names ignore case."""
     names = found["format"].get("format_name", "").split(",")
     tags = found["format"].get("tags", {})
     if "ogg" in names:
-        # Of ogg only: elsewhere a stream's tags are of the stream, such as a title "Stereo".
+        # Only ogg has the song's tags in the stream; elsewhere they describe the stream, such as a title "Stereo".
         audio: dict[str, Any] = next((stream for stream in found["streams"] if stream.get("codec_type") == "audio"), {})
         tags = audio.get("tags", {}) | tags
     return tags, not {"ogg", "flac"}.isdisjoint(names)
@@ -132,13 +125,13 @@ def _read_cover(path: Path, streams: list[dict[str, Any]]) -> Cover | None:
     pictures = [stream for stream in streams if stream.get("disposition", {}).get("attached_pic")]
     if not pictures:
         return None
-    # Files may hold the back cover and the artist, too.
+    # A file may also hold the back cover or a picture of the artist.
     front = next((one for one in pictures if one.get("tags", {}).get("comment") == "Cover (front)"), pictures[0])
     codec = front.get("codec_name", "unknown")
     kept = codec if codec in ("mjpeg", "png") else "png"
     picture = ffmpeg.input(file_url(path))[str(front["index"])]
     image = picture.output("pipe:", format="image2pipe", vcodec="copy" if kept == codec else kept)
-    # Copying alone would not see that a picture is broken, until the encoders of the stems stop at it.
+    # Copying alone would not notice a broken picture; the encoders of the stems would then fail on it.
     decoded = picture.output("-", format="null")
     with FfmpegProcess(ffmpeg.merge_outputs(image, decoded).global_args("-xerror"), feed=False) as process:
         content = process.pipe.read()
@@ -151,26 +144,19 @@ def _read_cover(path: Path, streams: list[dict[str, Any]]) -> Cover | None:
     return Cover(content, kept)
 
 
-_FRONT_COVER = 3
-_MIME_TYPES = {"mjpeg": "image/jpeg", "png": "image/png"}
-# ffmpeg's muxers that write a picture stream into the header, and those whose header takes it as text.
-_WITH_PICTURES = frozenset(("mp3", "flac", "ipod", "mp4"))
-_WITH_PICTURE_TEXTS = frozenset(("ogg", "opus"))
-
-
 @contextmanager
 def tagged_output(
     streams: list[Any], path: Path, tags: SongTags | None, *, container: str, options: Mapping[str, Any]
 ) -> Iterator[Any]:
     """Yield a graph of ffmpeg-python that writes ``streams`` and ``tags`` into one file.
 
-    The tags and the cover lie in temporary files as long as the block lasts.
+    The graph can be run inside the block only, since it reads temporary files.
 
     Args:
         streams: Audio, each from an input of its own, in the order of the inputs.
-        path: The file that ffmpeg writes.
-        tags: What to write beside; None or empty: nothing.
-        container: ffmpeg's name of the file's format. mp3, flac, ipod, mp4, ogg and opus take the cover.
+        path: The output file.
+        tags: None or empty: no tags are written.
+        container: ffmpeg's name of the format. mp3, flac, ipod, mp4, ogg and opus take the cover.
         options: Of the output.
     """
     if not tags:
@@ -182,7 +168,7 @@ def tagged_output(
             texts["METADATA_BLOCK_PICTURE"] = _picture_block(tags.cover)
         listing = Path(folder) / "tags.txt"
         listing.write_bytes(_ffmetadata(texts))
-        # It has no stream, which the question mark allows; named as a stream, it becomes one of the inputs.
+        # The file has no stream, which the question mark allows; ffmpeg-python only knows inputs that name one.
         inputs = [*streams, ffmpeg.input(file_url(listing), format="ffmetadata")["a?"]]
         options = {**options, "map_metadata": len(streams)}
         if tags.cover and container in _WITH_PICTURES:
@@ -192,8 +178,8 @@ def tagged_output(
 
 
 def _ffmetadata(tags: Mapping[str, str]) -> bytes:
-    """The tags as ffmpeg's own text format has them."""
-    # A bracket at a line's start could begin a section.
+    """The tags in ffmpeg's own text format."""
+    # A bracket at the start of a line could begin a section.
     special = str.maketrans({character: f"\\{character}" for character in "=;#\\\r\n["} | {"\0": ""})
     # A backslash keeps ffmpeg from ending the line, even when it is itself escaped; a zero byte between them does not.
     lines = (
@@ -204,18 +190,14 @@ def _ffmetadata(tags: Mapping[str, str]) -> bytes:
 
 
 def _picture_input(folder: Path, cover: Cover) -> Any:
-    # The suffix tells ffmpeg the codec. As "image2" the file is one packet, whatever pictures it has inside.
+    # The suffix tells ffmpeg the codec. With "image2" the whole file is one packet, however many pictures it holds.
     file = folder / ("cover.png" if cover.codec == "png" else "cover.jpg")
     file.write_bytes(cover.image)
     return ffmpeg.input(file_url(file), format="image2", pattern_type="none")["v"]
 
 
 def _picture_block(cover: Cover) -> str:
-    """Flac's picture block in base64, as vorbis comments hold it; width, height and colours are 0, for unknown.
-
-    References:
-        RFC 9639, "Free Lossless Audio Codec (FLAC)", section 8.8.
-    """
+    """Flac's picture block (RFC 9639, section 8.8) in base64 for vorbis comments; 0 stands for an unknown size."""
     mime = _MIME_TYPES[cover.codec].encode()
     head = struct.pack(f">II{len(mime)}sI", _FRONT_COVER, len(mime), mime, 0)
     block = head + struct.pack(">5I", 0, 0, 0, 0, len(cover.image)) + cover.image

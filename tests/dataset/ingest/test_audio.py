@@ -313,7 +313,7 @@ def test_a_full_disk_is_an_error_of_its_own_and_leaves_nothing_half_written(deco
     def no_space(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("sepcore.signal.audio_writer._quantise", no_space)
+    monkeypatch.setattr("sepcore.signal.audio_writer._quantize", no_space)
     with raises(AudioEncodeError, os.strerror(errno.ENOSPC)):
         bring(decoded / "set", decoded / "out", TWO_STEMS)
     assert not (decoded / "out").exists()

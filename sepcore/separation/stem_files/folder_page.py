@@ -1,4 +1,4 @@
-"""The page of a folder of songs: a list that leads to the page of each."""
+"""The page of a folder of songs: a list that links to the page of each."""
 
 import logging
 import os
@@ -31,14 +31,13 @@ from sepcore.system.os_errors import fix_for, reason_of
 
 _FILTER_SCRIPT = "filter.js"
 
-
 _logger = logging.getLogger(__name__)
-# The first that is free, and no song's own page.
+# The list gets the first of these that is free.
 _NAMES = ("index.html", "songs.html")
 _NO_FOLDER = "/"
 _SONGS = re.compile(r'<script type="application/json" id="songs">(.*?)</script>', re.DOTALL)
 _LISTED_BEFORE = TypeAdapter(list[tuple[str, str, str]])
-# What the lists of earlier versions are read back from.
+# For reading the lists of earlier versions.
 _ROW = re.compile(
     r'<tr><th scope="row" data-value="(?P<name>[^"]*)"><a href="(?P<address>[^"]*)">[^<]*</a></th>'
     r'(<td data-value="(?P<folder>[^"]*)">)?'
@@ -47,32 +46,29 @@ _ROW = re.compile(
 
 @dataclass(frozen=True)
 class _Listed:
-    """A song of the list: its name, the folder that it is shown in ("" for none), its page, its length in seconds."""
-
     name: str
-    folder: str
+    folder: str  # empty: none is shown
     page: Path
     duration_s: float
 
 
 def write_folder_page(out: Path, pages: Iterable[tuple[str, Path]]) -> Path | None:
-    """Write ``index.html``, which lists songs and leads to their pages, and let each page lead to the next.
+    """Write ``index.html``, which lists songs by folder and name, and make each song's page link to its neighbors.
 
-    Songs of earlier runs stay in the list as long as their pages are there. Where ``index.html`` is a song's own page,
-    or somebody else's, which is logged, the list becomes ``songs.html``; a song alone there needs none. All links are
-    relative: the folder can be moved. Songs stand in the order of folder and name.
+    Songs of earlier runs stay in the list as long as their pages exist. The list becomes ``songs.html`` if
+    ``index.html`` is a song's own page or, with a warning, somebody else's. All links are relative: the folder can be
+    moved.
 
     Args:
         out: The folder that holds all pages, at any depth.
-        pages: Of each song its name, with the folders that it lies in (``First album/My Song``), and its page, relative
-            to ``out``. Pages that do not exist are left out.
+        pages: Each song's name with its folders (``First album/My Song``) and its page, relative to ``out``. Pages that
+            do not exist are left out.
 
     Returns:
-        The list's file; None if none is needed, because there is no page, or the only one is ``index.html`` itself, or
-        if there is no place for it.
+        The list; None if there is no page but perhaps ``index.html`` itself, or if both names are taken.
 
     Raises:
-        AudioEncodeError: if the list cannot be written, or a page not be read and written.
+        AudioEncodeError: the list cannot be written, or a page not be read or written.
     """
     if not out.is_dir():
         return None
@@ -96,8 +92,8 @@ def _write(out: Path, pages: Iterable[tuple[str, Path]]) -> Path | None:
     if len(songs) <= (out / _NAMES[0] in found):
         return None
     if path != free[0]:
-        where = f"the list of songs is {path.name}" if path else "there is no list of songs"
-        _logger.warning("%s: is not of this program and is left alone; %s", free[0], where)
+        where = f"the list of songs is {path.name}" if path else "no list of songs is written"
+        _logger.warning("%s: was not written by this program and is kept; %s", free[0], where)
     if path is None:
         return None
     write_document(path, _document(out, path, songs))
@@ -115,7 +111,7 @@ def _listed(out: Path, pages: Iterable[tuple[str, Path]]) -> Iterator[_Listed]:
 
 
 def _listed_before(out: Path) -> Iterator[_Listed]:
-    """The songs of the list that stands there, and the one whose own page stands in its place."""
+    """The songs of the present list, and the song whose own page has its name."""
     yield from _with_length(page_title(out / _NAMES[0]), "", out / _NAMES[0])
     for path in (out / name for name in _NAMES):
         for name, folder, address in _rows(path.read_text("utf-8", "replace")) if is_song_list(path) else ():
@@ -125,7 +121,7 @@ def _listed_before(out: Path) -> Iterator[_Listed]:
 
 
 def _rows(document: str) -> Iterator[tuple[str, str, str]]:
-    """Name, folder and address of the songs in a list."""
+    """Name, folder and address of each song in a list."""
     if found := _SONGS.search(document):
         with suppress(ValidationError):  # somebody has edited it
             yield from _LISTED_BEFORE.validate_json(found[1])
@@ -142,15 +138,14 @@ def _with_length(name: str, folder: str, page: Path) -> Iterator[_Listed]:
 
 
 def _by_number(name: str) -> list[str | tuple[int, str]]:
-    """Sorts names as the list's script does: small letters without accents, and numbers by their size."""
+    """A key that sorts names as the list's script does: without case and accents, and numbers by their size."""
     plain = "".join(one for one in unicodedata.normalize("NFD", name) if not unicodedata.combining(one)).casefold()
-    # Between the digits, at every second place, stands the text.
-    parts = enumerate(re.split(r"([0-9]+)", plain))
-    return [_size(part) if place % 2 else part for place, part in parts]
+    text_and_digits = enumerate(re.split(r"([0-9]+)", plain))  # in turn
+    return [_size(part) if place % 2 else part for place, part in text_and_digits]
 
 
 def _size(digits: str) -> tuple[int, str]:
-    """Sorts numbers of any length."""
+    """A key that sorts numbers of any length."""
     counted = digits.lstrip("0")
     return len(counted), counted
 
@@ -161,7 +156,7 @@ def _document(out: Path, path: Path, songs: Sequence[_Listed]) -> Iterator[str]:
     rows = [
         [
             Cell(song.name, song.name, address),
-            # Those in no folder stand before the others, not behind as what has no value.
+            # Songs without a folder come first; with an empty value they would come last.
             *([Cell(song.folder, song.folder or _NO_FOLDER)] if has_folders else []),
             Cell(clock(song.duration_s), song.duration_s),
         ]

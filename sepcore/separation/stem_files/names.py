@@ -1,9 +1,9 @@
-"""Where the stems of a song go: Spleeter's filename formats, checked before any work starts."""
+"""The names of a song's stem files: Spleeter's filename formats, checked before any work starts."""
 
 import os
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path, PurePath
 from string import Formatter
 
@@ -14,9 +14,9 @@ from sepcore.system.printable import printable
 
 DEFAULT_FORMAT = "{filename}/{instrument}.{codec}"
 RESIDUAL = "residual"
-"""What the chosen stems leave of the song."""
+"""The song minus the chosen stems."""
 ALL_STEMS = "stems"
-"""Stands for all stems where they share a file."""
+"""The name of the one file that all stems share."""
 _SHARED_FORMAT = "{filename}.{codec}"
 _FIELDS = ("filename", "instrument", "foldername", "codec")
 
@@ -24,16 +24,13 @@ _FIELDS = ("filename", "instrument", "foldername", "codec")
 def chosen_stems(instruments: Sequence[str], options: StemFileOptions) -> tuple[str, ...]:
     """Names of the files that a song gets, for `stem_paths`.
 
-    Args:
-        instruments: The model's.
-        options: Which of them are wanted, and whether the residual is.
-
     Returns:
-        The chosen instruments in the model's order, `RESIDUAL` behind them; or `ALL_STEMS` alone for a ``stem.mp4``.
+        The chosen ones of the model's instruments, in its order, and then `RESIDUAL` if it is wanted; for a
+        ``stem.mp4`` only `ALL_STEMS`.
 
     Raises:
-        ConfigError: an instrument that the model does not have; a residual where nothing is left, or where the model
-            has an instrument of that name; a ``stem.mp4`` where the model has an instrument `MIXTURE`.
+        ConfigError: the model does not have a chosen instrument; the residual would be silent, or the model has an
+            instrument of that name; for a ``stem.mp4``, the model has an instrument `MIXTURE`.
     """
     unknown = [name for name in options.stems if name not in instruments]
     if unknown:
@@ -65,13 +62,13 @@ def stem_paths(
 
     Args:
         song: The song's file; its name without suffix is ``{filename}``, its folder's name ``{foldername}``.
-        out: Folder that the format is relative to.
+        out: The folder that the format is relative to.
         instruments: Each becomes ``{instrument}``.
         filename_format: Spleeter's ``-f``.
         codec: Becomes ``{codec}``. A ``stem.mp4`` holds all stems: by default it has the song's name.
 
     Raises:
-        ConfigError: if the format has other fields, leads out of ``out``, or gives two stems one file.
+        ConfigError: the format has other fields, leads out of ``out``, or gives two stems the same file.
     """
     folder = song.absolute().parent.name
     _check_fields(filename_format)
@@ -79,10 +76,8 @@ def stem_paths(
         filename_format = _SHARED_FORMAT
     try:
         names = {
-            instrument: filename_format.format(
-                filename=song.stem, instrument=instrument, foldername=folder, codec=codec
-            )
-            for instrument in instruments
+            name: filename_format.format(filename=song.stem, instrument=name, foldername=folder, codec=codec)
+            for name in instruments
         }
     except (ValueError, MemoryError, OverflowError) as error:
         raise _unusable(filename_format, str(error) or "too long") from error
@@ -94,7 +89,7 @@ def stem_paths(
 
 
 def _below(out: Path, name: str, filename_format: str) -> Path:
-    """The file of a name that a format gave; it begins with ``out``, also where the format is an absolute path."""
+    """The file of a formatted name, which may be an absolute path below ``out``."""
     path = PurePath(name)
     if not path.is_absolute() and ".." not in path.parts:
         return out / name
@@ -109,7 +104,7 @@ def _below(out: Path, name: str, filename_format: str) -> Path:
 
 @lru_cache(maxsize=16)
 def _check_fields(filename_format: str) -> None:
-    """Refuse all but the plain fields: neither a part of one nor an attribute is a name."""
+    """Refuse all but the plain fields, also an attribute or an element of one."""
     try:
         fields = [field for _, field, _, _ in Formatter().parse(filename_format) if field is not None]
     except ValueError as error:
@@ -127,39 +122,32 @@ def _unusable(filename_format: str, reason: str) -> ConfigError:
 
 
 def check_no_clash(songs: dict[Path, dict[str, Path]]) -> None:
-    """Raise ConfigError if two songs would write the same file, or a song over an input.
-
-    Args:
-        songs: Each song's stem files, as `stem_paths` gives them.
-    """
-    # Some file systems take A.wav and a.wav for one file.
+    """Raise ConfigError if the files of two songs, given as from `stem_paths`, are the same, or one is an input."""
+    # On some file systems A.wav and a.wav are the same file.
     written = Counter(str(path).casefold() for paths in songs.values() for path in paths.values())
-    real = _RealPaths()
-    inputs = {real.of(song) for song in songs}
+
+    @cache  # a batch may have many thousands of songs
+    def resolved(folder: Path) -> Path:
+        return folder.resolve()
+
+    def real(path: Path) -> Path:
+        place = resolved(path.parent) / path.name
+        return place.resolve() if place.is_symlink() else place
+
+    inputs = {real(song) for song in songs}
     for song, paths in songs.items():
         for path in paths.values():
             if written[clashing := str(path).casefold()] > 1:
                 others = [
-                    str(other)
+                    printable(other)
                     for other, theirs in songs.items()
                     if other != song and clashing in (str(their).casefold() for their in theirs.values())
                 ]
                 raise ConfigError(
-                    f"{printable(song)} and {' and '.join(map(printable, others))} would both write {printable(path)}",
+                    f"{printable(song)} and {' and '.join(others)} would both write {printable(path)}",
                     hint="Put {filename} and {foldername} into -f, or separate them into different folders.",
                 )
-            if real.of(path) in inputs:
+            if real(path) in inputs:
                 raise ConfigError(
                     "is an input and would be overwritten", path=path, hint="Choose another folder with -o."
                 )
-
-
-class _RealPaths:
-    """Paths without links, each folder looked up once: a batch may have many thousands of songs."""
-
-    def __init__(self) -> None:
-        self._folder = lru_cache(maxsize=None)(Path.resolve)
-
-    def of(self, path: Path) -> str:
-        real = self._folder(path.parent) / path.name
-        return str(real.resolve() if real.is_symlink() else real)

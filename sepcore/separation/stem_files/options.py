@@ -1,4 +1,4 @@
-"""What is read of a song and how its stems are written."""
+"""Which part of a song is read and how its stems are written."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from sepcore.config.choices import Bits, Clipping, Codec
 from sepcore.errors import ConfigError
 
 STEM_MP4 = "stem.mp4"
-"""The codec of one file with the mixture and all stems as streams."""
+"""The codec of a single file with the mixture and all stems as streams."""
 STEM_CODECS = get_args(Codec)
 
 _LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 8000, 192_000
@@ -17,7 +17,7 @@ _LOWEST_BITRATE, _HIGHEST_BITRATE = 8000, 640_000
 _WITH_BITS = {"wav": (16, 24, 32), "flac": (16, 24)}
 MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 """What MPEG layer III is defined for."""
-# ffmpeg would take the nearest of these without a word. Opus is resampled to its own 48 kHz, whatever comes.
+# For another rate ffmpeg would silently take the nearest of these. Opus is always resampled to 48 kHz.
 _AAC_RATES_HZ = (*MP3_RATES_HZ, 64000, 88200, 96000)
 _RATES_HZ = {"mp3": MP3_RATES_HZ, "m4a": _AAC_RATES_HZ, STEM_MP4: _AAC_RATES_HZ}
 _HIGHEST_RATES_HZ = {"wma": 48_000}
@@ -25,53 +25,44 @@ _HIGHEST_RATES_HZ = {"wma": 48_000}
 
 @dataclass(frozen=True)
 class StemFileOptions:
-    """What is read of a file and how its stems are written.
-
-    Attributes:
-        offset_s: Where to start, in seconds.
-        duration_s: How much to separate, in seconds; None: to the end.
-        codec: One of `STEM_CODECS`.
-        bitrate: Of the lossy codecs, e.g. ``"128k"``.
-        bits: Of wav and flac.
-        stems: The instruments to write; empty: all of the model's.
-        residual: Write also what the chosen stems leave of the mixture, as the stem ``residual``.
-        sample_rate: Of the stems in Hz, or ``"source"`` for the song's own (in lossy codecs 48000 at most); None: the
-            model's.
-        keep_mono: Write the stems of a mono song in one channel.
-        clipping: What happens to samples beyond full scale: ``clamp`` them, ``rescale`` all stems of the song by one
-            factor, or ``none``; None: clamp where the format cannot hold them, as Spleeter does.
-        page: Write an ``index.html`` beside the stems, to listen to them in a browser.
-    """
+    """Which part of a song is read and how its stems are written."""
 
     offset_s: float = 0.0
     duration_s: float | None = None
+    """None: to the end."""
     codec: str = "wav"
+    """One of `STEM_CODECS`."""
     bitrate: str | None = "128k"
+    """Of the lossy codecs."""
     bits: Bits = 16
+    """Of wav and flac."""
     stems: tuple[str, ...] = ()
+    """The instruments to write; empty: all of the model's."""
     residual: bool = False
+    """Also write the mixture minus the chosen stems, as the stem ``residual``."""
     sample_rate: int | Literal["source"] | None = None
+    """Of the stems in Hz, or ``"source"`` for the song's own (in lossy codecs 48000 at most); None: the model's."""
     keep_mono: bool = False
+    """Write the stems of a mono song in one channel."""
     clipping: Clipping | None = None
+    """What to do with samples beyond full scale: ``clamp`` them, ``rescale`` all stems of the song by one factor, or
+    ``none``; None: clamp them where the format cannot hold them, as Spleeter does."""
     page: bool = False
+    """Write an ``index.html`` beside the stems, to listen to them in a browser."""
 
     @property
     def is_lossless(self) -> bool:
-        """Whether the files hold every sample as it is, but for rounding."""
+        """Whether the files hold every sample unchanged except for rounding."""
         return self.codec in _WITH_BITS
 
     @property
     def is_integer(self) -> bool:
-        """Whether the files hold integers, which end at full scale."""
+        """Whether the files hold integers, which cannot exceed full scale."""
         return self.is_lossless and self.bits != 32
 
 
 def check_options(options: StemFileOptions) -> None:
-    """Refuse what cannot be written, before any work starts.
-
-    Raises:
-        ConfigError: what was given, what is allowed, how to fix it.
-    """
+    """Raise ConfigError for options with which no file could be written."""
     codec, bits = options.codec, options.bits
     if codec not in STEM_CODECS:
         raise ConfigError(f"codec is {codec!r}", hint=f"Give one of {', '.join(STEM_CODECS)}.")
@@ -119,6 +110,6 @@ def _check_rate(codec: str, rate: object) -> None:
 
 
 def _is_bitrate(bitrate: object) -> bool:
-    """Bits in a second as ffmpeg takes them: a number as text, in thousands with ``k``."""
+    """Whether it is a number of bits per second as text, in thousands with ``k``, as ffmpeg expects it."""
     found = re.fullmatch(r"(\d{1,9})(k?)", bitrate) if isinstance(bitrate, str) else None
     return found is not None and _LOWEST_BITRATE <= int(found[1]) * (1000 if found[2] else 1) <= _HIGHEST_BITRATE

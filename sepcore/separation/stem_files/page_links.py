@@ -1,4 +1,4 @@
-"""What a page says of itself, and the line near its start that leads to the songs before and after."""
+"""What a page says about itself near its start, and its line of links to the songs before and after it."""
 
 import re
 import shutil
@@ -9,24 +9,24 @@ from sepcore.page.document import relative_address, render, shown_name
 from sepcore.system.atomic import atomic_path
 from sepcore.system.ownership import is_plain_file
 
-# A page's head has styles of 15 kB; what comes after the line is audio.
+# A page's head has 15 kB of styles; the audio comes after the line of links.
 _HEAD_BYTES = 1 << 17
 _LINE = re.compile(rb'^<nav class="songs" aria-label="Songs">.*</nav>$', re.MULTILINE)
 _TITLE = re.compile(rb"<title>(.*?)</title>", re.DOTALL)
-# What the list of songs is known by; earlier versions wrote only what stands in its body.
+# Identifies the list of songs; in the lists of earlier versions only the text in the body does.
 LIST_MARK = "stemworks-list-of-songs"
 _LIST = re.compile(rb'<meta name="stemworks-list-of-songs" |to listen to</p>\n</header>\n<main class="filterable">')
 _DURATION = re.compile(rb'<meta name="song-duration-s" content="([0-9]{1,7}(?:\.[0-9]{1,6})?)">')
 
 
 def song_duration_s(page: Path) -> float | None:
-    """The length of a song in seconds, as its page has it; None if there is no such page."""
+    """The length of a song in seconds from its page; None if it is not the page of a song."""
     found = _DURATION.search(_head(page))
     return float(found[1]) if found else None
 
 
 def page_title(page: Path) -> str:
-    """The title of a page; empty if there is none."""
+    """The title of a page; empty without one."""
     found = _TITLE.search(_head(page))
     return unescape(found[1].decode("utf-8", "replace")) if found else ""
 
@@ -37,32 +37,29 @@ def is_song_list(page: Path) -> bool:
 
 
 def is_free(page: Path) -> bool:
-    """Whether neither a file nor a link is in a page's place; that a folder is, writing it will tell."""
+    """Whether there is neither a file nor a link; a folder there is an error when the page is written."""
     return not page.is_file() and not page.is_symlink()
 
 
 def is_ours(page: Path) -> bool:
-    """Whether a page may be written there: in a free place, or over a song's page or a list of songs."""
+    """Whether a page may be written there: the place is free, or has a song's page or a list of songs."""
     return is_free(page) or song_duration_s(page) is not None or is_song_list(page)
 
 
 def remove_song_page(page: Path) -> None:
-    """Remove a song's page; another file there stays."""
+    """Remove a song's page, but no other file."""
     if song_duration_s(page) is not None:
         page.unlink(missing_ok=True)
 
 
 def link_page(page: Path, *, songs: Path, before: tuple[str, Path] | None, after: tuple[str, Path] | None) -> None:
-    """Let a song's page lead to others, whole or not at all; one that leads there already is left alone.
+    """Make a song's page link to others, whole or not at all; OSError if it cannot be read or written.
 
     Args:
-        page: As `write_song_page` writes it; another file is left alone.
-        songs: The page that lists all songs.
-        before: Name and page of the song before it; None: it is the first.
-        after: Name and page of the song after it; None: it is the last.
-
-    Raises:
-        OSError: if it cannot be read or written.
+        page: From `write_song_page`; another file is left alone.
+        songs: The list of all songs.
+        before: Name and page of the song before it, if there is one.
+        after: Name and page of the song after it, if there is one.
     """
     links = {"songs": relative_address(songs, page), "before": _link(before, page), "after": _link(after, page)}
     line = render(Path(__file__).parent, "links.html", **links).strip().encode()
@@ -80,12 +77,12 @@ def _link(target: tuple[str, Path] | None, page: Path) -> dict[str, str] | None:
     if target is None:
         return None
     name, path = target
-    # In one line, whatever characters the name has.
+    # In one line, whatever the name holds.
     return {"name": " ".join(shown_name(name).split()), "address": relative_address(path, page)}
 
 
 def _head(page: Path) -> bytes:
-    """How a page begins; nothing of what is no file, such as a link."""
+    """The start of a page; empty if it is not a plain file."""
     if not is_plain_file(page):
         return b""
     with page.open("rb") as file:

@@ -16,9 +16,10 @@ from sepcore.signal.audio_writer import named_errors, not_writable, refuse_folde
 from sepcore.system.atomic import atomic_path
 
 Blocks = Mapping[str, NDArray[np.float32]]
+"""A piece of each stem, float32 ``(samples, channels)``, by its name."""
 Write = Callable[[Blocks], None]
 
-# A block is a segment of some 12 s: one is encoded while the next is waiting.
+# A block is a segment of about 12 s: one waits while another is encoded.
 _WAITING = 1
 
 
@@ -27,14 +28,13 @@ class _Abandoned(Exception):
 
 
 class Sink:
-    """One file in the making: what is written is encoded by a thread, a block behind.
+    """A file whose blocks are encoded by a thread of its own, one block behind.
 
-    `start` is called in the sink's context and not by its beginning: Ctrl-C in the middle of the start of a thread then
-    ends that thread, too.
+    Call `start` after entering the context: if Ctrl-C interrupts the start of the thread, leaving the context ends it.
 
     Args:
-        open_file: Opens the file; yields what appends blocks to it. Its context ends well if the sink's does, and with
-            an error, so that nothing stays of the file, if the sink's ends with one.
+        open_file: Opens the file and yields a function that appends blocks. Its context ends without an error, which
+            keeps the file, only if the sink's does.
         names: The stems that the file holds.
     """
 
@@ -46,7 +46,7 @@ class Sink:
         self._thread = threading.Thread(target=self._run, name=f"write {', '.join(names)}", daemon=True)
 
     def write(self, blocks: Blocks) -> None:
-        """Append the file's stems, float32 ``(samples, channels)`` each; an error of an earlier block comes out."""
+        """Append the file's stems; raises the error of an earlier block."""
         self._waiting.put({name: blocks[name] for name in self._names})
         if self._error:
             raise self._error
@@ -62,13 +62,13 @@ class Sink:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is not None:
-            self._abandoned.set()  # first: a thread that Ctrl-C met in its start sees it before it opens the file
+            self._abandoned.set()  # first: a thread whose start Ctrl-C interrupted sees it before it opens the file
         if self._thread.ident is None:
             return
         try:
             self._end(abandon=error is not None)
         except BaseException:
-            # Ctrl-C while the last blocks are encoded: the file must not be made after all, when its place is cleared.
+            # Ctrl-C while the last blocks are encoded: the file must not be finished while its folder is cleaned up.
             self._end(abandon=True)
             raise
         if self._error and error is None:
@@ -96,7 +96,7 @@ class Sink:
             return
         except BaseException as error:
             self._error = error
-            # Whoever writes is not held up, and sees the error.
+            # The queue is emptied so that `write` does not block before it raises the error.
             while blocks is not None:
                 blocks = self._waiting.get()
         finally:
@@ -105,21 +105,15 @@ class Sink:
 
 @contextmanager
 def written_together(paths: Iterable[Path]) -> Iterator[dict[Path, Path]]:
-    """Yield a temporary file's name for each path; the files get their names when the block ends without an error.
+    """Yield a temporary name in the same folder for each path; all files get their names when the block ends.
 
-    An encoder may fail at its very end, when those of other stems are done: none of them may have its name by then.
-
-    Args:
-        paths: Where the files shall stand; their folders are made, files that stand there are replaced.
-
-    Yields:
-        Each path with the name to write to, in the same folder. After an error what was written is removed, and the
-        folders and the old files are as they were. A disk that refuses one of the renames, after others, is the
-        exception.
+    An encoder may fail at its very end, when the other stems are complete: none of them may have its name by then.
+    Folders are created, and existing files replaced. After an error everything is as before, unless the disk refused
+    one of the renames after others.
 
     Raises:
-        AudioEncodeError: if a folder stands where a file shall, or a folder cannot be made, or a file not be renamed.
-            Those of the block itself name the final file.
+        AudioEncodeError: a path is a folder, a folder cannot be created or a file not renamed. Errors of the block
+            about temporary files are changed to name the final file.
     """
     drafts: dict[Path, Path] = {}
     done = False
@@ -132,17 +126,17 @@ def written_together(paths: Iterable[Path]) -> Iterator[dict[Path, Path]]:
             with final_names({draft: path for path, draft in drafts.items()}):
                 yield drafts
             for path in drafts:
-                refuse_folder(path)  # once more: the song may have taken hours
+                refuse_folder(path)  # again: the song may have taken hours
             done = True
     except OSError as error:
-        if not done:  # something of the block's
+        if not done:  # raised in the block
             raise
         raise not_writable(Path(error.filename2 or error.filename), error) from error
 
 
 @contextmanager
 def final_names(files: Mapping[Path, Path]) -> Iterator[None]:
-    """Let errors about temporary files be about the files that they are for: ``files`` has each with its final one."""
+    """Make errors about temporary files name the final ones: ``files`` maps the former to the latter."""
     try:
         yield
     except AudioEncodeError as error:

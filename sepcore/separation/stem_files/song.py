@@ -1,4 +1,4 @@
-"""One audio file to its stems' files, as a stream: decoding, separating and encoding go on at once."""
+"""One song to its stems' files, as a stream: decoding, separating and encoding run at the same time."""
 
 import logging
 from collections import deque
@@ -14,23 +14,22 @@ from sepcore.config.model_config import ModelConfig
 from sepcore.errors import AudioDecodeError, ConfigError
 from sepcore.separation.stem_files.names import ALL_STEMS, RESIDUAL, chosen_stems
 from sepcore.separation.stem_files.options import STEM_MP4, StemFileOptions
-from sepcore.separation.stem_files.rescale import write_rescaled
 from sepcore.separation.stem_files.sinks import Blocks
 from sepcore.separation.stem_files.stem_mp4 import MIXTURE
-from sepcore.separation.stem_files.writers import StemFormat, write_files
+from sepcore.separation.stem_files.writers import StemFormat, write_files, write_rescaled
 from sepcore.signal.audio_reader import probe_audio, read_blocks
 from sepcore.signal.decoder import probe_sndfile
 from sepcore.signal.tags import read_tags
 from sepcore.system.prefetch import prefetched
 
 _logger = logging.getLogger(__name__)
-# Blocks of 10 s that are decoded before they are needed.
+# Blocks of 10 s that are decoded in advance.
 _DECODED_AHEAD = 2
 _HIGHEST_LOSSY_HZ = 48_000
 
 
 class StreamSeparator(Protocol):
-    """What separates a song, see `sepcore.separation.separator.Separator`."""
+    """The part of `sepcore.separation.separator.Separator` that is used here."""
 
     name: str
     config: ModelConfig
@@ -40,7 +39,7 @@ class StreamSeparator(Protocol):
         """Names of the stems."""
 
     def stream(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[dict[str, NDArray[np.float32]]]:
-        """Consecutive pieces of every stem, of consecutive pieces of a waveform."""
+        """Consecutive pieces of a waveform to consecutive pieces of every stem."""
 
 
 def separate_file(
@@ -57,19 +56,19 @@ def separate_file(
     Args:
         separator: The model; if its network is not loaded yet, the song is decoded meanwhile.
         song: Anything that ffmpeg reads.
-        stems: The file of each stem to write, by its name, see `chosen_stems`; others are not written. All of them get
-            their names at the end: after an error there is none.
+        stems: The file of each stem to write, by its name in `chosen_stems`. They get their names together at the end;
+            after an error none does.
         options: What to read and how to write.
         on_samples: Called with the number of samples that have just been separated.
-        times: `file_times` that the song must still have when its stems get their names; None: those of now.
+        times: `file_times` that the song must still have when its stems get their names; None: the present ones.
 
     Returns:
         Seconds separated.
 
     Raises:
-        AudioDecodeError: the file cannot be read, or was changed while it was.
+        AudioDecodeError: the song cannot be read, or was changed meanwhile.
         AudioEncodeError: a stem cannot be written.
-        ConfigError: the model has no such stem.
+        ConfigError: the model lacks one of the stems.
     """
     config = separator.config
     before = times or _times(song)
@@ -96,7 +95,7 @@ def separate_file(
             raise changed_song(song)
 
     with prefetched(blocks, depth=_DECODED_AHEAD) as decoded:
-        form = _format(separator, song, options)  # its ffprobe runs beside the decoding
+        form = _format(config, song, options)  # its ffprobe runs during the decoding
         results = counted(_with_mixture(separator, decoded, {name for names in files for name in names}))
         write = write_rescaled if options.clipping == "rescale" else write_files
         write(files, form, results)
@@ -106,12 +105,12 @@ def separate_file(
 
 
 def changed_song(song: Path) -> AudioDecodeError:
-    """The error of a song whose `file_times` are no longer those with which it was opened."""
+    """The error of a song whose `file_times` have changed since it was opened."""
     return AudioDecodeError("was changed while it was read", path=song, hint="Separate it again when it is complete.")
 
 
 def file_times(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in ns: of a file that is being written they change."""
+    """Size in bytes and time of change in ns, which change while a file is being written."""
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns
 
@@ -119,14 +118,14 @@ def file_times(path: Path) -> tuple[int, int]:
 def _times(song: Path) -> tuple[int, int] | None:
     try:
         return file_times(song)
-    except OSError:  # said by who reads it
+    except OSError:  # whoever reads it reports that
         return None
 
 
 def _streams_of_files(
     separator: StreamSeparator, stems: Mapping[str, Path], options: StemFileOptions
 ) -> dict[tuple[str, ...], Path]:
-    """The files, each with what it holds."""
+    """The files, each with the names of the streams in it."""
     if options.codec != STEM_MP4:
         return {(name,): path for name, path in stems.items()}
     names = chosen_stems(separator.instruments, replace(options, codec="m4a", bits=16))
@@ -136,48 +135,40 @@ def _streams_of_files(
 def _with_mixture(
     separator: StreamSeparator, decoded: Iterator[NDArray[np.float32]], wanted: set[str]
 ) -> Generator[Blocks, None, None]:
-    """What the separator streams, with the mixture and the residual where they are wanted."""
-    # What the model calls so is a stem of its own.
+    """The separated stems, with the mixture and the residual where they are wanted."""
+    # The model may have an instrument of that name.
     added = wanted & {MIXTURE, RESIDUAL} - set(separator.instruments)
-    if not added:
-        for stems in separator.stream(decoded):
-            _check_stems(separator, stems, wanted)
-            yield stems
-        return
     waiting: deque[NDArray[np.float32]] = deque()
 
     def kept() -> Iterator[NDArray[np.float32]]:
         for block in decoded:
-            waiting.append(block)
+            if added:
+                waiting.append(block)
             yield block
 
     chosen = [name for name in separator.instruments if name in wanted]
     for stems in separator.stream(kept()):
-        _check_stems(separator, stems, wanted - added)
+        if missing := wanted - added - stems.keys():
+            raise ConfigError(
+                f"{separator.name}: the model has been replaced by one without {', '.join(sorted(missing))} (it has "
+                f"{', '.join(stems)})",
+                hint="Run the same command again.",
+            )
         samples = len(next(iter(stems.values())))
         if not samples:
             continue
         blocks = {**stems}
-        mixture = _take(waiting, samples)
-        if MIXTURE in added:
-            blocks[MIXTURE] = mixture
-        if RESIDUAL in added:
-            blocks[RESIDUAL] = mixture - sum((stems[name] for name in chosen), np.zeros_like(mixture))
+        if added:
+            mixture = _take(waiting, samples)
+            if MIXTURE in added:
+                blocks[MIXTURE] = mixture
+            if RESIDUAL in added:
+                blocks[RESIDUAL] = mixture - sum((stems[name] for name in chosen), np.zeros_like(mixture))
         yield blocks
 
 
-def _check_stems(separator: StreamSeparator, stems: Blocks, wanted: set[str]) -> None:
-    """Refuse a model that came to where the planned one was, while a batch is under way, and lacks a stem."""
-    if missing := wanted - stems.keys():
-        raise ConfigError(
-            f"{separator.name}: the model has been replaced by one without {', '.join(sorted(missing))} (it has "
-            f"{', '.join(stems)})",
-            hint="Run the same command again.",
-        )
-
-
 def _take(waiting: deque[NDArray[np.float32]], samples: int) -> NDArray[np.float32]:
-    """The first so many of the samples that wait."""
+    """Take this many samples from the front."""
     parts = []
     while samples:
         block = waiting.popleft()
@@ -189,8 +180,7 @@ def _take(waiting: deque[NDArray[np.float32]], samples: int) -> NDArray[np.float
     return np.concatenate(parts)
 
 
-def _format(separator: StreamSeparator, song: Path, options: StemFileOptions) -> StemFormat:
-    config = separator.config
+def _format(config: ModelConfig, song: Path, options: StemFileOptions) -> StemFormat:
     rate, channels, total = config.sample_rate, config.num_channels, None
     if options.sample_rate == "source" or options.keep_mono:
         direct = probe_sndfile(song)
@@ -198,7 +188,7 @@ def _format(separator: StreamSeparator, song: Path, options: StemFileOptions) ->
         if options.keep_mono and source.num_channels == 1:
             channels = 1
         if options.sample_rate == "source":
-            # No lossy codec gains anything from more, and some take no more.
+            # No lossy codec gains from a higher rate, and some have none.
             rate = source.sample_rate if options.is_lossless else min(source.sample_rate, _HIGHEST_LOSSY_HZ)
             if direct and rate == direct.sample_rate and not options.offset_s and options.duration_s is None:
                 total = direct.num_samples

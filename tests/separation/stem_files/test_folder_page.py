@@ -191,7 +191,7 @@ def test_a_users_own_index_is_left_alone_and_the_list_goes_beside_it(out, caplog
     assert (out / "index.html").read_text(errors="surrogateescape") == text
     assert linked(out / "One" / "index.html")[0] == (None, "../songs.html")
     assert caplog.messages[0] == (
-        f"{out / 'index.html'}: is not of this program and is left alone; the list of songs is songs.html"
+        f"{out / 'index.html'}: was not written by this program and is kept; the list of songs is songs.html"
     )
 
 
@@ -208,7 +208,7 @@ def test_without_a_place_there_is_no_list_and_a_warning(out, caplog):
         (out / name).write_text("mine")
     assert write_folder_page(out, pages) is None
     assert caplog.messages == [
-        f"{out / 'index.html'}: is not of this program and is left alone; there is no list of songs"
+        f"{out / 'index.html'}: was not written by this program and is kept; no list of songs is written"
     ]
     assert [(out / name).read_text() for name in ("index.html", "songs.html")] == ["mine", "mine"]
 

@@ -10,9 +10,8 @@ import pytest
 from sepcore.errors import AudioDecodeError, AudioEncodeError, ConfigError
 from sepcore.separation.stem_files import page as page_module
 from sepcore.separation.stem_files.page import (
-    AudioFormat,
     clock,
-    mp3_format,
+    mp3_rate,
     song_page_path,
     write_page_audio,
     write_song_page,
@@ -129,7 +128,7 @@ def test_a_page_of_the_users_own_is_left_alone(tmp_path, caplog):
     remove_song_page(tmp_path / "index.html")
     assert (tmp_path / "index.html").exists()
     (message,) = caplog.messages
-    assert message.startswith(f"{tmp_path / 'index.html'}: is no page of this program's and is left alone")
+    assert message.startswith(f"{tmp_path / 'index.html'}: was not written by this program and is kept")
     write_song_page(tmp_path / "page.html", song=song, stems=stems)
     write_song_page(tmp_path / "page.html", song=song, stems=stems, title="Again")
     assert "Again" in (tmp_path / "page.html").read_text("utf-8")
@@ -137,27 +136,18 @@ def test_a_page_of_the_users_own_is_left_alone(tmp_path, caplog):
     assert not (tmp_path / "page.html").exists()
 
 
-MONO = AudioFormat(RATE, 1)
+MONO = {"sample_rate": RATE, "num_channels": 1}
 
 
-@pytest.mark.parametrize(
-    ("sample_rate", "num_channels", "expected"),
-    [
-        (44100, 2, AudioFormat(44100, 2)),
-        (44100, 1, AudioFormat(44100, 1)),
-        (37800, 2, AudioFormat(44100, 2)),
-        (96000, 6, AudioFormat(48000, 2)),
-        (4000, 1, AudioFormat(8000, 1)),
-    ],
-)
-def test_a_page_has_the_rate_of_mp3_that_keeps_the_most(sample_rate, num_channels, expected):
-    assert mp3_format(sample_rate, num_channels) == expected
+@pytest.mark.parametrize(("sample_rate", "expected"), [(44100, 44100), (37800, 44100), (96000, 48000), (4000, 8000)])
+def test_a_page_has_the_rate_of_mp3_that_keeps_the_most(sample_rate, expected):
+    assert mp3_rate(sample_rate) == expected
 
 
 def test_an_excerpt_starts_and_ends_where_it_is_said_to(tmp_path):
     waveform = np.concatenate([tone(440, 1.0), tone(880, 1.0), tone(1320, 1.0)])
     file = write_wav(tmp_path / "song.wav", waveform)
-    write_page_audio(tmp_path / "page.mp3", file, MONO, offset_s=1.0, duration_s=1.0)
+    write_page_audio(tmp_path / "page.mp3", file, **MONO, offset_s=1.0, duration_s=1.0)
     assert probe_audio(tmp_path / "page.mp3").codec == "mp3"
     heard = read_waveform(tmp_path / "page.mp3", sample_rate=RATE, num_channels=1)
     assert len(heard) == RATE
@@ -167,8 +157,8 @@ def test_an_excerpt_starts_and_ends_where_it_is_said_to(tmp_path):
 def test_song_and_stem_stay_in_step_to_the_sample(tmp_path):
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (3 * RATE, 1)).astype(np.float32)
     song, stem = write_wav(tmp_path / "song.wav", noise), write_wav(tmp_path / "stem.wav", noise[RATE:])
-    write_page_audio(tmp_path / "0.mp3", song, MONO, offset_s=1.0)
-    write_page_audio(tmp_path / "1.mp3", stem, MONO)
+    write_page_audio(tmp_path / "0.mp3", song, **MONO, offset_s=1.0)
+    write_page_audio(tmp_path / "1.mp3", stem, **MONO)
     mixture, alone = (
         read_waveform(tmp_path / f"{number}.mp3", sample_rate=RATE, num_channels=1)[:, 0] for number in range(2)
     )
@@ -181,7 +171,7 @@ def test_the_waveform_has_the_greatest_sample_of_each_part(tmp_path):
     waveform[512 * 7 + 100], waveform[512 * 9 + 511] = -0.5, 2.0
     file = tmp_path / "song.flac"
     write_wav(file.with_suffix(".wav"), waveform)
-    peaks = write_page_audio(tmp_path / "page.mp3", file.with_suffix(".wav"), MONO)
+    peaks = write_page_audio(tmp_path / "page.mp3", file.with_suffix(".wav"), **MONO)
     assert len(peaks) == 1200
     assert {number: peak for number, peak in enumerate(peaks) if peak} == {7: 128, 9: 255}
 
@@ -189,11 +179,11 @@ def test_the_waveform_has_the_greatest_sample_of_each_part(tmp_path):
 @pytest.mark.parametrize(("num_samples", "num_parts"), [(1, 1), (257, 2), (256 * 1201, 1200), (600_000, 1200)])
 def test_a_waveform_is_never_longer_than_a_page_is_wide(num_samples, num_parts, tmp_path):
     file = write_wav(tmp_path / "song.wav", np.full((num_samples, 1), 0.2, np.float32))
-    assert write_page_audio(tmp_path / "page.mp3", file, MONO) == bytes([51] * num_parts)
+    assert write_page_audio(tmp_path / "page.mp3", file, **MONO) == bytes([51] * num_parts)
 
 
 def test_what_is_no_audio_leaves_nothing(tmp_path):
     (tmp_path / "song.wav").write_text("no audio")
     with raises(AudioDecodeError, "(ffprobe exit code 1)", path=tmp_path / "song.wav"):
-        write_page_audio(tmp_path / "page.mp3", tmp_path / "song.wav", MONO)
+        write_page_audio(tmp_path / "page.mp3", tmp_path / "song.wav", **MONO)
     assert not (tmp_path / "page.mp3").exists()

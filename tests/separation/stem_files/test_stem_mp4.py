@@ -10,8 +10,7 @@ import pytest
 import stempeg
 
 from sepcore.errors import AudioEncodeError
-from sepcore.separation.stem_files.stem_mp4 import mux_stem_mp4, stem_mp4_writer, stem_order
-from sepcore.signal.audio_writer import write_audio
+from sepcore.separation.stem_files.stem_mp4 import stem_mp4_writer, stem_order
 from sepcore.signal.tags import Cover, SongTags, read_tags
 from tests.disk import room_for
 from tests.raised import raises
@@ -149,18 +148,6 @@ def test_only_the_four_of_musdb_are_put_into_its_order(instruments, order):
     assert stem_order(instruments) == order
 
 
-def test_files_that_stand_already_are_put_into_one(tmp_path, written):
-    files = {name: tmp_path / f"{name}.m4a" for name in ("mixture", "bass")}
-    for name, file in files.items():
-        write_audio(file, written[name], sample_rate=RATE)
-    path = tmp_path / "made" / "song.stem.mp4"
-    mux_stem_mp4(files, path)
-    decoded, _ = stempeg.read_stems(str(path))
-    for name, stream in zip(files, decoded, strict=True):
-        alone, _ = stempeg.read_stems(str(files[name]))
-        np.testing.assert_array_equal(stream, alone)
-
-
 def test_mono_streams_are_read_as_mono(tmp_path, written):
     path = tmp_path / "song.stem.mp4"
     write(path, {name: block[:, :1] for name, block in written.items()}, num_channels=1)
@@ -215,28 +202,6 @@ def test_blocks_that_are_not_one_of_each_stream_are_refused(tmp_path, samples):
     ):
         append({name: np.zeros((count, 2), np.float32) for name, count in samples.items()})
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_stream_that_is_missing_is_named(tmp_path):
-    missing, path = tmp_path / "a.m4a", tmp_path / "song.stem.mp4"
-    with raises(AudioEncodeError, missing, "bass", path=path):
-        mux_stem_mp4({"bass": missing}, path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_stream_that_is_no_audio_is_one_line_and_leaves_nothing(tmp_path):
-    broken = tmp_path / "a.m4a"
-    broken.write_text("no audio")
-    with raises(AudioEncodeError, "(ffmpeg exit code 1)", path=tmp_path / "song.stem.mp4") as error:
-        mux_stem_mp4({"bass": broken}, tmp_path / "song.stem.mp4")
-    assert ".tmp" not in str(error.value)
-    assert "\n" not in str(error.value)
-    assert list(tmp_path.iterdir()) == [broken]
-
-
-def test_no_streams_are_refused(tmp_path):
-    with raises(AudioEncodeError, "without streams", path=tmp_path / "song.stem.mp4"):
-        mux_stem_mp4({}, tmp_path / "song.stem.mp4")
 
 
 def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path, written):

@@ -1,4 +1,4 @@
-"""What a batch would take, told without a network and without writing anything."""
+"""What a batch would take, found out without a network and without writing anything."""
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
@@ -11,20 +11,18 @@ from sepcore.signal.audio_reader import probe_audio
 from sepcore.signal.decoder import probe_sndfile
 from sepcore.system.cores import num_cores
 
-# Seconds of audio that a core separates in one second: two cores (AVX-512) separate 120 with 2stems. Each further
-# stem is a network more.
+# Seconds of audio that a core (AVX-512) separates in one second with 2stems; each stem is another network.
 _RATE_OF_A_CORE = 60.0
 _STEMS_OF_THAT = 2
 
 
 def audio_seconds(song: Path, options: StemFileOptions) -> float | None:
-    """How many seconds of a song would be separated, as its file states them; None if it does not.
+    """How many seconds of a song would be separated; None if its file does not state its length.
 
     Raises:
         AudioDecodeError: the file cannot be read, or ends before the offset.
     """
-    direct = probe_sndfile(song)
-    total = direct.num_samples / direct.sample_rate if direct else probe_audio(song).duration_s
+    total = (probe_sndfile(song) or probe_audio(song)).duration_s
     if total is None:
         return options.duration_s
     rest = total - options.offset_s
@@ -36,44 +34,33 @@ def audio_seconds(song: Path, options: StemFileOptions) -> float | None:
 
 
 def expected_rate(num_instruments: int) -> float:
-    """A rough guess at the seconds of audio that this machine's cores separate in one."""
+    """A rough estimate of the seconds of audio that this machine's cores separate in one second."""
     return _RATE_OF_A_CORE * num_cores() * _STEMS_OF_THAT / num_instruments
 
 
 @dataclass
 class DryRun:
-    """What would become of the songs of a batch.
-
-    Attributes:
-        to_separate: Songs, each with its seconds of audio (None where the file does not state them) and its stems'
-            folder.
-        done: Songs whose stems are there.
-        unreadable: Songs that would fail, with the reason.
-    """
+    """What would become of the songs of a batch."""
 
     to_separate: dict[Path, tuple[float | None, Path]] = field(default_factory=dict)
+    """Each song's `audio_seconds` and the folder of its stems."""
     done: list[Path] = field(default_factory=list)
     unreadable: dict[Path, str] = field(default_factory=dict)
+    """Why each of these songs would fail."""
 
     @property
     def num_songs(self) -> int:
-        """How many songs there are in all."""
+        """All songs."""
         return len(self.to_separate) + len(self.done) + len(self.unreadable)
 
     @property
     def audio_s(self) -> float:
-        """Seconds of audio to separate, as far as the files state them."""
+        """All audio to separate whose length is known."""
         return sum(seconds or 0.0 for seconds, _ in self.to_separate.values())
 
 
 def dry_run(songs: Iterable[Song], done: Container[Path], options: StemFileOptions) -> DryRun:
-    """Find out what would become of songs.
-
-    Args:
-        songs: Of the batch.
-        done: Those of their files whose stems are there.
-        options: What would be read of them.
-    """
+    """Find out what would become of songs; the stems of those in ``done`` exist already."""
     found = DryRun()
     for song in songs:
         if song.path in done:

@@ -1,9 +1,8 @@
-"""What is done, and what failed: a small record for each song below the output folder."""
+"""What is done, and what failed: a small file for each song below the output folder."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -13,73 +12,59 @@ from sepcore.provider.checksum import file_sha256
 from sepcore.separation.stem_files.options import STEM_MP4, StemFileOptions
 from sepcore.separation.stem_files.song import file_times
 from sepcore.system.atomic import write_text
-from sepcore.system.locks import locked
 
 RECORDS = ".separated"
-# Counted up when stems that older versions wrote are no longer those of today.
+# Incremented when stems of earlier versions are no longer valid.
 _FORMAT = 1
-# The files themselves say which stems there are, but for a stem.mp4, which holds them all. A page is made of stems that
-# are done.
+# The stems' files show these choices, except for a stem.mp4, which holds all stems.
 _CHOICE = {"stems", "residual"}
-_TRIES = 10
-# Of a stem's file: other audio differs everywhere, and to read all of it would take a tenth of the separation's time.
+# Other audio differs in all parts of a file, and reading all of it would take a tenth of the separation's time.
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
+_FAILED = ".failed"
 
 
 @dataclass(frozen=True)
 class SeparationRecord:
-    """From what a song's stems were made, and which files they are; holds no path of the machine that made them.
-
-    Attributes:
-        song_sha256: Of the song's file, in hex.
-        song_size: Of the song's file, in bytes.
-        song_mtime_ns: When it was changed last.
-        separator: `Separator.fingerprint` of the model and its settings.
-        options: What else decides the stems, where it is not as by default.
-        stems: Each stem's file relative to the output folder, with ``/``, and its size in bytes.
-        audio_s: Seconds of audio in each stem.
-        elapsed_s: Seconds that the separation took.
-        format: Of records and stems.
-        stem_times: When each stem's file was written, in nanoseconds, by the names in ``stems``; empty in a record of
-            an earlier version. What another program wrote may have the same size.
-        stem_samples: Digests of parts of each stem's file, see `_sampled`; compared only where its time is another, as
-            in a copied folder.
-    """
+    """What a song's stems were made from, and which files they are, without any path of the machine."""
 
     song_sha256: str
     song_size: int
     song_mtime_ns: int
     separator: str
+    """From `Separator.fingerprint`: the model and its settings."""
     options: Mapping[str, Any]
+    """The other options that decide what the stems are, where they are not the default."""
     stems: Mapping[str, int]
+    """Size in bytes of each stem's file, by its path relative to the output folder, with ``/``."""
     audio_s: float
+    """Of each stem."""
     elapsed_s: float
+    """How long the separation took."""
     format: int = _FORMAT
     stem_times: Mapping[str, int] = field(default_factory=dict)
+    """When each file in ``stems`` was written, in ns, since another program's may have the same size; empty in records
+    of earlier versions."""
     stem_samples: Mapping[str, str] = field(default_factory=dict)
+    """From `_sampled`, for each file in ``stems``; compared only if its time differs, as in a copied folder."""
 
 
 def find_done(
     song: Song, separator: str, options: StemFileOptions, *, by_time: bool = False
 ) -> SeparationRecord | None:
-    """The record of a song that is done: the same audio, model and options, and every stem there in full.
+    """The record of a song that is done: same audio, model and options, and every stem complete.
 
-    Args:
-        song: Where it was planned to go; the record counts wherever the output folder has been moved or copied to.
-        separator: `Separator.fingerprint`.
-        options: How stems are written.
-        by_time: Take a song whose size and time of change are the recorded ones for the same without reading it, as
-            befits a folder that is looked at every few seconds.
+    It also counts if the output folder has been moved or copied. With ``by_time`` a song is not read if its size and
+    time of change are the recorded ones, for a folder that is checked every few seconds.
 
     Raises:
-        OSError: the song's file cannot be read.
+        OSError: the song cannot be read.
     """
     record = _read(record_path(song))
     if (
         record is None
         or record.format != _FORMAT
         or record.separator != separator
-        or record.options != deciding_options(options)
+        or record.options != _deciding_options(options)
         or set(record.stems) != {file.as_posix() for _, file in song.stems}
         or not all(_is_there(song.out / file, file, record) for file in record.stems)
     ):
@@ -94,97 +79,64 @@ def write_record(
     song: Song,
     separator: str,
     options: StemFileOptions,
+    outcome: Outcome,
     *,
     song_sha256: str,
     song_times: tuple[int, int],
-    audio_s: float,
-    elapsed_s: float,
 ) -> None:
-    """Say that a song of this content, of the `file_times` that it was read with, is done; all its stems are there."""
-    size, mtime_ns = song_times
+    """Record that a song, with this content and these `file_times`, is done and all its stems are written."""
     stems = {file.as_posix(): (song.out / file).stat() for _, file in song.stems}
     record = SeparationRecord(
-        song_sha256=song_sha256,
-        song_size=size,
-        song_mtime_ns=mtime_ns,
-        separator=separator,
-        options=deciding_options(options),
+        song_sha256,
+        *song_times,
+        separator,
+        _deciding_options(options),
         stems={name: found.st_size for name, found in stems.items()},
         stem_times={name: found.st_mtime_ns for name, found in stems.items()},
         stem_samples={name: _sampled(song.out / name) for name in stems},
-        audio_s=audio_s,
-        elapsed_s=elapsed_s,
+        audio_s=outcome.audio_s,
+        elapsed_s=outcome.elapsed_s,
     )
     write_text(record_path(song), json.dumps(asdict(record), indent=1) + "\n")
 
 
 def remove_record(song: Song) -> None:
-    """Say that a song is not done, before the first of its stems is replaced.
+    """Record that a song is not done, before the first of its stems is replaced.
 
-    Otherwise a process killed among them would leave stems of two models, of the sizes that the old record names.
+    If the process is then killed, no record takes stems of two models for those of one.
     """
     record_path(song).unlink(missing_ok=True)
 
 
-@contextmanager
-def song_locked(song: Song, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Keep other processes from separating a song to the same place, from the look at its record to the new record.
-
-    Two commands with different models would otherwise record as done what holds stems of both.
-
-    Args:
-        song: Where it was planned to go.
-        on_wait: Called now and then while another process separates it; may raise, to wait no longer.
-
-    Raises:
-        OSError: the output folder cannot be written to.
-    """
-    lock = record_path(song).with_suffix(".lock")
-    with ExitStack() as stack:
-        for tries_left in reversed(range(_TRIES)):
-            if not lock.parent.exists():
-                # Before the lock is taken, so that it happens after it is given back.
-                stack.callback(_remove_if_empty, lock.parent)
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                stack.enter_context(locked(lock, f"separating {song.shown_name}", on_wait=on_wait))
-                break
-            except FileNotFoundError:  # another process had nothing to record, and has just removed the folder
-                if not tries_left:
-                    raise
-        yield
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
-
-
 def remove_other_records(songs: Sequence[Song]) -> None:
-    """Say of what was separated with another filename format that it is not done, where songs will take its files."""
+    """Remove the records of what was separated with another filename format into files that these songs will take."""
     places = {song.out / file: record_path(song) for song in songs for _, file in song.stems}
     for out in {song.out for song in songs}:
-        for path in (out / RECORDS).glob("*.json"):
-            record = _read(path)
-            if record and any(places.get(out / file, path) != path for file in record.stems):
+        for path, record in _records(out):
+            if any(places.get(out / file, path) != path for file in record.stems):
                 path.unlink(missing_ok=True)
 
 
 def recorded_stems(out: Path) -> Iterator[Path]:
     """All files below ``out`` that records name as stems."""
+    for _, record in _records(out):
+        yield from (out / file for file in record.stems)
+
+
+def _records(out: Path) -> Iterator[tuple[Path, SeparationRecord]]:
     for path in (out / RECORDS).glob("*.json"):
         if record := _read(path):
-            yield from (out / file for file in record.stems)
+            yield path, record
 
 
 def record_path(song: Song) -> Path:
-    """Where the record of a song is, or would be."""
-    # By the slot, not by the stems: two models with some stems of one name replace each other's.
+    """The file of a song's record."""
+    # By the slot and not by the stems: two models that share some stems' names replace each other's.
     return song.out / RECORDS / f"{hashlib.sha256(song.slot.encode(errors='surrogateescape')).hexdigest()[:24]}.json"
 
 
 def _read(path: Path) -> SeparationRecord | None:
-    """None if there is none, or none that this version can read: the song counts as not done."""
+    """None if there is no record that this version can read: the song counts as not done."""
     try:
         record = SeparationRecord(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -207,7 +159,7 @@ def _is_there(path: Path, name: str, record: SeparationRecord) -> bool:
 
 
 def _sampled(path: Path) -> str:
-    """SHA-256 of blocks that are spread evenly over a file, in hex; of the whole file if it is short."""
+    """SHA-256 of blocks spread evenly over a file, in hex; of all of a short file."""
     digest, size = hashlib.sha256(), path.stat().st_size
     with path.open("rb") as file:
         for number in range(_SAMPLES):
@@ -216,15 +168,15 @@ def _sampled(path: Path) -> str:
     return digest.hexdigest()
 
 
-def deciding_options(options: StemFileOptions) -> dict[str, Any]:
-    """The options that decide what is in the stems, where they are not as by default.
+def _deciding_options(options: StemFileOptions) -> dict[str, Any]:
+    """The options that decide what is in the stems, where they are not the default.
 
-    An option that comes with a later version thus leaves what is done done.
+    So songs stay done when a later version adds an option.
     """
     irrelevant = {"page", "bitrate" if options.is_lossless else "bits"}
     if options.codec != STEM_MP4:
         irrelevant |= _CHOICE
-    # As JSON gives it back. In which order stems are named does not matter.
+    # In the form that JSON gives back; the order in which stems are named does not matter.
     return {
         field.name: sorted(value) if isinstance(value, tuple) else value
         for field in fields(options)
@@ -232,41 +184,35 @@ def deciding_options(options: StemFileOptions) -> dict[str, Any]:
     }
 
 
-_SUFFIX = ".failed"
-
-
 @dataclass(frozen=True)
 class FailedTry:
-    """What was tried, and in vain; beside the records, so that every process that watches the folder knows of it.
+    """A failed try at a song of a watched folder, which is repeated when something has changed, not every round.
 
-    Attributes:
-        song_size: Of the song's file, in bytes.
-        song_mtime_ns: When it was changed last.
-        separator: `Separator.fingerprint` of the model and its settings.
-        options: What else decided the stems, where it was not as by default.
+    It is kept beside the records, so that every process that watches the folder knows it.
     """
 
     song_size: int
     song_mtime_ns: int
     separator: str
+    """From `Separator.fingerprint`."""
     options: dict[str, Any]
 
     @classmethod
     def at(cls, song: Song, separator: str, options: StemFileOptions) -> "FailedTry | None":
-        """What a try would be now; None of a song that has just been moved away."""
+        """What would be tried now; None if the song has just been moved away."""
         try:
-            return cls(*file_times(song.path), separator, deciding_options(options))
+            return cls(*file_times(song.path), separator, _deciding_options(options))
         except OSError:
             return None
 
     def remember(self, song: Song, reason: str) -> None:
-        """Note that it failed; OSError if the output folder takes no more."""
-        write_text(_path(song), json.dumps(asdict(self) | {"reason": reason}, indent=1) + "\n")
+        """Record that it failed; OSError if the output folder cannot be written to."""
+        write_text(_failed_path(song), json.dumps(asdict(self) | {"reason": reason}, indent=1) + "\n")
 
     def failed_before(self, song: Song) -> Outcome | None:
-        """What became of the same try in an earlier round; None if there was none."""
+        """The outcome of the same try in an earlier round, if there was one."""
         try:
-            content = json.loads(_path(song).read_bytes())
+            content = json.loads(_failed_path(song).read_bytes())
             reason = str(content.pop("reason"))
         except (OSError, ValueError, TypeError, AttributeError, KeyError):
             return None
@@ -274,15 +220,15 @@ class FailedTry:
 
 
 def forget_failed_try(song: Song) -> None:
-    """A song was separated after all."""
-    _path(song).unlink(missing_ok=True)
+    """Forget it, since the song was separated after all."""
+    _failed_path(song).unlink(missing_ok=True)
 
 
 def forget_failed_tries(out: Path) -> None:
-    """Let every song of an output folder be tried once more: what was wrong may have been fixed elsewhere."""
-    for path in (out / RECORDS).glob(f"*{_SUFFIX}"):
+    """Let every song of an output folder be tried again: the cause may have been fixed elsewhere."""
+    for path in (out / RECORDS).glob(f"*{_FAILED}"):
         path.unlink(missing_ok=True)
 
 
-def _path(song: Song) -> Path:
-    return record_path(song).with_suffix(_SUFFIX)
+def _failed_path(song: Song) -> Path:
+    return record_path(song).with_suffix(_FAILED)

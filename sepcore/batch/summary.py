@@ -1,4 +1,4 @@
-"""``summary.parquet``: what became of each song in the latest run, one row a song."""
+"""``summary.parquet``: what became of each song in the latest run, one row per song."""
 
 import json
 import logging
@@ -31,22 +31,17 @@ SCHEMA = pa.schema([pa.field(name, kind, metadata={"description": text}) for nam
 
 
 def write_summary(out: Path, songs: Sequence[Song], outcomes: Mapping[Path, Outcome]) -> Path | None:
-    """Write the summary of a run, whole or not at all, in the songs' order.
-
-    Args:
-        out: The output folder.
-        songs: Of the run.
-        outcomes: What became of each, by its file.
+    """Write the summary of a run into its output folder, whole or not at all, in the songs' order.
 
     Returns:
-        The file; None if one of this name there is none of ours: it is left alone, with a warning.
+        The file; None if another program's file has its name, which is kept, with a warning.
     """
     path = out / SUMMARY
     if path.exists() and not _is_ours(path):
-        _logger.warning("%s: is no summary of this program and is left alone; this run's is not written", path)
+        _logger.warning("%s: was not written by this program and is kept; this run's summary is not written", path)
         return None
     rows = [_row(song, outcomes[song.path]) for song in songs if song.path in outcomes]
-    # Not from Python's values, for which pyarrow imports pandas: 0.8 s, where nothing was to be done most of the run.
+    # By way of JSON: from Python values pyarrow would import pandas, slower than a whole run with nothing to do.
     lines = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
     as_declared = ParseOptions(explicit_schema=SCHEMA)
     table = read_json(pa.BufferReader(lines), parse_options=as_declared) if rows else SCHEMA.empty_table()
@@ -56,7 +51,7 @@ def write_summary(out: Path, songs: Sequence[Song], outcomes: Mapping[Path, Outc
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a file has the columns that a summary has had in every version."""
+    """Whether a file has the columns that summaries of all versions have."""
     try:
         return {"song", "status", "audio_s", "elapsed_s"} <= set(pq.read_schema(path).names)
     except (OSError, pa.ArrowException):
@@ -64,7 +59,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def earlier_rate(out: Path) -> float | None:
-    """How many seconds of audio earlier runs separated in a second; None if that is not known."""
+    """How many seconds of audio the latest run separated per second, if that is known."""
     try:
         table = pq.read_table(out / SUMMARY, columns=["audio_s", "elapsed_s"])
     except (OSError, pa.ArrowException):

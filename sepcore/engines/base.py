@@ -1,4 +1,4 @@
-"""What every engine does: magnitudes to estimates, and, around that, a block of samples to stems."""
+"""What every engine does: magnitudes to estimates, and with them samples to stems."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -15,42 +15,35 @@ from sepcore.signal.spectrogram import frame_parts, inverse_stft, stft
 class Engine(ABC):
     """One model's network, loaded and compiled, on one runtime.
 
-    A runtime has to offer `estimate`; STFT, masks and inverse STFT around it are numpy's unless it brings its own.
+    A runtime must define `estimate`; STFT, masks and inverse STFT run in numpy unless it has its own.
     """
 
-    block_segments = 1
-    """Segments handed over at once; on CPUs more only cost memory (OpenVINO: 157 times real time for 1, 161 for 2)."""
-
     parallel_blocks = 1
-    """Blocks that are best separated at once, each by a thread of its own."""
+    """Blocks to separate at the same time, each in its own thread."""
 
     def __init__(self, config: ModelConfig) -> None:
         self.config = config
 
     @abstractmethod
     def estimate(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run the network.
+        """Run the network: magnitudes of the mixture to those of the stems, linear amplitude.
 
-        Args:
-            magnitudes: Of the mixture, linear amplitude; float32 ``(segments, T, F, channels)``.
-
-        Returns:
-            Estimated magnitudes of the stems, float32 ``(segments, stems, T, F, channels)``.
+        float32 ``(segments, T, F, channels)`` to ``(segments, stems, T, F, channels)``.
         """
 
     def separate(self, blocks: Iterable[NDArray[np.float32]], *, overlap: float = 0.0) -> Iterator[NDArray[np.float32]]:
-        """Separate a waveform of any length by ratio masks, in bounded memory, however it is cut into pieces.
+        """Separate a waveform of any length by ratio masks, in bounded memory.
 
         Args:
             blocks: Its consecutive pieces, of any length: float32 ``(samples, config.num_channels)``.
-            overlap: By which part of a segment neighbours overlap, 0 to below 1; their masks are cross-faded.
+            overlap: By which part of a segment neighbors overlap, 0 to below 1; their masks are cross-faded.
 
         Yields:
             Consecutive pieces of the stems, float32 ``(stems, samples, channels)``; in all as many samples as came in.
         """
         frames = self.config.segment_frames
         framing = Framing(
-            block_frames=frames * (1 if overlap else self.block_segments),
+            block_frames=frames,  # one segment: more cost memory and are hardly faster
             last_multiple=frames,
             advance_frames=overlapping_advance(frames, overlap) if overlap else None,
             **self._geometry,
@@ -65,24 +58,24 @@ class Engine(ABC):
     def separate_block(
         self, samples: NDArray[np.float32], frame_weights: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        """Separate the samples under a whole number of segments by ratio masks.
+        """Separate the samples of a whole number of segments by ratio masks.
 
         Args:
             samples: float32 ``((segments * T - 1) * hop_length + frame_length, channels)``.
-            frame_weights: What the masks of each frame are multiplied by, float32 ``(segments * T,)``; None: 1.
+            frame_weights: Factors of each frame's masks, float32 ``(segments * T,)``; None: 1.
 
         Returns:
-            float32 ``(stems, samples, channels)``; the first and last ``frame_length - hop_length`` samples lack what
-            the neighbouring blocks' frames add to them.
+            float32 ``(stems, samples, channels)``; the first and last ``frame_length - hop_length`` samples lack the
+            frames of the neighboring blocks.
         """
         config, geometry = self.config, self._geometry
-        # Where the mask above F is zero, nothing above F is looked at.
+        # With masks of zero above F, nothing above F is computed.
         num_bins = config.num_bins if config.mask_extension == "zeros" else config.frame_length // 2 + 1
         spectrum = stft(samples, num_bins=num_bins, **geometry)
         estimates = join_segments(self.estimate(self.segments(spectrum)))
         stems = np.zeros((len(estimates), config.num_channels, len(samples)), np.float32)
         stems = np.moveaxis(stems, 1, 2)
-        # All steps on a few frames at a time, which stay in the cache: twice as fast as one step after the other.
+        # A few frames at a time go through all steps in the cache, twice as fast as all frames step by step.
         for part in frame_parts(len(spectrum)):
             masks = ratio_masks(estimates[:, part], exponent=config.separation_exponent)
             masks = extend_masks(masks, num_bins=num_bins, extension=config.mask_extension)
@@ -98,7 +91,7 @@ class Engine(ABC):
         return {"frame_length": self.config.frame_length, "hop_length": self.config.hop_length}
 
     def segments(self, spectrum: NDArray[np.complex64]) -> NDArray[np.float32]:
-        """Magnitudes that the network sees, ``(segments, T, F, channels)``, of a whole number of segments."""
+        """The network's input, ``(segments, T, F, channels)``, from the STFT of a whole number of segments."""
         config = self.config
         shape = (-1, config.segment_frames, config.num_bins, config.num_channels)
         return np.abs(spectrum[:, : config.num_bins]).reshape(shape)

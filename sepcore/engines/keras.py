@@ -1,4 +1,4 @@
-"""The engines that run Keras' own networks: the reference in TensorFlow, and a network in memory."""
+"""The engines that run a Keras network: one in memory, such as in training, and the reference in TensorFlow."""
 
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,18 @@ from numpy.typing import NDArray
 from sepcore.config.choices import Precision
 from sepcore.config.model_config import ModelConfig
 from sepcore.engines.base import Engine
-from sepcore.networks.gpu import full_float32
+from sepcore.engines.waveform_graph import separate_block
+from sepcore.networks.gpu import full_float32, use_full_float32
+from sepcore.networks.precision import dtype_policy
+from sepcore.networks.registry import build_network
+from sepcore.networks.spleeter_checkpoint import read_checkpoint
 
 
 class KerasEngine(Engine):
-    """A network as it stands: each call takes the weights that it has then.
+    """A network in memory, on any backend of Keras; each call uses its present weights.
 
-    The graph is the one that Keras keeps with the network, so a new engine of the same network traces nothing again;
-    ``network.compile`` says whether XLA compiles it (uncompiled, Keras decides).
+    Keras keeps the graph with the network, so a new engine of the same network does not trace it again;
+    ``network.compile`` says whether XLA compiles it (by default Keras decides).
     """
 
     def __init__(self, config: ModelConfig, network: Any) -> None:
@@ -25,21 +29,20 @@ class KerasEngine(Engine):
 
     def estimate(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine.estimate`."""
-        with full_float32():  # a training may go on in less
+        with full_float32():  # training may use less
             estimates = self._network.predict_on_batch(magnitudes)
-        # Of a network that is mirrored on several devices, each estimates the whole batch: one after the other.
+        # If the network is mirrored on several devices, each estimates the whole batch, and all results come in a row.
         return np.asarray(estimates[: len(magnitudes)], np.float32)
 
 
 class TensorFlowEngine(Engine):
-    """Keras' network under `tf.function`, traced once for any number of segments."""
+    """Everything from samples to stems as one TensorFlow graph, on a GPU where there is one.
+
+    Traced once for any number of segments. `load` reads the network's weights from a checkpoint.
+    """
 
     def __init__(self, config: ModelConfig, network: Any) -> None:
-        """Compile a network that has its weights; see `load` for one from a checkpoint."""
         import tensorflow as tf
-
-        from sepcore.engines.waveform_graph import separate_block
-        from sepcore.networks.gpu import use_full_float32
 
         super().__init__(config)
         use_full_float32()  # for the process: several threads may separate at once
@@ -59,10 +62,6 @@ class TensorFlowEngine(Engine):
     @classmethod
     def load(cls, config: ModelConfig, folder: Path, *, precision: Precision = "float32") -> "TensorFlowEngine":
         """Build the network of ``config`` with the weights of the checkpoint in ``folder`` (CheckpointError)."""
-        from sepcore.networks.precision import dtype_policy
-        from sepcore.networks.registry import build_network
-        from sepcore.networks.spleeter_checkpoint import read_checkpoint
-
         with dtype_policy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]):
             network = build_network(config)
         read_checkpoint(network, folder)
@@ -75,7 +74,7 @@ class TensorFlowEngine(Engine):
     def separate_block(
         self, samples: NDArray[np.float32], frame_weights: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        """See `Engine.separate_block`; here all of it runs in one graph, unless frames are weighed."""
+        """See `Engine.separate_block`; it runs in one graph unless frames are weighted."""
         if frame_weights is not None:
             return super().separate_block(samples, frame_weights)
         return np.asarray(self._block(samples))

@@ -1,4 +1,4 @@
-"""The engine of CPUs: the network alone in OpenVINO, STFT and masks around it in numpy."""
+"""The engine for CPUs: the network in OpenVINO, STFT and masks in numpy."""
 
 import sys
 from collections.abc import Mapping
@@ -16,9 +16,8 @@ from sepcore.engines.base import Engine
 from sepcore.engines.openvino_network import build_model
 from sepcore.system.cores import num_cores
 
-# Segments at once, each on its share of the cores: what a thread does in numpy before and after the network then costs
-# no other core's time (two cores, 2stems, three minutes: 128 times real time, 109 with one segment on both cores).
-# Each takes 120 MB, so that many cores share these.
+# Segments at the same time, each on its share of the cores: so no core waits while another thread runs numpy before and
+# after the network. Each takes 120 MB, so there are not more of them with many cores.
 _MOST_STREAMS = 4
 
 
@@ -27,9 +26,9 @@ class OpenVinoEngine(Engine):
 
     Args:
         config: The model's config.
-        network: What OpenVINO reads: the tensors of one of Spleeter's networks, see `load_tensors`, or the ONNX file
-            that `sepcore.engines.converted` has made of another.
-        precision: ``"bfloat16"``: on processors that have it, twice as fast; others compute in float32 all the same.
+        network: The tensors of one of Spleeter's networks, from `load_tensors`, or the file of a registered network,
+            from `convert_network_once`.
+        precision: ``"bfloat16"`` is twice as fast on processors that have it; others compute in float32 anyway.
     """
 
     def __init__(
@@ -43,11 +42,11 @@ class OpenVinoEngine(Engine):
         openvino = _import_openvino()
         cores = num_cores()
         self.parallel_blocks = min(cores, _MOST_STREAMS)
-        # OpenVINO 2026.4 makes a table of types on the first use, under a lock of its own: two threads that come first
-        # at once wait for each other for ever.
+        # OpenVINO 2026.4 makes a table of types on first use, under a lock of its own: two threads that did so at once
+        # would wait for each other forever.
         openvino.Type.f32.to_dtype()
         core = openvino.Core()
-        # A fixed shape lets OpenVINO plan its memory: segments one by one are as fast as several.
+        # With a fixed shape OpenVINO can plan its memory; single segments are as fast as several.
         if isinstance(network, Path):
             model = core.read_model(network)
             model.reshape([1, config.segment_frames, config.num_bins, config.num_channels])
@@ -57,11 +56,11 @@ class OpenVinoEngine(Engine):
             model,
             "CPU",
             {
-                # Not left to OpenVINO, which takes bfloat16 where the processor has it.
+                # By default OpenVINO uses bfloat16 where the processor has it.
                 "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
                 "NUM_STREAMS": self.parallel_blocks,
                 "INFERENCE_NUM_THREADS": cores,
-                # Pinned threads of two processes would share one core and leave others idle.
+                # Pinned threads of two processes would share one core while others are idle.
                 "ENABLE_CPU_PINNING": False,
             },
         )
@@ -71,21 +70,20 @@ class OpenVinoEngine(Engine):
 
     def estimate(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine.estimate`; may be called by several threads at once."""
-        return np.concatenate([self._estimate_one(magnitudes[[segment]]) for segment in range(len(magnitudes))])
-
-    def _estimate_one(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
-        request = self._idle.get()
-        try:
-            request.infer([magnitudes], share_inputs=True)
-            # A copy: the request's own memory is the next segment's.
-            estimates: NDArray[np.float32] = request.get_output_tensor(0).data.copy()
-            return estimates
-        finally:
-            self._idle.put(request)
+        estimates = []
+        for segment in magnitudes:
+            request = self._idle.get()
+            try:
+                request.infer([segment[None]], share_inputs=True)
+                # A copy: the next segment overwrites the request's memory.
+                estimates.append(request.get_output_tensor(0).data.copy())
+            finally:
+                self._idle.put(request)
+        return np.concatenate(estimates)
 
 
 def _import_openvino() -> Any:
-    """OpenVINO's runtime without its converter, whose import tells a web address of the use and takes a second."""
+    """OpenVINO's runtime without its converter, whose import takes a second and reports the use to a web address."""
     converter = "openvino.tools.ovc"
     if "openvino" in sys.modules or converter in sys.modules:
         return import_module("openvino")
@@ -93,4 +91,4 @@ def _import_openvino() -> Any:
     try:
         return import_module("openvino")
     finally:
-        del sys.modules[converter]  # who wants it can have it
+        del sys.modules[converter]  # others may import it

@@ -1,4 +1,4 @@
-"""Spleeter's networks built in OpenVINO straight from a checkpoint's tensors, without another framework or a file."""
+"""Spleeter's networks, built in OpenVINO directly from a checkpoint's tensors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,22 +17,16 @@ _LEAKY_SLOPE = 0.2
 _KEEP = [1, 1]
 _HALVE = [2, 2]
 _NONE = [0, 0]
-_TAPS = 3  # of the picture before upsampling that a kernel of 5 reaches, one to each side
+_TAPS = 3  # rows before upsampling that a kernel of 5 reaches, one to each side
 
 
 def build_model(openvino: Any, config: ModelConfig, tensors: Mapping[str, Array]) -> Any:
-    """The network of a config as an ``openvino.Model``.
+    """One of Spleeter's networks as an ``openvino.Model``, with its checkpoint's tensors (`stored_tensors`).
 
-    Args:
-        openvino: The package, imported by whoever decides how.
-        config: The model's config, of one of Spleeter's networks.
-        tensors: Of its checkpoint, by name; see `sepcore.networks.stored_tensors`.
-
-    Returns:
-        Magnitudes, float32 ``(1, T, F, channels)``, to estimates ``(1, stems, T, F, channels)``.
+    It turns magnitudes, float32 ``(1, T, F, channels)``, into estimates, ``(1, stems, T, F, channels)``. The caller
+    decides how the package ``openvino`` is imported.
     """
-    shape = (1, config.segment_frames, config.num_bins, config.num_channels)
-    return _Builder(openvino, tensors).build(config, shape)
+    return _Builder(openvino, tensors).build(config)
 
 
 class _Builder:
@@ -41,20 +35,19 @@ class _Builder:
     def __init__(self, openvino: Any, tensors: Mapping[str, Array]) -> None:
         self._ov, self._op, self._tensors = openvino, openvino.opset13, tensors
 
-    def build(self, config: ModelConfig, shape: tuple[int, ...]) -> Any:
+    def build(self, config: ModelConfig) -> Any:
         op, params = self._op, config.model.params
+        shape = (1, config.segment_frames, config.num_bins, config.num_channels)
         magnitudes = op.parameter(list(shape), np.float32, name="magnitudes")
         indices = range(len(config.instruments))
         if isinstance(params, BLSTMParams):
             stems = [self._blstm(magnitudes, index, shape) for index in indices]
             return self._ov.Model([self._stacked(stems)], [magnitudes], "network")
         assert isinstance(params, UNetParams)
-        first = self._moved(magnitudes, 0, 3, 1, 2)  # channels first, as convolutions want it
+        first = self._moved(magnitudes, 0, 3, 1, 2)  # convolutions want channels first
         logits = [self._moved(self._unet(first, index, params), 0, 2, 3, 1) for index in indices]
-        if config.model.type == "unet.softmax_unet":
-            masks = op.softmax(self._stacked(logits), 1)
-        else:
-            masks = op.sigmoid(self._stacked(logits))
+        stacked = self._stacked(logits)
+        masks = op.softmax(stacked, 1) if config.model.type == "unet.softmax_unet" else op.sigmoid(stacked)
         mixture = op.unsqueeze(magnitudes, self._integers(1))
         return self._ov.Model([op.multiply(masks, mixture)], [magnitudes], "network")
 
@@ -81,7 +74,7 @@ class _Builder:
         return self._op.add(convolved, self._per_channel(self._tensors[f"{layer}/bias"]))
 
     def _upsampled(self, x: Any, layer: str) -> Any:
-        """A transposed convolution of stride 2; TensorFlow's ``same`` cuts a row less in front than behind."""
+        """A transposed convolution of stride 2; TensorFlow's ``same`` cuts one row less before than after."""
         op, kernel, bias = self._op, self._tensors[f"{layer}/kernel"], self._tensors[f"{layer}/bias"]
         weights = kernel.transpose(3, 2, 0, 1)
         if weights.shape[1] == 1:
@@ -150,12 +143,8 @@ class _Builder:
 def phase_kernels(weights: Array, top: int, left: int) -> Array:
     """A transposed convolution of stride 2 to one channel as a convolution to four: even and odd rows times columns.
 
-    Runtimes compute it several times as fast (OpenVINO, both networks of 2stems: 64.8 ms a segment instead of 74.0).
-
-    Args:
-        weights: ``(inputs, 1, height, width)``, reaching one row and column of the small picture to each side.
-        top: Rows that the transposed convolution cuts off above.
-        left: Columns that it cuts off on the left.
+    Runtimes compute that several times as fast. The ``weights``, ``(inputs, 1, height, width)``, reach one input row
+    and column to each side; the transposed convolution cuts off ``top`` rows and ``left`` columns.
 
     Returns:
         ``(4, inputs, 3, 3)``, for padding of 1 and depth-to-space by blocks.
@@ -171,13 +160,13 @@ def phase_kernels(weights: Array, top: int, left: int) -> Array:
 
 
 def _reordered(gates: Array) -> Array:
-    """Gates along the first axis from CuDNN's order (input, forget, cell, output) to OpenVINO's (f, i, c, o)."""
+    """Gates along the first axis, from CuDNN's order (input, forget, cell, output) to OpenVINO's (f, i, c, o)."""
     i, f, c, o = np.split(gates, 4)
     return np.concatenate([f, i, c, o])
 
 
 def _gates_first(kernel: Array) -> Array:
-    """A CuDNN kernel ``(inputs, 4 units)``, whose gates are stored transposed, as OpenVINO's ``(4 units, inputs)``."""
+    """A CuDNN kernel ``(inputs, 4 units)``, whose gates are stored transposed, in OpenVINO's ``(4 units, inputs)``."""
     inputs, width = kernel.shape
     units = width // 4
     gates = [gate.reshape(units, inputs) for gate in np.split(kernel, 4, axis=1)]

@@ -3,13 +3,9 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
-
-import numpy as np
-from numpy.typing import NDArray
 
 from sepcore.config.choices import EngineName, Precision
 from sepcore.config.model_config import ModelConfig
@@ -30,43 +26,38 @@ def check_engine(name: str) -> None:
 
 
 def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precision: Precision = "float32") -> Engine:
-    """Load the network of ``config``, with the checkpoint in ``folder``, on the named engine.
+    """Load the network of ``config``, with the checkpoint in ``folder``, on an engine.
 
     Args:
-        name: ``"tensorflow"``, the reference; ``"openvino"``, the one of CPUs; or ``"auto"`` for the best one here:
-            TensorFlow where there is a GPU, else OpenVINO. In a process that runs TensorFlow already, a registered
-            network that has not been converted for OpenVINO yet stays with TensorFlow.
+        name: ``"tensorflow"``, the reference; ``"openvino"``, for CPUs; or ``"auto"``: TensorFlow where there is a GPU,
+            else OpenVINO. In a process that has loaded TensorFlow, ``"auto"`` does not convert a registered network.
         config: The model's config.
         folder: Holds the model's checkpoint.
-        precision: What the network computes in; STFT, masks and inverse STFT are float32 all the same.
+        precision: What the network computes in; STFT, masks and inverse STFT are always float32.
 
     Raises:
-        ConfigError: if there is no such engine, or it cannot run this network.
-        CheckpointError: if the weights do not fit.
+        ConfigError: there is no such engine, or it cannot run this network.
+        CheckpointError: the weights do not fit.
     """
     check_engine(name)
     if name == "openvino" or (name == "auto" and _prefers_openvino(config, folder)):
         try:
-            return OpenVinoEngine(config, _network_for_openvino(config, folder), precision=precision)
+            shapes = tensor_shapes(config)  # None: a registered network
+            network = convert_network_once(config, folder) if shapes is None else load_tensors(shapes, folder)[0]
+            return OpenVinoEngine(config, network, precision=precision)
         except ConversionFailed as error:
             if name == "openvino":
                 raise ConfigError(
                     f"OpenVINO cannot run this network ({error})", path=folder, hint="Use the engine tensorflow."
                 ) from error
-            _logger.warning("%s: stays with TensorFlow, OpenVINO cannot run its network: %s", folder.name, error)
+            _logger.warning("%s: runs on TensorFlow, since OpenVINO cannot run its network: %s", folder.name, error)
     from sepcore.engines.keras import TensorFlowEngine
 
     return TensorFlowEngine.load(config, folder, precision=precision)
 
 
-def _network_for_openvino(config: ModelConfig, folder: Path) -> Mapping[str, NDArray[np.float32]] | Path:
-    """What `OpenVinoEngine` takes: tensors of Spleeter's networks, the converted file of a registered one."""
-    shapes = tensor_shapes(config)
-    return convert_network_once(config, folder) if shapes is None else load_tensors(shapes, folder)[0]
-
-
 def _prefers_openvino(config: ModelConfig, folder: Path) -> bool:
-    runs_tensorflow = "tensorflow" in sys.modules
+    runs_tensorflow = "tensorflow" in sys.modules  # before a GPU is looked for
     if tensorflow_lists_gpu() or not find_spec("openvino"):
         return False
     is_built_in = tensor_shapes(config) is not None
@@ -74,7 +65,7 @@ def _prefers_openvino(config: ModelConfig, folder: Path) -> bool:
 
 
 def tensorflow_lists_gpu() -> bool:
-    """Whether TensorFlow finds a GPU; it is asked, and so loaded, only on machines that have one of NVIDIA's."""
+    """Whether TensorFlow finds a GPU; it is loaded only on machines with one from NVIDIA."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     if hidden or not any(_DEVICES.glob("nvidia[0-9]*")):
         return False
@@ -83,7 +74,7 @@ def tensorflow_lists_gpu() -> bool:
     if tf.config.list_physical_devices("GPU"):
         return True
     _logger.warning(
-        "TensorFlow cannot use this machine's GPU; separating on the CPU. The extra gpu of this package has the CUDA "
+        "TensorFlow cannot use this machine's GPU; separating on the CPU. This package's extra gpu installs the CUDA "
         "libraries that it needs."
     )
     return False

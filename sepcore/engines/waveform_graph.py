@@ -1,4 +1,4 @@
-"""From a block of samples to stems in `keras.ops`, so that one graph holds STFT, networks, masks and inverse STFT."""
+"""A block of samples to stems in `keras.ops`: STFT, network, masks and inverse STFT in one graph."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,14 +18,14 @@ def separate_block(
     rfft: Callable[[Any], Any] = ops.rfft,
     irfft: Callable[[Any, int], Any] = ops.irfft,
 ) -> Any:
-    """The same as `Engine.separate_block`, for tensors of any Keras backend.
+    """`Engine.separate_block` for tensors of any Keras backend.
 
     Args:
-        network: Magnitudes to estimates, see `registry.build_network`.
+        network: Magnitudes to estimates, from `registry.build_network`.
         config: The model's config.
         samples: See `Engine.separate_block`.
-        rfft: As `keras.ops.rfft`; may leave out the bins that no stem has, the highest ones of a mask of zeros.
-        irfft: As `keras.ops.irfft`, of so many bins as ``rfft`` gives.
+        rfft: As `keras.ops.rfft`; may leave out high bins that masks of zeros silence.
+        irfft: As `keras.ops.irfft`, for as many bins as ``rfft`` gives.
     """
     frames = ops.extract_sequences(ops.transpose(samples), config.frame_length, config.hop_length)
     real, imaginary = rfft(frames * hann_window(config.frame_length))  # (channels, frames, bins)
@@ -48,12 +48,8 @@ def separate_block(
 def overlap_add(frames: Any, hop_length: int) -> Any:
     """Add up frames that start every ``hop_length`` samples.
 
-    Args:
-        frames: float32 ``(stems, channels, frames, frame_length)``.
-        hop_length: Step in samples.
-
-    Returns:
-        ``(stems, channels, samples)``, to the end of the last frame, and with zeros to a whole hop.
+    float32 ``(stems, channels, frames, frame_length)`` to ``(stems, channels, samples)``, which end with the last frame
+    and zeros to a whole hop.
     """
     stems, channels, _, frame_length = frames.shape
     overlap = -(-frame_length // hop_length)

@@ -1,4 +1,4 @@
-"""One loaded separator a process, whichever of its threads asks for it."""
+"""One loaded separator per process, shared by its threads."""
 
 import logging
 from dataclasses import dataclass
@@ -18,29 +18,25 @@ _one_at_a_time = Lock()
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """The model that a batch was planned with; small, so that it can be sent to another process.
-
-    Attributes:
-        fingerprint: `Separator.fingerprint`.
-        folder: Where its weights were.
-        host: On which machine.
-    """
+    """The model that a batch was planned with; small, so that it can be sent to another process."""
 
     fingerprint: str
+    """From `Separator.fingerprint`."""
     folder: Path
+    """Where its weights were."""
     host: str
 
     @classmethod
     def of(cls, separator: Separator) -> Self:
-        """The model of a separator in this process."""
+        """The model of a separator of this process."""
         return cls(separator.fingerprint(), separator.folder, gethostname())
 
 
 def planned_separator(settings: SeparatorSettings, planned: PlannedModel) -> Separator:
-    """The `shared_separator` of a process that may find another model under the same name.
+    """The `shared_separator` for a planned batch, in a process that may find another model under the same name.
 
     Raises:
-        CheckpointError: it does. Where the planner itself found the model, it may have been replaced since.
+        CheckpointError: it does find another one. In the planner's own folder the model may have been replaced.
     """
     separator = shared_separator(settings)
     here = PlannedModel.of(separator)
@@ -54,10 +50,10 @@ def planned_separator(settings: SeparatorSettings, planned: PlannedModel) -> Sep
 
 
 def shared_separator(settings: SeparatorSettings) -> Separator:
-    """The separator of some settings, with its network loaded once; the one of other settings is let go.
+    """The separator with these settings, whose network is loaded once; one with other settings is dropped.
 
-    So is one whose model has been replaced on the disk since: a watched folder, and the worker of a cluster, outlive
-    many trainings and downloads. Asked for before each song, it is the model of now.
+    A separator whose model has since been replaced on the disk is dropped, too: watched folders and cluster workers
+    outlive many training runs and downloads. Call this before each song to get the current model.
     """
     with _one_at_a_time:
         separator = _separator(settings)

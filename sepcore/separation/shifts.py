@@ -1,4 +1,4 @@
-"""Separation of a waveform at several places on the grid of segments and frames, averaged."""
+"""The average of several separations of a waveform, each at another place on the grid of segments and frames."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,24 +13,21 @@ Samples = NDArray[np.float32]
 def average_over_shifts(
     separate: Callable[[Iterable[Samples]], Iterator[Samples]], blocks: Iterable[Samples], shifts: list[int]
 ) -> Iterator[Samples]:
-    """Separate a waveform once for each shift, with so many zeros in front of it, and average the stems.
+    """Separate a waveform once per shift, with that many zeros in front of it, and average the stems.
 
     Args:
-        separate: Takes pieces of a waveform, float32 ``(samples, channels)``; yields pieces of the stems,
-            ``(stems, samples, channels)``, in all as many samples as came in.
-        blocks: Pieces of the waveform.
+        separate: Pieces of a waveform, float32 ``(samples, channels)``, to pieces of the stems,
+            ``(stems, samples, channels)``, in all as many samples.
+        blocks: Pieces of the waveform, kept in memory until the slowest separation has read them.
         shifts: In samples, each >= 0.
 
-    Yields:
-        As ``separate``. The waveform is held for as long as the slowest of the separations needs it.
-
     References:
-        A. Défossez et al., "Music source separation in the waveform domain", 2019, section 4.3 (there in the
-        waveform, by chance; here evenly over a segment, so that every run gives the same).
+        A. Défossez et al., "Music source separation in the waveform domain", 2019, section 4.3 (there the shifts are
+        random; here they are even, so that every run gives the same stems).
     """
+    copies = tee(blocks, len(shifts))
     streams = [
-        _without_front(separate(_shifted(copy, shift)), shift)
-        for copy, shift in zip(tee(blocks, len(shifts)), shifts, strict=True)
+        _without_front(separate(_shifted(copy, shift)), shift) for copy, shift in zip(copies, shifts, strict=True)
     ]
     waiting: list[deque[Samples]] = [deque() for _ in streams]
     while True:

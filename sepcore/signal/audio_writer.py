@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import ffmpeg
 import numpy as np
@@ -19,21 +19,16 @@ from sepcore.signal.tags import SongTags, tagged_output
 from sepcore.system.atomic import atomic_path
 from sepcore.system.os_errors import fix_for, reason_of
 
-
-class _Encoder(NamedTuple):
-    name: str
-    container: str
-
-
 # Wav is written here: starting ffmpeg takes longer than writing three minutes of stereo. With all others the encoder's
 # own work takes most of the time, and with one program every failure looks the same.
+# The names are ffmpeg's, of encoder and container.
 _ENCODERS = {
-    "mp3": _Encoder("libmp3lame", "mp3"),
-    "ogg": _Encoder("libvorbis", "ogg"),
-    "m4a": _Encoder("aac", "ipod"),
-    "wma": _Encoder("wmav2", "asf"),
-    "flac": _Encoder("flac", "flac"),
-    "opus": _Encoder("libopus", "opus"),
+    "mp3": ("libmp3lame", "mp3"),
+    "ogg": ("libvorbis", "ogg"),
+    "m4a": ("aac", "ipod"),
+    "wma": ("wmav2", "asf"),
+    "flac": ("flac", "flac"),
+    "opus": ("libopus", "opus"),
 }
 CODECS = ("wav", *_ENCODERS)
 
@@ -84,8 +79,7 @@ class AudioWriter:
         if codec == "wav":
             self._file = _wav_file(path, sample_rate, num_channels, self._bits)
         else:
-            bitrate = None if codec == "flac" else bitrate
-            self._file = _encoded_file(path, sample_rate, num_channels, self._bits, _ENCODERS[codec], bitrate, tags)
+            self._file = _encoded_file(path, sample_rate, num_channels, codec, self._bits, bitrate, tags)
 
     def write(self, block: NDArray[np.float32]) -> None:
         """Append samples: float32 ``(samples, num_channels)``, any number of them."""
@@ -121,20 +115,16 @@ def write_audio(
     waveform: NDArray[np.float32],
     *,
     sample_rate: int,
-    codec: str | None = None,
     bits: Bits = 16,
     bitrate: str | None = None,
     tags: SongTags | None = None,
 ) -> None:
-    """Write a whole waveform, float32 ``(samples, channels)``; arguments and errors as in `AudioWriter`.
-
-    Without ``codec`` it is the suffix of ``path``.
-    """
+    """Write a whole waveform, float32 ``(samples, channels)``, as the suffix of ``path`` says; see `AudioWriter`."""
     with AudioWriter(
         path,
         sample_rate=sample_rate,
         num_channels=waveform.shape[1],
-        codec=codec or path.suffix.lower().removeprefix("."),
+        codec=path.suffix.lower().removeprefix("."),
         bits=bits,
         bitrate=bitrate,
         tags=tags,
@@ -147,18 +137,19 @@ def _encoded_file(
     path: Path,
     sample_rate: int,
     num_channels: int,
+    codec: str,
     bits: int,
-    encoder: _Encoder,
     bitrate: str | None,
     tags: SongTags | None,
 ) -> Iterator[Callable[[memoryview], object]]:
     """Yield a function that appends `_quantize`-d samples to a file that ffmpeg encodes."""
     sample_format = {16: "s16le", 24: "s24le", 32: "f32le"}[bits]
     samples = ffmpeg.input("pipe:", format=sample_format, ar=sample_rate, ac=num_channels)
-    options = {"acodec": encoder.name} | ({"audio_bitrate": bitrate} if bitrate else {})
+    encoder, container = _ENCODERS[codec]
+    options = {"acodec": encoder} | ({"audio_bitrate": bitrate} if bitrate and codec != "flac" else {})
     with (
         atomic_path(path) as temporary,
-        tagged_output([samples], temporary, tags, container=encoder.container, options=options) as graph,
+        tagged_output([samples], temporary, tags, container=container, options=options) as graph,
         # Without -xerror ffmpeg exits with 0 when the disk has no room for the last bytes.
         FfmpegProcess(graph.global_args("-xerror"), feed=True, names={temporary: "the file"}) as process,
     ):

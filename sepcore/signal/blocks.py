@@ -112,9 +112,6 @@ def add_up(parts: Iterable[Samples], waveform: Waveform, *, front: int, overlap:
         waveform: As many samples go out as it has received.
         front: Samples to drop at the start.
         overlap: Samples that a part shares with the next one.
-
-    Yields:
-        float32 ``(stems, samples, channels)``.
     """
     carry: Samples | None = None
     sent = 0
@@ -140,12 +137,9 @@ def overlapping_advance(segment_frames: int, overlap: float) -> int:
 def cross_fade(segment_frames: int, advance_frames: int) -> NDArray[np.float32]:
     """Weights of a segment's frames that add up to 1 over all segments that hold a frame.
 
-    Where two segments overlap, one fades linearly into the other. Where more do, a frame counts most in the segment
-    that has it nearest to its middle: there the network sees most of what surrounds it.
-
-    Args:
-        segment_frames: Frames of a segment.
-        advance_frames: From the start of one segment to the next, 1 to ``segment_frames``.
+    Segments start every ``advance_frames``, 1 to ``segment_frames``. Where two overlap, one fades linearly into the
+    other. Where more do, a frame counts most in the segment that has it nearest to its middle: there the network sees
+    most of what surrounds it.
 
     Returns:
         float32 ``(segment_frames,)``, > 0.

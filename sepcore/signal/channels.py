@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 _HALF_POWER = np.sqrt(0.5)
 # (left, right) gains of the loudspeakers in the order of WAVE files: ITU-R BS.775's downmix.
-_FRONT, _CENTRE, _LFE, _BACK, _BACK_CENTRE = (
+_FRONT, _CENTER, _LFE, _BACK, _BACK_CENTER = (
     [(1.0, 0.0), (0.0, 1.0)],
     [(_HALF_POWER, _HALF_POWER)],
     [(0.0, 0.0)],
@@ -14,11 +14,11 @@ _FRONT, _CENTRE, _LFE, _BACK, _BACK_CENTRE = (
 )
 _LAYOUTS = {
     3: _FRONT + _LFE,
-    4: _FRONT + _CENTRE + _BACK_CENTRE,
-    5: _FRONT + _CENTRE + _BACK,
-    6: _FRONT + _CENTRE + _LFE + _BACK,
-    7: _FRONT + _CENTRE + _LFE + _BACK_CENTRE + _BACK,
-    8: _FRONT + _CENTRE + _LFE + _BACK + _BACK,
+    4: _FRONT + _CENTER + _BACK_CENTER,
+    5: _FRONT + _CENTER + _BACK,
+    6: _FRONT + _CENTER + _LFE + _BACK,
+    7: _FRONT + _CENTER + _LFE + _BACK_CENTER + _BACK,
+    8: _FRONT + _CENTER + _LFE + _BACK + _BACK,
 }
 
 

@@ -75,9 +75,8 @@ def probe_sndfile(path: Path) -> SndfileInfo | None:
 def read_sndfile(path: Path, *, start: int, num_samples: int, block_samples: int) -> Blocks:
     """Decode an excerpt, which must lie within the file, of a file that `probe_sndfile` accepts.
 
-    Yields:
-        float32 ``(block_samples, channels)``, the last one shorter; NaN is let through. In a damaged file the last
-        block is the last whole one before the damage.
+    The blocks are float32 ``(block_samples, channels)``, the last one shorter; NaN is let through. In a damaged file
+    they end with the last whole block before the damage.
     """
     with suppress(OSError, soundfile.SoundFileError), _opened(path) as file:
         file.seek(start)
@@ -100,14 +99,7 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
 def decode_directly(
     path: Path, info: SndfileInfo, *, start: int, num_samples: int | None, block_samples: int
 ) -> Blocks:
-    """Decode with libsndfile; if it finds damage, ffmpeg goes on from there.
-
-    Args:
-        path: The file.
-        info: From `probe_sndfile`.
-        start: First sample.
-        num_samples: How many at most; None: to the end.
-        block_samples: Length of a block.
+    """Decode with libsndfile, to the end if ``num_samples`` is None; if it finds damage, ffmpeg goes on from there.
 
     Yields:
         float32 ``(block_samples, channels)``, the last one shorter; at least one.
@@ -145,21 +137,13 @@ def float_graph(
 def decode_with_ffmpeg(
     path: Path, graph: Any, channels: int, *, skip: int, block_samples: int, done: int = 0
 ) -> Blocks:
-    """Decode with ffmpeg; closing the generator ends it.
-
-    Args:
-        path: The file, for messages.
-        graph: From `float_graph`.
-        channels: How many it sends.
-        skip: Samples to drop at the start.
-        block_samples: Length of a block.
-        done: How many of the dropped samples the caller has already; with some, finding no more is no error.
+    """Run a `float_graph` and drop the first ``skip`` samples; closing the generator ends ffmpeg.
 
     Yields:
         float32 ``(block_samples, channels)``, the last one shorter.
 
     Raises:
-        AudioDecodeError: ffmpeg fails or finds no sample.
+        AudioDecodeError: ffmpeg fails, or there is no sample and the caller has ``done`` none either.
     """
     total, to_skip = done, skip
     with FfmpegProcess(graph, feed=False) as process:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import IO, Any, Self
 
 import ffmpeg
@@ -18,7 +18,6 @@ import ffmpeg
 from sepcore.errors import FfmpegMissing, StemworksError
 from sepcore.system.os_errors import named_in
 
-_NO_NAMES: Mapping[Path, str] = MappingProxyType({})
 _STDERR_TAIL_BYTES = 4096
 
 _SUFFIXES = """
@@ -126,8 +125,8 @@ class FfmpegProcess:
         pipe: ffmpeg's standard input (``feed=True``) or output, binary.
     """
 
-    def __init__(self, graph: Any, *, feed: bool, names: Mapping[Path, str] = _NO_NAMES) -> None:
-        self._names = names
+    def __init__(self, graph: Any, *, feed: bool, names: Mapping[Path, str] | None = None) -> None:
+        self._names = names or {}
         command = [find_program("ffmpeg"), "-nostdin", "-hide_banner", "-loglevel", "error"]
         # Messages go to a file: a pipe that nobody reads blocks ffmpeg once a bad file has filled it.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in __exit__

@@ -89,24 +89,20 @@ def read_tags(path: Path) -> SongTags:
         if not streams:
             logger.warning("%s: no tags can be read: it has no stream", path)
             return SongTags()
-        return SongTags(_true_for_stems(path, *_raw_tags(found)), _read_cover(path, streams))
+        return SongTags(_true_for_stems(path, found), _read_cover(path, streams))
     except (FfmpegFailed, FfmpegMissing, OSError, ValueError) as error:
         logger.warning("%s: no tags can be read: %s", path, error)
         return SongTags()
 
 
-def _raw_tags(found: dict[str, Any]) -> tuple[dict[str, str], bool]:
-    """The tags that ffprobe found, and whether they are vorbis comments, whose names ignore case."""
-    names = found["format"].get("format_name", "").split(",")
-    tags = found["format"].get("tags", {})
-    if "ogg" in names:
+def _true_for_stems(path: Path, found: dict[str, Any]) -> dict[str, str]:
+    formats = found["format"].get("format_name", "").split(",")
+    tags: dict[str, str] = found["format"].get("tags", {})
+    if "ogg" in formats:
         # Only ogg has the song's tags in the stream; elsewhere they describe the stream, such as a title "Stereo".
         audio: dict[str, Any] = next((stream for stream in found["streams"] if stream.get("codec_type") == "audio"), {})
         tags = audio.get("tags", {}) | tags
-    return tags, not {"ogg", "flac"}.isdisjoint(names)
-
-
-def _true_for_stems(path: Path, tags: dict[str, str], fold_names: bool) -> dict[str, str]:
+    fold_names = "ogg" in formats or "flac" in formats  # names of vorbis comments ignore case
     kept: dict[str, str] = {}
     for name, text in tags.items():
         folded = name.lower()
@@ -172,7 +168,10 @@ def tagged_output(
         inputs = [*streams, ffmpeg.input(file_url(listing), format="ffmetadata")["a?"]]
         options = {**options, "map_metadata": len(streams)}
         if tags.cover and container in _WITH_PICTURES:
-            inputs.append(_picture_input(Path(folder), tags.cover))
+            # The suffix tells ffmpeg the codec. With "image2" the whole file is one packet, whatever it has inside.
+            picture = Path(folder) / ("cover.png" if tags.cover.codec == "png" else "cover.jpg")
+            picture.write_bytes(tags.cover.image)
+            inputs.append(ffmpeg.input(file_url(picture), format="image2", pattern_type="none")["v"])
             options |= {"c:v": "copy", "disposition:v": "attached_pic", "metadata:s:v": "comment=Cover (front)"}
         yield ffmpeg.output(*inputs, file_url(path), format=container, **options)
 
@@ -187,13 +186,6 @@ def _ffmetadata(tags: Mapping[str, str]) -> bytes:
         for name, text in tags.items()
     )
     return "".join([";FFMETADATA1\n", *lines]).encode(errors="replace")
-
-
-def _picture_input(folder: Path, cover: Cover) -> Any:
-    # The suffix tells ffmpeg the codec. With "image2" the whole file is one packet, however many pictures it holds.
-    file = folder / ("cover.png" if cover.codec == "png" else "cover.jpg")
-    file.write_bytes(cover.image)
-    return ffmpeg.input(file_url(file), format="image2", pattern_type="none")["v"]
 
 
 def _picture_block(cover: Cover) -> str:

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sepcore import Separator
-from sepcore.batch.records import remove_other_records, song_locked
-from sepcore.batch.run import separate_song, skip_if_done
+from sepcore.batch.records import remove_other_records
+from sepcore.batch.run import separate_song, skip_if_done, song_locked
 from sepcore.batch.song import failed
 from sepcore.errors import AudioEncodeError, CheckpointError, OutputNotWritable
 from sepcore.separation.stem_files.options import StemFileOptions

@@ -47,4 +47,4 @@ def test_a_file_of_the_users_own_is_left_alone(tmp_path, caplog):
     outcome = Outcome(Path("a.mp3"), "done", audio_s=1, elapsed_s=1)
     assert write_summary(tmp_path, [song("a.mp3")], {outcome.song: outcome}) is None
     assert (tmp_path / "summary.parquet").read_text() == "my own"
-    assert "is no summary of this program and is left alone" in caplog.text
+    assert "was not written by this program and is kept" in caplog.text

@@ -91,7 +91,7 @@ def test_a_damaged_file_of_a_network_is_made_anew(damage, tmp_path, caplog):
     else:
         file.write_bytes(content if damage == "a byte" else content[: len(content) // 2])
     assert convert_network_once(load_config(folder), folder / "model") == file
-    assert "is damaged, and made anew" in caplog.text
+    assert "is damaged and is converted again" in caplog.text
     caplog.clear()
     assert convert_network_once(load_config(folder), folder / "model") == file
     assert not caplog.text

@@ -161,7 +161,8 @@ def test_any_file_name_can_be_written(tmp_path, monkeypatch, name):
 
 
 def test_the_codec_may_differ_from_the_suffix(tmp_path):
-    write_audio(tmp_path / "stem.audio", music(0.1), sample_rate=RATE, codec="flac")
+    with AudioWriter(tmp_path / "stem.audio", sample_rate=RATE, num_channels=2, codec="flac") as writer:
+        writer.write(music(0.1))
     assert probe_audio(tmp_path / "stem.audio").codec == "flac"
 
 

@@ -6,10 +6,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from html import unescape
 from itertools import chain
 from pathlib import Path, PurePath
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from pydantic import TypeAdapter, ValidationError
@@ -44,8 +44,7 @@ _ROW = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class _Listed:
+class _Listed(NamedTuple):
     name: str
     folder: str  # empty: none is shown
     page: Path
@@ -66,9 +65,6 @@ def write_folder_page(out: Path, pages: Iterable[tuple[str, Path]]) -> Path | No
 
     Returns:
         The list; None if there is no page but perhaps ``index.html`` itself, or if both names are taken.
-
-    Raises:
-        AudioEncodeError: the list cannot be written, or a page not be read or written.
     """
     if not out.is_dir():
         return None
@@ -97,8 +93,8 @@ def _write(out: Path, pages: Iterable[tuple[str, Path]]) -> Path | None:
     if path is None:
         return None
     write_document(path, _document(out, path, songs))
-    neighbours = [None, *((song.name, song.page) for song in songs), None]
-    for song, before, after in zip(songs, neighbours, neighbours[2:], strict=False):
+    neighbors = [None, *((song.name, song.page) for song in songs), None]
+    for song, before, after in zip(songs, neighbors, neighbors[2:], strict=False):
         link_page(song.page, songs=path, before=before, after=after)
     return path
 

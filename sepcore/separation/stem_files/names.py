@@ -60,12 +60,9 @@ def stem_paths(
 ) -> dict[str, Path]:
     """The output file of every stem of a song.
 
-    Args:
-        song: The song's file; its name without suffix is ``{filename}``, its folder's name ``{foldername}``.
-        out: The folder that the format is relative to.
-        instruments: Each becomes ``{instrument}``.
-        filename_format: Spleeter's ``-f``.
-        codec: Becomes ``{codec}``. A ``stem.mp4`` holds all stems: by default it has the song's name.
+    ``filename_format`` is Spleeter's ``-f``, relative to ``out``. In it, ``{filename}`` and ``{foldername}`` are the
+    song's name without suffix and its folder's name, ``{instrument}`` one of ``instruments``, and ``{codec}`` is
+    ``codec``. A ``stem.mp4`` holds all stems: by default it has the song's name.
 
     Raises:
         ConfigError: the format has other fields, leads out of ``out``, or gives two stems the same file.

@@ -20,7 +20,7 @@ MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # For another rate ffmpeg would silently take the nearest of these. Opus is always resampled to 48 kHz.
 _AAC_RATES_HZ = (*MP3_RATES_HZ, 64000, 88200, 96000)
 _RATES_HZ = {"mp3": MP3_RATES_HZ, "m4a": _AAC_RATES_HZ, STEM_MP4: _AAC_RATES_HZ}
-_HIGHEST_RATES_HZ = {"wma": 48_000}
+_WMA_HIGHEST_RATE_HZ = 48_000
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,13 @@ def _check_rate(codec: str, rate: object) -> None:
             f"sample_rate is {rate!r}",
             hint=f"Give source, or {_LOWEST_RATE_HZ} to {_HIGHEST_RATE_HZ} Hz, e.g. 48000.",
         )
-    rates, highest = _RATES_HZ.get(codec), _HIGHEST_RATES_HZ.get(codec, _HIGHEST_RATE_HZ)
-    if rates and rate not in rates:
-        allowed = ", ".join(map(str, rates))
+    if rate not in _RATES_HZ.get(codec, (rate,)):
+        allowed = ", ".join(map(str, _RATES_HZ[codec]))
         raise ConfigError(f"sample_rate is {rate}, but {codec} holds {allowed} Hz", hint="Use flac for others.")
-    if rate > highest:
-        raise ConfigError(f"sample_rate is {rate}, but {codec} holds {highest} Hz at most", hint="Use flac for more.")
+    if codec == "wma" and rate > _WMA_HIGHEST_RATE_HZ:
+        raise ConfigError(
+            f"sample_rate is {rate}, but wma holds {_WMA_HIGHEST_RATE_HZ} Hz at most", hint="Use flac for more."
+        )
 
 
 def _is_bitrate(bitrate: object) -> bool:

@@ -47,9 +47,11 @@ def write_song_page(
     It holds mixture and stems as mp3 of 128 kbit/s (stereo), about 1.3 MB per minute each, and only the first
     `PAGE_MINUTES` of a longer song, which it says. Memory does not depend on the song's length.
 
+    The page is written whole or not at all. It replaces a page of this project; another file is left alone, with a
+    warning.
+
     Args:
-        path: Written whole or not at all. A page of this project is replaced; another file is left alone, with a
-            warning.
+        path: The page.
         song: The separated file.
         stems: The file of each stem, at least one, in the order of the page.
         offset_s: Where in the song the stems start.
@@ -58,7 +60,6 @@ def write_song_page(
     Raises:
         AudioDecodeError: the song or a stem cannot be read.
         AudioEncodeError: the page cannot be written.
-        FfmpegMissing: there is no ffmpeg.
     """
     info = probe_audio(next(iter(stems.values())))
     audio = {"sample_rate": mp3_rate(info.sample_rate), "num_channels": min(info.num_channels, 2)}

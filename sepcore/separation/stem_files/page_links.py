@@ -53,13 +53,9 @@ def remove_song_page(page: Path) -> None:
 
 
 def link_page(page: Path, *, songs: Path, before: tuple[str, Path] | None, after: tuple[str, Path] | None) -> None:
-    """Make a song's page link to others, whole or not at all; OSError if it cannot be read or written.
+    """Make the page of a song, and no other file, link to the list of songs and the songs before and after it.
 
-    Args:
-        page: From `write_song_page`; another file is left alone.
-        songs: The list of all songs.
-        before: Name and page of the song before it, if there is one.
-        after: Name and page of the song after it, if there is one.
+    They are given as name and page. The page is written whole or not at all; OSError if that, or reading it, fails.
     """
     links = {"songs": relative_address(songs, page), "before": _link(before, page), "after": _link(after, page)}
     line = render(Path(__file__).parent, "links.html", **links).strip().encode()

@@ -32,10 +32,8 @@ class Sink:
 
     Call `start` after entering the context: if Ctrl-C interrupts the start of the thread, leaving the context ends it.
 
-    Args:
-        open_file: Opens the file and yields a function that appends blocks. Its context ends without an error, which
-            keeps the file, only if the sink's does.
-        names: The stems that the file holds.
+    The context of ``open_file`` yields a function that appends blocks; it ends without an error, which keeps the file,
+    only if the sink's does. The file holds the stems ``names``.
     """
 
     def __init__(self, open_file: Callable[[], AbstractContextManager[Write]], names: tuple[str, ...]) -> None:

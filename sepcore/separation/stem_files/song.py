@@ -128,7 +128,7 @@ def _streams_of_files(
     """The files, each with the names of the streams in it."""
     if options.codec != STEM_MP4:
         return {(name,): path for name, path in stems.items()}
-    names = chosen_stems(separator.instruments, replace(options, codec="m4a", bits=16))
+    names = chosen_stems(separator.instruments, replace(options, codec="m4a"))
     return {(MIXTURE, *names): stems[ALL_STEMS]}
 
 

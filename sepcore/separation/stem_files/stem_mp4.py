@@ -35,24 +35,12 @@ def stem_mp4_writer(
 ) -> Iterator[Write]:
     """Write a ``.stem.mp4`` block by block, in memory that does not depend on its length.
 
-    The streams are encoded into temporary files beside ``path``, which become one file when the block ends. After an
-    error nothing of it is left, and an earlier file of that name is unchanged.
-
-    Args:
-        path: Its folder is created; an existing file is replaced.
-        instruments: Names of the stems, whose streams come after the mixture's in `stem_order`.
-        sample_rate: In Hz.
-        num_channels: Channels of the blocks and of every stream.
-        bitrate: Of every stream, e.g. ``"256k"`` as in MUSDB18; None: ffmpeg's default.
-        tags: Of the song.
+    The mixture's stream comes first, then those of the ``instruments`` in `stem_order`. They are encoded into temporary
+    files beside ``path``, which become one file when the block ends. Other arguments, files after an error, and errors
+    are as in `AudioWriter`.
 
     Yields:
-        A function that appends blocks of the stems and of the ``mixture``; ValueError unless there is one of each, all
-        of one length.
-
-    Raises:
-        AudioEncodeError: the file cannot be written.
-        FfmpegMissing: there is no ffmpeg.
+        A function that appends blocks of the stems and of the ``mixture``, all of one length.
     """
     refuse_folder(path)
     names = (MIXTURE, *stem_order(instruments))
@@ -70,11 +58,6 @@ def stem_mp4_writer(
             }
 
             def write(blocks: Blocks) -> None:
-                lengths = {name: len(block) for name, block in blocks.items()}
-                if lengths.keys() != writers.keys() or len(set(lengths.values())) > 1:
-                    raise ValueError(
-                        f"blocks have the samples {lengths}; expected equally many of each of {', '.join(writers)}"
-                    )
                 for name, writer in writers.items():
                     writer.write(blocks[name])
 

@@ -53,10 +53,7 @@ class StemFormat:
 def write_files(files: Mapping[tuple[str, ...], Path], form: StemFormat, blocks: Iterable[Blocks]) -> None:
     """Write all files of a song, each by its own thread; they get their names together, and after an error none does.
 
-    Args:
-        files: Each file with the names of the stems in it.
-        form: From the model's to the files' form.
-        blocks: All stems, float32 ``(samples, form.model_channels)``.
+    ``files`` has each file by the names of the stems in it; ``blocks`` have all stems, ``(samples, model_channels)``.
 
     Raises:
         AudioEncodeError: a file cannot be written.

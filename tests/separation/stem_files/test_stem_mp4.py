@@ -193,17 +193,6 @@ def test_a_disk_that_is_full_for_a_stream_or_for_all_is_one_line_and_leaves_noth
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("samples", [{"vocals": 10}, {"mixture": 10, "vocals": 9}, {"mixture": 1, "vocals": 1, "x": 1}])
-def test_blocks_that_are_not_one_of_each_stream_are_refused(tmp_path, samples):
-    path = tmp_path / "song.stem.mp4"
-    with (
-        pytest.raises(ValueError, match="expected equally many of each of mixture, vocals"),
-        stem_mp4_writer(path, ["vocals"], sample_rate=RATE, num_channels=2) as append,
-    ):
-        append({name: np.zeros((count, 2), np.float32) for name, count in samples.items()})
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path, written):
     with raises(AudioEncodeError, "folder", path=tmp_path):
         write(tmp_path, written)

@@ -24,9 +24,8 @@ def find_songs(paths: Iterable[Path], *, out: Path | None = None, may_be_empty: 
     The content of the output folder ``out``, if it is inside a given folder, counts as stems; so does what an earlier
     run recorded as stems in any output folder. With ``may_be_empty`` a folder need not hold an audio file (yet).
 
-    Returns:
-        Each song, sorted within its folder, with the folder of its stems relative to the output, where the tree below
-        a given folder is kept.
+    Songs are sorted within a given folder. Each comes with the folder of its stems relative to the output, which keeps
+    the tree below a given folder.
 
     Raises:
         ConfigError: a path does not exist, or a folder holds no audio file.

@@ -24,11 +24,9 @@ _MOST_STREAMS = 4
 class OpenVinoEngine(Engine):
     """A network on the cores of this machine.
 
-    Args:
-        config: The model's config.
-        network: The tensors of one of Spleeter's networks, from `load_tensors`, or the file of a registered network,
-            from `convert_network_once`.
-        precision: ``"bfloat16"`` is twice as fast on processors that have it; others compute in float32 anyway.
+    It is given as the tensors of one of Spleeter's networks, from `load_tensors`, or as the file of a registered one,
+    from `convert_network_once`. ``"bfloat16"`` is twice as fast on processors that have it; others compute in float32
+    anyway.
     """
 
     def __init__(

@@ -144,10 +144,8 @@ def phase_kernels(weights: Array, top: int, left: int) -> Array:
     """A transposed convolution of stride 2 to one channel as a convolution to four: even and odd rows times columns.
 
     Runtimes compute that several times as fast. The ``weights``, ``(inputs, 1, height, width)``, reach one input row
-    and column to each side; the transposed convolution cuts off ``top`` rows and ``left`` columns.
-
-    Returns:
-        ``(4, inputs, 3, 3)``, for padding of 1 and depth-to-space by blocks.
+    and column to each side; the transposed convolution cuts off ``top`` rows and ``left`` columns. The result,
+    ``(4, inputs, 3, 3)``, is for padding of 1 and depth-to-space by blocks.
     """
     inputs, _, height, width = weights.shape
     kernels = np.zeros((2, 2, inputs, _TAPS, _TAPS), np.float32)

@@ -28,12 +28,9 @@ def check_engine(name: str) -> None:
 def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precision: Precision = "float32") -> Engine:
     """Load the network of ``config``, with the checkpoint in ``folder``, on an engine.
 
-    Args:
-        name: ``"tensorflow"``, the reference; ``"openvino"``, for CPUs; or ``"auto"``: TensorFlow where there is a GPU,
-            else OpenVINO. In a process that has loaded TensorFlow, ``"auto"`` does not convert a registered network.
-        config: The model's config.
-        folder: Holds the model's checkpoint.
-        precision: What the network computes in; STFT, masks and inverse STFT are always float32.
+    ``"tensorflow"`` is the reference, ``"openvino"`` is for CPUs. ``"auto"`` takes TensorFlow where there is a GPU,
+    else OpenVINO; in a process that has loaded TensorFlow it does not convert a registered network. Only the network
+    computes in ``precision``: STFT, masks and inverse STFT are always float32.
 
     Raises:
         ConfigError: there is no such engine, or it cannot run this network.

@@ -18,14 +18,9 @@ def separate_block(
     rfft: Callable[[Any], Any] = ops.rfft,
     irfft: Callable[[Any, int], Any] = ops.irfft,
 ) -> Any:
-    """`Engine.separate_block` for tensors of any Keras backend.
+    """`Engine.separate_block` for tensors of any Keras backend, with a network from `registry.build_network`.
 
-    Args:
-        network: Magnitudes to estimates, from `registry.build_network`.
-        config: The model's config.
-        samples: See `Engine.separate_block`.
-        rfft: As `keras.ops.rfft`; may leave out high bins that masks of zeros silence.
-        irfft: As `keras.ops.irfft`, for as many bins as ``rfft`` gives.
+    ``rfft`` may leave out high bins that masks of zeros silence; ``irfft`` gets as many bins as it gives.
     """
     frames = ops.extract_sequences(ops.transpose(samples), config.frame_length, config.hop_length)
     real, imaginary = rfft(frames * hann_window(config.frame_length))  # (channels, frames, bins)

@@ -42,14 +42,14 @@ def wiener_stream(
     advance = overlapping_advance(segment, overlap) if overlap else None
     framing = Framing(frame_length, hop_length, segment, 1, advance)
 
-    def analysed(samples: NDArray[np.float32]) -> _Frames:
+    def analyzed(samples: NDArray[np.float32]) -> _Frames:
         spectrum = stft(samples, frame_length=frame_length, hop_length=hop_length, num_bins=config.num_bins)
         padded = np.pad(spectrum, [(0, -len(spectrum) % segment), (0, 0), (0, 0)])
         estimates = join_segments(engine.estimate(engine.segments(padded)))
         return _Frames(spectrum, estimates[:, : len(spectrum)])
 
     waveform = Waveform(blocks)
-    parts: Iterator[_Frames] = ordered_map(analysed, padded_blocks(waveform, framing), threads=engine.parallel_blocks)
+    parts: Iterator[_Frames] = ordered_map(analyzed, padded_blocks(waveform, framing), threads=engine.parallel_blocks)
     if advance:
         parts = _cross_faded(parts, cross_fade(segment, advance), advance)
     window, shared = (round(seconds * config.sample_rate / hop_length) for seconds in (WINDOW_S, OVERLAP_S))

@@ -34,7 +34,6 @@ class AudioInfo:
     duration_s: float | None
     """As stated in the file, not measured; None if it is not stated."""
     num_streams: int
-    """Audio streams in the file."""
     codec: str
     """ffmpeg's name, e.g. ``mp3``."""
 

@@ -139,10 +139,7 @@ def cross_fade(segment_frames: int, advance_frames: int) -> NDArray[np.float32]:
 
     Segments start every ``advance_frames``, 1 to ``segment_frames``. Where two overlap, one fades linearly into the
     other. Where more do, a frame counts most in the segment that has it nearest to its middle: there the network sees
-    most of what surrounds it.
-
-    Returns:
-        float32 ``(segment_frames,)``, > 0.
+    most of what surrounds it. float32 ``(segment_frames,)``, > 0.
     """
     edge = np.minimum(np.arange(segment_frames), np.arange(segment_frames)[::-1]) + 0.5
     weights = np.minimum(edge, max(segment_frames - advance_frames, 1))

@@ -131,10 +131,8 @@ def write_page_audio(
 ) -> bytes:
     """Write an excerpt of a file as mp3 of 64 kbit/s per channel, in memory that does not depend on its length.
 
-    Arguments and errors are as in `read_blocks` and `AudioWriter`; one or two channels, and a rate of mp3.
-
-    Returns:
-        The waveform: the greatest absolute samples of at most 1200 parts of equal length, 255 for full scale.
+    Arguments and errors are as in `read_blocks` and `AudioWriter`; one or two channels, and a rate of mp3. Returns the
+    waveform: the greatest absolute samples of at most 1200 parts of equal length, 255 for full scale.
     """
     blocks = read_blocks(
         file,

@@ -100,7 +100,10 @@ def separate_file(
         write = write_rescaled if options.clipping == "rescale" else write_files
         write(files, form, results)
     seconds = separated / config.sample_rate
-    _warn_if_cut(song, options, seconds)
+    if options.duration_s is not None and seconds >= options.duration_s - 0.5:
+        total = probe_audio(song).duration_s
+        if total is not None and total > options.offset_s + options.duration_s + 0.5:
+            _logger.warning("%s: cut after %g s of %.0f s, as -d says", song, options.duration_s, total)
     return seconds
 
 
@@ -196,11 +199,3 @@ def _format(config: ModelConfig, song: Path, options: StemFileOptions) -> StemFo
         rate = options.sample_rate
     tags = read_tags(song) if options.codec != "wav" else None
     return StemFormat(str(song), options, config.sample_rate, rate, config.num_channels, channels, total, tags)
-
-
-def _warn_if_cut(song: Path, options: StemFileOptions, seconds: float) -> None:
-    if options.duration_s is None or seconds < options.duration_s - 0.5:
-        return
-    total = probe_audio(song).duration_s
-    if total is not None and total > options.offset_s + options.duration_s + 0.5:
-        _logger.warning("%s: cut after %g s of %.0f s, as -d says", song, options.duration_s, total)

@@ -9,11 +9,10 @@ from prefect.cache_policies import NO_CACHE
 from sepcore.dataset.manifest import TrackRow
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
+from sepcore.evaluation.excerpt import Excerpt, excerpt_of_track
 from sepcore.evaluation.file_fingerprint import file_fingerprint
-from sepcore.evaluation.report.excerpt import Excerpt
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.evaluation.track_evaluation import evaluate_track
-from sepcore.evaluation.track_excerpt import excerpt_of_track
 from sepcore.training.run_folder import RunFolder
 from tasks.tracking.run import tracked
 
@@ -31,7 +30,7 @@ def evaluate_song(row: TrackRow, estimates: Estimates, folder: Path, engine: Sco
 
 @task(task_run_name="excerpt-{row.name}", cache_policy=NO_CACHE)
 def excerpt_of_song(row: TrackRow, estimates: Estimates, folder: Path, start_s: float) -> Excerpt:
-    """Run `sepcore.evaluation.track_excerpt.excerpt_of_track`."""
+    """Run `sepcore.evaluation.excerpt.excerpt_of_track`."""
     return excerpt_of_track(row, estimates, folder, start_s)
 
 

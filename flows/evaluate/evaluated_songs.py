@@ -16,10 +16,9 @@ from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import CheckpointError, DatasetError, OutputNotWritable, ProviderError, StemworksError
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
-from sepcore.evaluation.report.excerpt import Excerpt
+from sepcore.evaluation.excerpt import Excerpt, excerpt_start_s, tracks_to_hear
 from sepcore.evaluation.scores import MadeFrom, ScoreSummary
 from sepcore.evaluation.track_evaluation import remove_other_scores, tracks_made_from
-from sepcore.evaluation.track_excerpt import excerpt_start_s, tracks_to_hear
 from sepcore.evaluation.track_scores import TrackScores, read_track_scores, track_table, write_table
 from tasks.dataset import ingest_song
 from tasks.evaluation import evaluate_song, excerpt_of_song

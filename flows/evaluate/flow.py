@@ -14,9 +14,8 @@ from flows.support.runners import OnRunner, model_anywhere, task_runner
 from flows.support.terminal import say
 from sepcore import Separator, load_config
 from sepcore.errors import ConfigError, SongsFailed, StemworksError
-from sepcore.evaluation.baselines import BASELINES
 from sepcore.evaluation.choices import ENGINES
-from sepcore.evaluation.estimates import Estimates, FolderEstimates, ModelEstimates
+from sepcore.evaluation.estimates import BASELINES, Estimates, FolderEstimates, ModelEstimates
 from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint
 from sepcore.evaluation.report.evaluation_report import EvaluationReport, is_musdb18_test
 from sepcore.evaluation.report.report import write_report

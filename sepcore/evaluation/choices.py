@@ -13,7 +13,7 @@ ENGINES: dict[ScoringEngine, str] = {
 """What each of them is, in words."""
 
 BaselineName = Literal["mixture", "irm"]
-"""What is scored beside a model; see `sepcore.evaluation.baselines`."""
+"""What is scored beside a model; see `sepcore.evaluation.estimates`."""
 
 MARGIN_DB = 0.1
 """By how much a stem's median SDR may be below the last released model's: about what another seed changes."""

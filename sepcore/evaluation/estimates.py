@@ -1,7 +1,7 @@
-"""Whose estimates are scored: a model's, or those that another program left in files."""
+"""What is scored: the stems of a model, of another program's files, or of a baseline that needs no model."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from itertools import zip_longest
 from pathlib import Path
@@ -9,16 +9,21 @@ from socket import gethostname
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import CheckpointError, DatasetError
 from sepcore.evaluation.bsseval.signals import Signals, Stems, blocks, filled
-from sepcore.evaluation.file_fingerprint import file_fingerprint, stems_fingerprint
+from sepcore.evaluation.choices import BaselineName
+from sepcore.evaluation.file_fingerprint import file_fingerprint, spectra_fingerprint, stems_fingerprint
 from sepcore.evaluation.scoring_config import audio_by_stem, estimate_file
 from sepcore.separation.separator import Separator
 from sepcore.separation.shared import shared_separator
 from sepcore.signal.audio_reader import open_native
+from sepcore.signal.blocks import Framing, overlap_add_blocks
+from sepcore.signal.masks import ratio_masks
+from sepcore.signal.spectrogram import inverse_stft, stft
 
 _logger = logging.getLogger(__name__)
 
@@ -150,3 +155,67 @@ class FolderEstimates:
 
 def _channels(number: int) -> str:
     return {1: "one channel", 2: "two channels"}.get(number, f"{number} channels")
+
+
+class UntouchedMixture:
+    """The mixture as the estimate of every stem: what doing nothing scores."""
+
+    name = "mixture"
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
+
+    def fingerprint(self, row: TrackRow) -> str:
+        """See `Estimates`."""
+        return stems_fingerprint(self.config)
+
+    def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
+        """See `Estimates`."""
+        for block in blocks(mixture):
+            yield np.repeat(block, len(self.config.instruments), axis=0)
+
+
+class IdealRatioMask:
+    """The mixture under the masks that the true stems give: about the best that a ratio mask can reach.
+
+    Every bin is shared in proportion to the stems' magnitudes to the power of the config's ``separation_exponent``;
+    with 2, SiSEC's IRM2.
+
+    References:
+        F.-R. Stöter, A. Liutkus and N. Ito, "The 2018 Signal Separation Evaluation Campaign", LVA/ICA 2018.
+    """
+
+    name = "irm"
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
+
+    def fingerprint(self, row: TrackRow) -> str:
+        """See `Estimates`."""
+        return spectra_fingerprint(self.config)
+
+    def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
+        """See `Estimates`."""
+        config, num_channels = self.config, mixture.shape[2]
+        geometry = {"frame_length": config.frame_length, "hop_length": config.hop_length}
+
+        def masked(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+            spectra = stft(samples, **geometry)
+            signals = np.stack(np.split(spectra, spectra.shape[2] // num_channels, axis=2))
+            masks = ratio_masks(np.abs(signals[1:]), exponent=config.separation_exponent)
+            return inverse_stft(masks * signals[0], **geometry)
+
+        # The mixture's channels and then each stem's, as if they were one signal's.
+        pieces = (
+            np.concatenate([*first, *true], axis=1, dtype=np.float32)
+            for first, true in zip(blocks(mixture), blocks(references), strict=True)
+        )
+        framing = Framing(**geometry, block_frames=config.segment_frames, last_multiple=1)
+        return overlap_add_blocks(pieces, masked, framing)
+
+
+BASELINES: Mapping[BaselineName, type[UntouchedMixture] | type[IdealRatioMask]] = {
+    "mixture": UntouchedMixture,
+    "irm": IdealRatioMask,
+}
+"""Estimates that need no model, by the name that asks for them."""

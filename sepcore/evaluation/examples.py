@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.evaluation.browser_audio import write_browser_audio
+from sepcore.evaluation.excerpt_media import write_browser_audio
 from sepcore.evaluation.validation_songs import ScoredSong, Waveform
 from sepcore.signal.spectrogram import magnitude_spectrogram
 from sepcore.signal.spectrogram_picture import build_figure, save_figure, show_spectrogram, spectrogram_extent

@@ -11,9 +11,8 @@ import pandas as pd
 
 from sepcore.errors import DatasetError
 from sepcore.evaluation.bsseval.bss_eval import bss_eval_signals
-from sepcore.evaluation.bsseval.frames import silent_throughout, window_slices
 from sepcore.evaluation.bsseval.sdr import GLOBAL_METRICS, global_scores, sdr_of_windows
-from sepcore.evaluation.bsseval.signals import ChosenStems, Signals
+from sepcore.evaluation.bsseval.signals import ChosenStems, Signals, silent_throughout, window_slices
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.system.atomic import atomic_path, write_text
 

@@ -8,8 +8,7 @@ import pytest
 
 from sepcore.config.separation import SeparationKeys
 from sepcore.errors import DatasetError
-from sepcore.evaluation.baselines import IdealRatioMask, UntouchedMixture
-from sepcore.evaluation.estimates import FolderEstimates, ModelEstimates
+from sepcore.evaluation.estimates import FolderEstimates, IdealRatioMask, ModelEstimates, UntouchedMixture
 from sepcore.evaluation.file_fingerprint import file_fingerprint
 from sepcore.evaluation.track_evaluation import estimated_track, track_made_from
 from sepcore.separation.separator import Separator

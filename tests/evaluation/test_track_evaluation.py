@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from sepcore.errors import DatasetError, OutputNotWritable
-from sepcore.evaluation import track_evaluation, track_excerpt
-from sepcore.evaluation.baselines import UntouchedMixture
+from sepcore.evaluation import excerpt, track_evaluation
 from sepcore.evaluation.bsseval.signals import blocks
-from sepcore.evaluation.estimates import FolderEstimates, ModelEstimates
+from sepcore.evaluation.estimates import FolderEstimates, ModelEstimates, UntouchedMixture
+from sepcore.evaluation.excerpt import excerpt_of_track
 from sepcore.evaluation.track_evaluation import estimated_track, evaluate_track, remove_other_scores
-from sepcore.evaluation.track_excerpt import excerpt_of_track
 from sepcore.evaluation.track_scores import METRICS, read_track_scores
 from sepcore.signal.audio_writer import write_audio
 from tests.evaluation.songs import RATE, write_song
@@ -84,7 +83,7 @@ def test_killed_beside_the_scores_of_other_estimates_nobodys_are_taken_for_the_f
 
     for module, write, score in (
         (track_evaluation, "save_track_scores", lambda: evaluate_track(row, estimates, folder)),
-        (track_excerpt, "write_excerpt", lambda: excerpt_of_track(row, estimates, folder, 0.0)),
+        (excerpt, "write_excerpt", lambda: excerpt_of_track(row, estimates, folder, 0.0)),
     ):
         real = getattr(module, write)
 

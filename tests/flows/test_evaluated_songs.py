@@ -1,7 +1,7 @@
 import pytest
 
 from flows.evaluate import evaluated_songs
-from sepcore.evaluation.baselines import UntouchedMixture
+from sepcore.evaluation.estimates import UntouchedMixture
 from sepcore.evaluation.score_folder import read_score_folder
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.evaluation.track_evaluation import evaluate_track

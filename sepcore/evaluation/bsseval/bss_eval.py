@@ -9,12 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from sepcore.evaluation.bsseval.correlations import correlate
-from sepcore.evaluation.bsseval.distortion_filters import solve_filters
-from sepcore.evaluation.bsseval.frames import aligned, is_silent, silent_throughout, window_slices
+from sepcore.evaluation.bsseval.distortion_filters import correlate, solve_filters
 from sepcore.evaluation.bsseval.projections import window_ratios
 from sepcore.evaluation.bsseval.sdr import sdr_of_windows
-from sepcore.evaluation.bsseval.signals import ChosenStems, Signals, Stems
+from sepcore.evaluation.bsseval.signals import (
+    ChosenStems,
+    Signals,
+    Stems,
+    aligned,
+    is_silent,
+    silent_throughout,
+    window_slices,
+)
 from sepcore.evaluation.choices import ScoringEngine
 
 Frames = NDArray[np.float64]

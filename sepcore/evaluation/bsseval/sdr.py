@@ -7,8 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.evaluation.bsseval.frames import aligned, is_silent, silent_throughout, window_slices
-from sepcore.evaluation.bsseval.signals import Signals, Stems, block_slices
+from sepcore.evaluation.bsseval.signals import (
+    Signals,
+    Stems,
+    aligned,
+    block_slices,
+    is_silent,
+    silent_throughout,
+    window_slices,
+)
 from sepcore.system.cores import num_cores
 
 Energies = NDArray[np.float64]

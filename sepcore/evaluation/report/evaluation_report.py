@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sepcore.evaluation import track_scores
-from sepcore.evaluation.report.excerpt import Excerpt
+from sepcore.evaluation.excerpt import Excerpt
 
 if TYPE_CHECKING:
     import pandas as pd

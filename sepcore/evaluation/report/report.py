@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sepcore.evaluation.excerpt import Excerpt
 from sepcore.evaluation.report.box_plots import save_box_plots
 from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, PUBLISHED, EvaluationReport
-from sepcore.evaluation.report.excerpt import Excerpt
 from sepcore.evaluation.report.score_tables import (
     decibels,
     failed_table,
@@ -16,9 +16,8 @@ from sepcore.evaluation.report.score_tables import (
     track_scores,
     tracks_table,
 )
-from sepcore.page.document import build_document, write_document
+from sepcore.page.document import SORTING_SCRIPT, build_document, write_document
 from sepcore.page.player import PLAYER_SCRIPTS, Picture, PlayerSong, PlayerStem
-from sepcore.page.table import SORTING_SCRIPT
 
 
 def write_report(folder: Path, evaluation: EvaluationReport) -> Path:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sepcore.evaluation.bsseval.sdr import GLOBAL_METRICS
 from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, PUBLISHED, EvaluationReport
-from sepcore.page.table import Cell, Column, Table
+from sepcore.page.document import Cell, Column, Table
 
 if TYPE_CHECKING:
     import pandas as pd

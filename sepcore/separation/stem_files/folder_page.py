@@ -15,8 +15,16 @@ from urllib.parse import unquote_to_bytes
 from pydantic import TypeAdapter, ValidationError
 
 from sepcore.errors import AudioEncodeError
-from sepcore.page.document import build_document, relative_address, shown_name, write_document
-from sepcore.page.table import SORTING_SCRIPT, Cell, Column, Table
+from sepcore.page.document import (
+    SORTING_SCRIPT,
+    Cell,
+    Column,
+    Table,
+    build_document,
+    relative_address,
+    shown_name,
+    write_document,
+)
 from sepcore.separation.stem_files.page import clock
 from sepcore.separation.stem_files.page_links import (
     LIST_MARK,

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from sepcore.evaluation.bsseval.sdr import GLOBAL_METRICS
-from sepcore.evaluation.report import EvaluationReport, write_excerpt
+from sepcore.evaluation.excerpt import write_excerpt
+from sepcore.evaluation.report.evaluation_report import EvaluationReport
 from tests.models import small_config
 
 STEMS = ("vocals", "drums", "bass", "other")

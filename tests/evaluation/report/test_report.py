@@ -4,8 +4,8 @@ from html import unescape
 import numpy as np
 import pytest
 
-from sepcore.evaluation.report import EvaluationReport, write_report
-from sepcore.evaluation.report.report import build_report
+from sepcore.evaluation.report.evaluation_report import EvaluationReport
+from sepcore.evaluation.report.report import build_report, write_report
 from tests.evaluation.report.evaluations import evaluation, frames_table, tone_excerpt, tracks_table
 
 HOSTILE = "<script>alert(1)</script> \"'&"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sepcore.evaluation.report import write_report
+from sepcore.evaluation.report.report import write_report
 from tests.evaluation.report.evaluations import evaluation, frames_table, tone_excerpt
 
 pytestmark = pytest.mark.slow

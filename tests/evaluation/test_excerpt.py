@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from sepcore.errors import DatasetError
-from sepcore.evaluation.report import read_excerpt, write_excerpt
+from sepcore.evaluation.excerpt import read_excerpt, write_excerpt
 from sepcore.signal.audio_reader import probe_audio, read_waveform
 from tests.evaluation.report.evaluations import tone_excerpt
 from tests.models import small_config

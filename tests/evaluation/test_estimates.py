@@ -1,8 +1,8 @@
 import numpy as np
 
-from sepcore.evaluation.baselines import IdealRatioMask, UntouchedMixture
 from sepcore.evaluation.bsseval.sdr import sdr_frames
 from sepcore.evaluation.bsseval.signals import ArraySignals
+from sepcore.evaluation.estimates import IdealRatioMask, UntouchedMixture
 from sepcore.signal.masks import ratio_masks
 from sepcore.signal.spectrogram import inverse_stft, stft
 from tests.models import small_config

@@ -32,8 +32,8 @@ NUM_TAPS = 512
 # from mp3 to float are those of the same references at 16 bits, within 1.2 dB; museval's differ by up to 22 dB.
 _STABLE_REGULARIZATION = 1e-8
 
-# The number of BLAS threads belongs to the process: two callers that change it at once would leave each other's behind.
-# Nor is anything gained by two tracks at once, since each is scored on all cores.
+# The number of BLAS threads belongs to the process: two callers that change it at once would restore the wrong one.
+# Scoring two tracks at once gains nothing, since each uses all cores.
 _one_at_a_time = threading.RLock()
 
 
@@ -44,18 +44,17 @@ def bss_eval(
 
     Args:
         references: True stems, linear amplitude, ``(stems, samples, channels)``.
-        estimates: Their estimates, in the same order; cut or filled with zeros to the references' length.
+        estimates: Their estimates, in the same order; cut or extended with zeros to the references' length.
         window: Length of a window in samples; a shorter track is one window.
         hop: Samples from one window to the next.
-        engine: ``fast``: what museval computes, some thirty times faster. ``stable``: alike, with filters that do not
-            depend on the signals' scale nor on the stems' order where museval's do: on music whose highest band is
-            empty. ``museval``: museval's own computation. SDR is the same from all three.
+        engine: ``fast``: what museval computes, some thirty times faster. ``stable``: the same with filters that never
+            depend on the signals' scale or the stems' order, as museval's do on music with an empty highest band.
+            ``museval``: museval's own computation. SDR is the same from all three.
 
     Returns:
         SDR, ISR, SIR and SAR in dB, each ``(stems, windows)`` float64; infinite where there is no distortion of that
-        kind at all. NaN for every stem in a window where one of the signals is silent, as in museval. A stem whose
-        reference or estimate is silent throughout, for which museval raises, is NaN in every window and leaves the
-        others' scores alone.
+        kind. NaN for every stem in a window where one of the signals is silent, as in museval. A stem whose reference
+        or estimate is silent throughout, for which museval raises, is NaN in every window and does not affect others.
 
     Raises:
         ValueError: if the shapes do not fit, a sample is NaN, or the engine is unknown.
@@ -70,18 +69,7 @@ def bss_eval(
 def bss_eval_signals(
     references: Signals, estimates: Signals, window: int, hop: int, engine: ScoringEngine = "fast"
 ) -> Frames:
-    """As `bss_eval`, ``(4, stems, windows)``, of stems that need not be in memory (but for the engine ``museval``).
-
-    Args:
-        references: True stems.
-        estimates: Their estimates, of the same shape.
-        window: As in `bss_eval`.
-        hop: As in `bss_eval`.
-        engine: As in `bss_eval`.
-
-    Raises:
-        ValueError: if a sample is NaN or the engine is unknown.
-    """
+    """As `bss_eval`, ``(4, stems, windows)``, for signals of one shape; only engine ``museval`` loads them whole."""
     if engine not in get_args(ScoringEngine):
         raise ValueError(f"engine is {engine!r}; expected one of {', '.join(get_args(ScoringEngine))}.")
     windows = window_slices(references.shape[1], window, hop)
@@ -99,9 +87,9 @@ def bss_eval_signals(
             ratios = _museval(true, estimated, window, hop)[..., heard]
         else:
             regularization = _STABLE_REGULARIZATION if engine == "stable" else 0.0
-            with one_blas_thread():  # its many small products are shared out among threads of our own
-                correlations = correlate(true, estimated, NUM_TAPS)
-            filters = solve_filters(correlations, true.shape[2], regularization)
+            with one_blas_thread():  # our own threads share its many small products
+                auto, cross = correlate(true, estimated, NUM_TAPS)
+            filters = solve_filters(auto, cross, true.shape[2], regularization)
             with one_blas_thread():
                 ratios = window_ratios(true, estimated, filters, [windows[index] for index in heard])
         scores[1:, present[scored][:, None], heard] = ratios[:, scored]
@@ -112,9 +100,9 @@ def _museval(references: Signals, estimates: Signals, window: int, hop: int) -> 
     """ISR, SIR and SAR as museval computes them, ``(3, stems, windows)``."""
     import museval
 
-    # float64: in float32 its sums for silence could differ from those of `silent_throughout`.
+    # float64: in float32 museval's test for silence could disagree with `silent_throughout`.
     true, estimated = (signals.read(0, signals.shape[1]).astype(np.float64) for signals in (references, estimates))
-    # museval refuses a silent estimate, which is not scored: a reference stands in for its own.
+    # museval refuses a silent estimate, which is not scored: its reference stands in.
     silent = is_silent(estimated)
     estimated[silent] = true[silent]
     return np.stack(museval.evaluate(true, estimated, win=window, hop=hop, mode="v4", padding=False)[1:])
@@ -122,10 +110,9 @@ def _museval(references: Signals, estimates: Signals, window: int, hop: int) -> 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keep BLAS to one thread; a caller in another thread waits until the first is done.
+    """Limit BLAS to one thread; callers in other threads wait for their turn.
 
-    BLAS threads wait for each other in busy loops: while a separation uses the cores, two of them make scoring ten
-    times slower than one.
+    BLAS threads wait in busy loops: while a separation uses the cores, two of them score ten times slower than one.
     """
     with _one_at_a_time, threadpool_limits(limits=1, user_api="blas"):
         yield

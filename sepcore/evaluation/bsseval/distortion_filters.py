@@ -1,7 +1,6 @@
 """BSSEval's least-squares filters from references to estimates, by correlations in one pass and bounded memory."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -11,6 +10,7 @@ from sepcore.evaluation.bsseval.signals import Channels, Signals, read_channels
 from sepcore.system.cores import num_cores
 
 Lags = NDArray[np.float64]
+Filters = NDArray[np.float64]
 Spectra = NDArray[np.complex128]
 
 # Small enough for a core's cache, as is a batch of blocks, whose spectra are multiplied at once: BLAS is slow on single
@@ -19,31 +19,21 @@ _FFT_SAMPLES = 1 << 12
 _BLOCKS_AT_ONCE = 12
 
 
-@dataclass(frozen=True, eq=False)
-class Correlations:
-    """Sums over a whole track, taken for zero before its start and after its end.
+def correlate(references: Signals, estimates: Signals, num_lags: int) -> tuple[Lags, Lags]:
+    """Correlate every channel x of the references with every channel of the references and y of the estimates.
 
-    Attributes:
-        auto: Of the references' channels x, ``(channels, channels, lags)``: sum over t of ``x_i[t] x_j[t + lag]``,
-            lag >= 0. A stem's channels stand together.
-        cross: Of them and the estimates' channels y, alike: sum over t of ``x_i[t] y_j[t + lag]``.
-    """
-
-    auto: Lags
-    cross: Lags
-
-
-def correlate(references: Signals, estimates: Signals, num_lags: int) -> Correlations:
-    """Correlate every channel of the references with every channel of references and estimates.
-
-    The track is cut into blocks. What a block shares with itself is the product of its spectrum with itself; what it
-    shares with the start of the next one, that of two short spectra. Products are added up over the track, in an order
-    that does not depend on the number of cores, and one inverse FFT of each kind gives the sums.
+    The track is cut into blocks. A block correlates with itself by its own spectrum, and with the start of the next one
+    by two short spectra. Products are added up over the track, in an order that does not depend on the number of cores,
+    and one inverse FFT of each kind gives the sums.
 
     Args:
         references: ``(stems, samples, channels)``.
         estimates: Of the same length and channels.
         num_lags: At most 2048.
+
+    Returns:
+        ``(channels, channels, lags)`` each, a stem's channels together, lag >= 0: the sum over t of ``x_i[t] x_j[t +
+        lag]``, and of ``x_i[t] y_j[t + lag]``; zeros before the track's start and after its end.
     """
     num_references = references.shape[0] * references.shape[2]
     num_samples, tail = references.shape[1], num_lags - 1
@@ -53,8 +43,7 @@ def correlate(references: Signals, estimates: Signals, num_lags: int) -> Correla
     def products(start: int) -> tuple[Spectra, Spectra]:
         num_blocks = min(_BLOCKS_AT_ONCE, -(-(num_samples - start) // advance))
         stop = start + num_blocks * advance
-        both = [read_channels(signals, start, stop + tail) for signals in (references, estimates)]
-        channels = np.concatenate(both)
+        channels = np.concatenate([read_channels(signals, start, stop + tail) for signals in (references, estimates)])
         blocks = np.zeros((len(channels), num_blocks, _FFT_SAMPLES))
         blocks[:, :, :advance] = channels[:, :-tail].reshape(len(channels), num_blocks, advance)
         ends, starts = np.zeros((2, len(channels), num_blocks, border_samples))
@@ -69,11 +58,11 @@ def correlate(references: Signals, estimates: Signals, num_lags: int) -> Correla
 
     starts = range(0, num_samples, advance * _BLOCKS_AT_ONCE)
     with ThreadPoolExecutor(num_cores()) as pool:
-        # One after the other, as they come: all of them at once would need memory.
+        # Added up as they come: all of them at once would need memory.
         within, across = reduce(lambda sums, more: (sums[0] + more[0], sums[1] + more[1]), pool.map(products, starts))
     lags = (np.fft.irfft(within, axis=0)[:num_lags] + np.fft.irfft(across, axis=0)[:num_lags]).transpose(1, 2, 0)
     auto, cross = np.split(np.ascontiguousarray(lags), [num_references], axis=1)
-    return Correlations(auto, cross)
+    return auto, cross
 
 
 def _spectra(blocks: Channels) -> Spectra:
@@ -87,49 +76,34 @@ def _summed(first: Spectra, second: Spectra) -> Spectra:
     return products
 
 
-Filters = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class DistortionFilters:
-    """Filters from the references' channels to the estimates', ``(reference channels, estimate channels, taps)``.
-
-    Attributes:
-        of_all: From every reference: what they give is target, spatial distortion and interference together.
-        of_own: From an estimate's own reference alone (zero elsewhere): target and spatial distortion.
-    """
-
-    of_all: Filters
-    of_own: Filters
-
-    def both(self) -> Filters:
-        """``(reference channels, targets of all and then of own, taps)``."""
-        return np.concatenate([self.of_all, self.of_own], axis=1)
-
-
-def solve_filters(correlations: Correlations, num_channels: int, regularization: float = 0.0) -> DistortionFilters:
+def solve_filters(auto: Lags, cross: Lags, num_channels: int, regularization: float = 0.0) -> Filters:
     """Solve BSSEval's normal equations for all estimates at once.
 
     Args:
-        correlations: Of references and as many estimates, in the same order.
+        auto: Correlations of the references, from `correlate`.
+        cross: Those with the estimates, as many and in the same order.
         num_channels: Channels of a stem.
-        regularization: Of the energy of each reference's channel, added to the matrix's diagonal. 0: museval's own
-            2e-16, whatever the scale, with which channels that (nearly) follow from others leave the solution open.
+        regularization: Share of the energy of each reference's channel that is added to the matrix's diagonal. With 0,
+            museval's own 2e-16 at any scale, channels that (nearly) follow from others leave the solution open.
+
+    Returns:
+        ``(reference channels, 2 * estimate channels, taps)``: filters from every reference, which give target, spatial
+        distortion and interference together; then from an estimate's own reference alone (0 elsewhere), which give
+        target and spatial distortion.
 
     References:
         E. Vincent, R. Gribonval and C. Févotte, "Performance measurement in blind audio source separation", IEEE Trans.
         Audio, Speech and Language Processing 14(4), 2006, section III.
     """
-    auto, cross = correlations.auto, correlations.cross
     of_all = _solve(auto, cross, regularization)
     of_own = np.zeros_like(of_all)
     for first in range(0, len(auto), num_channels):
         own = slice(first, first + num_channels)
         of_own[own, own] = _solve(auto[own, own], cross[own, own], regularization)
-    return DistortionFilters(of_all, of_own)
+    return np.concatenate([of_all, of_own], axis=1)
 
 
-def _solve(auto: NDArray[np.float64], cross: NDArray[np.float64], regularization: float) -> Filters:
+def _solve(auto: Lags, cross: Lags, regularization: float) -> Filters:
     """``(channels, targets, taps)``: the least-squares filters from the channels of ``auto`` to those of ``cross``."""
     from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
@@ -140,7 +114,7 @@ def _solve(auto: NDArray[np.float64], cross: NDArray[np.float64], regularization
         factor = cho_factor(_matrix(auto, regularization).T, overwrite_a=True, check_finite=False)
         solution = cho_solve(factor, right, check_finite=False)
     except LinAlgError:
-        # Not positive definite to rounding, as with two equal channels: what museval does.
+        # Not positive definite within rounding, as with two equal channels: do what museval does.
         matrix = _matrix(auto, regularization)
         try:
             solution = np.linalg.solve(matrix, right)
@@ -150,7 +124,7 @@ def _solve(auto: NDArray[np.float64], cross: NDArray[np.float64], regularization
     return filters
 
 
-def _matrix(auto: NDArray[np.float64], regularization: float) -> NDArray[np.float64]:
+def _matrix(auto: Lags, regularization: float) -> NDArray[np.float64]:
     """Inner products of the channels delayed by 0 to taps - 1 samples: a Toeplitz block for every pair of channels."""
     num_channels, _, num_taps = auto.shape
     matrix = np.empty((num_channels, num_taps, num_channels, num_taps))

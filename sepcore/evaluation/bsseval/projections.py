@@ -1,49 +1,58 @@
 """How much of an estimate's error is spatial distortion, interference and artifacts, window by window."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from sepcore.evaluation.bsseval.distortion_filters import DistortionFilters
+from sepcore.evaluation.bsseval.distortion_filters import Filters, Spectra
 from sepcore.evaluation.bsseval.sdr import decibels
 from sepcore.evaluation.bsseval.signals import Channels, Signals, read_channels
 from sepcore.system.cores import num_cores
 
 Energies = NDArray[np.float64]
-Spectra = NDArray[np.complex128]
 
-# Of longer windows an FFT and the filters' spectra would take too much memory: they go through `_LongWindows`.
+# An FFT of a longer window, and the filters' spectra, would take too much memory: see `_energies_of_long`.
 _LONGEST_SAMPLES = 1 << 16
 _WINDOWS_AT_ONCE = 4
-# So few that all that is computed of them stays in a core's cache.
+# Few enough for a core's cache.
 _BINS_AT_ONCE = 1024
 _LONG_FFT_SAMPLES = 1 << 14
 _LONG_BLOCKS_AT_ONCE = 4
 
 
 def window_ratios(
-    references: Signals, estimates: Signals, filters: DistortionFilters, windows: Sequence[slice]
+    references: Signals, estimates: Signals, filters: Filters, windows: Sequence[slice]
 ) -> NDArray[np.float64]:
     """ISR, SIR and SAR of every window, ``(3, stems, windows)`` in dB; infinite where there is no such distortion.
 
-    As museval does, a window is cut out first and filtered alone: its signals are zero before it and after it, and what
-    the filters ring on counts.
+    As in museval, each window is cut out first and filtered alone: its signals are zero before and after it, and the
+    ringing of the filters counts.
 
     Args:
         references: True stems.
         estimates: Their estimates.
-        filters: Of the whole track.
+        filters: Of the whole track, from `solve_filters`.
         windows: Samples of each, all of one length.
     """
     length = windows[0].stop - windows[0].start
-    energies_of = (_Windows if length <= _LONGEST_SAMPLES else _LongWindows)(filters, length).energies
+    tail = filters.shape[2] - 1
+    # Even, so that the highest bin stands for one, as the lowest does, and the others for two.
+    fft_samples = 2 * int(scipy.fft.next_fast_len(-(-(length + tail) // 2), real=True))
+    is_long = length > _LONGEST_SAMPLES
+    # (bins, targets, reference channels): one matrix product for each bin filters and adds up.
+    spectra = np.ascontiguousarray(
+        np.fft.rfft(filters, n=_LONG_FFT_SAMPLES if is_long else fft_samples).transpose(2, 1, 0)
+    )
+    energies_of = partial(_energies_of_long, tail=tail) if is_long else partial(_energies, fft_samples=fft_samples)
     batches = [windows[first : first + _WINDOWS_AT_ONCE] for first in range(0, len(windows), _WINDOWS_AT_ONCE)]
     with ThreadPoolExecutor(num_cores()) as pool:
         energies = np.concatenate(
-            list(pool.map(lambda batch: energies_of(references, estimates, batch), batches)), axis=2
+            list(pool.map(lambda batch: energies_of(references, estimates, batch, spectra), batches)), axis=2
         )
     true, spatial, own, interference, everything, artifacts = energies.reshape(
         6, references.shape[0], -1, len(windows)
@@ -51,38 +60,37 @@ def window_ratios(
     return np.stack([decibels(true, spatial), decibels(own, interference), decibels(everything, artifacts)])
 
 
-class _Windows:
-    """Energies of windows from their spectra (Parseval's theorem): no inverse FFT is needed."""
+def _parts(
+    true: NDArray[Any], estimate: NDArray[Any], by_all: NDArray[Any], by_own: NDArray[Any]
+) -> list[NDArray[Any]]:
+    """True stem, spatial distortion, both, interference, all of these, artifacts."""
+    return [true, by_own - true, by_own, by_all - by_own, by_all, estimate - by_all]
 
-    def __init__(self, filters: DistortionFilters, length: int) -> None:
-        tail = filters.of_all.shape[2] - 1
-        # Even, so that there is a highest bin, which stands for one, as the lowest does, and the others for two.
-        self._fft_samples = 2 * int(scipy.fft.next_fast_len(-(-(length + tail) // 2), real=True))
-        # (bins, targets of all and of own, reference channels): one matrix product a bin filters and adds up.
-        self._filters = np.ascontiguousarray(np.fft.rfft(filters.both(), n=self._fft_samples).transpose(2, 1, 0))
 
-    def energies(self, references: Signals, estimates: Signals, windows: Sequence[slice]) -> Energies:
-        """Of true stem, spatial distortion, both, interference, all of these, artifacts: ``(6, channels, windows)``."""
-        whole = [self._spectra(signals, windows) for signals in (references, estimates)]
-        sums = np.zeros((6, len(whole[0]), len(windows)))
-        for first in range(0, len(self._filters), _BINS_AT_ONCE):
-            bins = slice(first, first + _BINS_AT_ONCE)
-            true, estimate = (np.ascontiguousarray(spectra[:, :, bins].transpose(2, 0, 1)) for spectra in whole)
-            by_all, by_own = np.split(self._filters[bins] @ true, 2, axis=1)
-            parts = (true, by_own - true, by_own, by_all - by_own, by_all, estimate - by_all)
-            sums += [_squares(part) for part in parts]
-        energies: Energies = 2 * sums / self._fft_samples
-        return energies
+def _energies(
+    references: Signals, estimates: Signals, windows: Sequence[slice], filters: Spectra, *, fft_samples: int
+) -> Energies:
+    """Energies of `_parts`, ``(6, channels, windows)``, from their spectra (Parseval): no inverse FFT is needed."""
 
-    def _spectra(self, signals: Signals, windows: Iterable[slice]) -> Spectra:
+    def spectra(signals: Signals) -> Spectra:
         """``(channels, windows, bins)``; the lowest and the highest bin at half of their power."""
         samples = [
-            read_channels(signals, window.start, window.stop, after=self._fft_samples - (window.stop - window.start))
+            read_channels(signals, window.start, window.stop, after=fft_samples - (window.stop - window.start))
             for window in windows
         ]
-        spectra = np.fft.rfft(np.stack(samples, axis=1))
-        spectra[:, :, [0, -1]] *= np.sqrt(0.5)
-        return spectra
+        of_windows = np.fft.rfft(np.stack(samples, axis=1))
+        of_windows[:, :, [0, -1]] *= np.sqrt(0.5)
+        return of_windows
+
+    whole = [spectra(signals) for signals in (references, estimates)]
+    sums = np.zeros((6, len(whole[0]), len(windows)))
+    for first in range(0, len(filters), _BINS_AT_ONCE):
+        bins = slice(first, first + _BINS_AT_ONCE)
+        true, estimate = (np.ascontiguousarray(of_windows[:, :, bins].transpose(2, 0, 1)) for of_windows in whole)
+        by_all, by_own = np.split(filters[bins] @ true, 2, axis=1)
+        sums += [_squares(part) for part in _parts(true, estimate, by_all, by_own)]
+    energies: Energies = 2 * sums / fft_samples
+    return energies
 
 
 def _squares(spectra: Spectra) -> Energies:
@@ -92,49 +100,34 @@ def _squares(spectra: Spectra) -> Energies:
     return sums
 
 
-class _LongWindows:
-    """Energies of windows by blocks that overlap by the filters' tail (overlap-save), in bounded memory.
+def _energies_of_long(
+    references: Signals, estimates: Signals, windows: Sequence[slice], filters: Spectra, *, tail: int
+) -> Energies:
+    """As `_energies`, by blocks that overlap by the filters' tail (overlap-save), in bounded memory."""
+    sums = np.zeros((6, references.shape[0] * references.shape[2], len(windows)))
+    step = (_LONG_FFT_SAMPLES - tail) * _LONG_BLOCKS_AT_ONCE
+    for index, window in enumerate(windows):
+        length = window.stop - window.start + tail
+        for start in range(0, length, step):
+            stop = min(start + step, length)
+            before = _cut(references, window, start - tail, stop)
+            by_all, by_own = np.split(_filtered(before, filters, tail), 2)
+            parts = _parts(before[:, tail:], _cut(estimates, window, start, stop), by_all, by_own)
+            sums[:, :, index] += np.stack([np.einsum("ct,ct->c", part, part) for part in parts])
+    return sums
 
-    Args:
-        filters: Of the whole track.
-        length: Of the windows in samples.
-    """
 
-    def __init__(self, filters: DistortionFilters, length: int) -> None:
-        self._tail = filters.of_all.shape[2] - 1
-        self._length = length + self._tail
-        self._advance = _LONG_FFT_SAMPLES - self._tail
-        # (bins, targets of all and of own, reference channels): one matrix product a bin filters and adds up.
-        self._filters = np.ascontiguousarray(np.fft.rfft(filters.both(), n=_LONG_FFT_SAMPLES).transpose(2, 1, 0))
-
-    def energies(self, references: Signals, estimates: Signals, windows: Sequence[slice]) -> Energies:
-        """Of true stem, spatial distortion, both, interference, all of these, artifacts: ``(6, channels, windows)``."""
-        step = self._advance * _LONG_BLOCKS_AT_ONCE
-        sums = np.zeros((6, references.shape[0] * references.shape[2], len(windows)))
-        for index, window in enumerate(windows):
-            for start in range(0, self._length, step):
-                sums[:, :, index] += self._part(references, estimates, window, start, min(start + step, self._length))
-        return sums
-
-    def _part(self, references: Signals, estimates: Signals, window: slice, start: int, stop: int) -> Energies:
-        before = _cut(references, window, start - self._tail, stop)
-        by_all, by_own = np.split(self._filtered(before), 2)
-        true, estimate = before[:, self._tail :], _cut(estimates, window, start, stop)
-        parts = (true, by_own - true, by_own, by_all - by_own, by_all, estimate - by_all)
-        return np.stack([np.einsum("ct,ct->c", part, part) for part in parts])
-
-    def _filtered(self, samples: Channels) -> Channels:
-        """``(channels, tail + n)`` of the references to ``(targets of all and of own, n)``."""
-        num_samples = samples.shape[1] - self._tail
-        num_blocks = -(-num_samples // self._advance)
-        padded = np.pad(samples, ((0, 0), (0, num_blocks * self._advance - num_samples)))
-        blocks = np.lib.stride_tricks.sliding_window_view(padded, _LONG_FFT_SAMPLES, axis=1)[:, :: self._advance]
-        spectra = np.ascontiguousarray(np.fft.rfft(blocks).transpose(2, 0, 1))
-        products = np.ascontiguousarray((self._filters @ spectra).transpose(1, 2, 0))
-        # The first samples of a block lack what came before it: they are those that overlap.
-        return np.fft.irfft(products, n=_LONG_FFT_SAMPLES)[:, :, self._tail :].reshape(len(products), -1)[
-            :, :num_samples
-        ]
+def _filtered(samples: Channels, filters: Spectra, tail: int) -> Channels:
+    """``(channels, tail + n)`` of the references to ``(targets, n)``."""
+    num_samples, advance = samples.shape[1] - tail, _LONG_FFT_SAMPLES - tail
+    num_blocks = -(-num_samples // advance)
+    padded = np.pad(samples, ((0, 0), (0, num_blocks * advance - num_samples)))
+    blocks = np.lib.stride_tricks.sliding_window_view(padded, _LONG_FFT_SAMPLES, axis=1)[:, ::advance]
+    spectra = np.ascontiguousarray(np.fft.rfft(blocks).transpose(2, 0, 1))
+    products = np.ascontiguousarray((filters @ spectra).transpose(1, 2, 0))
+    # The first samples of a block lack what came before them: they overlap with the last block.
+    filtered = np.fft.irfft(products, n=_LONG_FFT_SAMPLES)[:, :, tail:]
+    return filtered.reshape(len(products), -1)[:, :num_samples]
 
 
 def _cut(signals: Signals, window: slice, start: int, stop: int) -> Channels:

@@ -1,6 +1,6 @@
 """Scores that need no projection: the SDR of BSSEval v4, and global SDR and SI-SDR of whole tracks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from sepcore.system.cores import num_cores
 
 Energies = NDArray[np.float64]
 
-# Keeps the ratio of a silent stem finite in the challenge's definition; here it only says how large it is.
+# Keeps the ratio of a silent stem finite in the challenge's definition; here it only fixes its size.
 _MDX_DELTA = 1e-7
 
 GLOBAL_METRICS = {"global_sdr": "global_SDR", "si_sdr": "SI_SDR"}
@@ -31,14 +31,14 @@ def sdr_frames(references: Stems, estimates: Stems, window: int = 44100, hop: in
     """Signal to distortion ratio of every window: the stem's energy over the energy of the error.
 
     Args:
-        references: True stems, ``(stems, samples, channels)``.
-        estimates: Their estimates, cut or filled with zeros to the references' length.
-        window: Length of a window in samples; a shorter track is one window.
+        references: As in `bss_eval`, like all others.
+        estimates: Their estimates.
+        window: Length of a window in samples.
         hop: Samples from one window to the next.
 
     Returns:
-        ``(stems, windows)`` float64 in dB; infinite for a perfect estimate. NaN where `bss_eval` has it: for every stem
-        in a window where one of the signals is silent, and for a stem whose reference or estimate is silent throughout.
+        ``(stems, windows)`` float64 in dB; infinite for a perfect estimate. NaN for every stem in a window where one of
+        the signals is silent, and for a stem whose reference or estimate is silent throughout.
 
     Raises:
         ValueError: if the shapes do not fit or a sample is NaN.
@@ -55,29 +55,19 @@ def sdr_of_windows(
     silent_references: NDArray[np.bool_],
     silent_estimates: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """As `sdr_frames`, of stems that need not be in memory.
-
-    Args:
-        references: True stems.
-        estimates: Their estimates, of the same shape.
-        windows: Samples of each window.
-        silent_references: Which references are silent throughout.
-        silent_estimates: Which estimates are.
-    """
+    """As `sdr_frames`, for signals of one shape that need not be in memory; ``silent_…``: which are throughout."""
     unscored = silent_references | silent_estimates
 
     def sdr(window: slice) -> Energies:
         energy, error = np.zeros((2, len(unscored)))
         quiet_references, quiet_estimates = np.ones((2, len(unscored)), bool)
-        for part in block_slices(window.start, window.stop):
-            reference = references.read(part.start, part.stop).astype(np.float64, copy=False)
-            estimate = estimates.read(part.start, part.stop).astype(np.float64, copy=False)
+        for reference, estimate in _side_by_side(references, estimates, window.start, window.stop):
             quiet_references &= is_silent(reference)
             quiet_estimates &= is_silent(estimate)
+            energy += _inner(reference, reference)
             difference = reference - estimate
-            energy += products(reference, reference)
-            error += products(difference, difference)
-        # A signal that is silent throughout says nothing about the others, so it does not spoil their windows.
+            error += _inner(difference, difference)
+        # A signal that is silent throughout does not spoil the windows of the others.
         if (quiet_references & ~silent_references).any() or (quiet_estimates & ~silent_estimates).any():
             return np.full(len(unscored), np.nan)
         return np.where(unscored, np.nan, decibels(energy, error))
@@ -88,11 +78,11 @@ def sdr_of_windows(
 
 @dataclass(frozen=True, eq=False)
 class GlobalScores:
-    """Of every stem, over all of its samples and channels; float64 ``(stems,)`` in dB, NaN of a silent one.
+    """Scores of every stem over all samples and channels; float64 ``(stems,)`` in dB, NaN for a silent one.
 
     Attributes:
-        global_sdr: ``10 log10((sum s² + 1e-7) / (sum (s - ŝ)² + 1e-7))``, as the Music Demixing Challenge has it.
-        si_sdr: Of the part of the estimate along the reference, to the rest of it; infinite if there is no rest.
+        global_sdr: ``10 log10((sum s² + 1e-7) / (sum (s - ŝ)² + 1e-7))``, as in the Music Demixing Challenge.
+        si_sdr: The part of the estimate along the reference over the rest of it; infinite if there is no rest.
 
     References:
         Y. Mitsufuji et al., "Music Demixing Challenge 2021", Frontiers in Signal Processing 1, 2022;
@@ -104,17 +94,15 @@ class GlobalScores:
 
 
 def global_scores(references: Signals, estimates: Signals) -> GlobalScores:
-    """Score stems ``(stems, samples, channels)`` that need not be in memory; ValueError at a sample that is NaN."""
+    """Score stems ``(stems, samples, channels)`` that need not be in memory; ValueError if a sample is NaN."""
     unscored = silent_throughout(references, "references") | silent_throughout(estimates, "estimates")
     energy, estimated, shared, error = np.zeros((4, len(unscored)))
-    for part in block_slices(0, references.shape[1]):
-        true = references.read(part.start, part.stop).astype(np.float64, copy=False)
-        estimate = estimates.read(part.start, part.stop).astype(np.float64, copy=False)
+    for true, estimate in _side_by_side(references, estimates, 0, references.shape[1]):
+        energy += _inner(true, true)
+        estimated += _inner(estimate, estimate)
+        shared += _inner(true, estimate)
         difference = true - estimate
-        energy += products(true, true)
-        estimated += products(estimate, estimate)
-        shared += products(true, estimate)
-        error += products(difference, difference)
+        error += _inner(difference, difference)
     with np.errstate(divide="ignore", invalid="ignore"):
         along = np.square(shared) / energy
     return GlobalScores(
@@ -123,15 +111,23 @@ def global_scores(references: Signals, estimates: Signals) -> GlobalScores:
     )
 
 
-def products(stems: Stems, others: Stems) -> Energies:
+def _side_by_side(first: Signals, second: Signals, start: int, stop: int) -> Iterator[tuple[Energies, Energies]]:
+    for part in block_slices(start, stop):
+        yield (
+            first.read(part.start, part.stop).astype(np.float64, copy=False),
+            second.read(part.start, part.stop).astype(np.float64, copy=False),
+        )
+
+
+def _inner(stems: Stems, others: Stems) -> Energies:
     """Inner product of every stem with its other, over all samples and channels, ``(stems,)``."""
     flat, other = (signals.reshape(len(signals), -1) for signals in (stems, others))
-    sums: Energies = np.einsum("st,st->s", flat, other)
-    return sums
+    products: Energies = np.einsum("st,st->s", flat, other)
+    return products
 
 
 def decibels(power: Energies, other: Energies) -> Energies:
-    """Ratio of two powers in dB; infinite where the ``other`` is nothing."""
+    """Ratio of two powers in dB; infinite where ``other`` is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio: Energies = 10 * np.log10(np.where(other == 0, np.inf, power / other))
     return ratio

@@ -19,10 +19,14 @@ Channels = NDArray[np.float64]
 
 _BLOCK_SAMPLES = 1 << 18
 _SAMPLE_BYTES = 4
+_FIRST_SAMPLES = 64
+_MOST_CHANNELS = 64
+
+_logger = logging.getLogger(__name__)
 
 
 class Signals(Protocol):
-    """Stems of one length and rate, in an array or in a file; may be read from several threads."""
+    """Stems of one length and rate, in an array or in a file; safe to read from several threads."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -35,12 +39,7 @@ class Signals(Protocol):
 
 
 class ArraySignals:
-    """Stems in memory.
-
-    Args:
-        stems: ``(stems, samples, channels)``, of any floating type; not copied.
-        num_samples: Length to take them for: cut, or filled with zeros as they are read; None: their own.
-    """
+    """Stems ``(stems, samples, channels)`` in memory, cut or extended with zeros to ``num_samples``; not copied."""
 
     def __init__(self, stems: Stems, num_samples: int | None = None) -> None:
         self._stems = stems[:, :num_samples]
@@ -52,7 +51,7 @@ class ArraySignals:
 
 
 class ChosenStems:
-    """Some stems of others: those at ``indices``, which may name one more than once."""
+    """The stems of other signals at ``indices``, which may repeat."""
 
     def __init__(self, signals: Signals, indices: NDArray[np.intp]) -> None:
         self._signals, self._indices = signals, indices
@@ -64,19 +63,15 @@ class ChosenStems:
 
 
 class Spool:
-    """Stems of one length as float32, each in an anonymous temporary file: written as they come, read anywhere.
-
-    Args:
-        descriptors: Of an open, empty file for each stem.
-        num_channels: Channels of each.
-    """
+    """Float32 stems in one open, empty file each, by its descriptor: appended in pieces, read anywhere."""
 
     def __init__(self, descriptors: Sequence[int], num_channels: int) -> None:
         self._descriptors = descriptors
+        self._row_bytes = num_channels * _SAMPLE_BYTES
         self.shape: tuple[int, int, int] = (len(descriptors), 0, num_channels)
 
     def append(self, stems: Stems) -> None:
-        """Add samples ``(stems, samples, channels)`` at the end; OSError where the disk is full."""
+        """Add samples ``(stems, samples, channels)`` at the end; OSError if the disk is full."""
         for descriptor, stem in zip(self._descriptors, stems, strict=True):
             content = np.ascontiguousarray(stem, np.float32).reshape(-1).view(np.uint8).data
             at = self.shape[1] * self._row_bytes
@@ -86,7 +81,7 @@ class Spool:
         self.resize(self.shape[1] + stems.shape[1])
 
     def resize(self, num_samples: int) -> None:
-        """Take the stems for this long: cut, or with zeros at the end."""
+        """Cut the stems to this length, or extend them with zeros."""
         self.shape = (self.shape[0], num_samples, self.shape[2])
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
@@ -99,14 +94,10 @@ class Spool:
                 content, at = content[num_read:], at + num_read
         return stems
 
-    @property
-    def _row_bytes(self) -> int:
-        return self.shape[2] * _SAMPLE_BYTES
-
 
 @contextmanager
 def spool(folder: Path, num_stems: int, num_channels: int) -> Iterator[Spool]:
-    """An empty spool on the disk of ``folder``; whatever ends the process, nothing is left of it."""
+    """An empty spool in anonymous temporary files on the disk of ``folder``; they vanish with the process."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         # Unbuffered: read and written by their descriptors.
@@ -115,7 +106,7 @@ def spool(folder: Path, num_stems: int, num_channels: int) -> Iterator[Spool]:
 
 
 def blocks(signals: Signals) -> Iterator[Stems]:
-    """All of the samples in consecutive pieces, ``(stems, samples, channels)`` each."""
+    """All samples in consecutive pieces ``(stems, samples, channels)``."""
     for part in block_slices(0, signals.shape[1]):
         yield signals.read(part.start, part.stop)
 
@@ -127,13 +118,13 @@ def block_slices(start: int, stop: int) -> Iterator[slice]:
 
 
 def filled(stems: Stems, num_samples: int) -> Stems:
-    """Stems with zeros after their end, where they have fewer samples."""
+    """Stems extended with zeros to ``num_samples`` if they are shorter."""
     missing = num_samples - stems.shape[1]
     return np.pad(stems, ((0, 0), (0, missing), (0, 0))) if missing > 0 else stems
 
 
 def read_channels(signals: Signals, start: int, stop: int, *, before: int = 0, after: int = 0) -> Channels:
-    """Samples from ``start`` to ``stop`` by channel, with so many zeros before and after them.
+    """Samples from ``start`` to ``stop`` by channel, with this many zeros before and after them.
 
     Returns:
         float64 ``(stems * channels, before + stop - start + after)``, a stem's channels together.
@@ -141,20 +132,14 @@ def read_channels(signals: Signals, start: int, stop: int, *, before: int = 0, a
     part = signals.read(start, stop)
     num_stems, num_samples, num_channels = part.shape
     channels = np.zeros((num_stems, num_channels, before + num_samples + after))
-    # One after the other: numpy is slow at swapping axes of which one is as short as this.
+    # One at a time: numpy is slow at swapping axes if one is this short.
     for channel in range(num_channels):
         channels[:, channel, before : before + num_samples] = part[:, :, channel]
     return channels.reshape(num_stems * num_channels, -1)
 
 
-_GLANCE = 64
-_MOST_CHANNELS = 64
-
-logger = logging.getLogger(__name__)
-
-
 def aligned(references: Stems, estimates: Stems) -> tuple[Signals, Signals]:
-    """References and estimates of one length: estimates are cut, or filled with zeros, to the references' (as museval).
+    """References, and estimates cut or extended with zeros to their length, as museval does.
 
     Args:
         references: True stems, ``(stems, samples, channels)``.
@@ -178,19 +163,19 @@ def aligned(references: Stems, estimates: Stems) -> tuple[Signals, Signals]:
     if references.shape[::2] != estimates.shape[::2]:
         raise ValueError(
             f"references has shape {references.shape}, estimates {estimates.shape}; stems and channels must be equal "
-            "in number. Leave out stems that have no estimate; bring both to the same channels."
+            "in number. Leave out stems that have no estimate; convert both to the same channels."
         )
     num_samples = references.shape[1]
     missing = num_samples - estimates.shape[1]
     if missing > 0:
-        logger.warning("estimates are %d samples shorter than the references; filled with zeros", missing)
+        _logger.warning("estimates are %d samples shorter than the references; filled with zeros", missing)
     elif missing < 0:
-        logger.warning("estimates are %d samples longer than the references; cut", -missing)
+        _logger.warning("estimates are %d samples longer than the references; cut", -missing)
     return ArraySignals(references), ArraySignals(estimates, num_samples)
 
 
 def window_slices(num_samples: int, window: int, hop: int) -> list[slice]:
-    """The windows of a track in samples: whole ones, what remains is not scored; a shorter track is one window."""
+    """The whole windows of a track, in samples; the rest is not scored, and a shorter track is one window."""
     if window < 1 or hop < 1:
         raise ValueError(f"window is {window} and hop {hop}; expected samples, at least 1, such as the sample rate.")
     if window >= num_samples:
@@ -199,39 +184,28 @@ def window_slices(num_samples: int, window: int, hop: int) -> list[slice]:
 
 
 def is_silent(stems: Stems) -> NDArray[np.bool_]:
-    """Which stems ``(stems, samples, channels)`` museval takes for silent: all channels add up to 0 in every sample."""
-    silent = np.ones(len(stems), bool)
-    for stem, samples in enumerate(stems):
-        # Nearly always a few samples answer it.
-        first = samples[:_GLANCE]
-        silent[stem] = not _sums(first).any() and not _sums(samples[_GLANCE:]).any()
-    return silent
+    """Which stems ``(stems, samples, channels)`` are silent as museval sees it: channels sum to 0 in every sample."""
 
+    def sums_to_zero(samples: Stems) -> bool:
+        return not samples.sum(axis=1, dtype=np.float64).any()
 
-def _sums(samples: NDArray[Any]) -> NDArray[np.float64]:
-    sums: NDArray[np.float64] = samples.sum(axis=1, dtype=np.float64)
-    return sums
+    # The first few samples nearly always decide.
+    return np.array(
+        [sums_to_zero(stem[:_FIRST_SAMPLES]) and sums_to_zero(stem[_FIRST_SAMPLES:]) for stem in stems], bool
+    )
 
 
 def silent_throughout(signals: Signals, name: str) -> NDArray[np.bool_]:
-    """Which stems are silent from start to end.
+    """Which stems are silent from start to end; ValueError with ``name`` if a sample is NaN or infinite."""
 
-    Args:
-        signals: The stems.
-        name: The name to call them by in messages.
-
-    Raises:
-        ValueError: if a sample is NaN or infinite.
-    """
-
-    def look(part: slice) -> NDArray[np.bool_]:
+    def silent_in(part: slice) -> NDArray[np.bool_]:
         block = signals.read(part.start, part.stop)
-        # A sum of what is not finite is not finite; of what is, only where it overflows.
+        # The quick sum is not finite if a sample is not, and otherwise only if it overflows.
         if not np.isfinite(block.sum()) and not np.isfinite(block).all():
             raise ValueError(f"{name} holds NaN or infinite samples. Separate or read the track again.")
         return is_silent(block)
 
     with ThreadPoolExecutor(num_cores()) as pool:
-        silent = np.stack(list(pool.map(look, block_slices(0, signals.shape[1]))))
+        silent = np.stack(list(pool.map(silent_in, block_slices(0, signals.shape[1]))))
     everywhere: NDArray[np.bool_] = np.logical_and.reduce(silent)
     return everywhere

@@ -1,4 +1,4 @@
-"""What an evaluation lets its user choose from, by name."""
+"""The choices of an evaluation by name, apart from all that is slow to import."""
 
 from typing import Literal
 
@@ -10,10 +10,10 @@ ENGINES: dict[ScoringEngine, str] = {
     "stable": "stable: as museval, with 1e-8 of each reference's energy on the diagonal of its equations",
     "museval": "museval: museval's own computation",
 }
-"""What each of them is, in words."""
+"""Each of them in words, for the report."""
 
 BaselineName = Literal["mixture", "irm"]
-"""What is scored beside a model; see `sepcore.evaluation.estimates`."""
+"""What is scored beside a model; see `sepcore.evaluation.estimates.BASELINES`."""
 
 MARGIN_DB = 0.1
-"""By how much a stem's median SDR may be below the last released model's: about what another seed changes."""
+"""How far a stem's median SDR may fall below the last released model's: about what another seed changes."""

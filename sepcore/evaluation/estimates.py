@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from socket import gethostname
@@ -32,7 +33,7 @@ class Estimates(Protocol):
     """What is scored on every track of a test set.
 
     Attributes:
-        name: As it is shown beside others.
+        name: The name in tables and plots.
         config: Names the stems, their rate and channels.
     """
 
@@ -40,7 +41,7 @@ class Estimates(Protocol):
     config: ModelConfig
 
     def fingerprint(self, row: TrackRow) -> str:
-        """Changes with all that the track's estimates depend on beside its audio: files, weights, the config."""
+        """Changes with all that the track's estimates depend on besides its audio: files, weights, the config."""
         ...
 
     def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
@@ -49,7 +50,7 @@ class Estimates(Protocol):
 
 
 class ModelEstimates:
-    """What a model makes of the mixture; sent to another process it is small, and the network is loaded once there."""
+    """A model's stems of the mixture; small when sent to another process, which loads the network once."""
 
     def __init__(self, separator: Separator) -> None:
         self.name, self.config, self._settings = separator.name, separator.config, separator.settings
@@ -64,11 +65,7 @@ class ModelEstimates:
         return self._fingerprint
 
     def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
-        """See `Estimates`.
-
-        Raises:
-            CheckpointError: the weights do not fit the network, or are not those that are to be scored.
-        """
+        """See `Estimates`; CheckpointError if the weights do not fit the network, or have changed."""
         separator = self._separator or shared_separator(self._settings)
         self._check(separator)
         pieces = (np.ascontiguousarray(block[0], np.float32) for block in blocks(mixture))
@@ -80,20 +77,16 @@ class ModelEstimates:
     def _check(self, separator: Separator) -> None:
         if separator.fingerprint() != self._fingerprint:
             raise CheckpointError(
-                f"the weights on {gethostname()} are not those of {self.name} that are to be scored",
+                f"the weights on {gethostname()} differ from those of {self.name} that are to be scored",
                 path=separator.folder,
                 hint="They have been changed, or MODEL_PATH names another folder there.",
             )
 
 
 class FolderEstimates:
-    """Audio files that another program made, in museval's layout: ``<folder>/test/<track>/<stem>.wav``.
+    """Audio files of another program: ``<folder>/test/<track>/<stem>.wav``, as museval has them, or without ``test``.
 
-    Other audio is taken where there is no wav; see `estimate_file`.
-
-    Args:
-        folder: The folder; ``test`` may be left out of the layout.
-        config: Names the stems, their rate and channels.
+    Other audio is used if there is no wav; see `estimate_file`.
     """
 
     def __init__(self, folder: Path, config: ModelConfig) -> None:
@@ -157,13 +150,12 @@ def _channels(number: int) -> str:
     return {1: "one channel", 2: "two channels"}.get(number, f"{number} channels")
 
 
+@dataclass
 class UntouchedMixture:
     """The mixture as the estimate of every stem: what doing nothing scores."""
 
+    config: ModelConfig
     name = "mixture"
-
-    def __init__(self, config: ModelConfig) -> None:
-        self.config = config
 
     def fingerprint(self, row: TrackRow) -> str:
         """See `Estimates`."""
@@ -175,8 +167,9 @@ class UntouchedMixture:
             yield np.repeat(block, len(self.config.instruments), axis=0)
 
 
+@dataclass
 class IdealRatioMask:
-    """The mixture under the masks that the true stems give: about the best that a ratio mask can reach.
+    """The mixture under masks from the true stems: about the best that a ratio mask can reach.
 
     Every bin is shared in proportion to the stems' magnitudes to the power of the config's ``separation_exponent``;
     with 2, SiSEC's IRM2.
@@ -185,10 +178,8 @@ class IdealRatioMask:
         F.-R. Stöter, A. Liutkus and N. Ito, "The 2018 Signal Separation Evaluation Campaign", LVA/ICA 2018.
     """
 
+    config: ModelConfig
     name = "irm"
-
-    def __init__(self, config: ModelConfig) -> None:
-        self.config = config
 
     def fingerprint(self, row: TrackRow) -> str:
         """See `Estimates`."""
@@ -205,7 +196,7 @@ class IdealRatioMask:
             masks = ratio_masks(np.abs(signals[1:]), exponent=config.separation_exponent)
             return inverse_stft(masks * signals[0], **geometry)
 
-        # The mixture's channels and then each stem's, as if they were one signal's.
+        # The channels of the mixture and of each stem, as if they were one signal's.
         pieces = (
             np.concatenate([*first, *true], axis=1, dtype=np.float32)
             for first, true in zip(blocks(mixture), blocks(references), strict=True)

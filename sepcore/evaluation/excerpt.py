@@ -21,18 +21,20 @@ from sepcore.training.run_folder import MADE_FROM
 
 Waveform = NDArray[np.float32]
 
+EXCERPT_S = 15.0
 _FILE = "excerpt.json"
+_STEM_FILES = ("estimate", "reference", "picture")
 
 
 @dataclass(frozen=True)
 class ExcerptStem:
-    """A stem of an excerpt: its audio, and a picture of estimate above reference.
+    """A stem of an excerpt.
 
     Attributes:
         name: The stem's name, any text.
         estimate: Audio of the estimate.
         reference: Audio of the true stem.
-        picture: PNG over exactly the excerpt's time.
+        picture: PNG of the estimate above the reference, over exactly the excerpt's time.
     """
 
     name: str
@@ -62,133 +64,12 @@ class Excerpt:
     stems: tuple[ExcerptStem, ...]
 
 
-def write_excerpt(
-    folder: Path,
-    *,
-    track: str,
-    start_s: float,
-    mixture: Waveform,
-    references: Mapping[str, Waveform],
-    estimates: Mapping[str, Waveform],
-    config: ModelConfig,
-) -> Excerpt:
-    """Write an excerpt to a folder of its own, whole or not at all; one that stands there is replaced.
-
-    Args:
-        folder: Where to. Its files are numbered: names of stems and tracks may be any text.
-        track: The track's name.
-        start_s: Where the excerpt starts in the track, in seconds.
-        mixture: float32 ``(samples, channels)`` in [-1, 1] at the config's rate, with at least one sample.
-        references: The true stems by name, alike.
-        estimates: Their estimates by name, alike; in this order they are shown.
-        config: Sample rate, channels and STFT.
-
-    Returns:
-        The excerpt, as `read_excerpt` gives it.
-
-    Raises:
-        DatasetError: if stems or shapes do not fit each other.
-        AudioEncodeError: audio that cannot be written.
-        FfmpegMissing: if there is no ffmpeg.
-    """
-    _check(track, mixture, references, estimates)
-    numbered = {name: f"{number:02d}" for number, name in enumerate(estimates, start=1)}
-    with atomic_folder(folder, _own_files) as temporary:
-        (mixture_file,) = write_browser_audio({"mixture": mixture}, temporary, config)
-        stems = []
-        for name, number in numbered.items():
-            signals = {f"{number}_estimate": estimates[name], f"{number}_reference": references[name]}
-            estimate, reference = write_browser_audio(signals, temporary, config)
-            picture = temporary / f"{number}.png"
-            save_excerpt_picture(picture, [estimates[name], references[name]], config)
-            stems.append(
-                {"name": name, "estimate": estimate.name, "reference": reference.name, "picture": picture.name}
-            )
-        content = {
-            "track": track,
-            "start_s": start_s,
-            "duration_s": len(mixture) / config.sample_rate,
-            "top_hz": picture_top_hz(config),
-            "mixture": mixture_file.name,
-            "stems": stems,
-        }
-        write_text(temporary / _FILE, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    return read_excerpt(folder)
-
-
-def _own_files(folder: Path) -> set[str]:
-    """The files of the excerpt that stands in a folder, as far as they are there."""
-    try:
-        content = json.loads((folder / _FILE).read_bytes())
-        stems = [stem[key] for stem in content["stems"] for key in ("estimate", "reference", "picture")]
-        return {_FILE, str(content["mixture"]), *map(str, stems)}
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
-
-
-def read_excerpt(folder: Path) -> Excerpt:
-    """The excerpt that `write_excerpt` left in a folder.
-
-    Raises:
-        DatasetError: one line, if there is none, or one of its files is missing.
-    """
-    try:
-        content = json.loads((folder / _FILE).read_text("utf-8"))
-        excerpt = Excerpt(
-            track=str(content["track"]),
-            start_s=float(content["start_s"]),
-            duration_s=float(content["duration_s"]),
-            top_hz=float(content["top_hz"]),
-            mixture=_file(folder, content["mixture"]),
-            stems=tuple(
-                ExcerptStem(
-                    str(stem["name"]), *(_file(folder, stem[key]) for key in ("estimate", "reference", "picture"))
-                )
-                for stem in content["stems"]
-            ),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(
-            f"no excerpt of a track ({error!r})", path=folder, hint="Evaluate again to write a new one."
-        ) from error
-    return excerpt
-
-
-def _file(folder: Path, name: Any) -> Path:
-    # A page has the whole of the file in it: only what lies in the folder, or a report could be made to show any file.
-    if Path(name).name != name or not (folder / name).is_file():
-        raise ValueError(f"{name} is no file of it")
-    return folder / str(name)
-
-
-def _check(
-    track: str, mixture: Waveform, references: Mapping[str, Waveform], estimates: Mapping[str, Waveform]
-) -> None:
-    if set(references) != set(estimates):
-        given = [", ".join(names) or "none" for names in (estimates, references)]
-        raise DatasetError(
-            f"{track}: the estimates are {given[0]}, the references {given[1]}",
-            hint="An excerpt needs a reference for each estimate.",
-        )
-    if mixture.ndim != 2 or not len(mixture):
-        raise DatasetError(f"{track}: the mixture has shape {mixture.shape}, expected (samples, channels), not empty")
-    for name, waveform in [*references.items(), *estimates.items()]:
-        if waveform.shape != mixture.shape:
-            raise DatasetError(
-                f"{track}: {name} has shape {waveform.shape}, its mixture {mixture.shape}",
-                hint="Cut both to the same samples.",
-            )
-
-
-EXCERPT_S = 15.0
-
-
 def tracks_to_hear(tracks: pd.DataFrame, number: int) -> list[str]:
     """The worst track, the best, and others evenly between them, by the mean of their stems' SDR; worst first.
 
     Args:
         tracks: With the columns `track_scores.TRACK_COLUMNS`.
-        number: How many; fewer if there are fewer with a score.
+        number: How many; fewer if fewer have a score.
     """
     ranked = tracks.groupby("track", sort=False)["SDR"].mean().dropna().sort_values(kind="stable").index
     places = np.linspace(0, len(ranked) - 1, min(number, len(ranked))).round().astype(int)
@@ -196,7 +77,7 @@ def tracks_to_hear(tracks: pd.DataFrame, number: int) -> list[str]:
 
 
 def excerpt_start_s(frames: pd.DataFrame) -> float:
-    """Where the 15 s of a track start that have the most scores; of several, those nearest to its middle.
+    """Where the 15 s of a track with the most scores start; if several have as many, those nearest to its middle.
 
     Args:
         frames: Of one track, with the columns `track_scores.COLUMNS`.
@@ -213,7 +94,7 @@ def excerpt_start_s(frames: pd.DataFrame) -> float:
 
 
 def excerpt_of_track(row: TrackRow, estimates: Estimates, folder: Path, start_s: float) -> Excerpt:
-    """Estimate a track once more and keep `EXCERPT_S` of it, unless the same excerpt is there already.
+    """Estimate a track once more and keep `EXCERPT_S` of it, unless the same excerpt is already there.
 
     Args:
         row: The track.
@@ -240,7 +121,7 @@ def excerpt_of_track(row: TrackRow, estimates: Estimates, folder: Path, start_s:
             for signals in (track.mixture, track.references, track.estimates)
         )
     references, estimated = (dict(zip(config.instruments, part, strict=True)) for part in stems)
-    marker.unlink(missing_ok=True)  # killed from here on, nobody takes the excerpt for that of the old estimates
+    marker.unlink(missing_ok=True)  # if killed from here on, nobody takes the excerpt for that of the old estimates
     excerpt = write_excerpt(
         place,
         track=row.name,
@@ -252,3 +133,88 @@ def excerpt_of_track(row: TrackRow, estimates: Estimates, folder: Path, start_s:
     )
     write_text(marker, made_from)
     return excerpt
+
+
+def write_excerpt(
+    folder: Path,
+    *,
+    track: str,
+    start_s: float,
+    mixture: Waveform,
+    references: Mapping[str, Waveform],
+    estimates: Mapping[str, Waveform],
+    config: ModelConfig,
+) -> Excerpt:
+    """Write an excerpt to a folder of its own, whole or not at all; it replaces an older one.
+
+    Args:
+        folder: Its files are numbered, since names of stems and tracks may be any text.
+        track: The track's name.
+        start_s: Where the excerpt starts in the track, in seconds.
+        mixture: float32 ``(samples, channels)`` in [-1, 1] at the config's rate, with at least one sample.
+        references: The true stems by name, each as ``mixture``.
+        estimates: Their estimates by name, each as ``mixture``; in this order they are shown.
+        config: Sample rate, channels and STFT.
+
+    Raises:
+        AudioEncodeError: audio that cannot be written.
+        FfmpegMissing: if there is no ffmpeg.
+    """
+    with atomic_folder(folder, _own_files) as temporary:
+        (mixture_file,) = write_browser_audio({"mixture": mixture}, temporary, config)
+        stems = []
+        for number, name in enumerate(estimates, start=1):
+            signals = {f"{number:02d}_estimate": estimates[name], f"{number:02d}_reference": references[name]}
+            picture = temporary / f"{number:02d}.png"
+            files = *write_browser_audio(signals, temporary, config), picture
+            save_excerpt_picture(picture, list(signals.values()), config)
+            stems.append({"name": name} | {key: file.name for key, file in zip(_STEM_FILES, files, strict=True)})
+        content = {
+            "track": track,
+            "start_s": start_s,
+            "duration_s": len(mixture) / config.sample_rate,
+            "top_hz": picture_top_hz(config),
+            "mixture": mixture_file.name,
+            "stems": stems,
+        }
+        write_text(temporary / _FILE, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return read_excerpt(folder)
+
+
+def _own_files(folder: Path) -> set[str]:
+    """The files of the excerpt in a folder, as far as they are there."""
+    try:
+        content = json.loads((folder / _FILE).read_bytes())
+        stems = [stem[key] for stem in content["stems"] for key in _STEM_FILES]
+        return {_FILE, str(content["mixture"]), *map(str, stems)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def read_excerpt(folder: Path) -> Excerpt:
+    """The excerpt that `write_excerpt` left in a folder; DatasetError if there is none, or a file of it is missing."""
+    try:
+        content = json.loads((folder / _FILE).read_text("utf-8"))
+        stems = (
+            ExcerptStem(str(stem["name"]), *(_file(folder, stem[key]) for key in _STEM_FILES))
+            for stem in content["stems"]
+        )
+        return Excerpt(
+            track=str(content["track"]),
+            start_s=float(content["start_s"]),
+            duration_s=float(content["duration_s"]),
+            top_hz=float(content["top_hz"]),
+            mixture=_file(folder, content["mixture"]),
+            stems=tuple(stems),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            f"no excerpt of a track ({error!r})", path=folder, hint="Evaluate again to write a new one."
+        ) from error
+
+
+def _file(folder: Path, name: Any) -> Path:
+    # The page embeds the whole file: only files in the folder, or a report could be made to show any file.
+    if Path(name).name != name or not (folder / name).is_file():
+        raise ValueError(f"{name} is no file of it")
+    return folder / str(name)

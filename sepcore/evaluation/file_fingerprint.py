@@ -1,4 +1,4 @@
-"""What tells that files, or the keys of a config that decide what is scored, have changed."""
+"""Fingerprints of audio files, and of the config keys that decide what is scored: 16 hex digits that tell changes."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from sepcore.system.os_errors import fix_for, reason_of
 
 
 def file_fingerprint(files: Iterable[Path]) -> str:
-    """Sixteen hex digits of every byte of the files, in their order; DatasetError for one that cannot be opened."""
+    """Of every byte of the files, in their order; DatasetError if one cannot be opened."""
     digest = hashlib.sha256()
     for path in files:
         try:
@@ -30,24 +30,24 @@ def file_fingerprint(files: Iterable[Path]) -> str:
 
 
 def song_fingerprint(row: TrackRow) -> str:
-    """Of all audio of a song, whatever the order in which a config names its stems; errors as of `file_fingerprint`."""
+    """Of all audio of a song, in whatever order a config names its stems; errors as in `file_fingerprint`."""
     return file_fingerprint((row.mixture, *(path for _, path in sorted(row.stems))))
 
 
 def songs_fingerprint(songs: Iterable[str]) -> str:
-    """Of a set of songs by the fingerprint of each, in any order."""
+    """Of a set of songs, from the fingerprint of each, in any order."""
     return _digest(sorted(songs))
 
 
 def stems_fingerprint(config: ModelConfig) -> str:
-    """Sixteen hex digits of what the scored signals are: the stems in their order, their rate and channels."""
+    """Of the keys that define the scored signals: the stems in their order, their rate and channels."""
     return _digest([*config.instruments, str(config.sample_rate), str(config.num_channels)])
 
 
 def spectra_fingerprint(config: ModelConfig) -> str:
-    """Sixteen hex digits of all keys that say what is separated on which spectrograms, but for the network.
+    """Of all keys that decide what is separated on which spectrograms, except the network.
 
-    It may change with a key on which an estimate does not depend; it never stays where one does.
+    It changes with every key that an estimate depends on, and perhaps with others.
     """
     elsewhere = {"mix_name", "model", "model_dir", "mwf"}
     return _digest(config.model_dump(mode="json", include=set(SeparationKeys.model_fields) - elsewhere))

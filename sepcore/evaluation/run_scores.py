@@ -1,4 +1,4 @@
-"""Whose scores a run's are: of its own weights, by its own config, on its own test set, of every song."""
+"""Which scores are a run's own: of its present weights and config, on all songs of its own test set."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class RunScores:
     """The scores that count for a run.
 
     Attributes:
-        summary: Those of its present weights and config; None if there are none.
-        note: Why there are none, or why nobody can tell whose they are; empty otherwise.
+        summary: The scores of its present weights and config; None if there are none.
+        note: Why there are none, or why it is unknown what they belong to; empty otherwise.
     """
 
     summary: ScoreSummary | None
@@ -31,7 +31,7 @@ class RunScores:
 
 
 def run_scores(run: RunFolder) -> RunScores:
-    """The scores in a run's folder; DatasetError for a file that is none of this project's."""
+    """The scores in a run's folder; DatasetError if the file is not one of this project's."""
     if not run.scores.is_file():
         return RunScores(None, f"has no {run.scores.name}")
     summary = ScoreSummary.from_json(run.scores.read_text("utf-8"), str(run.scores))
@@ -46,7 +46,7 @@ def is_of(run: RunFolder, made_from: MadeFrom) -> bool:
     """Whether scores are of a run's present weights and config."""
     try:
         return made_from.model == _fingerprint(run)
-    except StemworksError:  # it has no weights, or no config, that can be used
+    except StemworksError:  # its weights or config are missing or damaged
         return False
 
 
@@ -62,20 +62,20 @@ def why_not_own(
 ) -> str:
     """Why an evaluation of a finished run does not give the run's own scores; empty if it does.
 
-    A run's own test set are the songs that `flows.train` recorded, or, of earlier versions, those of the manifest that
-    it did. Where none are recorded, it is the songs that the run has scores of; where it has none yet, any.
+    A run's own test set is the songs that ``flows.train`` recorded, or the manifest that an earlier version recorded;
+    otherwise the songs of its present scores; without scores, any songs.
 
     Args:
         run: The run.
         config: Its config.
         rows: The songs that are scored.
         engine: What scores them.
-        model: Fingerprint of the model as it separates there.
+        model: Fingerprint of the model as it separates in this evaluation.
         dataset: Name of the test set.
-        songs: Gives the fingerprint of the songs.
+        songs: Computes the fingerprint of the songs.
     """
     if model != _fingerprint(run):
-        return "its config says otherwise how to separate"
+        return "the run's config separates differently"
     if engine == "stable":
         return "--engine stable gives other scores than museval's"
     done = run.finished()
@@ -91,12 +91,12 @@ def why_not_own(
             its_songs = songs_fingerprint(song_fingerprint(row) for row in own)
         except DatasetError as error:
             return f"its own test set cannot be read ({error})"
-        if own:  # else earlier versions recorded a manifest without songs
+        if own:  # an earlier version could record a manifest without songs
             return "" if its_songs == songs() else f"its own test set is {csv}"
     if not run.scores.is_file():
         return ""
     known = ScoreSummary.from_json(run.scores.read_text("utf-8"), str(run.scores))
-    # Those of an earlier version have no more than a name.
+    # An earlier version recorded only a name.
     if (known.made_from.songs == songs()) if known.made_from else (known.dataset == dataset):
         return ""
     return f"it has scores on other songs, {known.dataset} (delete {run.scores} to score it on these instead)"

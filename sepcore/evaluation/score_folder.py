@@ -1,4 +1,4 @@
-"""The scores that lie in a folder: those of this project's evaluation, or museval's JSON files of any program."""
+"""The scores in a folder: of this project's evaluation, or any program's museval JSON files."""
 
 import json
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ _MEDIANS = "scores.json"
 
 @dataclass(frozen=True, eq=False)
 class ScoreFolder:
-    """What a folder says of an evaluation.
+    """What a folder holds of an evaluation.
 
     Attributes:
         path: The folder.
         frames: A row for each track, stem and frame; ``track``, ``target``, ``time_s`` and a column for each metric.
-        dataset: The test set's name; None where the folder does not say it.
-        made_from: What the scores belong to; None where the folder does not say it.
+        dataset: The test set's name, if the folder has it.
+        made_from: What the scores belong to, if the folder has it.
     """
 
     path: Path
@@ -32,38 +32,35 @@ class ScoreFolder:
 
 
 def read_score_folder(path: Path) -> ScoreFolder:
-    """The frames of all tracks: from ``frames.parquet``, else from ``test/<track>.json``, else from ``<track>.json``.
+    """Read ``frames.parquet``, otherwise all ``test/<track>.json``, otherwise all ``<track>.json``.
 
     Args:
         path: What ``flows.evaluate -o`` wrote, or the folder that another program gave museval for its files.
 
     Raises:
-        DatasetError: one line, if there is no such folder, no score in it, or a file that cannot be read.
+        DatasetError: there is no such folder, no score in it, or a file cannot be read.
     """
     if not path.is_dir():
         raise DatasetError(
             "no such folder", path=path, hint="Give one written by `python -m flows.evaluate -o`, or by museval."
         )
-    return ScoreFolder(path, _read_frames(path), *_summary(path / _MEDIANS))
-
-
-def has_scores(path: Path) -> bool:
-    """Whether `read_score_folder` would find a file to read."""
-    return (path / "frames.parquet").is_file() or bool(_track_files(path))
-
-
-def _read_frames(path: Path) -> pd.DataFrame:
     table = path / "frames.parquet"
     if table.is_file():
-        return _read_table(table)
-    files = _track_files(path)
-    if not files:
+        frames = _read_table(table)
+    elif files := _track_files(path):
+        frames = pd.concat([read_track_scores(file).frames for file in files], ignore_index=True)
+    else:
         raise DatasetError(
             "no scores in it: neither frames.parquet nor test/<track>.json nor <track>.json",
             path=path,
             hint=f"Score a model into it with `python -m flows.evaluate -p MODEL … -o {path}`.",
         )
-    return pd.concat([read_track_scores(file).frames for file in files], ignore_index=True)
+    return ScoreFolder(path, frames, *_summary(path / _MEDIANS))
+
+
+def has_scores(path: Path) -> bool:
+    """Whether `read_score_folder` would find a file to read."""
+    return (path / "frames.parquet").is_file() or bool(_track_files(path))
 
 
 def _track_files(path: Path) -> list[Path]:
@@ -74,7 +71,7 @@ def _track_files(path: Path) -> list[Path]:
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         frames = pd.read_parquet(path)
-    except ValueError as error:  # pyarrow's own of a damaged file is one
+    except ValueError as error:  # pyarrow's error for a damaged file is one
         raise DatasetError(f"cannot be read ({error})", path=path, hint="Delete it and evaluate again.") from error
     missing = sorted(_KEYS - set(frames.columns))
     if missing:
@@ -85,7 +82,7 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _summary(path: Path) -> tuple[str | None, MadeFrom | None]:
-    """The test set's name in ``scores.json``, whichever version or program wrote it, and what the scores belong to."""
+    """The test set's name and what the scores belong to, from a ``scores.json`` of any version or program."""
     try:
         content = json.loads(path.read_text("utf-8"))
         name = content.get("dataset")

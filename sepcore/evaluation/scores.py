@@ -18,17 +18,17 @@ from sepcore.system.printable import printable
 
 @dataclass(frozen=True)
 class StemScores:
-    """Scores of one stem in dB; NaN where nothing could be scored.
+    """Scores of one stem in dB; NaN if nothing could be scored.
 
     Attributes:
-        sdr: Median over each track's frames, then over the tracks; the next three alike.
+        sdr: Median over the tracks of the medians over their frames.
         isr: See ``sdr``.
         sir: See ``sdr``.
         sar: See ``sdr``.
-        mixture_sdr: SDR of the untouched mixture taken for this stem, alike.
-        global_sdr: Of whole tracks, the mean over the tracks, as the Music Demixing Challenge has it.
-        si_sdr: Scale-invariant SDR of whole tracks, the mean over the tracks.
-        num_silent: Tracks of which the untouched mixture has a score and the estimate, silent throughout, has none.
+        mixture_sdr: See ``sdr``; of the untouched mixture as an estimate of this stem.
+        global_sdr: Mean over whole tracks, as in the Music Demixing Challenge.
+        si_sdr: Scale-invariant SDR, mean over whole tracks.
+        num_silent: Tracks in which the mixture has a score and the estimate, silent throughout, has none.
     """
 
     sdr: float
@@ -41,7 +41,7 @@ class StemScores:
     num_silent: int = 0
 
     def by_metric(self) -> dict[str, float]:
-        """The scores by their names in ``scores.json``: museval's, ``mixture_SDR`` and those of `GLOBAL_METRICS`."""
+        """The scores by their names in ``scores.json``."""
         return {metric: getattr(self, field) for field, metric in _METRICS.items()}
 
 
@@ -55,8 +55,8 @@ class MadeFrom:
     """What scores belong to.
 
     Attributes:
-        model: Fingerprint of the weights and of all else that decides the stems; see `Separator.fingerprint`.
-        songs: Fingerprint of the audio of all scored songs, mixtures and stems; see `songs_fingerprint`.
+        model: `Separator.fingerprint`: of the weights and all else that decides the stems.
+        songs: `songs_fingerprint`: of the audio of all scored songs, mixtures and stems.
     """
 
     model: str
@@ -65,14 +65,14 @@ class MadeFrom:
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What a model reaches on a test set.
+    """A model's scores on a test set.
 
     Attributes:
         dataset: Name of the test set.
         num_tracks: Tracks scored.
-        num_nan_frames: Frames of a stem without a score (silence), over all stems and tracks; medians leave them out.
+        num_nan_frames: Frames without a score (silence), over all stems and tracks; medians leave them out.
         stems: Scores by stem, in the model's order.
-        made_from: What they belong to; None of scores that an earlier version wrote.
+        made_from: What they belong to; None if an earlier version wrote them.
     """
 
     dataset: str
@@ -83,11 +83,7 @@ class ScoreSummary:
 
     @classmethod
     def from_tracks(cls, tracks: pd.DataFrame, *, dataset: str, made_from: MadeFrom | None = None) -> Self:
-        """The scores over the tracks of a table with the columns `track_scores.TRACK_COLUMNS`.
-
-        Raises:
-            DatasetError: if the table is empty.
-        """
+        """Sum up a table with the columns `track_scores.TRACK_COLUMNS`; DatasetError if it is empty."""
         if tracks.empty:
             raise DatasetError(f"{dataset}: no scored track", hint="Give a test set with at least one song.")
         by_stem = tracks.replace(np.inf, np.nan).groupby("target", sort=False)
@@ -105,12 +101,12 @@ class ScoreSummary:
 
     @property
     def mean_sdr(self) -> float:
-        """Mean of the stems' median SDRs in dB, of those that have one."""
+        """Mean of the stems' median SDRs in dB, over the stems that have one."""
         medians = [scores.sdr for scores in self.stems.values() if not math.isnan(scores.sdr)]
         return sum(medians) / len(medians) if medians else math.nan
 
     def to_json(self) -> str:
-        """The text of ``scores.json``: museval's names of the metrics, null for a score that there is none of."""
+        """The text of ``scores.json``: museval's names of the metrics, null for a missing score."""
         content = {
             "dataset": self.dataset,
             "num_tracks": self.num_tracks,
@@ -126,17 +122,9 @@ class ScoreSummary:
 
     @classmethod
     def from_json(cls, text: str, origin: str = "scores.json") -> Self:
-        """The summary that `to_json` wrote.
-
-        Args:
-            text: Content of the file.
-            origin: The name to call it by in messages.
-
-        Raises:
-            DatasetError: one line, if it is not such a file.
-        """
+        """The summary that `to_json` wrote; DatasetError about ``origin``, the file, if ``text`` is something else."""
         try:
-            # A release's is read with stricter rules before. The folder of an own test set may be called anything.
+            # Stricter rules have read a release's before. The folder of a user's test set may have any name.
             content = parse_json(text, any_text=True)
             check_texts(content["stems"])
             stems = {
@@ -159,7 +147,7 @@ class ScoreSummary:
 
 
 def read_made_from(content: Mapping[str, Any]) -> MadeFrom | None:
-    """What the content of a ``scores.json`` says that it belongs to; KeyError or TypeError if it is damaged."""
+    """What the scores of a ``scores.json`` belong to; KeyError or TypeError if its content is damaged."""
     made_from = content.get("made_from")
     return None if made_from is None else MadeFrom(str(made_from["model"]), str(made_from["songs"]))
 

@@ -1,4 +1,4 @@
-"""One track of a manifest estimated and scored, unless the scores of the same estimates are there already."""
+"""Estimate and score one track of a manifest, unless the scores of the same estimates are already there."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ from sepcore.system.atomic import write_text
 from sepcore.system.os_errors import DISK_FULL, fix_for, reason_of
 from sepcore.training.run_folder import MADE_FROM
 
-# Of what a track's scores consist; other numbers than before are not taken for the same.
+# Raised when the scores change or there are more of them, so that tracks are scored again.
 _VERSION = 2
 
 _logger = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ class EstimatedTrack:
     Attributes:
         mixture: ``(1, samples, channels)``.
         references: ``(stems, samples, channels)`` in the config's order.
-        estimates: Alike.
-        cut: A line on stems that are not as long as the mixture; empty if all are, but for 50 ms.
+        estimates: As ``references``.
+        cut: A line about stems that differ from the mixture's length by more than 50 ms; empty if none does.
     """
 
     mixture: Signals
@@ -54,10 +54,10 @@ class EstimatedTrack:
 
 @contextmanager
 def estimated_track(row: TrackRow, estimates: Estimates, folder: Path) -> Iterator[EstimatedTrack]:
-    """Decode a track and estimate its stems into files on the disk of ``folder``, which are gone afterwards.
+    """Decode a track and estimate its stems into temporary files on the disk of ``folder``.
 
-    References that ffmpeg decodes are rounded to 16 bits, as musdb has them. All is cut to the shortest of mixture and
-    references; estimates are cut, or filled with zeros, to that.
+    References that ffmpeg decodes are rounded to 16 bits, as in musdb. Mixture and references are cut to the shortest
+    of them; estimates are cut or extended with zeros to that length.
 
     Raises:
         AudioDecodeError: a recording that cannot be read.
@@ -84,19 +84,34 @@ def evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: Sc
     Args:
         row: The track, with a stem for each of the config's instruments.
         estimates: Whose estimates.
-        folder: Of the evaluation: scores go to ``test/<track>.json``, beside it what they were made from.
-        engine: As `sepcore.evaluation.bss_eval` takes it.
+        folder: Of the evaluation; what the scores were made from is noted in it.
+        engine: See `sepcore.evaluation.bss_eval`.
 
     Returns:
-        The score file.
+        The score file, ``<folder>/test/<track>.json``.
 
     Raises:
         AudioDecodeError: a recording that cannot be read.
         DatasetError: stems that do not fit each other, or a file that cannot be opened.
-        OutputNotWritable: the disk of ``folder`` takes no more.
+        OutputNotWritable: the disk of ``folder`` is full.
     """
     try:
-        return _evaluate_track(row, estimates, folder, engine)
+        path = track_scores_path(folder, row.name)
+        made_from = track_made_from(row, estimates) | {"engine": engine, "version": _VERSION}
+        marker = folder / MADE_FROM / f"{row.name}.json"
+        if path.is_file() and _read(marker) == made_from:
+            return path
+        config = estimates.config
+        with estimated_track(row, estimates, folder) as track, one_blas_thread():  # another track is being separated
+            if track.cut:
+                _logger.warning("%s", track.cut)
+            signals = track.references, track.estimates, track.mixture
+            scores = score_track(row.name, config.instruments, *signals, sample_rate=config.sample_rate, engine=engine)
+        # If killed from here on, the scores are known to be this project's, but nobody's estimates.
+        write_text(marker, json.dumps(None))
+        save_track_scores(scores, folder)
+        write_text(marker, json.dumps(made_from))
+        return path
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
@@ -109,31 +124,12 @@ def evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: Sc
         ) from error
 
 
-def _evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: ScoringEngine) -> Path:
-    path = track_scores_path(folder, row.name)
-    made_from = track_made_from(row, estimates) | {"engine": engine, "version": _VERSION}
-    marker = folder / MADE_FROM / f"{row.name}.json"
-    if path.is_file() and _read(marker) == made_from:
-        return path
-    config = estimates.config
-    with estimated_track(row, estimates, folder) as track, one_blas_thread():  # another track is being separated
-        if track.cut:
-            _logger.warning("%s", track.cut)
-        signals = track.references, track.estimates, track.mixture
-        scores = score_track(row.name, config.instruments, *signals, sample_rate=config.sample_rate, engine=engine)
-    # Killed from here on, the scores are known for this project's, but for nobody's estimates.
-    write_text(marker, json.dumps(None))
-    save_track_scores(scores, folder)
-    write_text(marker, json.dumps(made_from))
-    return path
-
-
 def remove_other_scores(folder: Path, files: Iterable[Path]) -> None:
-    """Remove what earlier evaluations left of other tracks: museval's stores would count it among these.
+    """Remove this project's scores of other tracks from an evaluation, which museval's stores would read too.
 
     Args:
-        folder: Of the evaluation; scores that this project did not make stay.
-        files: The score files of the tracks that belong to it.
+        folder: Of the evaluation; other programs' scores stay.
+        files: The score files of its tracks.
     """
     kept = set(files)
     for marker in (folder / MADE_FROM).glob("*.json"):
@@ -153,21 +149,16 @@ def track_made_from(row: TrackRow, estimates: Estimates) -> dict[str, object]:
 
 
 def tracks_made_from(folder: Path, files: Iterable[Path]) -> MadeFrom:
-    """What the scores of tracks belong to, as `evaluate_track` noted it.
-
-    Args:
-        folder: Of the evaluation.
-        files: The score files of its tracks.
-    """
+    """What the score files of an evaluation belong to, as `evaluate_track` noted it."""
     markers = [_read(folder / MADE_FROM / file.name) for file in files]
-    # Of a model the same for every track; of another program's estimates the files of each.
+    # A model's is the same for every track; another program's changes with its files.
     models = {str(marker["model"]) for marker in markers}
     model = models.pop() if len(models) == 1 else songs_fingerprint(models)
     return MadeFrom(model, songs_fingerprint(str(marker["audio"]) for marker in markers))
 
 
 def _decode(row: TrackRow, config: ModelConfig, mixture: Spool, references: Spool) -> str:
-    """Read mixture and references side by side, and keep them to the end of the shortest; see `EstimatedTrack.cut`."""
+    """Read mixture and references together, up to the end of the shortest; returns `EstimatedTrack.cut`."""
     wanted = {"sample_rate": config.sample_rate, "num_channels": config.num_channels}
     rounded = [probe_sndfile(path) is None for _, path in row.stems]
     lengths, ended = np.zeros(len(row.files), int), False
@@ -180,12 +171,9 @@ def _decode(row: TrackRow, config: ModelConfig, mixture: Spool, references: Spoo
             lengths += sizes
             if not ended:
                 first, *stems = (block[: min(sizes)] for block in blocks)
+                stems = [_sixteen_bits(stem) if coarse else stem for stem, coarse in zip(stems, rounded, strict=True)]
                 mixture.append(first[None])
-                references.append(
-                    np.stack(
-                        [_sixteen_bits(stem) if coarse else stem for stem, coarse in zip(stems, rounded, strict=True)]
-                    )
-                )
+                references.append(np.stack(stems))
             ended = ended or min(sizes) < max(sizes)
     if not references.shape[1]:
         raise DatasetError(f"{row.name}: one of its files has no samples", hint="Fix the row.")
@@ -193,7 +181,7 @@ def _decode(row: TrackRow, config: ModelConfig, mixture: Spool, references: Spoo
 
 
 def _checked_lengths(row: TrackRow, lengths: NDArray[np.int_], sample_rate: int) -> str:
-    """What is cut off of a song whose stems have not its length; DatasetError where that would be another song."""
+    """A line if stems differ from the mixture's length; DatasetError if by so much that they are another song's."""
     names = [name for name, _ in row.stems]
     apart_s = dict(zip(names, np.abs(lengths[1:] - lengths[0]) / sample_rate, strict=True))
     differing = [name for name in names if apart_s[name] > LONGEST_STEM_DIFFERENCE_S]
@@ -210,10 +198,10 @@ def _checked_lengths(row: TrackRow, lengths: NDArray[np.int_], sample_rate: int)
 
 
 def _sixteen_bits(reference: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rounded to 16 bits, as musdb hands references to museval.
+    """Rounded to 16 bits, as musdb gives references to museval.
 
-    Decoded to float, the empty band above a lossy codec's cut-off makes BSSEval's correlation matrix all but singular:
-    on a MUSDB18 song from mp3 the SIR of good vocals came out as -1.9 dB instead of 15.5. SDR does not depend on it.
+    Decoded to float, the empty band above a lossy codec's cut-off makes BSSEval's correlation matrix nearly singular:
+    on a MUSDB18 song from mp3 the SIR of good vocals was -1.9 dB instead of 15.5. SDR does not depend on it.
     """
     rounded: NDArray[np.float32] = np.rint(reference * np.float32(32768)) / np.float32(32768)
     return rounded

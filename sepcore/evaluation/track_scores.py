@@ -1,4 +1,4 @@
-"""The scores of tracks: computed, kept as museval's own JSON, read back and summed up as tables."""
+"""The scores of tracks: computed, kept as museval's JSON, read back and summed up as tables."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,25 +17,27 @@ from sepcore.evaluation.choices import ScoringEngine
 from sepcore.system.atomic import atomic_path, write_text
 
 METRICS = ("SDR", "ISR", "SIR", "SAR")
-# The SDR of the untouched mixture taken for the stem: what doing nothing scores. Beside museval's metrics in each frame
-# of the JSON, where museval's own readers pass over it.
+# The SDR of the untouched mixture as an estimate of the stem: what doing nothing scores. Museval's readers ignore it
+# beside their metrics in each frame of the JSON.
 MIXTURE_SDR = "mixture_SDR"
 _FRAME_METRICS = (*METRICS, MIXTURE_SDR)
 COLUMNS = ("track", "target", "time_s", *_FRAME_METRICS)
 TOTAL_COLUMNS = ("track", "target", *GLOBAL_METRICS.values())
 TRACK_COLUMNS = ("track", "target", *_FRAME_METRICS, *GLOBAL_METRICS.values(), "num_frames", "num_nan_frames")
-# Of a target in the JSON: its scores over the whole track. museval's readers pass over it too.
+# Of a target in the JSON: its scores over the whole track. Museval's readers ignore it too.
 _WHOLE_TRACK = "track"
-# Of a frame in the JSON, where it has any: the metrics that are infinite, for which museval writes NaN as for none.
+# Of a frame in the JSON: its infinite metrics, if any, for which museval writes NaN as for missing ones.
 _PERFECT = "perfect"
+# Frames do not overlap.
+_WINDOW_S = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class TrackScores:
-    """Scores of a track in dB, NaN where there is none (silence).
+    """Scores of one or more tracks in dB, NaN where there is none (silence).
 
     Attributes:
-        frames: A row for each stem and frame, with the columns `COLUMNS`; infinite where an estimate is perfect.
+        frames: A row for each stem and frame of 1 s, with the columns `COLUMNS`; infinite for a perfect estimate.
         totals: A row for each stem, over the whole track, with the columns `TOTAL_COLUMNS`.
     """
 
@@ -51,7 +53,6 @@ def score_track(
     mixture: Signals,
     *,
     sample_rate: int,
-    window_s: float = 1.0,
     engine: ScoringEngine = "fast",
 ) -> TrackScores:
     """Score the estimates of one track, and the untouched mixture as an estimate of every stem.
@@ -60,16 +61,15 @@ def score_track(
         track: The track's name.
         stems: Names of the stems.
         references: The true stems, ``(stems, samples, channels)``.
-        estimates: Their estimates, alike.
+        estimates: Their estimates, of the same shape.
         mixture: The track's mixture, ``(1, samples, channels)``.
-        sample_rate: Samples a second of all of them.
-        window_s: Length of a frame in seconds; frames do not overlap.
-        engine: As `sepcore.evaluation.bss_eval` takes it.
+        sample_rate: Samples per second of all of them.
+        engine: See `sepcore.evaluation.bss_eval`.
 
     Raises:
-        DatasetError: one line naming the track, if a sample is NaN.
+        DatasetError: naming the track, if a sample is NaN.
     """
-    window = round(window_s * sample_rate)
+    window = round(_WINDOW_S * sample_rate)
     untouched = ChosenStems(mixture, np.zeros(len(stems), np.intp))
     try:
         scores = bss_eval_signals(references, estimates, window, window, engine)
@@ -80,7 +80,7 @@ def score_track(
         problem, _, hint = str(error).partition(". ")
         raise DatasetError(f"{track}: {problem}", hint=hint) from error
     rows = [
-        (track, stem, frame * window_s, *scores[:, index, frame], doing_nothing[index, frame])
+        (track, stem, frame * _WINDOW_S, *scores[:, index, frame], doing_nothing[index, frame])
         for index, stem in enumerate(stems)
         for frame in range(scores.shape[2])
     ]
@@ -93,7 +93,7 @@ def score_track(
 
 
 def track_scores_path(folder: Path, track: str) -> Path:
-    """Where the scores of a track stand: museval's layout, its one subset ``test``."""
+    """The file of a track's scores: museval's layout, with ``test`` as its only subset."""
     if not track or "/" in track or "\\" in track:
         raise DatasetError(
             f"{track!r} cannot be the name of a scored track, since it becomes a file name", hint="Use no slashes."
@@ -101,19 +101,13 @@ def track_scores_path(folder: Path, track: str) -> Path:
     return folder / "test" / f"{track}.json"
 
 
-def save_track_scores(scores: TrackScores, folder: Path, *, window_s: float = 1.0) -> Path:
-    """Write one track's scores as museval's JSON, which its ``EvalStore`` and ``MethodStore`` read.
-
-    Args:
-        scores: As `score_track` returns them.
-        folder: Of the evaluation; the file is ``<folder>/test/<track>.json``.
-        window_s: Length of a frame in seconds.
-    """
+def save_track_scores(scores: TrackScores, folder: Path) -> Path:
+    """Write one track's scores to `track_scores_path` as museval's JSON, for its ``EvalStore`` and ``MethodStore``."""
     from museval.aggregate import TrackStore
 
     (track,) = scores.frames["track"].unique()
     path = track_scores_path(folder, track)
-    store = TrackStore(win=window_s, hop=window_s, track_name=track)
+    store = TrackStore(win=_WINDOW_S, hop=_WINDOW_S, track_name=track)
     totals = scores.totals.set_index("target")[list(GLOBAL_METRICS.values())].to_dict("index")
     for target, rows in scores.frames.groupby("target", sort=False):
         store.add_target(target_name=target, values={metric: rows[metric].tolist() for metric in METRICS})
@@ -130,22 +124,14 @@ def save_track_scores(scores: TrackScores, folder: Path, *, window_s: float = 1.
 
 
 def read_track_scores(path: Path) -> TrackScores:
-    """The scores in a JSON that `save_track_scores` or museval wrote; NaN for those that museval does not write.
+    """The scores in a JSON of `save_track_scores` or museval; DatasetError if it is something else.
 
-    museval's own do not tell perfect frames from those without a score: both are NaN.
-
-    Raises:
-        DatasetError: if the file is not museval's JSON.
+    Scores that museval does not write are NaN, and so are its perfect frames, like frames without a score.
     """
     try:
         targets = json.loads(path.read_text("utf-8"))["targets"]
         rows = [
-            (
-                path.stem,
-                target["name"],
-                float(frame["time"]),
-                *_frame_scores(frame),
-            )
+            (path.stem, target["name"], float(frame["time"]), *_frame_scores(frame))
             for target in targets
             for frame in target["frames"]
         ]
@@ -171,16 +157,13 @@ def _frame_scores(frame: dict[str, Any]) -> Iterator[float]:
 
 
 def track_table(scores: TrackScores) -> pd.DataFrame:
-    """One row for each track and stem, with the columns `TRACK_COLUMNS`, in the order of ``scores.totals``.
-
-    Args:
-        scores: Of one track or of many.
+    """A row for each track and stem, with the columns `TRACK_COLUMNS`, in the order of ``scores.totals``.
 
     Returns:
-        In dB: the medians of museval's metrics and of the untouched mixture's SDR over a track's frames, those without
-        a score and, as in museval, perfect ones left out; infinite where all that have a score are perfect; and the
-        scores of the whole track. NaN where there is none. ``num_frames`` counts the frames
-        of the stem, ``num_nan_frames`` those of them that have no SDR.
+        In dB, NaN if there is none: medians over a track's frames of museval's metrics and of the untouched mixture's
+        SDR, and the scores of the whole track. Medians leave out frames without a score and, as in museval, perfect
+        ones; they are infinite if all scored frames are perfect. ``num_frames`` counts the frames of the stem,
+        ``num_nan_frames`` its frames without an SDR.
     """
     by_stem = scores.frames.groupby(["track", "target"], sort=False)
     columns = list(_FRAME_METRICS)

@@ -24,8 +24,8 @@ Waveform = NDArray[np.float32]
 Stems = NDArray[np.float32]
 
 EXCERPT_S = 10.0
-# Mixture, targets and estimates of a song are held at once: nine signals for four stems, 1.9 GB for ten minutes of
-# stereo at 44.1 kHz. A recording of an hour must not end a training for want of memory.
+# Mixture, targets and estimates of a song are in memory at once: nine signals for four stems, 1.9 GB for ten minutes
+# of stereo at 44.1 kHz. A recording of an hour must not end a training run for lack of memory.
 LONGEST_S = 600.0
 
 
@@ -35,11 +35,11 @@ class ScoredSong:
 
     Attributes:
         name: The song's name in its manifest.
-        sdr: By instrument, the median SDR of its frames of 1 s in dB; NaN where nothing could be scored.
+        sdr: Median SDR of the frames of 1 s by instrument, in dB; NaN if nothing could be scored.
         start_s: Where the excerpt starts in the song, in seconds.
         mixture: Excerpt of the mixture, float32 ``(samples, channels)``: 10 s, or all of a shorter song.
-        estimates: Of the estimates, by instrument, alike.
-        targets: Of the true stems, by instrument, alike.
+        estimates: The same excerpt of the estimates, by instrument.
+        targets: The same excerpt of the true stems, by instrument.
     """
 
     name: str
@@ -51,33 +51,25 @@ class ScoredSong:
 
 
 class ValidationSongs:
-    """``config.validation_songs`` of a manifest's songs: always the same ones, whatever the order of its rows.
+    """``config.validation_songs`` songs of a manifest, always the same ones, in any order of its rows.
 
-    They are read from disk each time. One that cannot be read is left out, with one warning in the log, until it can.
+    They are read from disk each time. A song that cannot be read is skipped, with one warning, until it can be.
 
     Attributes:
         rows: The chosen songs.
-        unscored: Why the last `score` gave a song no score, by its name.
+        unscored: Why songs have no score since the last `score`, by name.
     """
 
     def __init__(self, rows: Iterable[TrackRow], config: ModelConfig) -> None:
         self._config = config
-        # By rank of a seeded hash: a song that is added to the manifest, or one song more to be scored, leaves as many
-        # of the others as can stay.
+        # Ranked by a seeded hash: with one more song in the manifest, or one more to score, the others stay.
         ranked = sorted(rows, key=lambda row: hashlib.sha256(f"{config.random_seed} {row.name}".encode()).digest())
         self.rows = tuple(ranked[: config.validation_songs])
         self._unreadable: set[str] = set()
         self.unscored: dict[str, str] = {}
 
     def score(self, network: Any) -> list[ScoredSong]:
-        """Separate every song by ratio masks and score it; at most its first ten minutes.
-
-        Args:
-            network: The config's Keras network, with the weights to score.
-
-        Returns:
-            The songs that could be read, in the order of `rows`.
-        """
+        """Separate at most ten minutes of every readable song by ratio masks, and score it; ``network`` is Keras's."""
         engine = KerasEngine(self._config, network)
         songs = []
         self.unscored = {}
@@ -98,14 +90,11 @@ class ValidationSongs:
 
 
 def validation_sdr(songs: Sequence[ScoredSong]) -> dict[str, float]:
-    """What a training logs of its validation songs.
-
-    Args:
-        songs: As `ValidationSongs.score` returns them.
+    """The metrics of the songs of `ValidationSongs.score` that a training run logs.
 
     Returns:
-        ``validation_SDR_<instrument>``, the median over the songs in dB, and their mean ``validation_SDR``. What has no
-        score is left out: nothing at all without a scored song.
+        ``validation_SDR_<instrument>``, the median over the songs in dB, and their mean ``validation_SDR``, as far as
+        there are scores.
     """
     medians = {}
     for instrument in dict.fromkeys(name for song in songs for name in song.sdr):
@@ -137,7 +126,7 @@ def _scored(name: str, mixture: Waveform, targets: Stems, engine: Engine) -> Sco
     start = (len(mixture) - length) // 2
 
     def excerpts(stems: Stems) -> dict[str, Waveform]:
-        # Copies, which let go of the whole song.
+        # Copies, so that the whole song can be freed.
         parts = (stem[start : start + length].copy() for stem in stems)
         return dict(zip(config.instruments, parts, strict=True))
 
@@ -153,12 +142,12 @@ def _scored(name: str, mixture: Waveform, targets: Stems, engine: Engine) -> Sco
 
 def _median_sdr(targets: Stems, estimates: Stems, sample_rate: int) -> list[float]:
     if not np.isfinite(estimates).all():
-        # Weights that have just become NaN: the next training step says so, and where the last good ones are.
+        # The weights have become NaN: the next training step reports it, and where the last good ones are.
         return [math.nan] * len(targets)
     return [_finite_median(frames) for frames in sdr_frames(targets, estimates, sample_rate, sample_rate)]
 
 
 def _finite_median(scores: Iterable[float]) -> float:
-    """The median of those scores that are numbers, as the final scores take it; NaN if none is."""
+    """The median of the scores that are finite, as in the final scores; NaN if none is."""
     finite = [score for score in scores if math.isfinite(score)]
     return float(np.median(finite)) if finite else math.nan

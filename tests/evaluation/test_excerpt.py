@@ -129,22 +129,6 @@ def test_silence_nan_and_a_single_sample_can_be_written(samples, level, tmp_path
     assert pixels(excerpt.stems[0].picture).max() < 60
 
 
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"references": {}}, ["estimates are vocals", "references none"]),
-        ({"mixture": np.zeros((0, 2), np.float32)}, ["mixture", "(0, 2)", "(samples, channels)"]),
-        ({"estimates": {"vocals": silence(1.0)}}, ["vocals", "(8000, 2)", "mixture (4000, 2)"]),
-    ],
-)
-def test_what_does_not_fit_is_refused_and_nothing_is_left(changes, named, tmp_path):
-    stems = {"vocals": silence()}
-    content = {"track": "song", "start_s": 0.0, "mixture": silence(), "references": stems, "estimates": stems}
-    with raises(DatasetError, "song", *named):
-        write_excerpt(tmp_path / "one", **{**content, **changes}, config=small_config())
-    assert not list(tmp_path.iterdir())
-
-
 def test_an_excerpt_that_stands_there_is_replaced(tmp_path):
     tone_excerpt(tmp_path / "one", "old", stems=("a", "b", "c"), seconds=0.5)
     excerpt = tone_excerpt(tmp_path / "one", "new", stems=("a",), seconds=0.5)

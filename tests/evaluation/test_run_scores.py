@@ -130,7 +130,7 @@ def test_other_songs_are_not_even_under_the_same_name(run, tmp_path, songs):
 
 def test_nor_is_a_separation_that_the_config_does_not_ask_for_nor_another_engine(run, tmp_path):
     own = partial(asked, run, tmp_path / "own" / "test.csv")
-    assert own(mwf=True) == "its config says otherwise how to separate"
+    assert own(mwf=True) == "the run's config separates differently"
     assert own(engine="stable") == "--engine stable gives other scores than museval's"
     assert own(mwf=False) == own(engine="museval") == ""
 

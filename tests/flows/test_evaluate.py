@@ -170,7 +170,7 @@ def test_only_a_runs_own_evaluation_gives_its_scores(model, tmp_path, monkeypatc
     others = write_manifest(tmp_path / "others" / "songs", seed=1)
     capsys.readouterr()
     for options, said in (
-        ({"csv": csv, "mwf": True}, "its config says otherwise how to separate"),
+        ({"csv": csv, "mwf": True}, "the run's config separates differently"),
         ({"csv": csv, "engine": "stable"}, "--engine stable gives other scores"),
         ({"csv": others}, f"its own test set is {csv}"),
     ):

@@ -11,9 +11,9 @@ from sepcore.evaluation.paired_statistics import holm, median_interval, missing_
 from sepcore.evaluation.track_scores import MIXTURE_SDR
 from sepcore.system.printable import first_few
 
-# museval's files keep five decimals of a dB: a smaller difference is one of writing.
+# museval's files keep five decimals of a dB: smaller differences come from rounding.
 _DECIMALS = 5
-# The untouched mixture scores alike for the same recordings, whoever scored it.
+# The untouched mixture of the same recording scores the same, whoever scored it.
 _SAME_MIXTURE_DB = 0.01
 _SHOWN_NAMES = 3
 _KEYS = ["target", "track"]
@@ -21,18 +21,18 @@ _KEYS = ["target", "track"]
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What B does beside A, on the tracks that both have a score of.
+    """B compared with A on the tracks that both have scored.
 
     Attributes:
         metric: What was compared, in dB; more is better.
         confidence: Of the intervals.
-        stems: A row a stem, in B's order: ``target``; ``num_tracks``; ``a`` and ``b``, medians over the tracks of
+        stems: A row per stem, in B's order: ``target``; ``num_tracks``; ``a`` and ``b``, medians over the tracks of
             their medians over frames; ``difference_of_medians``, b − a; of the tracks' own differences
             ``median_difference`` with its bootstrap interval ``low`` to ``high``, and ``mean_difference``;
             ``num_better`` and ``num_worse`` tracks; ``p`` of Wilcoxon's signed-rank test, and ``p_holm``, corrected
             for the number of stems.
-        tracks: A row a track and stem, the greatest loss first: ``track``, ``target``, ``a``, ``b``, ``difference``.
-        missing: A row a track and stem of which B lacks scores that A has; see `missing_scores`.
+        tracks: A row per track and stem, greatest loss first: ``track``, ``target``, ``a``, ``b``, ``difference``.
+        missing: A row per track and stem for which B lacks scores that A has; see `missing_scores`.
         notes: Lines for the user: what was left out, and what makes the comparison doubtful.
     """
 
@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def lacking_stems(self) -> tuple[str, ...]:
-        """The stems of which B lacks a score that A has, in B's order; then those that B has not at all."""
+        """The stems for which B lacks a score that A has: in B's order, then stems that B lacks entirely."""
         lacking = list(self.missing["target"].unique())
         return tuple(sorted(lacking, key=[*self.stems["target"], *lacking].index))
 
@@ -54,23 +54,17 @@ class Comparison:
     ) -> tuple[str, ...]:
         """The stems in which B is worse than A by more than a margin, or lacks a score that A has.
 
-        A stem is worse when the whole interval of its median difference lies below ``-margin_db``. The median alone
-        would refuse every second model that is just as good, since two trainings never score alike; asking for proof
-        that it is not worse (an interval wholly above) would refuse nearly all of them. Of models that are exactly as
-        good, at 95 % one in forty is refused per stem. Where there are fewer tracks than an interval needs
-        (`tracks_needed`) nothing could ever be shown, and a gate that cannot close is none: there, and with
-        ``strict``, the median difference alone decides.
+        A stem is worse if the whole interval of its median difference lies below ``-margin_db``. The median alone would
+        refuse half of all equally good models, since no two training runs score the same; asking for an interval wholly
+        above would refuse nearly all. At 95 %, one in forty equally good models is refused per stem. With fewer tracks
+        than an interval needs (`tracks_needed`) nothing could ever be refused: then, and with ``strict``, the median
+        difference alone decides.
 
         Args:
-            margin_db: A loss that is accepted, in dB, at least 0.
+            margin_db: An accepted loss in dB, at least 0.
             strict: Let the median difference alone decide everywhere.
-            allow_missing: Judge a stem by its differences alone.
-
-        Raises:
-            ValueError: if ``margin_db`` is negative or not a number.
+            allow_missing: Ignore missing scores.
         """
-        if not margin_db >= 0:
-            raise ValueError(f"margin_db is {margin_db}; expected an accepted loss in dB, at least 0.")
         stems = self.stems
         alone = strict | (stems["num_tracks"] < tracks_needed(self.confidence))
         deciding = stems["high"].where(~alone, stems["median_difference"])
@@ -79,7 +73,7 @@ class Comparison:
         return tuple(name for name in dict.fromkeys([*stems["target"], *lacking]) if name in worse or name in lacking)
 
     def content(self) -> dict[str, Any]:
-        """All of it as JSON has it."""
+        """The content of the JSON file."""
         return {
             "metric": self.metric,
             "confidence": self.confidence,
@@ -101,27 +95,24 @@ def compare_scores(
 ) -> Comparison:
     """Compare two tables of frames, track by track.
 
-    A track's score is the median of its frames, as museval takes it; a frame that is NaN or infinite counts for
-    nothing. Differences are rounded to the five decimals that museval's files keep.
+    A track's score is the median of its finite frames, as in museval. Differences are rounded to the five decimals of
+    museval's files. Tracks and stems that only one table has scored are left out of the differences and noted; if it is
+    A, they are in ``missing``.
 
     Args:
-        a: Frames of the one to compare with: columns ``track``, ``target``, ``time_s`` and the metric, in dB.
-        b: Frames of the one that is judged.
-        metric: A column of both, of which more is better.
+        a: Frames of the baseline: columns ``track``, ``target``, ``time_s`` and the metric, in dB.
+        b: Frames of the model that is judged.
+        metric: A column of both; more is better.
         confidence: Of the intervals, between 0 and 1.
-        resamples: Drawings of the bootstrap.
+        resamples: Draws of the bootstrap, at least 1.
         seed: Of the bootstrap; the same for every stem, so that a stem's interval does not depend on the others.
 
-    Returns:
-        The comparison. Tracks and stems that only one of them has, or has a score of, are left out of the differences
-        and noted; where A is the one, they are in ``missing``.
-
     Raises:
-        DatasetError: one line, if a table lacks the metric, or nothing is scored in both.
+        DatasetError: if a table lacks the metric, or nothing is scored in both.
     """
     _check_metric(metric, a, b)
     notes = [*_only_in_one("stem", a, b, "target"), *_only_in_one("track", a, b, "track"), *_doubts(a, b)]
-    # Outer: a stem that only one of them has in this track counts as one without a score.
+    # Outer: a stem that only one of them has in this track counts as unscored.
     paired = pd.merge(
         _track_medians(a[a["track"].isin(b["track"]) & a["target"].isin(b["target"])], metric),
         _track_medians(b[b["track"].isin(a["track"]) & b["target"].isin(a["target"])], metric),
@@ -136,13 +127,11 @@ def compare_scores(
             hint="Silence has no score. Compare other scores.",
         )
     if unscored.any():
-        names = [
-            f"{track} ({stem})" for track, stem in paired.loc[unscored, ["track", "target"]].itertuples(index=False)
-        ]
-        notes.append(f"left out, {len(names)} without a score in A or in B, as of silence: {_some(names)}")
+        names = [f"{row.track} ({row.target})" for row in paired[unscored].itertuples()]
+        notes.append(f"left out, {len(names)} without a score in A or in B, e.g. silence: {_some(names)}")
     paired = paired[~unscored]
     paired["difference"] = (paired["b"] - paired["a"]).round(_DECIMALS) + 0.0  # no -0.0
-    # In B's order; a stem of which no track is scored has been named above.
+    # In B's order; stems without a scored track have been noted above.
     order = [stem for stem in b["target"].unique() if stem in set(paired["target"])]
     stems = pd.DataFrame([_stem(stem, paired[paired["target"] == stem], confidence, resamples, seed) for stem in order])
     stems["p_holm"] = holm(stems["p"].to_numpy())
@@ -191,7 +180,7 @@ def _stem(name: str, tracks: pd.DataFrame, confidence: float, resamples: int, se
 
 
 def _only_in_one(kind: str, a: pd.DataFrame, b: pd.DataFrame, column: str) -> list[str]:
-    """Notes of what is left out; DatasetError if nothing is in both."""
+    """Notes about what is left out; DatasetError if nothing is in both."""
     in_a, in_b = list(a[column].unique()), list(b[column].unique())
     if not set(in_a) & set(in_b):
         raise DatasetError(
@@ -207,24 +196,24 @@ def _only_in_one(kind: str, a: pd.DataFrame, b: pd.DataFrame, column: str) -> li
 
 
 def _doubts(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
-    """What tells that tracks of one name are not the same recording."""
+    """Signs that tracks of one name are different recordings."""
     doubts = []
     frames = [table.groupby("track")["time_s"].nunique() for table in (a, b)]
     cut = _differing(frames[0], frames[1], 0)
     if cut:
         doubts.append(
-            f"{len(cut)} of the tracks have another number of frames in A than in B, as an excerpt or other windows "
-            f"would: {_some(cut)}"
+            f"{len(cut)} of the tracks have a different number of frames in A than in B, perhaps an excerpt or other "
+            f"windows: {_some(cut)}"
         )
     if MIXTURE_SDR in a and MIXTURE_SDR in b:
         mixtures = [_track_medians(table, MIXTURE_SDR).set_index(_KEYS)[MIXTURE_SDR] for table in (a, b)]
         other = _differing(mixtures[0], mixtures[1], _SAME_MIXTURE_DB)
-        # An excerpt's mixture scores otherwise too: said once.
+        # An excerpt's mixture scores differently too: one note is enough.
         if other and not cut:
             names = list(dict.fromkeys(track for _, track in other))
             doubts.append(
-                f"{len(names)} of the tracks score otherwise as untouched mixtures in A than in B, as other recordings "
-                f"would: {_some(names)}"
+                f"{len(names)} of the tracks have a different score of the untouched mixture in A than in B, perhaps "
+                f"other recordings: {_some(names)}"
             )
     return doubts
 

@@ -1,4 +1,4 @@
-"""What two models' scores of the same tracks say: interval, test, how many tracks either one needs, what is missing."""
+"""Statistics of two models' scores of the same tracks: interval, test, number of tracks needed, missing scores."""
 
 import math
 from typing import Any
@@ -9,33 +9,29 @@ from numpy.typing import NDArray
 
 Differences = NDArray[np.float64]
 
-# Resampled differences held at once: 8 MB, whatever the number of tracks.
+# Resampled differences in memory at once: 8 MB for any number of tracks.
 _BLOCK = 1_000_000
 
 
 def median_interval(
     differences: Differences, *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
-    """Bootstrap confidence interval of the median: tracks drawn with replacement, the medians' percentiles.
+    """Lower and upper end of the bootstrap confidence interval of the median: tracks drawn with replacement.
 
-    The percentile interval and not BCa: BCa's acceleration comes from leaving out one value at a time, which moves a
-    median between two neighbours only, and it is undefined where all differences are equal. Swapping the models
-    (negating the differences) negates and swaps the ends.
+    By percentiles and not BCa, whose acceleration comes from leaving out one value at a time: that only moves a median
+    between two neighbors, and is undefined if all differences are equal. Swapping the models (negating the differences)
+    negates and swaps the ends.
 
     Args:
-        differences: One a track, at least one, ``(tracks,)``. Their order decides which are drawn together: sort first.
-        confidence: Between 0 and 1. Fewer tracks than `tracks_needed` give an interval that holds the median less
-            often than that; it is then all that was seen, from the least to the greatest.
-        resamples: Number of drawings, at least 1.
-        seed: Of the drawings.
-
-    Returns:
-        Lower and upper end.
+        differences: One per track, at least one, ``(tracks,)``; sort them, since the order decides the draws.
+        confidence: Between 0 and 1. With fewer tracks than `tracks_needed` the interval goes from the least to the
+            greatest difference, and holds the median less often than this.
+        resamples: Number of draws, at least 1.
+        seed: Of the draws.
 
     References:
         B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
-    _check(confidence, resamples)
     rng = np.random.default_rng(seed)
     num_tracks = len(differences)
     rows = max(1, _BLOCK // num_tracks)
@@ -49,14 +45,10 @@ def median_interval(
 
 
 def signed_rank_p(differences: Differences) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test; tracks without a difference are left out, as Wilcoxon did.
+    """Two-sided p of Wilcoxon's signed-rank test for differences ``(tracks,)``; 1 if no track differs.
 
-    Args:
-        differences: One a track, ``(tracks,)``.
-
-    Returns:
-        p; 1 where no track differs. Exact up to 50 tracks (up to 13 where two differences are equally large), the
-        normal approximation beyond.
+    Tracks without a difference are left out, as Wilcoxon did. Exact up to 50 tracks (13 if two differences are equally
+    large), otherwise the normal approximation.
 
     References:
         F. Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1945.
@@ -68,10 +60,7 @@ def signed_rank_p(differences: Differences) -> float:
 
 
 def holm(p_values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Correct the p of several tests made at once, so that any of them errs no oftener than a single one would.
-
-    Args:
-        p_values: ``(tests,)``, no NaN.
+    """Correct p values ``(tests,)`` so that all tests together err no more often than a single one would.
 
     References:
         S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statistics 1979.
@@ -86,28 +75,27 @@ def holm(p_values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 def tracks_needed(confidence: float = 0.95) -> int:
     """The least number of tracks from which anything can be concluded with a confidence: 6 at 95 %.
 
-    With n tracks the smallest p of a two-sided signed-rank (or sign) test is 2 / 2^n, all differences having one sign;
-    by the same count the widest interval, from the least to the greatest, misses the median that often.
+    With n tracks the smallest p of a two-sided signed-rank (or sign) test is 2 / 2^n, if all differences have one sign;
+    the widest interval, from the least to the greatest, misses the median just as often.
     """
-    _check(confidence)
     # Rounded: 1 - 0.75 in binary must not ask for one track more.
     return max(1, math.ceil(round(1 - math.log2(1 - confidence), 9)))
 
 
 def missing_scores(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The tracks and stems of which B lacks a frame that A has a score of.
+    """The tracks and stems for which B, which is judged, lacks the score of a frame that A has.
 
-    Lacking is a stem or a track that is not there, a frame that is not, and one without a score (NaN, as of a silent
-    estimate). A perfect frame, which is infinite, is a score.
+    A score is missing if B lacks the stem, track or frame, or it is NaN, as for a silent estimate. A perfect frame,
+    which is infinite, is a score.
 
     Args:
         a: Frames: columns ``track``, ``target``, ``time_s`` and the metric.
-        b: Frames of the one that is judged.
+        b: As ``a``.
         metric: A column of both.
 
     Returns:
-        A row for each such track and stem, in A's order: ``track``, ``target``, ``num_frames``, the frames of which A
-        has a score, and ``num_missing``, those of them of which B has none.
+        A row for each such track and stem, in A's order: ``track``, ``target``; ``num_frames`` that A has scored, and
+        ``num_missing`` of them in B.
     """
     at = ["track", "target", "time_ms"]
     scored, others = (
@@ -120,10 +108,3 @@ def missing_scores(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> pd.DataFram
     lacking = (found["found"] == "left_only").groupby([found["track"], found["target"]], sort=False)
     counts = lacking.agg(num_frames="size", num_missing="sum").reset_index()
     return counts.loc[counts["num_missing"] > 0, [*at[:2], "num_frames", "num_missing"]].reset_index(drop=True)
-
-
-def _check(confidence: float, resamples: int = 1) -> None:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}; expected a number between 0 and 1, such as 0.95.")
-    if resamples < 1:
-        raise ValueError(f"resamples is {resamples}; expected at least 1, such as 10000.")

@@ -90,11 +90,3 @@ def test_from_the_needed_number_of_tracks_on_the_test_can_reach_the_level(confid
     assert tracks_needed(confidence) == needed
     assert signed_rank_p(np.arange(1.0, needed + 1)) <= 1 - confidence + 1e-12
     assert signed_rank_p(np.arange(1.0, needed)) > 1 - confidence
-
-
-@pytest.mark.parametrize(
-    ("options", "said"), [({"confidence": 1.0}, "confidence is 1.0"), ({"resamples": 0}, "resamples is 0")]
-)
-def test_an_interval_of_nothing_is_refused(options, said):
-    with pytest.raises(ValueError, match=said):
-        median_interval(differences(), **options)

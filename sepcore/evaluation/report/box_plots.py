@@ -1,4 +1,4 @@
-"""The box plots of an evaluation, a panel a stem, in the style of SiSEC's: this model beside baselines and others'."""
+"""The box plots of an evaluation, a panel per stem, in the style of SiSEC: this model, baselines, published models."""
 
 import io
 import math
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _WIDTH_IN, _ROW_IN, _PANEL_IN, _FRAME_IN = 10.0, 0.27, 0.75, 1.1
 _LABEL_LENGTH, _CAPTION_LENGTH = 30, 120
-# In a page these become the page's own colors, which change with light and dark; see `_for_page`.
+# In a page they become the page's own colors, for light and dark; see `_for_page`.
 _INK, _ACCENT, _PAPER = "#23211f", "#b3431f", "#ffffff"
 _BASELINE = "#8d857b"
 _FOR_PAGE = {_INK: "currentColor", _ACCENT: "var(--accent)", _PAPER: "none"}
@@ -35,7 +35,7 @@ _CAPTION = (
 
 @dataclass(frozen=True)
 class _Row:
-    """One model in one panel: the scores of its tracks, or of a published one its median alone."""
+    """One model in one panel: the scores of its tracks, or only the median of a published one."""
 
     label: str
     color: str
@@ -48,21 +48,21 @@ class _Row:
 
 
 def save_box_plots(folder: Path, evaluation: EvaluationReport) -> str:
-    """Write ``boxplot.png`` and ``boxplot.svg``.
+    """Write ``boxplot.png`` and ``boxplot.svg``; the same evaluation gives the same bytes.
 
-    Each panel is sorted by median, the best above. Tracks without a score are left out; a model without any scored
+    Each panel is sorted by median, the best on top. Tracks without a score are left out; a model without any scored
     track of a stem is named without a box.
 
     Args:
-        folder: Where to; made if need be.
-        evaluation: What to draw. The same one gives the same bytes.
+        folder: Made if need be.
+        evaluation: What to draw.
 
     Returns:
-        The SVG to stand in a page, in the colors of the page.
+        The SVG to embed in a page, in the colors of the page.
     """
     figure = _build_figure(evaluation)
     save_figure(folder / "boxplot.png", figure)
-    figure.set_layout_engine("none")  # it is laid out already
+    figure.set_layout_engine("none")  # the layout is done
     svg = _svg(figure)
     write_text(folder / "boxplot.svg", svg)
     return _for_page(svg)
@@ -85,13 +85,13 @@ def _build_figure(evaluation: EvaluationReport) -> "Figure":
         _draw(panel, stem, rows)
     for empty in axes[len(panels) :]:
         empty.remove()
-    # The last row may be shorter than those above, whose panels then are the lowest of their columns.
+    # The last row may be shorter: then panels above it are the lowest of their columns.
     for panel in axes[max(len(panels) - num_columns, 0) : len(panels)]:
         panel.tick_params(labelbottom=True)
         panel.set_xlabel("SDR (dB)", color=_INK)
     title = _shortened(f"{evaluation.model} on {evaluation.dataset}", 90)
     if not evaluation.is_musdb18_test:
-        title += f"\n{NOT_COMPARABLE}"  # in the figure, too: pictures travel without their page
+        title += f"\n{NOT_COMPARABLE}"  # pictures are shared without their page
     figure.suptitle(title, color=_INK, fontsize="large", fontweight="bold", parse_math=False)
     figure.supxlabel(textwrap.fill(_CAPTION, _CAPTION_LENGTH), color=_INK, fontsize="small", linespacing=1.4)
     return figure
@@ -153,7 +153,7 @@ def _draw_row(panel: "Axes", place: float, row: _Row) -> None:
         widths=0.6,
         patch_artist=True,
         manage_ticks=False,
-        boxprops={"facecolor": (*_rgb(row.color), 0.25), "edgecolor": row.color, "linewidth": 1.2},
+        boxprops={"facecolor": (row.color, 0.25), "edgecolor": row.color, "linewidth": 1.2},
         medianprops={"color": row.color, "linewidth": 2.5},
         whiskerprops=line,
         capprops=line,
@@ -162,21 +162,15 @@ def _draw_row(panel: "Axes", place: float, row: _Row) -> None:
 
 
 def _shortened(text: str, length: int) -> str:
-    """The start of a label, in the middle of a word if need be: the whole of a long one would be left out."""
+    """The start of a label, even in the middle of a word: the layout would leave out all of a long one."""
     text = " ".join(text.split())
     return text if len(text) <= length else f"{text[: length - 2].rstrip()} …"
-
-
-def _rgb(color: str) -> tuple[float, float, float]:
-    from matplotlib.colors import to_rgb
-
-    return to_rgb(color)
 
 
 def _svg(figure: "Figure") -> str:
     from matplotlib import rc_context
 
-    # Text as text: it can be read out, searched, and shown in any alphabet. A fixed salt, or the names would be random.
+    # Text as text, for screen readers, search and any alphabet. A fixed salt, or the names would be random.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "stemworks"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         written = io.StringIO()
@@ -185,7 +179,7 @@ def _svg(figure: "Figure") -> str:
 
 
 def _for_page(svg: str) -> str:
-    """The SVG element alone, without the names of formats (which look like links), in the colors of the page."""
+    """Only the SVG element, without names of formats (which look like links), in the colors of the page."""
     element = svg[svg.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
     element = re.sub(r' xmlns(:\w+)?="[^"]*"', "", element).replace("xlink:href", "href")

@@ -1,26 +1,23 @@
-"""What the report of an evaluation is made from, and what others have published on MUSDB18's test set."""
+"""What a report is made from, and published results on MUSDB18's test set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from sepcore.evaluation import track_scores
+import pandas as pd
+
 from sepcore.evaluation.excerpt import Excerpt
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NOT_COMPARABLE = "not MUSDB18's test set: the published numbers are not comparable"
 _NUM_TRACKS = 50
-# The 50 songs last 3 h 27 min; whole seconds of each are scored.
+# The 50 songs last 3 h 27 min; only whole seconds are scored.
 _SECONDS = range(12_200, 12_600)
 
 
-def is_musdb18_test(tracks: "pd.DataFrame") -> bool:
-    """Whether scored tracks are MUSDB18's (or MUSDB18-HQ's) test set, by their number and their length.
+def is_musdb18_test(tracks: pd.DataFrame) -> bool:
+    """Whether tracks are MUSDB18's (or MUSDB18-HQ's) test set, by their number and length.
 
     Args:
-        tracks: With the columns `track_scores.TRACK_COLUMNS`; each frame counts for a second.
+        tracks: With the columns `track_scores.TRACK_COLUMNS`.
     """
     seconds = tracks.groupby("track")["num_frames"].max()
     return len(seconds) == _NUM_TRACKS and int(seconds.sum()) in _SECONDS
@@ -33,43 +30,30 @@ class EvaluationReport:
     Attributes:
         model: The model's name, any text.
         dataset: Name of the test set, any text.
-        is_musdb18_test: Whether that is MUSDB18's test set, on which the published numbers stand.
-        instruments: The stems, in the model's order.
-        frames: A row a track, stem and frame: ``track, target, time_s, SDR, ISR, SIR, SAR, mixture_SDR``.
-        tracks: A row a track and stem: ``track, target``; medians over the frames ``SDR, ISR, SIR, SAR, mixture_SDR``;
-            of the whole track ``global_SDR, SI_SDR``; counts ``num_frames, num_nan_frames``.
+        is_musdb18_test: Whether that is MUSDB18's test set, as in the published results.
+        instruments: The stems, at least one, in the model's order.
+        frames: A row per track, stem and frame, with the columns `track_scores.COLUMNS`.
+        tracks: A row per track and stem, with the columns `track_scores.TRACK_COLUMNS`.
         engine: How the scores were computed, in words.
-        baselines: What was scored on the same test set to compare with, by name: tables like ``tracks``.
+        baselines: Tables like ``tracks`` of what was scored on the same test set to compare with, by name.
         excerpts: The tracks to hear.
         failed: Why tracks have no score, by track.
-
-    Raises:
-        ValueError: if there is no instrument, or a table lacks a column.
     """
 
     model: str
     dataset: str
     is_musdb18_test: bool
     instruments: tuple[str, ...]
-    frames: "pd.DataFrame"
-    tracks: "pd.DataFrame"
+    frames: pd.DataFrame
+    tracks: pd.DataFrame
     engine: str
-    baselines: "Mapping[str, pd.DataFrame]" = field(default_factory=dict)
+    baselines: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     excerpts: Sequence[Excerpt] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if not self.instruments:
-            raise ValueError("instruments is empty; expected at least one stem. Name those that were scored.")
-        tables = [("frames", self.frames, track_scores.COLUMNS), ("tracks", self.tracks, track_scores.TRACK_COLUMNS)]
-        tables += [(f"baseline {name}", table, ("track", "target", "SDR")) for name, table in self.baselines.items()]
-        for name, table, columns in tables:
-            if missing := [column for column in columns if column not in table.columns]:
-                raise ValueError(f"{name} lacks {', '.join(missing)}; expected the columns {', '.join(columns)}.")
-
     @property
-    def baselines_beside(self) -> "dict[str, pd.DataFrame]":
-        """The baselines on the tracks that the model has scores of: other tracks, other numbers."""
+    def baselines_beside(self) -> dict[str, pd.DataFrame]:
+        """The baselines on the tracks for which the model has scores, so that they can be compared."""
         scored = self.tracks["track"]
         return {name: table[table["track"].isin(scored)] for name, table in self.baselines.items()}
 
@@ -82,7 +66,7 @@ class PublishedModel:
         name: Of the model.
         training: What it was trained on.
         sdr: By stem, the median over the tracks of the medians over their frames.
-        source: Where the numbers stand.
+        source: Where the numbers are published.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The report's files: one page, and the box plots beside it."""
+"""The report's files: one page, and box plots beside it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,17 +23,18 @@ from sepcore.page.player import PLAYER_SCRIPTS, Picture, PlayerSong, PlayerStem
 def write_report(folder: Path, evaluation: EvaluationReport) -> Path:
     """Write ``report.html``, which needs no other file, and ``boxplot.png`` and ``boxplot.svg``.
 
-    The same evaluation gives the same bytes: there is no date and no path in them.
+    The same evaluation gives the same bytes, without date or path. Each file is written whole or not at all, and
+    replaces an older one.
 
     Args:
-        folder: Where to; made if need be. Each file is written whole or not at all; one that stands there is replaced.
+        folder: Made if need be.
         evaluation: What to report.
 
     Returns:
         The page.
 
     Raises:
-        OSError: if an excerpt's file cannot be read, or the report not be written.
+        OSError: an excerpt's file cannot be read, or the report cannot be written.
     """
     page = folder / "report.html"
     write_document(page, build_report(evaluation, save_box_plots(folder, evaluation)))
@@ -41,14 +42,11 @@ def write_report(folder: Path, evaluation: EvaluationReport) -> Path:
 
 
 def build_report(evaluation: EvaluationReport, box_plots: str) -> Iterator[str]:
-    """The page as pieces of HTML, with all that it shows and plays in it.
+    """The page as pieces of HTML, with all that it shows and plays embedded; OSError for an excerpt's file.
 
     Args:
         evaluation: What to report.
         box_plots: The figure, as an SVG element.
-
-    Raises:
-        OSError: while the pieces are read, if an excerpt's file cannot be.
     """
     anchors = {excerpt.track: f"track-{number}" for number, excerpt in enumerate(evaluation.excerpts, start=1)}
     sdr = evaluation.frames["SDR"].to_numpy(np.float64)

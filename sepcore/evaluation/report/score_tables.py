@@ -1,23 +1,17 @@
-"""The tables of a report: medians, models beside each other, tracks, and what failed.
-
-Scores that are NaN or infinite are left out of every median and mean.
-"""
+"""The tables of a report: medians, models, tracks, failures. Medians and means leave out NaN and infinite scores."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from sepcore.evaluation.bsseval.sdr import GLOBAL_METRICS
 from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, PUBLISHED, EvaluationReport
 from sepcore.page.document import Cell, Column, Table
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-# The names of the baselines that evaluations score, as readers know them.
+# The baselines under the names that readers know.
 BASELINE_LABELS = {"mixture": "untouched mixture", "irm": "ideal ratio mask (oracle)"}
 _METRICS = {
     "SDR": "SDR",
@@ -25,26 +19,23 @@ _METRICS = {
     "SIR": "SIR",
     "SAR": "SAR",
     "global_SDR": "global SDR (MDX)",
-    "SI_SDR": "SI\u2011SDR",  # with a hyphen that no line is broken at
+    "SI_SDR": "SI\u2011SDR",  # with a hyphen that does not break
     "mixture_SDR": "mixture's SDR",
 }
 
 
 def medians_table(evaluation: EvaluationReport) -> Table:
-    """A row a stem, and the mean of the medians below: every metric, and what the model gains over doing nothing."""
-    rows: dict[str, dict[str, float]] = {
-        stem: {
+    """A row per stem, and their mean: every metric, and what the model gains over doing nothing."""
+    rows: dict[str, dict[str, float]] = {}
+    for stem in evaluation.instruments:
+        rows[stem] = scores = {
             metric: (stem_mean if metric in GLOBAL_METRICS.values() else stem_median)(evaluation.tracks, stem, metric)
             for metric in _METRICS
         }
-        for stem in evaluation.instruments
-    }
-    for scores in rows.values():
         scores["gain"] = scores["SDR"] - scores["mixture_SDR"]
     if len(rows) > 1:
-        columns = [*_METRICS, "gain"]
         rows["mean of the stems"] = {
-            column: finite_mean(scores[column] for scores in rows.values()) for column in columns
+            column: finite_mean(scores[column] for scores in rows.values()) for column in (*_METRICS, "gain")
         }
     num_tracks = evaluation.tracks["track"].nunique()
     return Table(
@@ -57,13 +48,13 @@ def medians_table(evaluation: EvaluationReport) -> Table:
 
 
 def models_table(evaluation: EvaluationReport) -> Table:
-    """This model among baselines and published ones by median SDR, the best mean first."""
+    """This model, baselines and published models by median SDR, the best mean first."""
     stems, here = evaluation.instruments, evaluation.dataset
     baselines = evaluation.baselines_beside.items()
 
     def row(name: str, sdr: Mapping[str, float], scored_on: str = here) -> tuple[float, list[Cell]]:
         scores = [sdr.get(stem, math.nan) for stem in stems]
-        mean = sum(scores) / len(stems)  # one over fewer stems than this model has would not be comparable
+        mean = sum(scores) / len(stems)  # NaN, since a mean over fewer stems is not comparable
         return mean, [Cell(name), *map(_score, [*scores, mean]), Cell(scored_on)]
 
     this = row(evaluation.model, _medians(evaluation.tracks, stems))
@@ -87,12 +78,7 @@ def models_table(evaluation: EvaluationReport) -> Table:
 
 
 def tracks_table(evaluation: EvaluationReport, anchors: Mapping[str, str]) -> Table:
-    """A row a track, the worst mean first; sortable.
-
-    Args:
-        evaluation: What was scored.
-        anchors: The ``id`` of a track's player, by track.
-    """
+    """A row per track, the worst mean first; sortable. ``anchors``: the ``id`` of the player by track."""
     stems = evaluation.instruments
     counts = evaluation.tracks.groupby("track", sort=False)[["num_nan_frames", "num_frames"]].sum()
     rows = [(finite_mean(scores.values()), track, scores) for track, scores in track_scores(evaluation.tracks).items()]
@@ -119,7 +105,7 @@ def failed_table(evaluation: EvaluationReport) -> Table:
     return Table(
         [Column("track", is_number=False), Column("reason", is_number=False)],
         [[Cell(track), Cell(reason)] for track, reason in evaluation.failed.items()],
-        caption=f"{_tracks(len(evaluation.failed))} without a score; the others are not touched by it.",
+        caption=f"{_tracks(len(evaluation.failed))} without a score; the others are not affected.",
     )
 
 
@@ -135,36 +121,36 @@ def _left_out(num_nan_frames: float, num_frames: float) -> Cell:
     return Cell(f"{int(num_nan_frames)} of {int(num_frames)}", int(num_nan_frames))
 
 
-def _medians(tracks: "pd.DataFrame", stems: Sequence[str]) -> dict[str, float]:
+def _medians(tracks: pd.DataFrame, stems: Sequence[str]) -> dict[str, float]:
     return {stem: stem_median(tracks, stem) for stem in stems}
 
 
-def stem_scores(tracks: "pd.DataFrame", stem: str, metric: str = "SDR") -> NDArray[np.float64]:
-    """The tracks' scores of a stem: those that are finite numbers, in dB, in the table's order; perhaps none."""
+def stem_scores(tracks: pd.DataFrame, stem: str, metric: str = "SDR") -> NDArray[np.float64]:
+    """The finite scores of a stem in dB, in the table's order."""
     scores = tracks.loc[tracks["target"] == stem, metric].to_numpy(np.float64)
     finite: NDArray[np.float64] = scores[np.isfinite(scores)]
     return finite
 
 
-def stem_median(tracks: "pd.DataFrame", stem: str, metric: str = "SDR") -> float:
-    """Median of a stem over the tracks, in dB; NaN where no track has a score."""
+def stem_median(tracks: pd.DataFrame, stem: str, metric: str = "SDR") -> float:
+    """Median of a stem over the tracks, in dB; NaN if no track has a score."""
     scores = stem_scores(tracks, stem, metric)
     return float(np.median(scores)) if len(scores) else float("nan")
 
 
-def stem_mean(tracks: "pd.DataFrame", stem: str, metric: str) -> float:
-    """Mean of a stem over the tracks, in dB; NaN where no track has a score."""
+def stem_mean(tracks: pd.DataFrame, stem: str, metric: str) -> float:
+    """Mean of a stem over the tracks, in dB; NaN if no track has a score."""
     return finite_mean(stem_scores(tracks, stem, metric))
 
 
 def finite_mean(scores: Iterable[float]) -> float:
-    """Mean of the finite ones; NaN where none is."""
+    """Mean of the finite scores; NaN if none is."""
     finite = [score for score in scores if np.isfinite(score)]
     return float(np.mean(finite)) if finite else float("nan")
 
 
-def track_scores(tracks: "pd.DataFrame") -> Mapping[str, Mapping[str, float]]:
-    """The median SDR of each stem of each track, in dB, as the table has it."""
+def track_scores(tracks: pd.DataFrame) -> Mapping[str, Mapping[str, float]]:
+    """The median SDR of each stem of each track, in dB."""
     scores: dict[str, dict[str, float]] = {}
     for track, stem, sdr in zip(tracks["track"], tracks["target"], tracks["SDR"], strict=True):
         scores.setdefault(str(track), {})[str(stem)] = float(sdr)
@@ -172,5 +158,5 @@ def track_scores(tracks: "pd.DataFrame") -> Mapping[str, Mapping[str, float]]:
 
 
 def decibels(score: float) -> str:
-    """A score as the report writes it: two decimals with a true minus; a dash for what is no number."""
+    """A score as the report writes it: two decimals with a true minus; a dash if it is not finite."""
     return f"{round(score, 2) + 0.0:.2f}".replace("-", "−") if math.isfinite(score) else "–"

@@ -8,8 +8,13 @@ from typing import Any
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import StemworksError
-from sepcore.evaluation.examples import write_estimates, write_targets
-from sepcore.evaluation.validation_songs import ScoredSong, ValidationSongs, validation_sdr
+from sepcore.evaluation.validation_songs import (
+    ScoredSong,
+    ValidationSongs,
+    validation_sdr,
+    write_estimates,
+    write_targets,
+)
 from sepcore.system.os_errors import reason_of
 from sepcore.system.ownership import is_real_folder
 from sepcore.system.printable import first_few

@@ -11,7 +11,7 @@ from flows.support.terminal import say
 from sepcore.errors import DatasetError, GateRefused, TrainingError
 from sepcore.evaluation.comparison import Comparison, compare_scores
 from sepcore.evaluation.run_scores import UNVERIFIED, is_of, run_scores
-from sepcore.evaluation.score_folder import ScoreFolder, has_scores, read_score_folder
+from sepcore.evaluation.scores import ScoreFolder, has_scores, read_score_folder
 from sepcore.system.atomic import atomic_path, write_text
 from sepcore.training.run_folder import RunFolder
 

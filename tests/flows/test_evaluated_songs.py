@@ -2,8 +2,7 @@ import pytest
 
 from flows.evaluate import evaluated_songs
 from sepcore.evaluation.estimates import UntouchedMixture
-from sepcore.evaluation.score_folder import read_score_folder
-from sepcore.evaluation.scores import ScoreSummary
+from sepcore.evaluation.scores import ScoreSummary, read_score_folder
 from sepcore.evaluation.track_evaluation import evaluate_track
 from tests.evaluation.songs import RATE, write_song
 from tests.models import small_config

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sepcore.evaluation.examples import write_estimates, write_targets
-from sepcore.evaluation.validation_songs import ScoredSong
+from sepcore.evaluation.validation_songs import ScoredSong, write_estimates, write_targets
 from sepcore.signal.audio_reader import probe_audio, read_waveform
 from tests.models import small_config
 

@@ -28,14 +28,7 @@ _STEM_FILES = ("estimate", "reference", "picture")
 
 @dataclass(frozen=True)
 class ExcerptStem:
-    """A stem of an excerpt.
-
-    Attributes:
-        name: The stem's name, any text.
-        estimate: Audio of the estimate.
-        reference: Audio of the true stem.
-        picture: PNG of the estimate above the reference, over exactly the excerpt's time.
-    """
+    """A stem, of any name: its audio, and a PNG of the estimate above the reference over exactly the excerpt's time."""
 
     name: str
     estimate: Path
@@ -96,11 +89,7 @@ def excerpt_start_s(frames: pd.DataFrame) -> float:
 def excerpt_of_track(row: TrackRow, estimates: Estimates, folder: Path, start_s: float) -> Excerpt:
     """Estimate a track once more and keep `EXCERPT_S` of it, unless the same excerpt is already there.
 
-    Args:
-        row: The track.
-        estimates: Whose estimates.
-        folder: Of the evaluation; the excerpt is in ``excerpts/<track>``.
-        start_s: Where it starts, in seconds.
+    It starts at ``start_s`` and goes to ``excerpts/<track>`` in the folder of the evaluation.
 
     Raises:
         AudioDecodeError: a recording that cannot be read.

@@ -19,12 +19,7 @@ UNVERIFIED = "scores of an earlier version, which do not say which weights and s
 
 @dataclass(frozen=True)
 class RunScores:
-    """The scores that count for a run.
-
-    Attributes:
-        summary: The scores of its present weights and config; None if there are none.
-        note: Why there are none, or why it is unknown what they belong to; empty otherwise.
-    """
+    """The scores of a run's present weights and config, and why there are none or it is unknown; empty otherwise."""
 
     summary: ScoreSummary | None
     note: str = ""

@@ -83,8 +83,8 @@ def evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: Sc
 
     Args:
         row: The track, with a stem for each of the config's instruments.
-        estimates: Whose estimates.
-        folder: Of the evaluation; what the scores were made from is noted in it.
+        estimates: What is scored.
+        folder: Of the evaluation, where it also notes what the scores were made from.
         engine: See `sepcore.evaluation.bss_eval`.
 
     Returns:
@@ -125,12 +125,7 @@ def evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: Sc
 
 
 def remove_other_scores(folder: Path, files: Iterable[Path]) -> None:
-    """Remove this project's scores of other tracks from an evaluation, which museval's stores would read too.
-
-    Args:
-        folder: Of the evaluation; other programs' scores stay.
-        files: The score files of its tracks.
-    """
+    """Keep only these score files of an evaluation, since museval's stores read all; other programs' scores stay."""
     kept = set(files)
     for marker in (folder / MADE_FROM).glob("*.json"):
         path = track_scores_path(folder, marker.stem)

@@ -23,7 +23,7 @@ _BLOCK_BYTES = 3 << 18  # a multiple of 3, or base64 would pad each block
 
 
 def write_document(path: Path, document: Iterator[str]) -> None:
-    """Write a page as it is built, whole or not at all; memory does not depend on its length."""
+    """Write a page whole or not at all, as it is built, so that memory does not depend on its length."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines(document)
 
@@ -37,22 +37,18 @@ def build_document(
     facts: Mapping[str, object] | None = None,
     **values: object,
 ) -> Iterator[str]:
-    """An HTML document that needs no other file.
+    """Pieces of an HTML document that needs no other file; the same arguments give the same text.
 
     Its content security policy lets the browser fetch nothing and run only the given scripts: markup in a song's name
-    would stay dead even if it had not been escaped.
+    would not run even if it were not escaped.
 
     Args:
-        room: The folder that holds ``templates/``.
+        room: The folder with ``templates/``.
         template: A file there that extends ``document.html``.
         title: Of the window, plain text.
-        scripts: Files of ``sepcore/page/assets`` that the page needs, e.g. `player.PLAYER_SCRIPTS`; they become one
-            module, which runs once the page is read.
-        facts: What programs can read from the page, as ``<meta name=… content=…>`` near its start.
+        scripts: Files of ``sepcore/page/assets``, e.g. `player.PLAYER_SCRIPTS`, which run as one module.
+        facts: For programs that read the page: ``<meta name=… content=…>`` near its start.
         values: What the template shows; all text is escaped.
-
-    Returns:
-        Pieces of the document; the same arguments give the same text.
 
     Raises:
         OSError: while the pieces are read, if an embedded file cannot be.
@@ -73,13 +69,13 @@ def build_document(
 
 
 def render(room: Path, template: str, **values: object) -> str:
-    """A template of a room that is part of a page, e.g. a line of links."""
+    """A part of a page from a template of a room, e.g. a line of links."""
     return _templates(room).get_template(template).render(**values)
 
 
 @cache
 def _templates(room: Path) -> "Environment":
-    """The templates of a room, which may extend and include those of this one."""
+    """The templates of a room, which may extend and include this room's."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # most commands write no page
 
     environment = Environment(
@@ -105,22 +101,14 @@ def _asset(name: str) -> str:
 
 
 def relative_address(target: Path, page: Path) -> str:
-    """The link from one page to another file of the same folder tree; it survives a move of the tree.
-
-    Args:
-        target: The file to link to; its name may have any characters.
-        page: The file of the page with the link.
-
-    Returns:
-        A relative URL of ASCII characters.
-    """
-    # A name is bytes to the system and to a browser, so one that is not UTF-8 is found, too.
+    """The relative ASCII URL from the file of a page to any file of the same folder tree; the tree may move."""
+    # System and browser treat a name as bytes, so this works for names that are not UTF-8.
     way = os.path.relpath(target.absolute(), page.absolute().parent)
     return "/".join(quote(os.fsencode(part), safe="") for part in Path(way).parts)
 
 
 def shown_name(name: str) -> str:
-    """A file's name as a page can show it: bytes that are not UTF-8 become a replacement character."""
+    """A file's name as a page can show it, with replacement characters for bytes that are not UTF-8."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
@@ -130,8 +118,8 @@ class Cell:
 
     Attributes:
         shown: Plain text.
-        value: What it is sorted by; None: nothing, so that it stands last.
-        address: What it links to: another page, or ``#id`` in the same one; empty for none.
+        value: What it is sorted by; cells without one come last.
+        address: A link to another page, or ``#id`` in the same one; empty for none.
     """
 
     shown: str
@@ -141,12 +129,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
-
-    Attributes:
-        heading: Plain text.
-        is_number: Sorted by size and set to the right; otherwise by alphabet.
-    """
+    """A column of a table: numbers, right-aligned and sorted by size, or else text, sorted by alphabet."""
 
     heading: str
     is_number: bool = True
@@ -158,14 +141,11 @@ class Table:
 
     Attributes:
         columns: Its columns.
-        rows: Cells, as many in each row as there are columns.
+        rows: A cell per column in each.
         caption: What the table shows, plain text.
-        sorted_by: The column by which the rows are sorted already, the least first: a click on a heading sorts them
-            again, with `SORTING_SCRIPT` in the page. None: a table that cannot be sorted.
-        emphasized: Numbers of the rows that stand out.
-
-    Raises:
-        ValueError: if a row has more or fewer cells than there are columns.
+        sorted_by: The column that sorts the rows, smallest first, until somebody clicks on a heading; this needs
+            `SORTING_SCRIPT`. None: the table cannot be sorted.
+        emphasized: Indices of the rows that stand out.
     """
 
     columns: Sequence[Column]
@@ -173,15 +153,3 @@ class Table:
     caption: str
     sorted_by: int | None = None
     emphasized: Sequence[int] = ()
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if len(row) != len(self.columns):
-                raise ValueError(
-                    f"the row {row[0].shown!r} has {len(row)} cells; expected {len(self.columns)}, one a column."
-                )
-
-    @property
-    def is_sortable(self) -> bool:
-        """Whether clicks on its headings sort it."""
-        return self.sorted_by is not None

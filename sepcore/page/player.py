@@ -1,7 +1,7 @@
 """The player of a song: mixture and stems play in sync, and each can be muted, soloed and turned down.
 
-The template ``player.html`` shows it. Mixture, estimates and references start at one moment of one audio clock; only
-their loudness changes when another is heard. Nothing is decoded before somebody presses play.
+Template ``player.html``. Mixture, estimates and references start together on one audio clock; switching between them
+only changes their loudness. Nothing is decoded before somebody presses play.
 """
 
 import base64
@@ -18,7 +18,7 @@ _MIME_TYPES = {".mp3": "audio/mpeg", ".flac": "audio/flac", ".wav": "audio/wav"}
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture over the time of a whole song, without margins: its left edge is the start, its right edge the end.
+    """A picture over the time of a whole song, without margins.
 
     Attributes:
         path: A PNG file.
@@ -37,8 +37,8 @@ class PlayerStem:
 
     Attributes:
         name: Any text.
-        versions: Its audio (mp3, flac or wav) by what it is: ``estimate``, and ``reference`` where the truth is known.
-        picture: What is shown of it; None: its waveform.
+        versions: Its audio (mp3, flac or wav): ``estimate``, and ``reference`` if the true stem is known.
+        picture: Shown instead of its waveform.
     """
 
     name: str
@@ -56,8 +56,7 @@ class PlayerSong:
         mixture: Its audio (mp3, flac or wav).
         stems: In the order in which they are shown.
         note: A line below the name, any text.
-        peaks: The waveforms of its files where they are known: the greatest absolute samples of parts of equal length,
-            255 for full scale. They are shown at once, all others when the file is decoded.
+        peaks: Waveforms to show before the file is decoded: peaks of parts of equal length, 255 for full scale.
     """
 
     name: str
@@ -69,19 +68,19 @@ class PlayerSong:
 
     @property
     def heard(self) -> dict[str, str]:
-        """What can be heard, the mixture first, and how its button is called."""
+        """The versions to hear, the mixture first, and the names of their buttons."""
         versions = dict.fromkeys(version for stem in self.stems for version in stem.versions)
-        # Where nothing is to be compared, "estimate" is a word too many.
+        # With nothing to compare, "Estimates" would only confuse.
         names = {version: f"{version.capitalize()}s" if len(versions) > 1 else "Stems" for version in versions}
         return {"mixture": "Mixture", **names}
 
     def peaks_as_base64(self, path: Path) -> str:
-        """The waveform of a file as text."""
+        """The waveform of a file, for the page."""
         return base64.b64encode(self.peaks[path]).decode()
 
     @staticmethod
     def mime_type(path: Path) -> str:
-        """Of a file of audio; ConfigError for one that browsers do not play."""
+        """The type of an audio file; ConfigError if browsers do not play it."""
         mime_type = _MIME_TYPES.get(path.suffix.lower())
         if mime_type is None:
             raise ConfigError(

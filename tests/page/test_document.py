@@ -132,11 +132,6 @@ def test_a_table_that_cannot_be_sorted_has_no_buttons():
     assert table.count('class="emphasised"') == 1
 
 
-def test_a_row_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="the row 'a' has 1 cells; expected 2"):
-        Table(COLUMNS, [[Cell("a")]], caption="Scores")
-
-
 @pytest.fixture
 def page(open_page, tmp_path):
     table = Table(COLUMNS, ROWS, caption="Scores", sorted_by=1)

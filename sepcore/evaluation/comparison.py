@@ -74,14 +74,9 @@ class Comparison:
 
     def content(self) -> dict[str, Any]:
         """The content of the JSON file."""
-        return {
-            "metric": self.metric,
-            "confidence": self.confidence,
-            "notes": list(self.notes),
-            "stems": self.stems.to_dict("records"),
-            "tracks": self.tracks.to_dict("records"),
-            "missing": self.missing.to_dict("records"),
-        }
+        tables = {"stems": self.stems, "tracks": self.tracks, "missing": self.missing}
+        rows = {name: table.to_dict("records") for name, table in tables.items()}
+        return {"metric": self.metric, "confidence": self.confidence, "notes": list(self.notes), **rows}
 
 
 def compare_scores(
@@ -100,12 +95,12 @@ def compare_scores(
     A, they are in ``missing``.
 
     Args:
-        a: Frames of the baseline: columns ``track``, ``target``, ``time_s`` and the metric, in dB.
+        a: Frames to compare with: columns ``track``, ``target``, ``time_s`` and the metric, in dB.
         b: Frames of the model that is judged.
         metric: A column of both; more is better.
-        confidence: Of the intervals, between 0 and 1.
-        resamples: Draws of the bootstrap, at least 1.
-        seed: Of the bootstrap; the same for every stem, so that a stem's interval does not depend on the others.
+        confidence: See `median_interval`.
+        resamples: See `median_interval`.
+        seed: Of every stem's bootstrap, so that a stem's interval does not depend on the other stems.
 
     Raises:
         DatasetError: if a table lacks the metric, or nothing is scored in both.
@@ -198,8 +193,7 @@ def _only_in_one(kind: str, a: pd.DataFrame, b: pd.DataFrame, column: str) -> li
 def _doubts(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
     """Signs that tracks of one name are different recordings."""
     doubts = []
-    frames = [table.groupby("track")["time_s"].nunique() for table in (a, b)]
-    cut = _differing(frames[0], frames[1], 0)
+    cut = _differing([table.groupby("track")["time_s"].nunique() for table in (a, b)])
     if cut:
         doubts.append(
             f"{len(cut)} of the tracks have a different number of frames in A than in B, perhaps an excerpt or other "
@@ -207,7 +201,7 @@ def _doubts(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
         )
     if MIXTURE_SDR in a and MIXTURE_SDR in b:
         mixtures = [_track_medians(table, MIXTURE_SDR).set_index(_KEYS)[MIXTURE_SDR] for table in (a, b)]
-        other = _differing(mixtures[0], mixtures[1], _SAME_MIXTURE_DB)
+        other = _differing(mixtures, _SAME_MIXTURE_DB)
         # An excerpt's mixture scores differently too: one note is enough.
         if other and not cut:
             names = list(dict.fromkeys(track for _, track in other))
@@ -218,8 +212,8 @@ def _doubts(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
     return doubts
 
 
-def _differing(a: "pd.Series[Any]", b: "pd.Series[Any]", tolerance: float) -> list[Any]:
-    difference = (a - b).abs()  # NaN where only one has it
+def _differing(pair: "list[pd.Series[Any]]", tolerance: float = 0) -> list[Any]:
+    difference = (pair[0] - pair[1]).abs()  # NaN where only one has it
     return list(difference.index[difference > tolerance])
 
 

@@ -38,16 +38,7 @@ class ExcerptStem:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A few seconds of a track.
-
-    Attributes:
-        track: The track's name, any text.
-        start_s: Where the excerpt starts in the track, in seconds.
-        duration_s: Its length in seconds.
-        top_hz: Frequency at the upper edge of its pictures.
-        mixture: Audio of the mixture.
-        stems: In the model's order.
-    """
+    """A few seconds of a track of any name; ``top_hz`` is the frequency at the upper edge of its pictures."""
 
     track: str
     start_s: float
@@ -58,11 +49,9 @@ class Excerpt:
 
 
 def tracks_to_hear(tracks: pd.DataFrame, number: int) -> list[str]:
-    """The worst track, the best, and others evenly between them, by the mean of their stems' SDR; worst first.
+    """Tracks from the worst to the best, evenly by rank of their stems' mean SDR; fewer if fewer have a score.
 
-    Args:
-        tracks: With the columns `track_scores.TRACK_COLUMNS`.
-        number: How many; fewer if fewer have a score.
+    ``tracks`` has the columns `track_scores.TRACK_COLUMNS`.
     """
     ranked = tracks.groupby("track", sort=False)["SDR"].mean().dropna().sort_values(kind="stable").index
     places = np.linspace(0, len(ranked) - 1, min(number, len(ranked))).round().astype(int)
@@ -72,8 +61,7 @@ def tracks_to_hear(tracks: pd.DataFrame, number: int) -> list[str]:
 def excerpt_start_s(frames: pd.DataFrame) -> float:
     """Where the 15 s of a track with the most scores start; if several have as many, those nearest to its middle.
 
-    Args:
-        frames: Of one track, with the columns `track_scores.COLUMNS`.
+    ``frames`` are one track's, with the columns `track_scores.COLUMNS`.
     """
     scored = frames.groupby("time_s")["SDR"].count()
     times = scored.index.to_numpy(float)
@@ -139,15 +127,11 @@ def write_excerpt(
     Args:
         folder: Its files are numbered, since names of stems and tracks may be any text.
         track: The track's name.
-        start_s: Where the excerpt starts in the track, in seconds.
+        start_s: Where the excerpt starts in the track.
         mixture: float32 ``(samples, channels)`` in [-1, 1] at the config's rate, with at least one sample.
         references: The true stems by name, each as ``mixture``.
         estimates: Their estimates by name, each as ``mixture``; in this order they are shown.
         config: Sample rate, channels and STFT.
-
-    Raises:
-        AudioEncodeError: audio that cannot be written.
-        FfmpegMissing: if there is no ffmpeg.
     """
     with atomic_folder(folder, _own_files) as temporary:
         (mixture_file,) = write_browser_audio({"mixture": mixture}, temporary, config)

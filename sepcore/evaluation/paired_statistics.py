@@ -86,12 +86,7 @@ def missing_scores(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> pd.DataFram
     """The tracks and stems for which B, which is judged, lacks the score of a frame that A has.
 
     A score is missing if B lacks the stem, track or frame, or it is NaN, as for a silent estimate. A perfect frame,
-    which is infinite, is a score.
-
-    Args:
-        a: Frames: columns ``track``, ``target``, ``time_s`` and the metric.
-        b: As ``a``.
-        metric: A column of both.
+    which is infinite, is a score. Tables are as in `compare_scores`.
 
     Returns:
         A row for each such track and stem, in A's order: ``track``, ``target``; ``num_frames`` that A has scored, and

@@ -19,7 +19,7 @@ UNVERIFIED = "scores of an earlier version, which do not say which weights and s
 
 @dataclass(frozen=True)
 class RunScores:
-    """The scores of a run's present weights and config, and why there are none or it is unknown; empty otherwise."""
+    """The scores of a run's present weights and config, or None; and why there are none, or they are not verified."""
 
     summary: ScoreSummary | None
     note: str = ""
@@ -67,7 +67,7 @@ def why_not_own(
         engine: What scores them.
         model: Fingerprint of the model as it separates in this evaluation.
         dataset: Name of the test set.
-        songs: Computes the fingerprint of the songs.
+        songs: Computes the fingerprint of the songs, which reads them all.
     """
     if model != _fingerprint(run):
         return "the run's config separates differently"

@@ -114,7 +114,7 @@ class ScoreSummary:
             "num_nan_frames": self.num_nan_frames,
             **({"made_from": vars(self.made_from)} if self.made_from else {}),
             "stems": {
-                name: {metric: _null_for_nan(score) for metric, score in scores.by_metric().items()}
+                name: {key: None if math.isnan(score) else score for key, score in scores.by_metric().items()}
                 | ({_NUM_SILENT: scores.num_silent} if scores.num_silent else {})
                 for name, scores in self.stems.items()
             },
@@ -131,7 +131,7 @@ class ScoreSummary:
             stems = {
                 str(name): StemScores(
                     **{
-                        field: _nan_for_null(scores[key])
+                        field: math.nan if scores[key] is None else float(scores[key])
                         for field, key in _METRICS.items()
                         if key in scores or field in _MEDIANS
                     },
@@ -153,27 +153,15 @@ def read_made_from(content: Mapping[str, Any]) -> MadeFrom | None:
     return None if made_from is None else MadeFrom(str(made_from["model"]), str(made_from["songs"]))
 
 
-def _null_for_nan(score: float) -> float | None:
-    return None if math.isnan(score) else score
-
-
-def _nan_for_null(score: Any) -> float:
-    return math.nan if score is None else float(score)
-
-
 _FRAME_KEYS = {"track", "target", "time_s"}
 _SUMMARY = "scores.json"
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreFolder:
-    """What a folder holds of an evaluation.
+    """The scores in a folder, and the test set's name and what the scores belong to, if the folder has them.
 
-    Attributes:
-        path: The folder.
-        frames: A row for each track, stem and frame; ``track``, ``target``, ``time_s`` and a column for each metric.
-        dataset: The test set's name, if the folder has it.
-        made_from: What the scores belong to, if the folder has it.
+    ``frames`` has a row for each track, stem and frame: ``track``, ``target``, ``time_s`` and a column for each metric.
     """
 
     path: Path
@@ -185,11 +173,7 @@ class ScoreFolder:
 def read_score_folder(path: Path) -> ScoreFolder:
     """Read ``frames.parquet``, otherwise all ``test/<track>.json``, otherwise all ``<track>.json``.
 
-    Args:
-        path: What ``flows.evaluate -o`` wrote, or the folder that another program gave museval for its files.
-
-    Raises:
-        DatasetError: there is no such folder, no score in it, or a file cannot be read.
+    DatasetError if there is no such folder, no score in it, or a file cannot be read.
     """
     if not path.is_dir():
         raise DatasetError(

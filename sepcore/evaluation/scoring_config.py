@@ -22,12 +22,7 @@ def config_of_stems(stems: Sequence[str], mix_name: str = "mix", **keys: int) ->
 
 
 def scoring_config(stems: Sequence[str], mixture: Path, mix_name: str = "mix") -> ModelConfig:
-    """A config of these stems at a recording's own rate and channels, at most two.
-
-    Raises:
-        AudioDecodeError: the recording cannot be read.
-        ConfigError: the stems are not valid.
-    """
+    """As `config_of_stems`, at a recording's own rate and channels, at most two; AudioDecodeError if unreadable."""
     audio = probe_audio(mixture)
     return config_of_stems(stems, mix_name, sample_rate=audio.sample_rate, n_channels=min(audio.num_channels, 2))
 
@@ -46,18 +41,10 @@ def estimated_tracks(folder: Path) -> list[Path]:
 
 
 def estimated_stems(folder: Path, offered: Iterable[str]) -> list[str]:
-    """The stems of a test set that another program estimated in any track.
+    """The stems, of those offered by a test set, that another program estimated in any track; see `FolderEstimates`.
 
-    Args:
-        folder: In museval's layout, ``<folder>/test/<track>/<stem>.wav``; ``test`` may be left out.
-        offered: The stems that the test set has.
-
-    Returns:
-        Some of these stems in their order. The accompaniment is left out if its parts are there too, since no sound may
-        be in two stems that are scored together.
-
-    Raises:
-        DatasetError: there is no folder of a track, or none of the stems.
+    The accompaniment is left out if its parts are there too, since no sound may be in two stems that are scored
+    together. DatasetError if there is no folder of a track, or none of the stems.
     """
     estimated = {stem for track in estimated_tracks(folder) for stem in audio_by_stem(track)}
     offered = list(offered)

@@ -62,8 +62,8 @@ def score_track(
         stems: Names of the stems.
         references: The true stems, ``(stems, samples, channels)``.
         estimates: Their estimates, of the same shape.
-        mixture: The track's mixture, ``(1, samples, channels)``.
-        sample_rate: Samples per second of all of them.
+        mixture: ``(1, samples, channels)``.
+        sample_rate: In Hz.
         engine: See `sepcore.evaluation.bss_eval`.
 
     Raises:

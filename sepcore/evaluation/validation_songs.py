@@ -133,6 +133,11 @@ def _scored(name: str, mixture: Waveform, targets: Stems, engine: Engine) -> Sco
     for stems in engine.separate([mixture]):
         estimates[:, done : done + stems.shape[1]] = stems
         done += stems.shape[1]
+    if np.isfinite(estimates).all():
+        frames = sdr_frames(targets, estimates, config.sample_rate, config.sample_rate)
+        sdr = [_finite_median(of_stem) for of_stem in frames]
+    else:  # the weights have become NaN: the next training step reports it, and where the last good ones are
+        sdr = [math.nan] * len(targets)
     length = round(min(EXCERPT_S * config.sample_rate, len(mixture)))
     start = (len(mixture) - length) // 2
 
@@ -143,19 +148,12 @@ def _scored(name: str, mixture: Waveform, targets: Stems, engine: Engine) -> Sco
 
     return ScoredSong(
         name=name,
-        sdr=dict(zip(config.instruments, _median_sdr(targets, estimates, config.sample_rate), strict=True)),
+        sdr=dict(zip(config.instruments, sdr, strict=True)),
         start_s=start / config.sample_rate,
         mixture=mixture[start : start + length].copy(),
         estimates=excerpts(estimates),
         targets=excerpts(targets),
     )
-
-
-def _median_sdr(targets: Stems, estimates: Stems, sample_rate: int) -> list[float]:
-    if not np.isfinite(estimates).all():
-        # The weights have become NaN: the next training step reports it, and where the last good ones are.
-        return [math.nan] * len(targets)
-    return [_finite_median(frames) for frames in sdr_frames(targets, estimates, sample_rate, sample_rate)]
 
 
 def _finite_median(scores: Iterable[float]) -> float:
@@ -179,12 +177,7 @@ def write_estimates(song: ScoredSong, folder: Path, config: ModelConfig) -> list
     """Write ``<instrument>_estimate`` as audio, and ``picture.png`` of mixture, targets, estimates and masks.
 
     Returns:
-        The files; each is written whole or not at all, and replaces an older one.
-
-    Raises:
-        AudioEncodeError: audio that cannot be written.
-        FfmpegMissing: if there is no ffmpeg.
-        OSError: a picture that cannot be written.
+        The files, written and refused as in `write_browser_audio`; OSError if the picture cannot be written.
     """
     estimates = {f"{name}_estimate": waveform for name, waveform in song.estimates.items()}
     files = write_browser_audio(estimates, folder, config)

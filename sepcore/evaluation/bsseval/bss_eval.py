@@ -96,7 +96,7 @@ def bss_eval_signals(
                 auto, cross = correlate(true, estimated, NUM_TAPS)
             filters = solve_filters(auto, cross, true.shape[2], regularization)
             with one_blas_thread():
-                ratios = window_ratios(true, estimated, filters, [windows[index] for index in heard])
+                ratios = _window_ratios(true, estimated, filters, [windows[index] for index in heard])
         scores[1:, present[scored][:, None], heard] = ratios[:, scored]
     return scores
 
@@ -134,19 +134,13 @@ _LONG_FFT_SAMPLES = 1 << 14
 _LONG_BLOCKS_AT_ONCE = 4
 
 
-def window_ratios(
+def _window_ratios(
     references: Signals, estimates: Signals, filters: Filters, windows: Sequence[slice]
 ) -> NDArray[np.float64]:
     """ISR, SIR and SAR of every window, ``(3, stems, windows)`` in dB; infinite where there is no such distortion.
 
     As in museval, each window is cut out first and filtered alone: its signals are zero before and after it, and the
-    ringing of the filters counts.
-
-    Args:
-        references: True stems.
-        estimates: Their estimates.
-        filters: Of the whole track, from `solve_filters`.
-        windows: Samples of each, all of one length.
+    ringing of the filters counts. ``filters`` are from `solve_filters`, windows all of one length.
     """
     length = windows[0].stop - windows[0].start
     tail = filters.shape[2] - 1

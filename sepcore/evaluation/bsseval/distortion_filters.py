@@ -20,20 +20,15 @@ _BLOCKS_AT_ONCE = 12
 
 
 def correlate(references: Signals, estimates: Signals, num_lags: int) -> tuple[Lags, Lags]:
-    """Correlate every channel x of the references with every channel of the references and y of the estimates.
+    """Correlate every channel x of the references with every channel of the references, and y of the estimates.
 
     The track is cut into blocks. A block correlates with itself by its own spectrum, and with the start of the next one
     by two short spectra. Products are added up over the track, in an order that does not depend on the number of cores,
     and one inverse FFT of each kind gives the sums.
 
-    Args:
-        references: ``(stems, samples, channels)``.
-        estimates: Of the same length and channels.
-        num_lags: At most 2048.
-
     Returns:
-        ``(channels, channels, lags)`` each, a stem's channels together, lag >= 0: the sum over t of ``x_i[t] x_j[t +
-        lag]``, and of ``x_i[t] y_j[t + lag]``; zeros before the track's start and after its end.
+        The sums over t of ``x_i[t] x_j[t + lag]`` and of ``x_i[t] y_j[t + lag]``, ``(channels, channels, lags)`` each,
+        for 0 to ``num_lags`` - 1, at most 2047; a stem's channels together, zeros before and after the track.
     """
     num_references = references.shape[0] * references.shape[2]
     num_samples, tail = references.shape[1], num_lags - 1
@@ -80,8 +75,8 @@ def solve_filters(auto: Lags, cross: Lags, num_channels: int, regularization: fl
     """Solve BSSEval's normal equations for all estimates at once.
 
     Args:
-        auto: Correlations of the references, from `correlate`.
-        cross: Those with the estimates, as many and in the same order.
+        auto: From `correlate`.
+        cross: From `correlate`, with as many estimates in the same order.
         num_channels: Channels of a stem.
         regularization: Share of the energy of each reference's channel that is added to the matrix's diagonal. With 0,
             museval's own 2e-16 at any scale, channels that (nearly) follow from others leave the solution open.

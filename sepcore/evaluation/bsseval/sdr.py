@@ -28,21 +28,7 @@ GLOBAL_METRICS = {"global_sdr": "global_SDR", "si_sdr": "SI_SDR"}
 
 
 def sdr_frames(references: Stems, estimates: Stems, window: int = 44100, hop: int = 44100) -> NDArray[np.float64]:
-    """Signal to distortion ratio of every window: the stem's energy over the energy of the error.
-
-    Args:
-        references: As in `bss_eval`, like all others.
-        estimates: Their estimates.
-        window: Length of a window in samples.
-        hop: Samples from one window to the next.
-
-    Returns:
-        ``(stems, windows)`` float64 in dB; infinite for a perfect estimate. NaN for every stem in a window where one of
-        the signals is silent, and for a stem whose reference or estimate is silent throughout.
-
-    Raises:
-        ValueError: if the shapes do not fit or a sample is NaN.
-    """
+    """The SDR of `bss_eval`: the stem's energy over the energy of the error in every window, ``(stems, windows)``."""
     true, estimated = aligned(references, estimates)
     silent = silent_throughout(true, "references"), silent_throughout(estimated, "estimates")
     return sdr_of_windows(true, estimated, window_slices(true.shape[1], window, hop), *silent)

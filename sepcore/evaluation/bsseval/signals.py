@@ -141,12 +141,7 @@ def read_channels(signals: Signals, start: int, stop: int, *, before: int = 0, a
 def aligned(references: Stems, estimates: Stems) -> tuple[Signals, Signals]:
     """References, and estimates cut or extended with zeros to their length, as museval does.
 
-    Args:
-        references: True stems, ``(stems, samples, channels)``.
-        estimates: Their estimates; only the number of samples may differ.
-
-    Raises:
-        ValueError: if a shape does not fit or there is no audio.
+    ValueError if they are not ``(stems, samples, channels)``, are empty, or differ in more than the samples.
     """
     references, estimates = np.asarray(references), np.asarray(estimates)
     for name, stems in (("references", references), ("estimates", estimates)):

@@ -53,10 +53,6 @@ def save_box_plots(folder: Path, evaluation: EvaluationReport) -> str:
     Each panel is sorted by median, the best on top. Tracks without a score are left out; a model without any scored
     track of a stem is named without a box.
 
-    Args:
-        folder: Made if need be.
-        evaluation: What to draw.
-
     Returns:
         The SVG to embed in a page, in the colors of the page.
     """
@@ -124,8 +120,8 @@ def _draw(panel: "Axes", stem: str, rows: list[_Row]) -> None:
     names = [_shortened(row.label, _LABEL_LENGTH) for row in rows]
     panel.set_yticks(places, names, parse_math=False)
     for tick, row in zip(panel.get_yticklabels(), rows, strict=True):
-        tick.set(color=row.color if row.color == _ACCENT else _INK)
-        tick.set_fontweight("bold" if row.color == _ACCENT else "normal")
+        is_evaluated = row.color == _ACCENT
+        tick.set(color=_ACCENT if is_evaluated else _INK, fontweight="bold" if is_evaluated else "normal")
     panel.set_ylim(-0.6, len(rows) - 0.4)
     panel.tick_params(axis="y", length=0)
     panel.tick_params(axis="x", colors=_INK)

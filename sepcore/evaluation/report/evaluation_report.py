@@ -14,11 +14,7 @@ _SECONDS = range(12_200, 12_600)
 
 
 def is_musdb18_test(tracks: pd.DataFrame) -> bool:
-    """Whether tracks are MUSDB18's (or MUSDB18-HQ's) test set, by their number and length.
-
-    Args:
-        tracks: With the columns `track_scores.TRACK_COLUMNS`.
-    """
+    """Whether tracks, as in `EvaluationReport`, are MUSDB18's (or MUSDB18-HQ's) test set, by number and length."""
     seconds = tracks.groupby("track")["num_frames"].max()
     return len(seconds) == _NUM_TRACKS and int(seconds.sum()) in _SECONDS
 
@@ -60,13 +56,9 @@ class EvaluationReport:
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """A published result: SDR of BSSEval v4 (museval) in dB on the 50 test tracks of MUSDB18.
+    """A published result: SDR of BSSEval v4 (museval) by stem in dB on the 50 test tracks of MUSDB18.
 
-    Attributes:
-        name: Of the model.
-        training: What it was trained on.
-        sdr: By stem, the median over the tracks of the medians over their frames.
-        source: Where the numbers are published.
+    It is the median over the tracks of the medians over their frames; ``training`` is what the model was trained on.
     """
 
     name: str

@@ -6,16 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from sepcore.evaluation.excerpt import Excerpt
+from sepcore.evaluation.report import score_tables
 from sepcore.evaluation.report.box_plots import save_box_plots
 from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, PUBLISHED, EvaluationReport
-from sepcore.evaluation.report.score_tables import (
-    decibels,
-    failed_table,
-    medians_table,
-    models_table,
-    track_scores,
-    tracks_table,
-)
 from sepcore.page.document import SORTING_SCRIPT, build_document, write_document
 from sepcore.page.player import PLAYER_SCRIPTS, Picture, PlayerSong, PlayerStem
 
@@ -23,12 +16,8 @@ from sepcore.page.player import PLAYER_SCRIPTS, Picture, PlayerSong, PlayerStem
 def write_report(folder: Path, evaluation: EvaluationReport) -> Path:
     """Write ``report.html``, which needs no other file, and ``boxplot.png`` and ``boxplot.svg``.
 
-    The same evaluation gives the same bytes, without date or path. Each file is written whole or not at all, and
-    replaces an older one.
-
-    Args:
-        folder: Made if need be.
-        evaluation: What to report.
+    The folder is made if need be. The same evaluation gives the same bytes, without date or path. Each file is written
+    whole or not at all, and replaces an older one.
 
     Returns:
         The page.
@@ -42,12 +31,7 @@ def write_report(folder: Path, evaluation: EvaluationReport) -> Path:
 
 
 def build_report(evaluation: EvaluationReport, box_plots: str) -> Iterator[str]:
-    """The page as pieces of HTML, with all that it shows and plays embedded; OSError for an excerpt's file.
-
-    Args:
-        evaluation: What to report.
-        box_plots: The figure, as an SVG element.
-    """
+    """The page as pieces of HTML, with all that it shows and plays embedded; ``box_plots`` is an SVG element."""
     anchors = {excerpt.track: f"track-{number}" for number, excerpt in enumerate(evaluation.excerpts, start=1)}
     sdr = evaluation.frames["SDR"].to_numpy(np.float64)
     return build_document(
@@ -58,10 +42,10 @@ def build_report(evaluation: EvaluationReport, box_plots: str) -> Iterator[str]:
         evaluation=evaluation,
         not_comparable=NOT_COMPARABLE,
         num_unscored=np.count_nonzero(~np.isfinite(sdr)),
-        medians=medians_table(evaluation),
-        models=models_table(evaluation),
-        tracks=tracks_table(evaluation, anchors),
-        failed=failed_table(evaluation),
+        medians=score_tables.medians_table(evaluation),
+        models=score_tables.models_table(evaluation),
+        tracks=score_tables.tracks_table(evaluation, anchors),
+        failed=score_tables.failed_table(evaluation),
         published=PUBLISHED,
         box_plots=box_plots,
         songs={anchors[excerpt.track]: _song(excerpt, evaluation) for excerpt in evaluation.excerpts},
@@ -69,8 +53,8 @@ def build_report(evaluation: EvaluationReport, box_plots: str) -> Iterator[str]:
 
 
 def _song(excerpt: Excerpt, evaluation: EvaluationReport) -> PlayerSong:
-    scores = track_scores(evaluation.tracks).get(excerpt.track, {})
-    sdr = ", ".join(f"{stem} {decibels(score)}" for stem, score in scores.items())
+    scores = score_tables.track_scores(evaluation.tracks).get(excerpt.track, {})
+    sdr = ", ".join(f"{stem} {score_tables.decibels(score)}" for stem, score in scores.items())
     part = f"{_clock(excerpt.start_s)} to {_clock(excerpt.start_s + excerpt.duration_s)} of the track"
     return PlayerSong(
         name=excerpt.track,

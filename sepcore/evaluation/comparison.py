@@ -192,24 +192,18 @@ def _only_in_one(kind: str, a: pd.DataFrame, b: pd.DataFrame, column: str) -> li
 
 def _doubts(a: pd.DataFrame, b: pd.DataFrame) -> list[str]:
     """Signs that tracks of one name are different recordings."""
-    doubts = []
     cut = _differing([table.groupby("track")["time_s"].nunique() for table in (a, b)])
-    if cut:
-        doubts.append(
+    if cut:  # an excerpt's mixture scores differently too: one note is enough
+        return [
             f"{len(cut)} of the tracks have a different number of frames in A than in B, perhaps an excerpt or other "
             f"windows: {_some(cut)}"
-        )
-    if MIXTURE_SDR in a and MIXTURE_SDR in b:
-        mixtures = [_track_medians(table, MIXTURE_SDR).set_index(_KEYS)[MIXTURE_SDR] for table in (a, b)]
-        other = _differing(mixtures, _SAME_MIXTURE_DB)
-        # An excerpt's mixture scores differently too: one note is enough.
-        if other and not cut:
-            names = list(dict.fromkeys(track for _, track in other))
-            doubts.append(
-                f"{len(names)} of the tracks have a different score of the untouched mixture in A than in B, perhaps "
-                f"other recordings: {_some(names)}"
-            )
-    return doubts
+        ]
+    if MIXTURE_SDR not in a or MIXTURE_SDR not in b:
+        return []
+    mixtures = [_track_medians(table, MIXTURE_SDR).set_index(_KEYS)[MIXTURE_SDR] for table in (a, b)]
+    names = list(dict.fromkeys(track for _, track in _differing(mixtures, _SAME_MIXTURE_DB)))
+    note = f"{len(names)} of the tracks have a different score of the untouched mixture in A than in B, perhaps other"
+    return [f"{note} recordings: {_some(names)}"] if names else []
 
 
 def _differing(pair: "list[pd.Series[Any]]", tolerance: float = 0) -> list[Any]:

@@ -77,7 +77,7 @@ class ModelEstimates:
     def _check(self, separator: Separator) -> None:
         if separator.fingerprint() != self._fingerprint:
             raise CheckpointError(
-                f"the weights on {gethostname()} differ from those of {self.name} that are to be scored",
+                f"the weights on {gethostname()} differ from the weights of {self.name} that are to be scored",
                 path=separator.folder,
                 hint="They have been changed, or MODEL_PATH names another folder there.",
             )

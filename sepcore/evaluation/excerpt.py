@@ -124,14 +124,9 @@ def write_excerpt(
 ) -> Excerpt:
     """Write an excerpt to a folder of its own, whole or not at all; it replaces an older one.
 
-    Args:
-        folder: Its files are numbered, since names of stems and tracks may be any text.
-        track: The track's name.
-        start_s: Where the excerpt starts in the track.
-        mixture: float32 ``(samples, channels)`` in [-1, 1] at the config's rate, with at least one sample.
-        references: The true stems by name, each as ``mixture``.
-        estimates: Their estimates by name, each as ``mixture``; in this order they are shown.
-        config: Sample rate, channels and STFT.
+    Signals are float32 ``(samples, channels)`` in [-1, 1] at the config's rate, all of one length, at least one sample.
+    They are shown in the order of ``estimates``; files are numbered, since names of stems and tracks may be any text.
+    Errors are as in `write_browser_audio`.
     """
     with atomic_folder(folder, _own_files) as temporary:
         (mixture_file,) = write_browser_audio({"mixture": mixture}, temporary, config)

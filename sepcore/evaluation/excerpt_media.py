@@ -27,7 +27,7 @@ _TOP_HZ = 16_000.0
 _WIDTH_PX, _ROW_HEIGHT_PX = 1000, 128
 # Fewer colors make smaller files.
 COLORS = 64
-# Below the loudest bin; quieter sound is not heard beside it.
+# Below the loudest bin; quieter sound is inaudible next to it.
 DB_RANGE = 80.0
 LEAST_POWER = 1e-20
 
@@ -75,12 +75,8 @@ def save_excerpt_picture(path: Path, waveforms: Sequence[NDArray[np.float32]], c
     """Draw the spectrograms of signals one above another as PNG, without margins: a page adds scale and playhead.
 
     The left edge is the first sample, the right edge the end; each row goes from 0 Hz to `picture_top_hz`. All rows
-    share one scale in dB, from their loudest bin 80 dB down. Channels are shown by their mean power.
-
-    Args:
-        path: Its folder is made.
-        waveforms: float32 ``(samples, channels)``, all of one length, from above.
-        config: Sample rate and STFT.
+    share one scale in dB, from their loudest bin 80 dB down. Channels are shown by their mean power. ``waveforms`` are
+    float32 ``(samples, channels)``, all of one length, from above; the folder is made.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -60,14 +60,7 @@ def why_not_own(
     A run's own test set is the songs that ``flows.train`` recorded, or the manifest that an earlier version recorded;
     otherwise the songs of its present scores; without scores, any songs.
 
-    Args:
-        run: The run.
-        config: Its config.
-        rows: The songs that are scored.
-        engine: What scores them.
-        model: Fingerprint of the model as it separates in this evaluation.
-        dataset: Name of the test set.
-        songs: Computes the fingerprint of the songs, which reads them all.
+    ``model`` is the model's fingerprint in this evaluation; ``songs`` reads all songs for their fingerprint.
     """
     if model != _fingerprint(run):
         return "the run's config separates differently"

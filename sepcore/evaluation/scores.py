@@ -22,11 +22,8 @@ class StemScores:
     """Scores of one stem in dB; NaN if nothing could be scored.
 
     Attributes:
-        sdr: Median over the tracks of the medians over their frames.
-        isr: See ``sdr``.
-        sir: See ``sdr``.
-        sar: See ``sdr``.
-        mixture_sdr: See ``sdr``; of the untouched mixture as an estimate of this stem.
+        sdr: Median over the tracks of the medians over their frames, as are ``isr``, ``sir`` and ``sar``.
+        mixture_sdr: The ``sdr`` of the untouched mixture as an estimate of this stem.
         global_sdr: Mean over whole tracks, as in the Music Demixing Challenge.
         si_sdr: Scale-invariant SDR, mean over whole tracks.
         num_silent: Tracks in which the mixture has a score and the estimate, silent throughout, has none.
@@ -53,12 +50,7 @@ _NUM_SILENT = "num_silent"
 
 @dataclass(frozen=True)
 class MadeFrom:
-    """What scores belong to.
-
-    Attributes:
-        model: `Separator.fingerprint`: of the weights and all else that decides the stems.
-        songs: `songs_fingerprint`: of the audio of all scored songs, mixtures and stems.
-    """
+    """What scores belong to: `Separator.fingerprint` of the model, and `songs_fingerprint` of all scored songs."""
 
     model: str
     songs: str

@@ -81,14 +81,8 @@ def estimated_track(row: TrackRow, estimates: Estimates, folder: Path) -> Iterat
 def evaluate_track(row: TrackRow, estimates: Estimates, folder: Path, engine: ScoringEngine = "fast") -> Path:
     """Score one track as museval does; see `score_track`.
 
-    Args:
-        row: The track, with a stem for each of the config's instruments.
-        estimates: What is scored.
-        folder: Of the evaluation, where it also notes what the scores were made from.
-        engine: See `sepcore.evaluation.bss_eval`.
-
     Returns:
-        The score file, ``<folder>/test/<track>.json``.
+        The score file, ``<folder>/test/<track>.json``; the folder also keeps a note of what the scores were made from.
 
     Raises:
         AudioDecodeError: a recording that cannot be read.
@@ -178,16 +172,17 @@ def _decode(row: TrackRow, config: ModelConfig, mixture: Spool, references: Spoo
 def _checked_lengths(row: TrackRow, lengths: NDArray[np.int_], sample_rate: int) -> str:
     """A line if stems differ from the mixture's length; DatasetError if by so much that they are another song's."""
     names = [name for name, _ in row.stems]
-    apart_s = dict(zip(names, np.abs(lengths[1:] - lengths[0]) / sample_rate, strict=True))
-    differing = [name for name in names if apart_s[name] > LONGEST_STEM_DIFFERENCE_S]
+    apart_s = np.abs(lengths[1:] - lengths[0]) / sample_rate
+    whole_s, *stems_s = (float(length) for length in lengths / sample_rate)
+    differing = [
+        f"{name} is {stem_s:.2f} s long"
+        for name, stem_s, difference_s in zip(names, stems_s, apart_s, strict=True)
+        if difference_s > LONGEST_STEM_DIFFERENCE_S
+    ]
     if not differing:
         return ""
-    whole_s, *stems_s = (float(length) for length in lengths / sample_rate)
-    described = (
-        f"{name} is {stem_s:.2f} s long" for name, stem_s in zip(names, stems_s, strict=True) if name in differing
-    )
-    what = f"{row.name}: {', '.join(described)}, the mixture {whole_s:.2f} s"
-    if max(apart_s.values()) > REFUSED_STEM_DIFFERENCE_S:
+    what = f"{row.name}: {', '.join(differing)}, the mixture {whole_s:.2f} s"
+    if apart_s.max() > REFUSED_STEM_DIFFERENCE_S:
         raise DatasetError(what, hint="They should be equally long. Correct the row's paths, or cut or pad the files.")
     return f"{what}; scored on the {min(whole_s, *stems_s):.2f} s that all of them have"
 

@@ -55,19 +55,10 @@ def score_track(
     sample_rate: int,
     engine: ScoringEngine = "fast",
 ) -> TrackScores:
-    """Score the estimates of one track, and the untouched mixture as an estimate of every stem.
+    """Score the estimates of one track, and the untouched mixture as an estimate of every stem; see `bss_eval`.
 
-    Args:
-        track: The track's name.
-        stems: Names of the stems.
-        references: The true stems, ``(stems, samples, channels)``.
-        estimates: Their estimates, of the same shape.
-        mixture: ``(1, samples, channels)``.
-        sample_rate: In Hz.
-        engine: See `sepcore.evaluation.bss_eval`.
-
-    Raises:
-        DatasetError: naming the track, if a sample is NaN.
+    ``references`` and ``estimates`` are ``(stems, samples, channels)``, the mixture is one stem. DatasetError naming
+    the track if a sample is NaN.
     """
     window = round(_WINDOW_S * sample_rate)
     untouched = ChosenStems(mixture, np.zeros(len(stems), np.intp))

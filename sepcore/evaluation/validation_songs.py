@@ -73,7 +73,7 @@ class ValidationSongs:
 
     def __init__(self, rows: Iterable[TrackRow], config: ModelConfig) -> None:
         self._config = config
-        # Ranked by a seeded hash: with one more song in the manifest, or one more to score, the others stay.
+        # Ranked by a seeded hash: a song added to the manifest replaces at most one, and one more to score none.
         ranked = sorted(rows, key=lambda row: hashlib.sha256(f"{config.random_seed} {row.name}".encode()).digest())
         self.rows = tuple(ranked[: config.validation_songs])
         self._unreadable: set[str] = set()
@@ -101,11 +101,9 @@ class ValidationSongs:
 
 
 def validation_sdr(songs: Sequence[ScoredSong]) -> dict[str, float]:
-    """The metrics of the songs of `ValidationSongs.score` that a training run logs.
+    """``validation_SDR_<instrument>``, the median over the songs in dB, and their mean ``validation_SDR``.
 
-    Returns:
-        ``validation_SDR_<instrument>``, the median over the songs in dB, and their mean ``validation_SDR``, as far as
-        there are scores.
+    Instruments without a score are left out; without any score, the result is empty.
     """
     medians = {}
     for instrument in dict.fromkeys(name for song in songs for name in song.sdr):

@@ -54,18 +54,14 @@ def build_document(
         OSError: while the pieces are read, if an embedded file cannot be.
     """
     module = "\n".join(map(_asset, scripts))
-    return (
-        _templates(room)
-        .get_template(template)
-        .generate(
-            title=title,
-            facts=facts or {},
-            styles=map(_asset, _STYLES),
-            script=module,
-            script_hash=base64.b64encode(hashlib.sha256(module.encode()).digest()).decode(),
-            **values,
-        )
-    )
+    values |= {
+        "title": title,
+        "facts": facts or {},
+        "styles": map(_asset, _STYLES),
+        "script": module,
+        "script_hash": base64.b64encode(hashlib.sha256(module.encode()).digest()).decode(),
+    }
+    return _templates(room).get_template(template).generate(values)
 
 
 def render(room: Path, template: str, **values: object) -> str:
@@ -114,13 +110,7 @@ def shown_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table.
-
-    Attributes:
-        shown: Plain text.
-        value: What it is sorted by; cells without one come last.
-        address: A link to another page, or ``#id`` in the same one; empty for none.
-    """
+    """A cell: plain text, a value to sort by (cells without one come last), and a link to a page or ``#id``."""
 
     shown: str
     value: float | str | None = None

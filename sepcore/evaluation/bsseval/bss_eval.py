@@ -137,7 +137,7 @@ _LONG_BLOCKS_AT_ONCE = 4
 def _window_ratios(
     references: Signals, estimates: Signals, filters: Filters, windows: Sequence[slice]
 ) -> NDArray[np.float64]:
-    """ISR, SIR and SAR of every window, ``(3, stems, windows)`` in dB; infinite where there is no such distortion.
+    """ISR, SIR and SAR of every window, ``(3, stems, windows)`` in dB.
 
     As in museval, each window is cut out first and filtered alone: its signals are zero before and after it, and the
     ringing of the filters counts. ``filters`` are from `solve_filters`, windows all of one length.

@@ -75,8 +75,8 @@ def solve_filters(auto: Lags, cross: Lags, num_channels: int, regularization: fl
     """Solve BSSEval's normal equations for all estimates at once.
 
     Args:
-        auto: From `correlate`.
-        cross: From `correlate`, with as many estimates in the same order.
+        auto: From `correlate`, like ``cross``, with as many estimates as references in the same order.
+        cross: See ``auto``.
         num_channels: Channels of a stem.
         regularization: Share of the energy of each reference's channel that is added to the matrix's diagonal. With 0,
             museval's own 2e-16 at any scale, channels that (nearly) follow from others leave the solution open.

@@ -20,7 +20,7 @@ from sepcore.system.cores import num_cores
 
 Energies = NDArray[np.float64]
 
-# Keeps the ratio of a silent stem finite in the challenge's definition; here it only fixes its size.
+# Keeps the ratio of a silent stem finite in the challenge's definition.
 _MDX_DELTA = 1e-7
 
 GLOBAL_METRICS = {"global_sdr": "global_SDR", "si_sdr": "SI_SDR"}

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, PUBLISHED, EvaluationReport
-from sepcore.evaluation.report.score_tables import BASELINE_LABELS, decibels, stem_scores
+from sepcore.evaluation.report.score_tables import decibels, stem_scores
 from sepcore.signal.spectrogram_picture import save_figure
 from sepcore.system.atomic import write_text
 
@@ -94,11 +94,10 @@ def _build_figure(evaluation: EvaluationReport) -> "Figure":
 
 
 def _rows(evaluation: EvaluationReport, stem: str) -> list[_Row]:
-    """The best first; those without a score last."""
-    tables = {BASELINE_LABELS.get(name, name): table for name, table in evaluation.baselines_beside.items()}
+    """The best first, without a score last."""
     rows = [
         _Row(evaluation.model, _ACCENT, stem_scores(evaluation.tracks, stem)),
-        *(_Row(name, _BASELINE, stem_scores(table, stem)) for name, table in tables.items()),
+        *(_Row(name, _BASELINE, stem_scores(table, stem)) for name, table in evaluation.comparable_baselines.items()),
         *(
             _Row(model.name, _INK, np.array([model.sdr[stem]]), is_published=True)
             for model in PUBLISHED

@@ -7,6 +7,7 @@ import pandas as pd
 
 from sepcore.evaluation.excerpt import Excerpt
 
+_BASELINE_LABELS = {"mixture": "untouched mixture", "irm": "ideal ratio mask (oracle)"}
 NOT_COMPARABLE = "not MUSDB18's test set: the published numbers are not comparable"
 _NUM_TRACKS = 50
 # The 50 songs last 3 h 27 min; only whole seconds are scored.
@@ -48,10 +49,13 @@ class EvaluationReport:
     failed: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def baselines_beside(self) -> dict[str, pd.DataFrame]:
-        """The baselines on the tracks for which the model has scores, so that they can be compared."""
+    def comparable_baselines(self) -> dict[str, pd.DataFrame]:
+        """The baselines by the names that readers know, on the tracks for which the model has scores."""
         scored = self.tracks["track"]
-        return {name: table[table["track"].isin(scored)] for name, table in self.baselines.items()}
+        return {
+            _BASELINE_LABELS.get(name, name): table[table["track"].isin(scored)]
+            for name, table in self.baselines.items()
+        }
 
 
 @dataclass(frozen=True)

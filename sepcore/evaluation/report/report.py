@@ -1,4 +1,4 @@
-"""The report's files: one page, and box plots beside it."""
+"""The files of a report: one page and the box plots."""
 
 from collections.abc import Iterator
 from pathlib import Path

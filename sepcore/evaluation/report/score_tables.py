@@ -11,8 +11,6 @@ from sepcore.evaluation.bsseval.sdr import GLOBAL_METRICS
 from sepcore.evaluation.report.evaluation_report import NOT_COMPARABLE, PUBLISHED, EvaluationReport
 from sepcore.page.document import Cell, Column, Table
 
-# The baselines under the names that readers know.
-BASELINE_LABELS = {"mixture": "untouched mixture", "irm": "ideal ratio mask (oracle)"}
 _METRICS = {
     "SDR": "SDR",
     "ISR": "ISR",
@@ -50,7 +48,6 @@ def medians_table(evaluation: EvaluationReport) -> Table:
 def models_table(evaluation: EvaluationReport) -> Table:
     """This model, baselines and published models by median SDR, the best mean first."""
     stems, here = evaluation.instruments, evaluation.dataset
-    baselines = evaluation.baselines_beside.items()
 
     def row(name: str, sdr: Mapping[str, float], scored_on: str = here) -> tuple[float, list[Cell]]:
         scores = [sdr.get(stem, math.nan) for stem in stems]
@@ -60,7 +57,7 @@ def models_table(evaluation: EvaluationReport) -> Table:
     this = row(evaluation.model, _medians(evaluation.tracks, stems))
     models = [
         this,
-        *(row(BASELINE_LABELS.get(name, name), _medians(table, stems)) for name, table in baselines),
+        *(row(name, _medians(table, stems)) for name, table in evaluation.comparable_baselines.items()),
         *(
             row(f"{model.name} [{number}]", model.sdr, "MUSDB18's test set")
             for number, model in enumerate(PUBLISHED, start=1)

@@ -10,8 +10,7 @@ from semver import Version
 from sepcore.errors import DatasetError, TrackingError
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.provider.host import parse_version
-from sepcore.release.finished_run import Published
-from sepcore.release.gate import Champion
+from sepcore.release.gate import Champion, Published
 from tasks.tracking.registered_model import registered_name, version_of
 from tasks.tracking.run import TrackedRun
 from tasks.tracking.store import check_store, store_client

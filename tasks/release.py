@@ -8,11 +8,12 @@ from prefect.cache_policies import NO_CACHE
 
 from sepcore.provider.checksum import VerifiedArchive
 from sepcore.release.card import release_notes
-from sepcore.release.finished_run import Candidate, Published, ReleasableRun
+from sepcore.release.gate import Candidate, Published, judge_run
 from sepcore.release.github import check_upload, upload_release
 from sepcore.release.github_assets import OnUpload
 from sepcore.release.github_repository import GithubRepository
-from sepcore.release.publish import judge_run, publish_candidates
+from sepcore.release.publish import publish_candidates
+from sepcore.release.training_record import ReleasableRun
 from sepcore.training.run_folder import RunFolder
 from tasks.artifacts import show_link
 from tasks.champion import champion_before, make_champion
@@ -21,7 +22,7 @@ from tasks.tracking.run import tracked
 
 @task(task_run_name="judge-{run.path.name}", cache_policy=NO_CACHE)
 def judge(run: RunFolder, version: str, releases: Path, name: str | None, margin_db: float, force: bool) -> Candidate:
-    """Run `sepcore.release.publish.judge_run` beside the champion of the registry."""
+    """Run `sepcore.release.gate.judge_run` beside the champion of the registry."""
     finished = ReleasableRun.load(run.path)
     if finished.scores is not None and finished.scores_note:
         get_run_logger().warning("%s: %s", run.path.name, finished.scores_note)

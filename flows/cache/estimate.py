@@ -13,7 +13,7 @@ from sepcore.dataset.cache.plan import ShardPlan, shard_plans
 from sepcore.dataset.cache.shards import find_shards
 from sepcore.dataset.check.check import check_manifest, measure_in_threads, require_usable
 from sepcore.dataset.check.report import place_of_report
-from sepcore.system.cores import num_cores
+from sepcore.system.threads import num_cores
 
 
 def say_what_it_takes(

@@ -15,7 +15,7 @@ from flows.support.runners import OnRunner, check_scheduler
 from sepcore import load_config
 from sepcore.evaluation.choices import BaselineName, ScoringEngine
 from sepcore.evaluation.scoring_config import estimated_tracks
-from sepcore.system.output_folder import check_writable
+from sepcore.system.atomic import check_writable
 
 # While the scores of one song are computed, the next is separated.
 WORKERS = 2

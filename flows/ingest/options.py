@@ -12,7 +12,7 @@ from flows.support.runners import OnRunner, check_scheduler
 from sepcore.dataset.ingest.manifests import claim_manifests
 from sepcore.dataset.ingest.plan import SplitScheme, plan_ingest
 from sepcore.dataset.ingest.songs import LAYOUTS, find_dataset
-from sepcore.system.output_folder import check_writable
+from sepcore.system.atomic import check_writable
 
 FRACTION = 0.1
 

@@ -16,9 +16,8 @@ from sepcore.networks.stored_tensors import tensor_shapes
 from sepcore.provider.download import published_models
 from sepcore.provider.host import Release
 from sepcore.provider.installed import InstalledModel, Pulled, installed_models, pull_model
-from sepcore.provider.model_files import ModelOrigin
 from sepcore.provider.resolve import locate_model, published_name
-from sepcore.provider.store import model_path
+from sepcore.provider.store import ModelOrigin, model_path
 from sepcore.system.urls import shown
 
 

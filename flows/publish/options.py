@@ -44,8 +44,8 @@ class Options(Base):
 
     def check(self) -> None:
         """Refuse runs that are not there or not finished, and GitHub without what it needs."""
-        from sepcore.release.finished_run import ReleasableRun
         from sepcore.release.github_repository import GithubRepository
+        from sepcore.release.training_record import ReleasableRun
 
         if self.github:
             GithubRepository.from_environment()

@@ -16,8 +16,7 @@ from sepcore.separation.settings import SeparatorSettings
 from sepcore.separation.shared import shared_separator
 from sepcore.separation.stem_files.folder_page import write_folder_page
 from sepcore.separation.stem_files.options import StemFileOptions
-from sepcore.system.cores import num_cores
-from sepcore.system.ordered_map import ordered_map
+from sepcore.system.threads import num_cores, ordered_map
 
 
 @dataclass(frozen=True)

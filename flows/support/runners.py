@@ -11,7 +11,7 @@ from pydantic import PositiveInt, model_validator
 
 from flows.support.options import Options
 from sepcore.errors import ConfigError
-from sepcore.system.cores import num_cores
+from sepcore.system.threads import num_cores
 
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner

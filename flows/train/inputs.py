@@ -10,7 +10,7 @@ from sepcore.config.load import model_name
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import load_manifest
 from sepcore.errors import ConfigError
-from sepcore.system.output_folder import check_writable
+from sepcore.system.atomic import check_writable
 from sepcore.training.initial_weights import check_initial_model, initial_fingerprint
 from sepcore.training.run_choice import check_unchanged
 

@@ -9,7 +9,7 @@ from sepcore.errors import AudioDecodeError
 from sepcore.separation.stem_files.options import StemFileOptions
 from sepcore.signal.audio_reader import probe_audio
 from sepcore.signal.decoder import probe_sndfile
-from sepcore.system.cores import num_cores
+from sepcore.system.threads import num_cores
 
 # Seconds of audio that a core (AVX-512) separates in one second with 2stems; each stem is another network.
 _RATE_OF_A_CORE = 60.0

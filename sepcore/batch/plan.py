@@ -11,8 +11,7 @@ from sepcore.separation.stem_files.names import check_no_clash, chosen_stems, st
 from sepcore.separation.stem_files.options import StemFileOptions, check_options
 from sepcore.separation.stem_files.page import song_page_path
 from sepcore.signal.ffmpeg import AUDIO_SUFFIXES
-from sepcore.system.atomic import remove_leftovers
-from sepcore.system.output_folder import check_writable
+from sepcore.system.atomic import check_writable, remove_leftovers
 
 # Takes the place of the instrument in a slot; no file name or format can hold it.
 _ANY_STEM = "\N{NULL}"

@@ -15,9 +15,9 @@ from sepcore.separation.stem_files.options import StemFileOptions
 from sepcore.separation.stem_files.page import write_song_page
 from sepcore.separation.stem_files.page_links import remove_song_page
 from sepcore.separation.stem_files.song import changed_song, file_times, separate_file
+from sepcore.system.atomic import check_writable
 from sepcore.system.locks import locked
 from sepcore.system.os_errors import EVERY_WRITE_REFUSED, errno_of, fix_for, reason_of
-from sepcore.system.output_folder import check_writable
 
 if TYPE_CHECKING:
     from sepcore.separation.separator import Separator

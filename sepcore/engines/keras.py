@@ -10,8 +10,7 @@ from sepcore.config.choices import Precision
 from sepcore.config.model_config import ModelConfig
 from sepcore.engines.base import Engine
 from sepcore.engines.waveform_graph import separate_block
-from sepcore.networks.gpu import full_float32, use_full_float32
-from sepcore.networks.precision import dtype_policy
+from sepcore.networks.keras_settings import dtype_policy, full_float32, use_full_float32
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint
 

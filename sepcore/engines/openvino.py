@@ -14,7 +14,7 @@ from sepcore.config.choices import Precision
 from sepcore.config.model_config import ModelConfig
 from sepcore.engines.base import Engine
 from sepcore.engines.openvino_network import build_model
-from sepcore.system.cores import num_cores
+from sepcore.system.threads import num_cores
 
 # Segments at the same time, each on its share of the cores: so no core waits while another thread runs numpy before and
 # after the network. Each takes 120 MB, so there are not more of them with many cores.

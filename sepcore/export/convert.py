@@ -22,7 +22,7 @@ def convert(folder: Path, file: Path, config_json: str) -> None:
         ExportError: ONNX has no operator for a part of the network.
     """
     config = parse_config(config_json, "the model's config")
-    from sepcore.export.onnx_network import convert_network
+    from sepcore.export.onnx_files import convert_network
     from sepcore.networks.registry import build_network
     from sepcore.networks.spleeter_checkpoint import read_checkpoint
 

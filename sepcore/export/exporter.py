@@ -89,7 +89,7 @@ def _load_network(model: LocalModel) -> Any:
             f"KERAS_BACKEND is {keras.config.backend()}, but models are exported from TensorFlow",
             hint="Unset KERAS_BACKEND.",
         )
-    from sepcore.networks.gpu import use_full_float32
+    from sepcore.networks.keras_settings import use_full_float32
     from sepcore.networks.registry import build_network
     from sepcore.networks.spleeter_checkpoint import read_checkpoint
 
@@ -101,14 +101,14 @@ def _load_network(model: LocalModel) -> Any:
 
 def _write(model: LocalModel, form: Format, network: Any, folder: Path) -> None:
     if form == "savedmodel":
-        from sepcore.export.saved_model import save_saved_model
+        from sepcore.export.waveform_model import save_saved_model
 
         save_saved_model(model.config, network, folder)
     elif form == "onnx":
-        from sepcore.export.onnx_waveform import convert_waveform
+        from sepcore.export.onnx_files import convert_waveform
 
         convert_waveform(model.name, model.config, network, folder / "model.onnx")
     else:
-        from sepcore.export.sherpa import convert_for_sherpa
+        from sepcore.export.onnx_files import convert_for_sherpa
 
         convert_for_sherpa(model.name, model.config, network, folder)

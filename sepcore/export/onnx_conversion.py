@@ -11,7 +11,7 @@ import tf2onnx
 from onnx.checker import ValidationError
 
 from sepcore.errors import ExportError
-from sepcore.export.onnx_weights import embed_weights
+from sepcore.export.onnx_rewrites import embed_weights
 
 # tf2onnx's own choice; every operator that the graphs need is older, so that runtimes of many years read the files.
 _OPSET = 15

@@ -76,7 +76,7 @@ def seeded_waveform(config: ModelConfig) -> NDArray[np.float32]:
 
 def _run(form: Format, config: ModelConfig, folder: Path) -> Callable[[NDArray[np.float32]], Arrays]:
     if form == "savedmodel":
-        from sepcore.export.saved_model import run_saved_model
+        from sepcore.export.waveform_model import run_saved_model
 
         return lambda waveform: run_saved_model(folder, waveform)
 

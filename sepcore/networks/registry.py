@@ -49,7 +49,7 @@ def build_network(config: ModelConfig) -> Any:
     """
     import keras
 
-    from sepcore.networks.gpu import let_memory_grow
+    from sepcore.networks.keras_settings import let_memory_grow
 
     let_memory_grow()  # whoever uses a GPU here builds a network first
     builder = _BUILDERS[config.model.type]

@@ -13,8 +13,7 @@ from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.provider.checksum import VerifiedArchive
 from sepcore.provider.download import fetched_model, published_models
 from sepcore.provider.host import Release
-from sepcore.provider.model_files import ModelOrigin
-from sepcore.provider.store import install_model, model_path
+from sepcore.provider.store import ModelOrigin, install_model, model_path
 from sepcore.provider.transfer import OnProgress
 from sepcore.system.ownership import shown_names
 

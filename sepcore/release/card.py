@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from sepcore.evaluation.scores import ScoreSummary
-from sepcore.release.finished_run import Candidate, Published
+from sepcore.release.gate import Candidate, Published
 
 # Facts of the run that the card tells, and how it calls them.
 _FACTS = {

@@ -1,5 +1,6 @@
 """The gate of a release: every stem beats the untouched mixture, and none is worse than in the champion before it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,41 @@ from sepcore.errors import DatasetError, GateRefused, ReleaseError
 from sepcore.evaluation.choices import MARGIN_DB
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.provider.host import parse_version
-from sepcore.release.training_record import METRICS_FILE, released_scores
+from sepcore.release.training_record import METRICS_FILE, ReleasableRun, released_scores
+from sepcore.system.foreign import is_name
 from sepcore.system.os_errors import fix_for
+
+_NAME = re.compile(r"\w[\w.+-]*")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that may be released: judged, and not written yet.
+
+    Attributes:
+        name: Of the model.
+        version: Of the release.
+        run: What it is made from.
+        forced: Why the gate would have refused it, if it is published all the same.
+    """
+
+    name: str
+    version: str
+    run: ReleasableRun
+    forced: str | None
+
+
+@dataclass(frozen=True)
+class Published(Candidate):
+    """A model in a release.
+
+    Attributes:
+        tarball: Its file.
+        sha256: Of the tarball, 64 hex digits.
+    """
+
+    tarball: Path
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -123,3 +157,61 @@ def _check_beside(scores: ScoreSummary, version: str, before: ScoreSummary, marg
             f"{version} for {', '.join(worse)}",
             hint="Train further, allow more with --margin, or publish with --force.",
         )
+
+
+def judge_run(
+    run_folder: Path,
+    *,
+    version: str,
+    releases: Path,
+    name: str | None = None,
+    champion: Champion | None = None,
+    margin_db: float = MARGIN_DB,
+    force: bool = False,
+) -> Candidate:
+    """Whether the model of a finished run may be published; nothing is written.
+
+    Args:
+        run_folder: Holds ``config.json``, ``model/``, ``done.json`` and ``scores.json``.
+        version: Semantic version, ``1.2.3`` or ``1.2.3-rc.1``.
+        releases: Folder of all releases.
+        name: Of the model; by default the run's.
+        champion: The model that it must not be worse than; by default that of the version below in ``releases``.
+        margin_db: See `check_gate`.
+        force: Let it pass without scores, or against the gate; the model card says so.
+
+    Raises:
+        ReleaseError: if the version or name is unusable, or the run is not finished.
+        GateRefused: if the model was not scored, does not beat the untouched mixture, or is worse than the champion.
+    """
+    if parse_version(version) is None:
+        raise ReleaseError(
+            f"version is {version!r}, which is not a semantic version", hint="Give one such as 1.2.0 or 1.2.0-rc.1."
+        )
+    run = ReleasableRun.load(run_folder)
+    name = run.name if name is None else name
+    if not (_NAME.fullmatch(name) and is_name(name)):
+        raise ReleaseError(
+            f"name is {name!r}, but a model's name must be a file name",
+            hint="Use letters, digits, '.', '+', '_' and '-'.",
+        )
+    if champion is None:
+        champion = release_before(releases, name, version)
+    refusal = _refusal(run, run_folder, champion, margin_db)
+    if refusal is not None and not force:
+        raise refusal
+    return Candidate(name, version, run, refusal.problem if refusal is not None else None)
+
+
+def _refusal(run: ReleasableRun, run_folder: Path, champion: Champion | None, margin_db: float) -> GateRefused | None:
+    """Why the gate refuses the run."""
+    if run.scores is None:
+        return GateRefused(
+            f"release refused: the run {run_folder.name} {run.scores_note}",
+            hint="Evaluate it, or publish with --force.",
+        )
+    try:
+        check_gate(run.scores, run.config.instruments, champion, margin_db=margin_db)
+    except GateRefused as refusal:
+        return refusal
+    return None

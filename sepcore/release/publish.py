@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from sepcore.errors import GateRefused, ProviderError, ReleaseError
-from sepcore.evaluation.choices import MARGIN_DB
+from sepcore.errors import ProviderError, ReleaseError
 from sepcore.networks.checkpoint_files import data_files
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import (
@@ -18,68 +17,20 @@ from sepcore.provider.checksum import (
     file_sha256,
     read_checksums,
 )
-from sepcore.provider.host import parse_version
 from sepcore.release.card import model_card
-from sepcore.release.finished_run import Candidate, Published, ReleasableRun
-from sepcore.release.gate import Champion, check_gate, release_before
+from sepcore.release.gate import Candidate, Published
 from sepcore.release.training_record import METRICS_FILE, metrics_text, released_config
 from sepcore.system.atomic import atomic_path, made_folder, remove_leftovers, write_text
-from sepcore.system.foreign import is_name
 from sepcore.system.locks import locked
 from sepcore.system.os_errors import fix_for
 
 TARBALL_SUFFIX = ".tar.gz"
-_NAME = re.compile(r"\w[\w.+-]*")
 # GitHub renames an asset that has other characters in its name; the model would not be found under its own.
 _GITHUB_NAME = re.compile(r"[A-Za-z0-9_][\w.+-]*", re.ASCII)
 _PUBLISH_AGAIN = "Publish the runs of this version again."
 
 Check = Callable[[Mapping[str, VerifiedArchive]], None]
 """Told the tarballs of all candidates, by name, before the first of them is published; raises to refuse them."""
-
-
-def judge_run(
-    run_folder: Path,
-    *,
-    version: str,
-    releases: Path,
-    name: str | None = None,
-    champion: Champion | None = None,
-    margin_db: float = MARGIN_DB,
-    force: bool = False,
-) -> Candidate:
-    """Whether the model of a finished run may be published; nothing is written.
-
-    Args:
-        run_folder: Holds ``config.json``, ``model/``, ``done.json`` and ``scores.json``.
-        version: Semantic version, ``1.2.3`` or ``1.2.3-rc.1``.
-        releases: Folder of all releases.
-        name: Of the model; by default the run's.
-        champion: The model that it must not be worse than; by default that of the version below in ``releases``.
-        margin_db: See `gate.check_gate`.
-        force: Let it pass without scores, or against the gate; the model card says so.
-
-    Raises:
-        ReleaseError: if the version or name is unusable, or the run is not finished.
-        GateRefused: if the model was not scored, does not beat the untouched mixture, or is worse than the champion.
-    """
-    if parse_version(version) is None:
-        raise ReleaseError(
-            f"version is {version!r}, which is not a semantic version", hint="Give one such as 1.2.0 or 1.2.0-rc.1."
-        )
-    run = ReleasableRun.load(run_folder)
-    name = run.name if name is None else name
-    if not (_NAME.fullmatch(name) and is_name(name)):
-        raise ReleaseError(
-            f"name is {name!r}, but a model's name must be a file name",
-            hint="Use letters, digits, '.', '+', '_' and '-'.",
-        )
-    if champion is None:
-        champion = release_before(releases, name, version)
-    refusal = _refusal(run, run_folder, champion, margin_db)
-    if refusal is not None and not force:
-        raise refusal
-    return Candidate(name, version, run, refusal.problem if refusal is not None else None)
 
 
 def publish_candidates(
@@ -133,20 +84,6 @@ def publish_candidates(
     return [
         Published(one.name, version, one.run, one.forced, tarballs[one.name], digests[one.name]) for one in candidates
     ]
-
-
-def _refusal(run: ReleasableRun, run_folder: Path, champion: Champion | None, margin_db: float) -> GateRefused | None:
-    """Why the gate refuses the run."""
-    if run.scores is None:
-        return GateRefused(
-            f"release refused: the run {run_folder.name} {run.scores_note}",
-            hint="Evaluate it, or publish with --force.",
-        )
-    try:
-        check_gate(run.scores, run.config.instruments, champion, margin_db=margin_db)
-    except GateRefused as refusal:
-        return refusal
-    return None
 
 
 def _members(candidate: Candidate) -> dict[str, bytes | Path]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sepcore.engines.base import Engine, join_segments
 from sepcore.signal.blocks import Framing, Waveform, add_up, cross_fade, overlapping_advance, padded_blocks
 from sepcore.signal.spectrogram import inverse_stft, stft
-from sepcore.system.ordered_map import ordered_map
+from sepcore.system.threads import ordered_map
 
 _logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.signal.spectrogram import num_frames
-from sepcore.system.ordered_map import ordered_map
+from sepcore.system.threads import ordered_map
 
 Samples = NDArray[np.float32]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from sepcore.system.os_errors import DISK_FULL
+from sepcore.errors import ConfigError
+from sepcore.system.os_errors import DISK_FULL, fix_for, reason_of
 from sepcore.system.ownership import OwnFiles, is_plain_file, is_real_folder, replace_folder
 
 _logger = logging.getLogger(__name__)
@@ -185,3 +186,25 @@ def _last_change(path: Path, *, default: float) -> float:
         inside = path.rglob("*") if is_real_folder(path) else []
         return max(one.lstat().st_mtime for one in (path, *inside))
     return default
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Make ``folder`` if need be and write to it once.
+
+    Args:
+        folder: Where output shall go.
+        option: The option that names it, for the hint.
+
+    Raises:
+        ConfigError: if it cannot be made, or no file can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        check_writes(folder)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be written to ({reason_of(error)})",
+            path=folder,
+            hint=f"{fix_for(error)}, or choose another folder with {option}.",
+            errno=error.errno,
+        ) from error

@@ -11,7 +11,7 @@ import numpy as np
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import TrainingError
-from sepcore.networks.gpu import use_full_float32
+from sepcore.networks.keras_settings import use_full_float32
 
 _logger = logging.getLogger(__name__)
 

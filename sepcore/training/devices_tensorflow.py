@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import TrainingError
-from sepcore.networks.gpu import let_memory_grow, use_full_float32
 from sepcore.networks.instrument import InstrumentNetwork
+from sepcore.networks.keras_settings import let_memory_grow, use_full_float32
 
 
 def num_gpus(config: ModelConfig) -> int:

@@ -8,8 +8,7 @@ from sepcore.errors import TrainingError
 from sepcore.networks.checkpoint_files import checkpoint_names, find_checkpoint
 from sepcore.provider.checksum import file_sha256
 from sepcore.provider.host import PRETRAINED
-from sepcore.provider.model_files import ModelOrigin, TrainedMark, file_digests, obstacle, own_model_files
-from sepcore.provider.store import model_path
+from sepcore.provider.store import ModelOrigin, TrainedMark, file_digests, model_path, obstacle, own_model_files
 from sepcore.system.atomic import atomic_folder
 from sepcore.system.locks import lock_of, locked
 from sepcore.system.ownership import shown_names

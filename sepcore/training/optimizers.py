@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.networks.precision import dtype_policy
+from sepcore.networks.keras_settings import dtype_policy
 from sepcore.networks.registry import build_network
 from sepcore.training.devices import Parallel
 from sepcore.training.losses import build_loss, build_stem_metrics

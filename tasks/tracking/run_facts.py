@@ -18,7 +18,7 @@ from sepcore.config.load import model_name
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.manifest import manifest_name
-from sepcore.system.cores import num_cores
+from sepcore.system.threads import num_cores
 from sepcore.system.urls import shown
 from sepcore.training.run_record import TrainingResult
 

@@ -14,7 +14,7 @@ from sepcore.export.formats import FORMATS
 from sepcore.export.parity import LIMIT
 from sepcore.networks.registry import register_network
 from tests.export.conftest import noise
-from tests.export.test_sherpa import SPLEETERS
+from tests.export.test_onnx_files import SPLEETERS
 from tests.models import SMALL_UNET, TINY, TinyParams
 from tests.raised import raises
 

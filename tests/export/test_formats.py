@@ -3,7 +3,7 @@ import pytest
 from sepcore import load_config
 from sepcore.errors import ExportError
 from sepcore.export.formats import FORMATS, check_exportable
-from tests.export.test_sherpa import SPLEETERS
+from tests.export.test_onnx_files import SPLEETERS
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, small_config
 from tests.raised import raises
 

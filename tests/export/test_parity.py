@@ -3,7 +3,7 @@ import pytest
 
 from sepcore.errors import ExportError
 from sepcore.export.parity import LIMIT, export_difference, largest_difference, seeded_waveform
-from sepcore.export.saved_model import save_saved_model
+from sepcore.export.waveform_model import save_saved_model
 from tests.export.conftest import random_network
 from tests.models import TINY, small_config
 from tests.raised import raises

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.slow
 PUBLISH = """
 import sys
 from pathlib import Path
-from sepcore.release.publish import judge_run, publish_candidates
+from sepcore.release.gate import judge_run
+from sepcore.release.publish import publish_candidates
 run, releases, waits = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
 check = (lambda staged: print("staged", flush=True) or sys.stdin.read()) if waits else (lambda staged: None)
 publish_candidates([judge_run(run, version="1.0.0", releases=releases)], releases, check=check)

@@ -10,8 +10,7 @@ import pytest
 from sepcore.errors import ProviderError
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import VerifiedArchive, file_sha256
-from sepcore.provider.model_files import ModelOrigin
-from sepcore.provider.store import install_model, model_path
+from sepcore.provider.store import ModelOrigin, install_model, model_path, write_origin
 from tests.provider.conftest import CHECKPOINT, names
 from tests.raised import raises
 
@@ -219,3 +218,31 @@ def test_what_lies_beside_the_models_is_left_alone(models):
 
 def contents(folder):
     return {path: path.read_bytes() if path.is_file() else path.lstat().st_mode for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def folder(tmp_path, write_checkpoint):
+    folder = write_checkpoint(tmp_path / "2stems")
+    write_origin(folder, VerifiedArchive(tmp_path / "x.tar.gz", "ab" * 32, "https://host/2stems.tar.gz"))
+    return folder
+
+
+def test_a_model_says_where_it_is_from_and_what_came(folder):
+    origin = ModelOrigin.of(folder)
+    assert (origin.address, origin.sha256) == ("https://host/2stems.tar.gz", "ab" * 32)
+    assert set(origin.files) == set(CHECKPOINT)
+    assert origin.changed_files(folder) == []
+
+
+def test_what_is_changed_or_missing_since_is_named(folder):
+    (folder / "model.index").write_bytes(b"indeX")
+    (folder / "checkpoint").unlink()
+    assert ModelOrigin.of(folder).changed_files(folder) == ["checkpoint", "model.index"]
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", "[]", '{"address": "", "sha256": "", "files": 1}'])
+def test_a_folder_of_another_program_says_nothing(folder, text):
+    (folder / ".origin.json").unlink()
+    if text is not None:
+        (folder / ".origin.json").write_text(text)
+    assert ModelOrigin.of(folder) is None

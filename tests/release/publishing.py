@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from sepcore.release.finished_run import Published
-from sepcore.release.publish import judge_run, publish_candidates
+from sepcore.release.gate import Published, judge_run
+from sepcore.release.publish import publish_candidates
 
 
 def publish_release(run_folder: Path, *, releases: Path, **how: Any) -> Published:

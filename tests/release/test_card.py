@@ -1,7 +1,8 @@
 import pytest
 
 from sepcore.release.card import model_card, release_notes
-from sepcore.release.finished_run import Candidate, ReleasableRun
+from sepcore.release.gate import Candidate
+from sepcore.release.training_record import ReleasableRun
 from tests.release.publishing import publish_release
 
 

@@ -7,8 +7,8 @@ import pytest
 from sepcore.errors import GateRefused
 from sepcore.evaluation.scores import MadeFrom
 from sepcore.provider.archive import pack_archive
-from sepcore.release.finished_run import ReleasableRun
 from sepcore.release.gate import Champion, check_gate, release_before
+from sepcore.release.training_record import ReleasableRun
 from tests.raised import raises
 from tests.release.conftest import summary
 from tests.release.publishing import publish_release

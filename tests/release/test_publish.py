@@ -16,10 +16,9 @@ from sepcore.errors import GateRefused, ReleaseError
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import file_sha256
 from sepcore.provider.resolve import locate_model
-from sepcore.release.finished_run import ReleasableRun
-from sepcore.release.gate import Champion
-from sepcore.release.publish import judge_run, publish_candidates
-from sepcore.release.training_record import TrainingRecord
+from sepcore.release.gate import Champion, judge_run
+from sepcore.release.publish import publish_candidates
+from sepcore.release.training_record import ReleasableRun, TrainingRecord
 from tests.raised import raises
 from tests.release.conftest import summary
 from tests.release.publishing import publish_release

@@ -8,9 +8,8 @@ from sepcore.config.load import load_config
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError, ReleaseError
 from sepcore.provider.archive import pack_archive
-from sepcore.release.finished_run import ReleasableRun
 from sepcore.release.gate import release_before
-from sepcore.release.training_record import TrainingRecord, config_to_train_again
+from sepcore.release.training_record import ReleasableRun, TrainingRecord, config_to_train_again
 from tests.raised import raises
 from tests.release.publishing import publish_release
 

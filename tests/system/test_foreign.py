@@ -7,10 +7,9 @@ from sepcore.errors import ReleaseError, StemworksError
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import parse_checksums
-from sepcore.provider.model_files import ModelOrigin
-from sepcore.release.finished_run import ReleasableRun
+from sepcore.provider.store import ModelOrigin
 from sepcore.release.gate import release_before
-from sepcore.release.training_record import TrainingRecord
+from sepcore.release.training_record import ReleasableRun, TrainingRecord
 from sepcore.system.foreign import ForeignTextError, is_name, parse_json
 from tests.raised import raises
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from sepcore.errors import TrainingError
-from sepcore.networks.precision import dtype_policy
+from sepcore.networks.keras_settings import dtype_policy
 from sepcore.training.devices import device_count, parallel_devices, set_up_devices
 from sepcore.training.optimizers import build_trainable_network
 from tests.models import small_config

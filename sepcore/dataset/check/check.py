@@ -15,7 +15,7 @@ from sepcore.dataset.check.report_file import Journal, journal_path, read_journa
 from sepcore.dataset.manifest import TrackRow, scan_manifest
 from sepcore.errors import DatasetError
 from sepcore.system.atomic import remove_leftovers
-from sepcore.system.cores import num_cores
+from sepcore.system.threads import num_cores
 
 MeasureAll = Callable[[Sequence[TrackRow]], Iterable[tuple[TrackRow, SongMeasures]]]
 

@@ -26,7 +26,7 @@ from sepcore.evaluation.bsseval.signals import (
     window_slices,
 )
 from sepcore.evaluation.choices import ScoringEngine
-from sepcore.system.cores import num_cores
+from sepcore.system.threads import num_cores
 
 Frames = NDArray[np.float64]
 

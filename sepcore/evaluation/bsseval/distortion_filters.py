@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.evaluation.bsseval.signals import Channels, Signals, read_channels
-from sepcore.system.cores import num_cores
+from sepcore.system.threads import num_cores
 
 Lags = NDArray[np.float64]
 Filters = NDArray[np.float64]

@@ -16,7 +16,7 @@ from sepcore.evaluation.bsseval.signals import (
     silent_throughout,
     window_slices,
 )
-from sepcore.system.cores import num_cores
+from sepcore.system.threads import num_cores
 
 Energies = NDArray[np.float64]
 

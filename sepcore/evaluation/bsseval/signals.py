@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sepcore.system.cores import num_cores
+from sepcore.system.threads import num_cores
 
 Stems = NDArray[np.floating[Any]]
 Channels = NDArray[np.float64]

@@ -16,7 +16,7 @@ from sepcore.separation.stem_files.options import MP3_RATES_HZ
 from sepcore.separation.stem_files.page_links import is_ours
 from sepcore.signal.audio_reader import probe_audio, read_blocks
 from sepcore.signal.audio_writer import CODECS, AudioWriter, named_errors
-from sepcore.system.cores import num_cores
+from sepcore.system.threads import num_cores
 
 _logger = logging.getLogger(__name__)
 # A browser keeps decoded audio in memory: 23 MB per minute of each stem and the mixture at 48 kHz.

@@ -20,7 +20,7 @@ from sepcore.separation.stem_files.writers import StemFormat, write_files, write
 from sepcore.signal.audio_reader import probe_audio, read_blocks
 from sepcore.signal.decoder import probe_sndfile
 from sepcore.signal.tags import read_tags
-from sepcore.system.prefetch import prefetched
+from sepcore.system.threads import prefetched
 
 _logger = logging.getLogger(__name__)
 # Blocks of 10 s that are decoded in advance.

@@ -1,15 +1,91 @@
-"""Fourier transforms of real frames in two small matrix products, for runtimes whose own transform is poor.
-
-ONNX has an operator for it. On it ONNX Runtime 1.32 spends twice the time of 2stems' networks, and where the frame's
-length is no power of two its error is 1.3e-4 of the peak (1536 samples). Matrix products are fast and exact everywhere.
-"""
+"""A model as one graph, from a waveform of any length to its stems, and as TensorFlow's SavedModel."""
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
+
+from sepcore.config.model_config import ModelConfig
+from sepcore.engines.waveform_graph import overlap_add, separate_block
+
+
+def separate_waveform(config: ModelConfig, network: Any, waveform: Any, *, matrix_fft: bool) -> dict[str, Any]:
+    """What `Separator.separate` does by ratio masks, for tensors of a graph.
+
+    Args:
+        config: The model's config.
+        network: Magnitudes to estimates, see `registry.build_network`.
+        waveform: float32 ``(samples, channels)``, of any length.
+        matrix_fft: Fourier transforms as matrix products, for ONNX, instead of TensorFlow's own.
+
+    Returns:
+        Every instrument's stem, of the same shape, by name. Memory grows with the length by the stems alone: the
+        network sees a segment at a time.
+    """
+    transforms: dict[str, Any] = {}
+    if matrix_fft:
+        # A mask of zeros above F leaves nothing to transform there.
+        bins = config.num_bins if config.mask_extension == "zeros" else config.frame_length // 2 + 1
+        fft = MatrixFFT(config.frame_length, bins)
+        transforms = {"rfft": fft.rfft, "irfft": fft.irfft}
+
+    def block(samples: Any) -> Any:
+        return separate_block(network, config, samples, **transforms)
+
+    stems = _separate_segments(block, config, waveform)
+    return {name: stems[index] for index, name in enumerate(config.instruments)}
+
+
+def _separate_segments(block: Callable[[Any], Any], config: ModelConfig, waveform: Any) -> Any:
+    """Stems ``(stems, samples, channels)``, framed as `overlap_add_blocks` frames a waveform."""
+    frame, hop = config.frame_length, config.hop_length
+    advance = config.segment_frames * hop
+    length = advance - hop + frame
+    num_samples = ops.shape(waveform)[0]
+    num_frames = (num_samples + frame + hop - 1) // hop
+    num_segments = (num_frames + config.segment_frames - 1) // config.segment_frames
+    after = num_segments * advance - hop - num_samples
+    padded = tf.pad(waveform, [(frame, after), (0, 0)])
+
+    def segment(start: Any) -> Any:
+        samples = ops.slice(padded, (start, 0), (length, config.num_channels))
+        return ops.transpose(block(samples), (0, 2, 1))
+
+    stems = ops.map(segment, ops.arange(num_segments) * advance)  # (segments, stems, channels, samples)
+    stems = overlap_add(ops.transpose(stems, (1, 2, 0, 3)), advance)
+    return ops.transpose(stems[..., frame : frame + num_samples], (0, 2, 1))
+
+
+def save_saved_model(config: ModelConfig, network: Any, folder: Path) -> None:
+    """Write the graph from waveform to stems, to be loaded by ``tf.saved_model.load(folder)`` and called.
+
+    Args:
+        config: The model's config.
+        network: Its network, with weights.
+        folder: Where to write. The loaded object is a function of ``waveform``, float32 ``(samples, channels)`` of any
+            length, that gives every instrument's stem, of the same shape, by name; so is its ``serving_default``.
+    """
+    signature = [tf.TensorSpec([None, config.num_channels], tf.float32, name="waveform")]
+
+    @tf.function(input_signature=signature, autograph=False)
+    def separate(waveform: Any) -> dict[str, Any]:
+        return separate_waveform(config, network, waveform, matrix_fft=False)
+
+    module = tf.Module()
+    # The variables alone: of the network itself TensorFlow would miss the state of random layers.
+    module.state, module.__call__ = [variable.value for variable in network.variables], separate
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": separate})
+
+
+def run_saved_model(folder: Path, waveform: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Load a SavedModel and separate a waveform: stems by name, float32 ``(samples, channels)`` as the waveform."""
+    loaded = tf.saved_model.load(str(folder))
+    return {name: np.asarray(stem) for name, stem in loaded(tf.constant(waveform)).items()}
 
 
 class MatrixFFT:

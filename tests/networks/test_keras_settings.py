@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from sepcore.engines.keras import KerasEngine, TensorFlowEngine
-from sepcore.networks.gpu import use_full_float32
+from sepcore.networks.keras_settings import use_full_float32
 from sepcore.networks.registry import build_network
 from sepcore.training.devices import set_up_devices
 from tests.models import TINY, small_config

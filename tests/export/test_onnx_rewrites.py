@@ -3,7 +3,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from sepcore.export.onnx_upsampling import rearrange_upsampling
+from sepcore.export.onnx_rewrites import rearrange_upsampling
 
 
 def transposed(kernel, pads, *, channels=1, bias=True, stride=2, **attributes):

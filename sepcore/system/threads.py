@@ -1,0 +1,120 @@
+"""Work on several threads: how many cores there are, a map that keeps the order, a stream read ahead."""
+
+import math
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Queue
+from typing import Any, TypeVar
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def num_cores() -> int:
+    """Cores that this process may use: those that the system gives it, and no more than a container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, quota_cores(_QUOTA) or cores)
+
+
+def quota_cores(file: Path) -> int | None:
+    """Cores that a container's quota amounts to, rounded up; None without one.
+
+    Args:
+        file: ``cpu.max`` of control groups, version 2: microseconds of a core in a period, or ``max``.
+    """
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota, _, period = file.read_text("ascii").partition(" ")
+        return max(math.ceil(int(quota) / int(period)), 1)
+    return None
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
+    """Yield ``function(item)`` of each item, in their order, as `map` does.
+
+    Args:
+        function: Worth a thread if it releases the interpreter's lock, as numpy and networks do.
+        items: Taken by the caller's thread, at most ``threads + 1`` ahead of what is yielded: a stream of any length
+            takes bounded memory.
+        threads: How many items are worked on at once; 1: by the caller's thread, one when it is asked for.
+    """
+    if threads == 1:
+        yield from map(function, items)
+        return
+    under_way: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                # One more than there are threads, so that none waits while a result is taken.
+                if len(under_way) > threads:
+                    yield under_way.popleft().result()
+                under_way.append(pool.submit(function, item))
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+class _End:
+    """Comes after the last item, with the error that ended the stream if one did."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+@contextmanager
+def prefetched(items: Generator[Item, None, None], *, depth: int) -> Iterator[Iterator[Item]]:
+    """Read a generator ahead from now on, in a thread; yields an iterator of its items.
+
+    Args:
+        items: Run by the thread alone, which closes it when it ends or the block does.
+        depth: How many items may wait to be taken.
+
+    The generator's error comes out of the iterator where its next item would. When the block ends, the thread has.
+    """
+    waiting: Queue[Item | _End] = Queue(depth)
+    stop = threading.Event()
+
+    def read() -> None:
+        error: BaseException | None = None
+        try:
+            for item in items:
+                waiting.put(item)
+                if stop.is_set():
+                    break
+        except BaseException as raised:
+            error = raised
+        finally:
+            items.close()
+            waiting.put(_End(error))
+
+    def taken() -> Iterator[Item]:
+        while not isinstance(item := waiting.get(), _End):
+            yield item
+        waiting.put(item)  # for who asks again, and for the end of the block
+        if item.error:
+            raise item.error
+
+    thread = threading.Thread(target=read, name="prefetch", daemon=True)
+    try:
+        thread.start()
+        yield taken()
+    finally:
+        stop.set()
+        if thread.ident is not None:  # Ctrl-C may have come before it ran
+            _drain(waiting)
+            thread.join()
+
+
+def _drain(waiting: "Queue[Any]") -> None:
+    """Take what waits until the end comes, so that whoever puts items in is not held up."""
+    while not isinstance(waiting.get(), _End):
+        pass

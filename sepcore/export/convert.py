@@ -14,10 +14,10 @@ from sepcore.system.atomic import atomic_path, write_text
 
 
 def convert(folder: Path, file: Path, config_json: str) -> None:
-    """Write the network of the checkpoint in ``folder``, of the model of a config's JSON, to ``file`` whole or not.
+    """Write the network of a config's JSON with the weights in ``folder`` to ``file``, whole or not at all.
 
     Raises:
-        CheckpointError: the weights do not fit the network, or are others than those that ``file`` is named by.
+        CheckpointError: the weights do not fit the network, or ``file`` is named after other weights.
         ConfigError: the config cannot be used.
         ExportError: ONNX has no operator for a part of the network.
     """
@@ -28,7 +28,7 @@ def convert(folder: Path, file: Path, config_json: str) -> None:
 
     network = build_network(config)
     read_checkpoint(network, folder)
-    # The file's name says of which weights it is.
+    # The file is named after the weights that it is made from.
     if file.name not in {place.name for place in network_places(config, folder)}:
         raise CheckpointError("the weights were replaced while they were being read", path=folder, hint="Try again.")
     with atomic_path(file) as temporary:

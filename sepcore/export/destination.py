@@ -1,4 +1,4 @@
-"""The folder that an export goes to: what may be replaced there, and what is there already."""
+"""The folder that an export goes to: what is there already, and what of it may be replaced."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from sepcore.config.network import StrictModel
 from sepcore.errors import ExportError
 from sepcore.export.formats import Format
 from sepcore.provider.checksum import file_sha256
-from sepcore.system.ownership import foreign_content, shown_names
+from sepcore.system.ownership import foreign_content, is_real_folder, shown_names
 
 _RECORD_FILE = "export.json"
 
@@ -20,11 +20,10 @@ class ExportRecord(StrictModel):
     """``export.json``, which lies in every export and tells it from a folder of the user's."""
 
     format: Format
-    """What it was exported to."""
     model: str
-    """By which name the model is known."""
+    """The model's name."""
     fingerprint: str
-    """Of the model and of what decides the files; see `exporter.export_fingerprint`."""
+    """See `exporter.export_fingerprint`."""
     difference: float
     """Largest difference from the Keras model when it was made, as a part of the peak."""
     files: dict[str, str]
@@ -33,11 +32,11 @@ class ExportRecord(StrictModel):
 
 @dataclass(frozen=True)
 class Destination:
-    """A folder that an export may be put into; see `open_destination`.
+    """A folder that an export may go to; see `open_destination`.
 
     Attributes:
         folder: Absolute, links followed.
-        record: Of the export that lies there now, if one does.
+        record: Of the export that is there now, if there is one.
     """
 
     folder: Path
@@ -45,12 +44,11 @@ class Destination:
 
     def holds(self, fingerprint: str) -> bool:
         """Whether this very export is there, whole and unchanged."""
-        if self.record is None or self.record.fingerprint != fingerprint:
-            return False
-        return self.record.files == _digests(self.folder)
+        record = self.record
+        return record is not None and record.fingerprint == fingerprint and record.files == _digests(self.folder)
 
     def check_replaceable(self, *, overwrite: bool) -> None:
-        """Raise ExportError if an export is there that is not to be overwritten."""
+        """Raise ExportError if there is an export that may not be overwritten."""
         if self.record and not overwrite:
             raise ExportError(
                 f"holds another export or a changed one ({self.record.format} of {self.record.model})",
@@ -60,11 +58,10 @@ class Destination:
 
 
 def open_destination(path: Path) -> Destination:
-    """Look at the folder of an export before any work; nothing is written.
+    """Check the folder of an export before any work; nothing is written.
 
     Raises:
-        ExportError: if it holds anything that no export made, or is no folder: that is never replaced. If it cannot be
-            made.
+        ExportError: if it cannot be made, is a file, or holds anything that no export wrote, which is never replaced.
     """
     folder = path.resolve()
     if Path.cwd().is_relative_to(folder):
@@ -79,15 +76,12 @@ def open_destination(path: Path) -> Destination:
     if not folder.is_dir():
         raise ExportError("is a file", path=path, hint="Name a folder.")
     _check_writable(path, folder.parent)
-    # A SavedModel has an empty folder for assets: nobody loses anything with one.
-    if foreign := [name for name in foreign_content(folder, exported_files(folder)) if not _is_empty(folder / name)]:
-        first = shown_names(foreign[:1])
-        raise ExportError(f"holds {first}, which no export wrote", path=path, hint="Choose another folder.")
+    for name in foreign_content(folder, exported_files(folder)):
+        # A SavedModel has an empty folder for assets: nobody loses anything with one.
+        if not is_real_folder(folder / name) or any((folder / name).iterdir()):
+            problem = f"holds {shown_names([name])}, which no export wrote"
+            raise ExportError(problem, path=path, hint="Choose another folder.")
     return Destination(folder, _read_record(folder))
-
-
-def _is_empty(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
 def exported_files(folder: Path) -> set[str]:
@@ -97,7 +91,6 @@ def exported_files(folder: Path) -> set[str]:
 
 
 def _check_writable(path: Path, parent: Path) -> None:
-    """Whether a folder can be made in ``parent``, which exists."""
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         reason = "read-only" if parent.is_dir() else "a file"
         raise ExportError(f"cannot be written to ({parent} is {reason})", path=path, hint="Choose another folder.")
@@ -119,10 +112,7 @@ def _read_record(folder: Path) -> ExportRecord | None:
         return None  # somebody else's export.json
 
 
-def _files(folder: Path) -> set[str]:
-    """Paths of all that lies below a folder but folders."""
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
-
-
 def _digests(folder: Path) -> dict[str, str]:
-    return {name: file_sha256(folder / name) for name in sorted(_files(folder) - {_RECORD_FILE})}
+    """SHA-256 of all files of an export but its record, by their paths in the folder."""
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+    return {name: file_sha256(folder / name) for name in sorted(files - {_RECORD_FILE})}

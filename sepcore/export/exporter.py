@@ -1,4 +1,4 @@
-"""A model written in another form, checked against the original, whole or not at all."""
+"""Write a model in another form, checked against the original, whole or not at all."""
 
 import hashlib
 import shutil
@@ -15,18 +15,18 @@ from sepcore.provider.checksum import file_sha256
 from sepcore.provider.resolve import LocalModel
 from sepcore.system.atomic import atomic_folder, remove_leftovers
 
-# What goes along where the model's folder has it.
+# Copied if the model's folder has them.
 _DOCUMENTS = ("LICENSE", "model_card.md")
 
 
 @dataclass(frozen=True)
 class Export:
-    """An export that stands.
+    """A finished export.
 
     Attributes:
-        folder: Where.
+        folder: Where it lies.
         difference: Its largest difference from the Keras model as a part of the peak, measured when it was made.
-        is_new: False where it was there already.
+        is_new: False if it already existed.
     """
 
     folder: Path
@@ -35,20 +35,17 @@ class Export:
 
 
 def export_model(model: LocalModel, form: Format, destination: Destination, *, overwrite: bool = False) -> Export:
-    """Write a model in another form, with its ``config.json``, and run what was written.
+    """Write a model in another form, with its ``config.json``, and compare its stems with the Keras model's.
 
     Args:
-        model: Where the model is; see `locate_model`.
+        model: See `locate_model`.
         form: ``"savedmodel"``, ``"onnx"`` (waveform to stems) or ``"sherpa-onnx"``.
-        destination: See `open_destination`. The very same export there is kept as it is.
+        destination: See `open_destination`. The very same export there is kept.
         overwrite: Replace another export there.
 
-    Returns:
-        What stands in the folder now.
-
     Raises:
-        ExportError: the form cannot hold the model, another export is there, or what was written does not give the
-            stems of the Keras model; the folder is as it was.
+        ExportError: the form cannot hold the model, another export is there, or the stems differ; the folder is as it
+            was.
         CheckpointError: the model's weights do not fit.
     """
     check_exportable(model.config, form)
@@ -73,7 +70,7 @@ def export_model(model: LocalModel, form: Format, destination: Destination, *, o
 
 
 def export_fingerprint(model: LocalModel, form: Format) -> str:
-    """SHA-256 of what decides an export's files: form, config, weights, and the version of this project."""
+    """SHA-256 of all that decides an export's files: form, config, weights, and the version of this project."""
     prefix = find_checkpoint(model.folder)
     assert prefix, f"{model.folder} holds a checkpoint: locate_model has found it"
     weights = [file_sha256(part) for part in data_files(prefix)]

@@ -24,11 +24,7 @@ _SHERPA_NETWORKS = ("unet.unet", "unet.softmax_unet")
 
 
 def check_exportable(config: ModelConfig, form: Format) -> None:
-    """Whether a form can hold a model: every model fits a SavedModel and ONNX, few fit sherpa-onnx.
-
-    Raises:
-        ExportError: one line that says what the model has and what is allowed.
-    """
+    """Raise ExportError if a form cannot hold a model: all fit a SavedModel and ONNX, few fit sherpa-onnx."""
     if form != "sherpa-onnx":
         return
     instruments = config.instruments

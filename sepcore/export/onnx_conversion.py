@@ -13,7 +13,7 @@ from onnx.checker import ValidationError
 from sepcore.errors import ExportError
 from sepcore.export.onnx_rewrites import embed_weights
 
-# tf2onnx's own choice; every operator that the graphs need is older, so that runtimes of many years read the files.
+# tf2onnx's own choice. Every operator that the graphs need is older, so runtimes many years old read the files.
 _OPSET = 15
 _KERNEL_AXES = 4  # of a convolution's kernel
 
@@ -38,8 +38,8 @@ def convert_graph(
         network: A `keras.Model` with weights.
         path: The ``.onnx`` file.
         inputs: The one input's name and dimensions.
-        outputs: Name and dimensions of every output, in the order in which the file shall list them.
-        metadata: Properties to put into the file.
+        outputs: Name and dimensions of every output, in the file's order.
+        metadata: Properties of the file.
         rearrange: May change the model before it is written.
 
     Raises:
@@ -47,7 +47,7 @@ def convert_graph(
     """
     weights = [np.asarray(weight) for weight in (*network.trainable_variables, *network.non_trainable_variables)]
     num_trainable = len(network.trainable_variables)
-    # Convolutions take their kernels from anywhere; an LSTM is recognised by tf2onnx only with constants in it.
+    # Convolutions take their kernels from anywhere; tf2onnx recognizes an LSTM only with constants in it.
     kernels = [index for index, weight in enumerate(weights) if weight.ndim == _KERNEL_AXES]
 
     def converted(tensor: Any, *kernel_tensors: Any) -> Mapping[str, Any]:
@@ -57,21 +57,21 @@ def convert_graph(
         trainable, fixed = values[:num_trainable], values[num_trainable:]
 
         def with_weights(magnitudes: Any, *, training: bool) -> Any:
-            estimates, _ = network.stateless_call(trainable, fixed, magnitudes, training=training)
-            return estimates
+            return network.stateless_call(trainable, fixed, magnitudes, training=training)[0]
 
         return graph(with_weights, tensor)
 
     ((name, dimensions),) = inputs.items()
     shape = [None if isinstance(dimension, str) else dimension for dimension in dimensions]
     signature = [tf.TensorSpec(shape, tf.float32, name=name)]
-    signature += [tf.TensorSpec(weights[index].shape, tf.float32, name=_kernel_name(index)) for index in kernels]
+    signature += [tf.TensorSpec(weights[index].shape, tf.float32, name=f"kernel_{index}") for index in kernels]
     function = tf.function(converted, input_signature=signature, autograph=False)
     model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=_OPSET)
 
-    embed_weights(model, {_kernel_name(index): weights[index] for index in kernels})
+    embed_weights(model, {f"kernel_{index}": weights[index] for index in kernels})
     rearrange(model)
-    _describe(model, inputs, outputs, metadata)
+    _describe(model, {**inputs, **outputs}, list(outputs))
+    onnx.helper.set_model_props(model, dict(metadata))
     try:
         onnx.checker.check_model(model)
     except ValidationError as error:
@@ -79,25 +79,18 @@ def convert_graph(
     onnx.save(model, path)
 
 
-def _kernel_name(index: int) -> str:
-    return f"kernel_{index}"
-
-
-def _describe(
-    model: Any, inputs: Mapping[str, Dimensions], outputs: Mapping[str, Dimensions], metadata: Mapping[str, str]
-) -> None:
-    """Order of the outputs, names of the dimensions, properties."""
+def _describe(model: Any, dimensions: Mapping[str, Dimensions], outputs: list[str]) -> None:
+    """Order the outputs and name the dimensions."""
     graph = model.graph
-    ordered = sorted(graph.output, key=lambda output: list(outputs).index(output.name))
+    ordered = sorted(graph.output, key=lambda output: outputs.index(output.name))
     for value in (*graph.input, *ordered):
         shape = value.type.tensor_type.shape
         del shape.dim[:]
-        for dimension in {**inputs, **outputs}[value.name]:
+        for dimension in dimensions[value.name]:
             key = "dim_param" if isinstance(dimension, str) else "dim_value"
             shape.dim.add(**{key: dimension})
     del graph.output[:]
     graph.output.extend(ordered)
-    onnx.helper.set_model_props(model, dict(metadata))
 
 
 def load_onnx(path: Path) -> Callable[..., list[Any]]:

@@ -15,19 +15,17 @@ from sepcore.export.waveform_model import separate_waveform
 from sepcore.networks.registry import build_network
 from sepcore.networks.unet import UNet
 
+_CONFIG_KEYS = (
+    *("sample_rate", "n_channels", "frame_length", "frame_step", "T", "F"),
+    *("separation_exponent", "mask_extension"),
+)
+
 
 def convert_network(name: str, config: ModelConfig, network: Any, path: Path) -> None:
-    """Write a network to an ONNX file, in float32, for an engine that has STFT and masks itself.
+    """Write a model's network, with its weights, to an ONNX file for an engine that has its own STFT and masks.
 
-    Args:
-        name: By which the model is known.
-        config: Its config.
-        network: Its network, with weights.
-        path: The ``.onnx`` file. Its input ``magnitudes`` is float32 ``(segments, T, F, channels)``, its output
-            ``estimates`` ``(segments, stems, T, F, channels)``, for any number of segments: see `Engine.estimate`.
-
-    Raises:
-        ExportError: if ONNX has no operator for a part of the network.
+    Its input ``magnitudes`` is float32 ``(segments, T, F, channels)``, its output ``estimates`` ``(segments, stems, T,
+    F, channels)``, for any number of segments: see `Engine.estimate`. Raises as `convert_graph` does.
     """
     segment = [config.segment_frames, config.num_bins, config.num_channels]
 
@@ -40,57 +38,47 @@ def convert_network(name: str, config: ModelConfig, network: Any, path: Path) ->
         path,
         inputs={"magnitudes": ["segments", *segment]},
         outputs={"estimates": ["segments", len(config.instruments), *segment]},
-        metadata=model_metadata(name, config),
+        metadata=_metadata(name, config),
         rearrange=rearrange_upsampling,
     )
 
 
 def convert_waveform(name: str, config: ModelConfig, network: Any, path: Path) -> None:
-    """Write the graph from waveform to stems, with STFT and masks, to an ONNX file, in float32.
+    """Write a model with STFT and masks to an ONNX file.
 
-    Args:
-        name: By which the model is known.
-        config: Its config.
-        network: Its network, with weights.
-        path: The ``.onnx`` file. Its input ``waveform`` is float32 ``(samples, channels)`` of any length; each
-            instrument is an output of its name, of the same shape.
-
-    Raises:
-        ExportError: if ONNX has no operator for a part of the network.
+    Its input ``waveform`` is float32 ``(samples, channels)`` of any length; each instrument is an output of its name,
+    of the same shape. Raises as `convert_graph` does.
     """
     dimensions: Dimensions = ["samples", config.num_channels]
 
     def graph(weighted: Any, waveform: Any) -> dict[str, Any]:
         return separate_waveform(config, weighted, waveform, matrix_fft=True)
 
-    convert_graph(
-        graph,
-        network,
-        path,
-        inputs={"waveform": dimensions},
-        outputs=dict.fromkeys(config.instruments, dimensions),
-        metadata=model_metadata(name, config),
-    )
+    outputs = dict.fromkeys(config.instruments, dimensions)
+    metadata = _metadata(name, config)
+    convert_graph(graph, network, path, inputs={"waveform": dimensions}, outputs=outputs, metadata=metadata)
 
 
 def convert_for_sherpa(name: str, config: ModelConfig, network: Any, folder: Path) -> None:
-    """Write ``vocals.onnx`` and ``accompaniment.onnx``, in float32.
+    """Write ``vocals.onnx`` and ``accompaniment.onnx`` for sherpa-onnx's model family ``spleeter``.
+
+    The input ``x`` of each is float32 ``(channels, segments, T, F)``, magnitudes of the mixture; its output ``y``, of
+    the same shape, is the network's estimate of the stem.
 
     Args:
-        name: By which the model is known.
-        config: Its config, of which `check_exportable` has nothing to say.
+        name: The model's name.
+        config: Its config, which has passed `check_exportable`.
         network: Its network, with weights.
-        folder: Where to write. The files' input ``x`` is float32 ``(channels, segments, T, F)``, magnitudes of the
-            mixture; their output ``y``, of the same shape, is the network's estimate of the stem.
+        folder: Where to write.
     """
     metadata = {
-        # sherpa-onnx reads the first three; the others are those of its own files.
+        # sherpa-onnx reads the first three; its own files also have the others.
         "model_type": "spleeter",
         "version": "1",
         "stems": str(len(SHERPA_INSTRUMENTS)),
         "model_url": "",
         "comment": f"exported by stemworks {version('stemworks')}",
-        **model_metadata(name, config),
+        **_metadata(name, config),
     }
     dimensions: Dimensions = [config.num_channels, "segments", config.segment_frames, config.num_bins]
     for instrument in SHERPA_INSTRUMENTS:
@@ -110,40 +98,19 @@ def _network_of_stem(config: ModelConfig, network: Any, instrument: str) -> tupl
     if config.model.type != "unet.unet":  # a softmax over the stems needs them all
         return network, index
     alone = build_network(config.model_copy(update={"instruments": (instrument,)}))
-    (unet,) = _unets(alone)
-    unet.set_weights(_unets(network)[index].get_weights())
+    (unet,) = (layer for layer in alone.layers if isinstance(layer, UNet))
+    unets = [layer for layer in network.layers if isinstance(layer, UNet)]
+    unet.set_weights(unets[index].get_weights())
     return alone, 0
 
 
-def _unets(network: Any) -> list[UNet]:
-    return [layer for layer in network.layers if isinstance(layer, UNet)]
-
-
-def model_metadata(name: str, config: ModelConfig) -> dict[str, str]:
-    """The properties of a model's ONNX file: its name and what a program around it must know, by the config's keys.
-
-    Args:
-        name: By which the model is known.
-        config: Its config.
-
-    Returns:
-        Texts; ``instruments`` is a JSON list, and ``config`` the whole config as JSON.
-    """
+def _metadata(name: str, config: ModelConfig) -> dict[str, str]:
+    """What a program around a model's file must know, by the config's keys, so that it needs no config beside it."""
     values = config.model_dump(by_alias=True)
-    keys = (
-        "sample_rate",
-        "n_channels",
-        "frame_length",
-        "frame_step",
-        "T",
-        "F",
-        "separation_exponent",
-        "mask_extension",
-    )
     return {
         "model_name": name,
         "network": config.model.type,
         "instruments": json.dumps(config.instruments, ensure_ascii=False),
-        **{key: str(values[key]) for key in keys},
+        **{key: str(values[key]) for key in _CONFIG_KEYS},
         "config": config.to_json(),
     }

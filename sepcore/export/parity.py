@@ -1,6 +1,6 @@
-"""Whether exported files give what the Keras model gives: they are run, and compared with it."""
+"""Run exported files, and compare what they give with the Keras model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,7 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 
 def export_difference(form: Format, config: ModelConfig, network: Any, folder: Path) -> float:
-    """Run the exported files on a seeded signal and compare them with the network they were made from.
-
-    Args:
-        form: What is in the folder.
-        config: The model's config.
-        network: Its network, with weights.
-        folder: The export.
+    """Run the exported files in ``folder`` on a seeded signal and compare them with the network they were made from.
 
     Returns:
         The largest difference over all stems as a part of the peak.
@@ -41,11 +35,19 @@ def export_difference(form: Format, config: ModelConfig, network: Any, folder: P
     waveform = seeded_waveform(config)
     network.compile(jit_compile=False)
     stems = np.concatenate(list(KerasEngine(config, network).separate([waveform])), axis=1)
-    return largest_difference(dict(zip(config.instruments, stems, strict=True)), _run(form, config, folder)(waveform))
+    expected = dict(zip(config.instruments, stems, strict=True))
+    if form == "savedmodel":
+        from sepcore.export.waveform_model import run_saved_model
+
+        return largest_difference(expected, run_saved_model(folder, waveform))
+    from sepcore.export.onnx_conversion import load_onnx
+
+    actual = load_onnx(folder / "model.onnx")(waveform=waveform)
+    return largest_difference(expected, dict(zip(config.instruments, actual, strict=True)))
 
 
 def largest_difference(expected: Arrays, actual: Arrays) -> float:
-    """The largest difference between arrays of the same names as a part of the peak of those expected.
+    """The largest difference between arrays of the same names, as a part of the expected peak.
 
     Raises:
         ExportError: if it is above `LIMIT` or not a number, or names or shapes differ.
@@ -74,20 +76,8 @@ def seeded_waveform(config: ModelConfig) -> NDArray[np.float32]:
     return (noise * swell[:, None]).astype(np.float32)
 
 
-def _run(form: Format, config: ModelConfig, folder: Path) -> Callable[[NDArray[np.float32]], Arrays]:
-    if form == "savedmodel":
-        from sepcore.export.waveform_model import run_saved_model
-
-        return lambda waveform: run_saved_model(folder, waveform)
-
-    from sepcore.export.onnx_conversion import load_onnx
-
-    session = load_onnx(folder / "model.onnx")
-    return lambda waveform: dict(zip(config.instruments, session(waveform=waveform), strict=True))
-
-
 def _estimates(config: ModelConfig, network: Any, folder: Path) -> tuple[Arrays, Arrays]:
-    """Of every instrument's file and of the network, on the same magnitudes."""
+    """What the network and every instrument's file give for the same magnitudes."""
     from sepcore.export.onnx_conversion import load_onnx
 
     shape = (2, config.segment_frames, config.num_bins, config.num_channels)

@@ -7,16 +7,15 @@ from keras import ops
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.config.network import BLSTMParams
-from sepcore.networks.instrument import InstrumentNetwork, he_uniform
-from sepcore.networks.unet import instrument_layer_name
+from sepcore.networks.instrument import InstrumentNetwork, he_uniform, stack_instruments
 
 _LAYERS = 3
 
 
 class BLSTM(InstrumentNetwork):
-    """Magnitudes of one instrument, estimated frame by frame; not a mask.
+    """Magnitudes of one instrument, estimated directly instead of by a mask.
 
-    Spleeter's runs on CUDA alone; this one is Keras' LSTM, on any device.
+    Spleeter's runs only on CUDA; this one uses Keras' LSTM, on any device.
 
     References:
         S. Uhlich et al., "Improving music source separation based on deep neural networks through data augmentation
@@ -59,7 +58,7 @@ class BLSTM(InstrumentNetwork):
         return ops.reshape(self.dense(x), (-1, frames, bins, channels))
 
     def spleeter_layers(self) -> list[tuple[str, Any]]:
-        """All layers in the order in which Spleeter creates them, each with its kind's name in a checkpoint."""
+        """See `InstrumentNetwork.spleeter_layers`."""
         return [*(("bidirectional", layer) for layer in self.layers), ("time_distributed", self.dense)]
 
 
@@ -67,8 +66,4 @@ def build_blstm(inputs: Any, config: ModelConfig) -> Any:
     """``blstm.blstm``; see `registry.build_network` for shapes."""
     params = config.model.params
     assert isinstance(params, BLSTMParams)
-    nets = [
-        BLSTM(params, seed=config.random_seed, name=instrument_layer_name(index, name))
-        for index, name in enumerate(config.instruments)
-    ]
-    return ops.cast(ops.stack([net(inputs) for net in nets], axis=1), "float32")
+    return stack_instruments(inputs, config, lambda name: BLSTM(params, seed=config.random_seed, name=name))

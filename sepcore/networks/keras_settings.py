@@ -11,9 +11,9 @@ _logger = logging.getLogger(__name__)
 
 
 def let_memory_grow() -> None:
-    """Let this process take a GPU's memory as it needs it, not all at once: others may want some.
+    """Let this process take a GPU's memory as it needs it, instead of all of it at once.
 
-    Only before the first computation; later, and where its memory has a limit, what is set stays. JAX goes by
+    Works only before the first computation and where the memory has no limit. JAX goes by
     ``XLA_PYTHON_CLIENT_PREALLOCATE``.
     """
     if keras.config.backend() != "tensorflow":
@@ -25,11 +25,11 @@ def let_memory_grow() -> None:
             if not tf.config.experimental.get_memory_growth(gpu):
                 tf.config.experimental.set_memory_growth(gpu, True)
         except (RuntimeError, ValueError) as error:
-            _logger.info("%s: its memory stays as it was set before (%s)", gpu.name, error)
+            _logger.info("%s: memory setting not changed (%s)", gpu.name, error)
 
 
 def use_full_float32(full: bool = True) -> None:
-    """Whether this process multiplies float32 in float32, or as GPUs since Ampere do by default, in TF32.
+    """Let this process multiply float32 in float32, or in TF32 as GPUs since Ampere do by default.
 
     TF32 keeps 10 bits of a number: stems then differ by about 1e-3 of their peak.
     """
@@ -45,7 +45,7 @@ def use_full_float32(full: bool = True) -> None:
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """`use_full_float32` for a while; nothing else may compute in this process then."""
+    """`use_full_float32` within a block; nothing else may compute in this process meanwhile."""
     if keras.config.backend() == "jax":
         import jax
 
@@ -64,7 +64,7 @@ def full_float32() -> Iterator[None]:
 
 @contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
-    """Within it, networks are built and compiled in a policy of Keras; other networks of the process are not.
+    """Build and compile the networks of a block in a dtype policy of Keras.
 
     Keras wraps the optimizer of a ``mixed_float16`` network in a `keras.optimizers.LossScaleOptimizer` when it is
     compiled; its scale and its counter come first in ``optimizer.variables``.
@@ -72,8 +72,6 @@ def dtype_policy(name: str) -> Iterator[None]:
     Args:
         name: ``float32``, ``mixed_bfloat16`` or ``mixed_float16``; weights are float32 in all of them.
     """
-    import keras
-
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

@@ -20,11 +20,11 @@ _UINT32 = 0xFFFFFFFF
 
 
 class DamagedTable(ValueError):
-    """Bytes that are no whole table; the text says what is wrong."""
+    """The bytes are not a whole table; the text says what is wrong."""
 
 
 def masked(checksum: int) -> int:
-    """A CRC32C as it is stored: of bytes that hold checksums themselves it would be weak (LevelDB's util/crc32c.h)."""
+    """A CRC32C as it is stored: masked, since it is weak for bytes that hold checksums (LevelDB's util/crc32c.h)."""
     return (((checksum >> 15) | (checksum << 17)) + _MASK_DELTA) & _UINT32
 
 
@@ -39,7 +39,7 @@ def varint(value: int) -> bytes:
 
 
 def read_varint(content: bytes, at: int) -> tuple[int, int]:
-    """The number at a place, of at most 64 bits, and the place behind it; DamagedTable if there is none."""
+    """The number at a place, of at most 64 bits, and the place after it; DamagedTable if there is none."""
     value = 0
     for shift, byte in enumerate(content[at : at + _VARINT_BYTES]):
         value |= (byte & 0x7F) << 7 * shift
@@ -118,7 +118,7 @@ def write_table(entries: Mapping[bytes, bytes]) -> bytes:
         if following is None or block.num_bytes >= _BLOCK_BYTES:
             index.add(_separator(key, following), _append(content, block))
             block = _BlockBuilder()
-    handles = _append(content, _BlockBuilder()) + _append(content, index)  # the first is that of the metadata
+    handles = _append(content, _BlockBuilder()) + _append(content, index)  # the first is the metadata's
     return bytes(content) + handles.ljust(_FOOTER_BYTES - 8, b"\0") + struct.pack("<Q", _MAGIC)
 
 
@@ -148,7 +148,7 @@ class _BlockBuilder:
 
 
 def _append(content: bytearray, builder: _BlockBuilder) -> bytes:
-    """Put a block behind what there is; the handle that leads to it."""
+    """Append a block, and return the handle that leads to it."""
     block = builder.packed()
     handle = varint(len(content)) + varint(len(block))
     content += block + struct.pack("<BI", 0, masked(google_crc32c.value(block + b"\0")))

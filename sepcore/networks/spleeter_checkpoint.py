@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sepcore.networks.checkpoint_files import model_names
 from sepcore.networks.instrument import InstrumentNetwork
-from sepcore.networks.stored_tensors import layer_name, load_tensors
+from sepcore.networks.stored_tensors import layer_name, layer_places, load_tensors
 from sepcore.networks.tensor_bundle import write_tensor_bundle
 from sepcore.system.atomic import atomic_folder
 
@@ -42,8 +42,7 @@ _GATES = 4
 
 def _kernel_to_keras(kernel: Array) -> Array:
     gates = np.split(kernel, _GATES, axis=1)
-    transposed: Array = np.concatenate([gate.reshape(gate.shape[::-1]).T for gate in gates], axis=1)
-    return transposed
+    return np.concatenate([gate.reshape(gate.shape[::-1]).T for gate in gates], axis=1)
 
 
 def _kernel_to_cudnn(kernel: Array) -> Array:
@@ -60,31 +59,21 @@ def _bias_to_cudnn(bias: Array) -> Array:
     return np.tile(bias / 2, 2)
 
 
-def _lstm_tensors(prefix: str, cell: Any) -> Iterator[_Tensor]:
-    for name, variable in (("kernel", cell.kernel), ("recurrent_kernel", cell.recurrent_kernel)):
-        yield _Tensor(f"{prefix}/{name}", variable, _kernel_to_keras, _kernel_to_cudnn)
-    yield _Tensor(f"{prefix}/bias", cell.bias, _bias_to_keras, _bias_to_cudnn, (2 * cell.bias.shape[0],))
-
-
 def _layer_tensors(kind: str, index: int, layer: Any) -> Iterator[_Tensor]:
-    name = layer_name(kind, index)
-    if kind == "batch_normalization":
-        for leaf in ("gamma", "beta", "moving_mean", "moving_variance"):
-            yield _Tensor(f"{name}/{leaf}", getattr(layer, leaf))
-    elif kind == "bidirectional":
-        for direction, lstm in (("forward", layer.forward_layer), ("backward", layer.backward_layer)):
-            yield from _lstm_tensors(f"{name}/{direction}_{layer_name('cu_dnnlstm', index)}", lstm.cell)
-    else:
-        yield _Tensor(f"{name}/kernel", layer.kernel)
-        yield _Tensor(f"{name}/bias", layer.bias)
+    places = layer_places(kind, index)
+    if kind == "bidirectional":
+        for place, cell in zip(places, (layer.forward_layer.cell, layer.backward_layer.cell), strict=True):
+            for leaf in ("kernel", "recurrent_kernel"):
+                yield _Tensor(f"{place}/{leaf}", getattr(cell, leaf), _kernel_to_keras, _kernel_to_cudnn)
+            yield _Tensor(f"{place}/bias", cell.bias, _bias_to_keras, _bias_to_cudnn, (2 * cell.bias.shape[0],))
+        return
+    norm = ("gamma", "beta", "moving_mean", "moving_variance")
+    for leaf in norm if kind == "batch_normalization" else ("kernel", "bias"):
+        yield _Tensor(f"{places[0]}/{leaf}", getattr(layer, leaf))
 
 
 def _network_tensors(network: Any) -> list[_Tensor]:
-    """Every tensor of a network under its name in a checkpoint.
-
-    Layers are counted by kind in the order in which Spleeter creates them, instrument after instrument. A registered
-    network of another kind goes by its own variables' paths.
-    """
+    """Every tensor of a network with its name in a checkpoint; networks not of Spleeter go by variables' paths."""
     nets = [layer for layer in network.layers if isinstance(layer, InstrumentNetwork)]
     if not nets:
         names = _counted_anew([variable.path for variable in network.weights])
@@ -125,11 +114,10 @@ def read_checkpoint(network: Any, folder: Path) -> int:
         folder: Holds ``checkpoint``, ``*.index`` and ``*.data-*``, from Spleeter or from `write_checkpoint`.
 
     Returns:
-        The training step at which it was written; 0 if it does not say.
+        The training step at which it was written; 0 if it has none.
 
     Raises:
-        CheckpointError: if there is no checkpoint, it is damaged, or tensors are missing, of another shape, not finite,
-            or left over (a model with more instruments). The network is unchanged then.
+        CheckpointError: see `load_tensors`; the network is unchanged then.
     """
     tensors = _network_tensors(network)
     values, step = load_tensors({tensor.name: tensor.shape for tensor in tensors}, folder)

@@ -1,4 +1,4 @@
-"""The tensors of Spleeter's networks as its checkpoints have them: names, shapes, and the weights of a model's folder.
+"""The tensors of Spleeter's networks in its checkpoints: names, shapes, and reading them from a model's folder.
 
 Layers are counted by kind in the order in which Spleeter creates them, instrument after instrument.
 """
@@ -15,20 +15,19 @@ from sepcore.config.model_config import ModelConfig
 from sepcore.config.network import BLSTMParams, UNetParams
 from sepcore.errors import CheckpointError
 from sepcore.networks.checkpoint_files import find_checkpoint
-from sepcore.networks.tensor_bundle import TensorBundle
+from sepcore.networks.tensor_bundle import GET_AGAIN, TensorBundle
 from sepcore.system.printable import first_few
 
 Shape = tuple[int, ...]
 Layer = tuple[str, dict[str, Shape]]
 
-GET_AGAIN = "Fetch or train the model again."
 _SHOWN = 3
 _KERNEL, _LAST_KERNEL = (5, 5), (4, 4)
 _LSTM_LAYERS, _GATES = 3, 4
 
 
 def tensor_shapes(config: ModelConfig) -> dict[str, Shape] | None:
-    """The name and the shape of every tensor of a model's network; None of a network that is not Spleeter's."""
+    """The shape of every tensor of a model's network, by name; None if the network is not Spleeter's."""
     params = config.model.params
     if isinstance(params, UNetParams):
         layers = list(_unet_layers(params, config.num_channels))
@@ -39,10 +38,18 @@ def tensor_shapes(config: ModelConfig) -> dict[str, Shape] | None:
     seen: Counter[str] = Counter()
     shapes: dict[str, Shape] = {}
     for kind, leaves in layers * len(config.instruments):
-        name = layer_name(kind, seen[kind])
+        for place in layer_places(kind, seen[kind]):
+            shapes |= {f"{place}/{leaf}": shape for leaf, shape in leaves.items()}
         seen[kind] += 1
-        shapes |= {f"{name}/{leaf.format(seen[kind] - 1)}": shape for leaf, shape in leaves.items()}
-    return {re.sub(r"cu_dnnlstm_0\b", "cu_dnnlstm", name): shape for name, shape in shapes.items()}
+    return shapes
+
+
+def layer_places(kind: str, number: int) -> list[str]:
+    """What the names of a layer's tensors start with; of a bidirectional one, its forward and its backward LSTM."""
+    name = layer_name(kind, number)
+    if kind != "bidirectional":
+        return [name]
+    return [f"{name}/{way}_{layer_name('cu_dnnlstm', number)}" for way in ("forward", "backward")]
 
 
 def layer_name(kind: str, number: int) -> str:
@@ -79,25 +86,21 @@ def _norm(count: int) -> Layer:
 def _blstm_layers(params: BLSTMParams, width: int) -> Iterator[Layer]:
     units, inputs = params.lstm_units, width
     for _ in range(_LSTM_LAYERS):
-        leaves: dict[str, Shape] = {"kernel": (inputs, _GATES * units), "recurrent_kernel": (units, _GATES * units)}
-        leaves["bias"] = (2 * _GATES * units,)
-        cells: dict[str, Shape] = {
-            f"{way}_cu_dnnlstm_{{}}/{leaf}": shape for way in ("forward", "backward") for leaf, shape in leaves.items()
-        }
-        yield "bidirectional", cells
+        cell: dict[str, Shape] = {"kernel": (inputs, _GATES * units), "recurrent_kernel": (units, _GATES * units)}
+        yield "bidirectional", {**cell, "bias": (2 * _GATES * units,)}
         inputs = 2 * units
     yield "time_distributed", {"kernel": (inputs, width), "bias": (width,)}
 
 
 def load_tensors(shapes: Mapping[str, Shape], folder: Path) -> tuple[dict[str, NDArray[np.float32]], int]:
-    """The tensors of the checkpoint in a folder, each by the name and of the shape that a network needs.
+    """Read the tensors that a network needs from the checkpoint in a folder.
 
     Args:
         shapes: As `tensor_shapes` gives them.
         folder: Holds ``checkpoint``, ``*.index`` and ``*.data-*``.
 
     Returns:
-        The tensors, and the training step at which they were written, 0 if it is not said.
+        The tensors by name, and the training step at which they were written; 0 if the checkpoint has none.
 
     Raises:
         CheckpointError: there is no checkpoint, it is damaged, or tensors are missing, of another shape, not finite, or

@@ -34,10 +34,11 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     23: np.dtype("<u8"),
 }
 _NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
-_GET_AGAIN = "Fetch or train the model again."
+GET_AGAIN = "Fetch or train the model again."
 # Spleeter's have 15 kB. A table of that size has some hundred thousand tensors.
 _MOST_INDEX_BYTES = 32 << 20
 _MOST_DIMENSIONS = 8
+_FIXED_SIZES = {1: 8, 5: 4}  # bytes of a number, by protobuf's type of a field
 _MOST_SHARDS = 10_000
 
 
@@ -52,7 +53,7 @@ class TensorEntry:
         offset: Its first byte there.
         num_bytes: Its length.
         checksum: Masked CRC32C of its bytes.
-        is_sliced: Whether its parts are tensors of their own, as those of a partitioned variable.
+        is_sliced: Whether its parts are tensors of their own, as in a partitioned variable.
     """
 
     dtype: int
@@ -85,10 +86,10 @@ class TensorEntry:
 
 
 class TensorBundle:
-    """A checkpoint that is there; nothing of its tensors is read yet.
+    """A checkpoint's index; its tensors are read on request.
 
     Args:
-        prefix: Of its files, as ``find_checkpoint`` gives it.
+        prefix: See `find_checkpoint`.
 
     Raises:
         CheckpointError: The index is damaged, or is another program's.
@@ -117,11 +118,11 @@ class TensorBundle:
         return {name: entry.shape for name, entry in self._entries.items()}
 
     def read(self, name: str) -> NDArray[Any]:
-        """A tensor, read from its file.
+        """Read a tensor from its file.
 
         Raises:
             KeyError: there is none of that name.
-            CheckpointError: its bytes are not those that were written, or of a type that cannot be read.
+            CheckpointError: its bytes are not what was written, or its type cannot be read.
             OSError: its file cannot be read.
         """
         entry = self._entries[name]
@@ -142,18 +143,13 @@ class TensorBundle:
         return raw.view(dtype).reshape(entry.shape)
 
     def _damaged(self, why: str) -> CheckpointError:
-        return CheckpointError(f"damaged checkpoint: {why}", path=self._prefix, hint=_GET_AGAIN)
+        return CheckpointError(f"damaged checkpoint: {why}", path=self._prefix, hint=GET_AGAIN)
 
 
 def write_tensor_bundle(prefix: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
     """Write a checkpoint of one data file, byte for byte as TensorFlow's ``SaveV2`` writes these tensors.
 
-    Args:
-        prefix: Of the files, which must not be there yet.
-        tensors: By name.
-
-    Raises:
-        OSError: the files cannot be written.
+    OSError if the files, whose names begin with ``prefix``, exist already or cannot be written.
     """
     # The header: one data file, little endian, version 1.
     table = {b"": _number(1, 1) + _tagged(3, _number(1, 1))}
@@ -175,21 +171,21 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     at = 0
     while at < len(message):
         tag, at = read_varint(message, at)
-        if tag & 7 == 0:
+        field, kind = tag >> 3, tag & 7
+        if kind == 0:
             value, at = read_varint(message, at)
-            yield tag >> 3, value
+            yield field, value
             continue
-        sizes = {1: 8, 5: 4}
-        if tag & 7 == 2:
+        if kind == 2:
             size, at = read_varint(message, at)
-        elif tag & 7 in sizes:
-            size = sizes[tag & 7]
+        elif kind in _FIXED_SIZES:
+            size = _FIXED_SIZES[kind]
         else:
             raise DamagedTable("an entry of it is no message")
         content = message[at : at + size]
         if len(content) < size:
             raise DamagedTable("an entry of it is cut off")
-        yield tag >> 3, content if tag & 7 == 2 else int.from_bytes(content, "little")
+        yield field, content if kind == 2 else int.from_bytes(content, "little")
         at += size
 
 

@@ -1,6 +1,5 @@
 """Spleeter's U-Nets: one per instrument, with a sigmoid each or a softmax over all."""
 
-import re
 from typing import Any
 
 import keras
@@ -8,7 +7,7 @@ from keras import ops
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.config.network import Activation, UNetParams
-from sepcore.networks.instrument import InstrumentNetwork, he_uniform
+from sepcore.networks.instrument import InstrumentNetwork, he_uniform, stack_instruments
 
 _BATCH_NORM_EPSILON = 1e-3
 _LEAKY_SLOPE = 0.2
@@ -31,9 +30,8 @@ class UNet(InstrumentNetwork):
     Six strided convolutions down, six transposed ones up, every level of the encoder joined raw (before batch norm
     and activation) to the decoder's output of the same size, and a dilated convolution to the audio channels.
 
-    By default batch norm always uses its stored statistics and nothing is dropped, in training either: so it is in
-    Spleeter, whose graph never leaves inference mode, and so in all its weights. The config's ``batch_statistics`` and
-    ``dropout`` switch both on in training.
+    By default batch norm uses its stored statistics and nothing is dropped, even in training: Spleeter's graph never
+    leaves inference mode. The config's ``batch_statistics`` and ``dropout`` switch both on in training.
 
     References:
         A. Jansson et al., "Singing voice separation with deep U-Net convolutional networks", ISMIR 2017;
@@ -65,7 +63,7 @@ class UNet(InstrumentNetwork):
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights, that of the unused batch norm too."""
+        """Make the weights, also of the unused batch norm."""
         x: Any = keras.KerasTensor(input_shape)
         self._decode(self._encode(x, training=False), training=False)
         self.down_norms[-1].build((None, None, None, self.params.conv_n_filters[-1]))
@@ -80,44 +78,35 @@ class UNet(InstrumentNetwork):
         for conv, norm in zip(self.down, self.down_norms, strict=True):
             skips.append(conv(x))
             if len(skips) < len(self.down):
-                x = _activate(self._normalised(skips[-1], norm, training), self.params.conv_activation)
+                x = _activate(self._normalized(skips[-1], norm, training), self.params.conv_activation)
         return skips
 
-    def _normalised(self, x: Any, norm: Any, training: bool | None) -> Any:
+    def _normalized(self, x: Any, norm: Any, training: bool | None) -> Any:
         return norm(x, training=training if self.batch_statistics else False)
 
     def _decode(self, skips: list[Any], *, training: bool | None) -> Any:
         x = skips[-1]
         joined = [*skips[-2::-1], None]
         for deconv, norm, dropout, skip in zip(self.up, self.up_norms, self.dropouts, joined, strict=True):
-            x = self._normalised(_activate(deconv(x), self.params.deconv_activation), norm, training)
+            x = self._normalized(_activate(deconv(x), self.params.deconv_activation), norm, training)
             x = dropout(x, training=training) if dropout else x
             x = x if skip is None else ops.concatenate([skip, x], axis=-1)
         return self.last(x)
 
     def spleeter_layers(self) -> list[tuple[str, Any]]:
-        """All layers in the order in which Spleeter creates them, each with its kind's name in a checkpoint."""
-        pairs = [*zip(self.down, self.down_norms, strict=True), *zip(self.up, self.up_norms, strict=True)]
-        convs = ["conv2d"] * len(self.down) + ["conv2d_transpose"] * len(self.up)
+        """See `InstrumentNetwork.spleeter_layers`."""
         layers = []
-        for kind, (conv, norm) in zip(convs, pairs, strict=True):
-            layers += [(kind, conv), ("batch_normalization", norm)]
+        for conv, norm in zip(self.down, self.down_norms, strict=True):
+            layers += [("conv2d", conv), ("batch_normalization", norm)]
+        for conv, norm in zip(self.up, self.up_norms, strict=True):
+            layers += [("conv2d_transpose", conv), ("batch_normalization", norm)]
         return [*layers, ("conv2d", self.last)]
 
 
 def _logits(inputs: Any, config: ModelConfig) -> Any:
     params = config.model.params
     assert isinstance(params, UNetParams)
-    nets = [
-        UNet(params, config, name=instrument_layer_name(index, name)) for index, name in enumerate(config.instruments)
-    ]
-    # The mask itself is computed in float32 whatever the precision of the layers.
-    return ops.cast(ops.stack([net(inputs) for net in nets], axis=1), "float32")
-
-
-def instrument_layer_name(index: int, instrument: str) -> str:
-    """A layer name that Keras and TensorFlow take, whatever characters the instrument's name has."""
-    return f"{index}_" + re.sub(r"[^0-9A-Za-z]", "_", instrument)
+    return stack_instruments(inputs, config, lambda name: UNet(params, config, name=name))
 
 
 def build_unet(inputs: Any, config: ModelConfig) -> Any:

@@ -1,4 +1,4 @@
-"""Reading a model's tarball without trusting it: nothing in it may fill the memory, or keep the reader at work."""
+"""Read a model's tarball without trusting it: nothing in it may fill the memory or keep the reader busy forever."""
 
 import gzip
 import tarfile
@@ -28,7 +28,7 @@ _NONSENSE = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError
 
 
 class _Stream:
-    """What a ``.tar.gz`` holds, read once from its beginning to its end, and no more of it than is allowed."""
+    """The content of a ``.tar.gz``, read once from beginning to end, and no more of it than is allowed."""
 
     def __init__(self, file: BinaryIO, most_bytes: int) -> None:
         self._gzip = gzip.GzipFile(fileobj=file, mode="rb")
@@ -53,7 +53,7 @@ class _Stream:
         return content
 
     def seek(self, position: int) -> None:
-        # Only a size that is a lie leads back: tarfile would go through the same members for ever.
+        # Only a false size leads back: tarfile would read the same members forever.
         if position < self._position or position > self._most_bytes:
             raise tarfile.ReadError("a size that leads out of the file")
         while self._position < position and self.read(min(position - self._position, BLOCK)):
@@ -114,7 +114,7 @@ class _Archive(tarfile.TarFile):
 
 
 def read_to_end(archive: tarfile.TarFile) -> None:
-    """Read what is left of an open archive, for gzip's checksum of the whole stands at the end.
+    """Read the rest of an open archive, since gzip's checksum is at the end.
 
     Raises:
         tarfile.TarError: it is damaged, or something other than zeros follows the last member.
@@ -129,10 +129,10 @@ def read_to_end(archive: tarfile.TarFile) -> None:
 
 @contextmanager
 def open_archive(archive: Path) -> Iterator[tarfile.TarFile]:
-    """Open a ``.tar.gz`` to go through its members once, in their order.
+    """Open a ``.tar.gz`` to go through its members once, in order.
 
     Raises:
-        tarfile.TarError: the file, or what is read of it in the block, is no whole tarball, damaged or made to do harm.
+        tarfile.TarError: here or in the block: it is not a whole tarball, damaged or harmful.
         OSError: it cannot be read.
     """
     with archive.open("rb") as file:
@@ -146,8 +146,8 @@ def read_member(archive: Path, name: str, *, check_all: bool = False) -> str | N
 
     Args:
         archive: The tarball.
-        name: Of the file. Where several folders have one, that of the highest counts, as it does when unpacked.
-        check_all: Read the whole archive, and so find any damage to it.
+        name: Of the file. If several folders have one, the topmost counts, as when it is unpacked.
+        check_all: Read the whole archive, to find any damage.
 
     Raises:
         OSError: the file cannot be read, or is no tarball (with the reason in its text).
@@ -172,13 +172,13 @@ def read_member(archive: Path, name: str, *, check_all: bool = False) -> str | N
 
 
 def is_plain_file(member: tarfile.TarInfo) -> bool:
-    """Whether a member is a file that tarfile reads as it lies there; the map of a sparse one may have no end."""
+    """Whether a member is a regular file and not sparse: the map of a sparse one may have no end."""
     return member.isreg() and not member.issparse()
 
 
 def member_blocks(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
-    """The content of the plain file that an open archive has come to."""
+    """The content of a plain file, the current member of an open archive."""
     file = archive.extractfile(member)
-    assert file is not None  # of a plain file there is one
+    assert file is not None  # plain files have one
     while block := file.read(BLOCK):
         yield block

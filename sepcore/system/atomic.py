@@ -1,4 +1,4 @@
-"""Writes that a killed process cannot leave half done: a temporary name in the same folder, then a rename."""
+"""Writes that a killed process cannot leave half done: to a temporary name in the same folder, then a rename."""
 
 import logging
 import os
@@ -21,19 +21,19 @@ _logger = logging.getLogger(__name__)
 
 
 def _own_host() -> str:
-    """Eight hex digits of a set of processes: this machine's or, where containers share its name, this container's."""
+    """Eight hex digits of this machine or, where containers share its name, of this container."""
     place = socket.gethostname()
     with suppress(OSError):  # no Linux
         place += str(Path("/proc/self/ns/pid").readlink())
     return f"{zlib.crc32(place.encode()):08x}"
 
 
-# Machines may share a folder: whether a process is alive is known of this one's only.
+# Machines may share a folder, but only this one's processes are known to be alive or dead.
 _HOST = _own_host()
 _ABANDONED_S = 86_400
 
 TEMPORARY_NAME = re.compile(r"\.tmp-(?P<pid>[1-9][0-9]{0,8})(\.(?P<host>[0-9a-f]{8}))?-[0-9a-f]{8}(\.[^./]*)?")
-"""What temporary files and folders are called; nothing else is taken for one. The first version named no host."""
+"""Names of temporary files and folders; nothing else is taken for one. The first version named no host."""
 
 
 def _temporary_name(path: Path) -> Path:
@@ -43,7 +43,7 @@ def _temporary_name(path: Path) -> Path:
 
 @contextmanager
 def made_folder(folder: Path) -> Iterator[None]:
-    """Make a folder; after an error what was made goes again, unless somebody else has put something there."""
+    """Make a folder; after an error it is removed again if it was made here and is empty."""
     made = [missing for missing in (folder, *folder.parents) if not missing.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -59,12 +59,8 @@ def made_folder(folder: Path) -> Iterator[None]:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary file name beside ``path`` and move it there when the block ends without an error.
 
-    Args:
-        path: Where the file shall stand; its folder is made.
-
-    Yields:
-        A name in the same folder, with the same suffix, of which no file exists yet. After an error whatever stands
-        there is removed and ``path`` and its folder are as they were.
+    The folder of ``path`` is made; the name has the same suffix, and no file has it yet. After an error the temporary
+    file is removed, and ``path`` and its folder are as they were.
     """
     temporary = _temporary_name(path)
     with made_folder(path.parent):
@@ -72,7 +68,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             yield temporary
             temporary.replace(path)
         except OSError as error:
-            if error.filename is None and error.errno in DISK_FULL:  # of a write, which knows no name
+            if error.filename is None and error.errno in DISK_FULL:  # a failed write knows no name
                 error.filename = str(path)
             raise
         finally:
@@ -94,32 +90,20 @@ def write_text(path: Path, content: str) -> None:
 def atomic_folder(path: Path, own_files: OwnFiles) -> Iterator[Path]:
     """Yield an empty temporary folder beside ``path`` and rename it to ``path`` when the block ends without an error.
 
-    An existing ``path`` is moved aside first, and of it no more is removed than this project wrote: other files get
-    their places in the new folder. Where these are taken, the old folder is kept under another name, which is logged.
-    A process that dies between the two renames leaves no folder, never a mixture of two.
-
-    Args:
-        path: Where the folder shall stand.
-        own_files: Gives the files that this project wrote in the folder that stands there.
-
-    Yields:
-        The temporary folder.
+    An existing ``path`` is moved aside first, and only ``own_files`` of it are removed: other files move to the new
+    folder. If their names are taken there, the old folder is kept under another name, which is logged. A process that
+    dies between the two renames leaves no folder, never a mixture of two.
     """
-    temporary = _temporary_name(path)
-    with made_folder(path.parent):
-        temporary.mkdir()
-        try:
-            yield temporary
-            replace_folder(path, temporary, own_files, _temporary_name(path))
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with temporary_folder(path) as temporary:
+        yield temporary
+        replace_folder(path, temporary, own_files, _temporary_name(path))
 
 
 @contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder in the folder of ``path``, which is made; it is removed when the block ends.
+    """Yield an empty folder beside ``path``, and remove it when the block ends; the folder of ``path`` is made.
 
-    After an error the folder of ``path`` is as it was, and gone if it was made.
+    After an error the folder of ``path`` is as it was, and removed if it was made.
     """
     temporary = _temporary_name(path)
     with made_folder(path.parent):
@@ -130,18 +114,20 @@ def temporary_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_writes(folder: Path) -> None:
-    """Write a file of a name of its own to a folder, and remove it; OSError if that cannot be done."""
+def _write_probe(folder: Path) -> float:
+    """Write a file to a folder and remove it; when that was by the file system's clock, in seconds since 1970."""
     probe = _temporary_name(folder / "probe")
     probe.touch(exist_ok=False)
+    written = probe.stat().st_mtime
     probe.unlink()
+    return written
 
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files and folders that dead processes left in ``folder`` (not below it).
 
-    Those of other machines that share the folder are removed when they have not changed for a day. Only what is called
-    as this module calls it is touched, and no link. What cannot be removed stays: it is somebody else's to clear up.
+    Those of other machines that share the folder are removed when they have not changed for a day. Only this module's
+    names are touched, and no links. What cannot be removed stays.
     """
     dead: list[Path] = []
     elsewhere: list[Path] = []
@@ -162,45 +148,35 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def stale(paths: Iterable[Path]) -> list[Path]:
-    """Those of some files and folders of one folder that nobody has written to for a day.
+    """The files and folders, all in one folder, that nobody has written to for a day.
 
-    The day is counted by the clock that stamps the files, which is the server's where machines share them: this
-    machine's may have jumped, or be another machine's by years.
+    The day is counted by the clock that stamps the files, the server's where machines share them: this machine's clock
+    may have jumped or differ by years.
     """
-    candidates = list(paths)
+    candidates, found = list(paths), []
     if not candidates:
         return []
-    probe = _temporary_name(candidates[0].parent / "probe")
     try:
-        probe.touch(exist_ok=False)
-        now = probe.stat().st_mtime
-        probe.unlink()
+        now = _write_probe(candidates[0].parent)
     except OSError:
         return []  # nothing can be removed there either
-    return [path for path in candidates if now - _last_change(path, default=now) > _ABANDONED_S]
-
-
-def _last_change(path: Path, *, default: float) -> float:
-    """When a file, or anything in a folder, was written to last; ``default`` if its process has just finished."""
-    with suppress(FileNotFoundError):
-        inside = path.rglob("*") if is_real_folder(path) else []
-        return max(one.lstat().st_mtime for one in (path, *inside))
-    return default
+    for path in candidates:
+        with suppress(FileNotFoundError):  # its process has just finished
+            inside = path.rglob("*") if is_real_folder(path) else []
+            if now - max(one.lstat().st_mtime for one in (path, *inside)) > _ABANDONED_S:
+                found.append(path)
+    return found
 
 
 def check_writable(folder: Path, option: str) -> None:
-    """Make ``folder`` if need be and write to it once.
-
-    Args:
-        folder: Where output shall go.
-        option: The option that names it, for the hint.
+    """Make ``folder`` if need be and write to it once, before any work; ``option`` names it, for the hint.
 
     Raises:
         ConfigError: if it cannot be made, or no file can be written there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        check_writes(folder)
+        _write_probe(folder)
     except OSError as error:
         raise ConfigError(
             f"cannot be written to ({reason_of(error)})",

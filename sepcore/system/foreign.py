@@ -1,4 +1,4 @@
-"""What somebody else may have written: JSON is read within bounds, a name is no path."""
+"""Text that somebody else may have written: JSON is read within bounds, a name is no path."""
 
 import json
 import math
@@ -11,24 +11,21 @@ from sepcore.errors import StemworksError
 from sepcore.system.printable import is_printable
 
 MAX_BYTES = 1_000_000
-"""A model's config has 2 kB, the scores of a release 4 kB, the checksums of a hundred models 10 kB."""
+"""A model's config has 2 kB, a release's scores 4 kB, the checksums of a hundred models 10 kB."""
 MAX_DEPTH = 32
-"""Ours are 4 deep; the parser, and what walks through the values later, take a step of the stack for each."""
+"""Ours are 4 deep; the parser, and code that walks through the values later, use the stack for each level."""
 _MAX_DIGITS = 40
-_MAX_NAME_BYTES = 150  # of the 255 that disks take: with what is put around a name it still is one
+_MAX_NAME_BYTES = 150  # disks take 255; prefixes and suffixes are added to a name
+_TOO_LARGE = f"larger than {MAX_BYTES // 1000} kB"
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
 
 class ForeignTextError(StemworksError, ValueError):
-    """A text is not the JSON, or not the name, that is expected; says why, without the name of its file."""
+    """A text is not the expected JSON or name; says why, without the name of its file."""
 
 
 def read_json(path: Path) -> Any:
-    """What the JSON file at ``path`` holds; see `parse_json`.
-
-    Raises:
-        ForeignTextError: it is no JSON within the bounds.
-        OSError: it cannot be read.
-    """
+    """`parse_json` of a file; OSError if it cannot be read."""
     return parse_json(read_bounded(path))
 
 
@@ -42,7 +39,7 @@ def read_bounded(path: Path) -> bytes:
 
 
 def parse_json(content: str | bytes, *, any_text: bool = False) -> Any:
-    """The value of a JSON text, if it is plain: UTF-8, finite numbers, no key twice, no control characters.
+    """The value of a plain JSON text: UTF-8, finite numbers, no key twice, no control characters.
 
     Args:
         content: At most `MAX_BYTES` long, nested at most `MAX_DEPTH` deep.
@@ -64,14 +61,12 @@ def parse_json(content: str | bytes, *, any_text: bool = False) -> Any:
         raise ForeignTextError("not valid JSON: not UTF-8") from error
     except RecursionError as error:
         raise ForeignTextError(_TOO_DEEP) from error
-    _check_depth(value)
+    for depth, _ in enumerate(_levels(value)):
+        if depth > MAX_DEPTH:
+            raise ForeignTextError(_TOO_DEEP)
     if not any_text:
         check_texts(value)
     return value
-
-
-_TOO_LARGE = f"larger than {MAX_BYTES // 1000} kB"
-_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
 
 def _int(text: str) -> int:
@@ -100,7 +95,7 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _levels(value: Any) -> Iterator[list[Any]]:
-    """All that a value holds, keys too, level by level."""
+    """All parts of a value, keys too, level by level."""
     level = [value]
     while level:
         yield level
@@ -112,14 +107,8 @@ def _levels(value: Any) -> Iterator[list[Any]]:
         ]
 
 
-def _check_depth(value: Any) -> None:
-    for depth, _ in enumerate(_levels(value)):
-        if depth > MAX_DEPTH:
-            raise ForeignTextError(_TOO_DEEP)
-
-
 def check_texts(value: Any) -> None:
-    """Refuse a value of `parse_json` that has a text with control characters in it; ForeignTextError names it."""
+    """Refuse a value of `parse_json` that has a text with control characters; ForeignTextError names the text."""
     for level in _levels(value):
         for found in level:
             if isinstance(found, str) and not is_printable(found):
@@ -127,7 +116,7 @@ def check_texts(value: Any) -> None:
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can be a part of a file's name, and is no path."""
+    """Whether a text can be part of a file's name and is no path."""
     return (
         is_printable(text)
         and 0 < len(text.encode()) <= _MAX_NAME_BYTES

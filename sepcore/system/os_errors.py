@@ -1,4 +1,4 @@
-"""What an error of the system means for the user: the reason in the system's words, and what fixes it."""
+"""System errors for users: the reason, and what fixes it."""
 
 import errno
 import os
@@ -6,16 +6,13 @@ import os
 from sepcore.errors import StemworksError
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""How the system says that a disk takes no more, or no more of this file."""
-
+"""The disk takes no more, or no more of this file."""
 EVERY_WRITE_REFUSED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-"""How it says that a disk takes no file at all: the next one will not fit either, as after `errno.EFBIG` it may."""
-
+"""The disk takes no file at all; after `errno.EFBIG` the next file may still fit."""
 NOT_PERMITTED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-"""How it says that something may not be written, or read, whatever room there is."""
-
+"""Something may not be written or read."""
 TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
-"""How it says that no more files can be open at once."""
+"""No more files can be opened."""
 
 
 def reason_of(error: OSError) -> str:
@@ -24,7 +21,7 @@ def reason_of(error: OSError) -> str:
 
 
 def errno_of(error: BaseException) -> int | None:
-    """The system's number of an error of the system, of one of ours that names it, or of one with such a cause."""
+    """The ``errno`` of an OSError, of one of our errors, or of the first cause that has one."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, (OSError, StemworksError)) and cause.errno is not None:
@@ -34,7 +31,7 @@ def errno_of(error: BaseException) -> int | None:
 
 
 def fix_for(error: BaseException, *, reading: bool = False) -> str:
-    """The start of a hint, to be followed by what else the user may do: ``Free some space``."""
+    """The start of a hint, such as ``Free some space``."""
     number = errno_of(error)
     if number in DISK_FULL:
         return "Free some space"
@@ -46,9 +43,9 @@ def fix_for(error: BaseException, *, reading: bool = False) -> str:
 
 
 def named_in(text: str) -> OSError | None:
-    """The error that another program's text names: ffmpeg and TensorFlow pass on the system's words, not its numbers.
+    """The system error that another program's text names: ffmpeg and TensorFlow pass on its words, not its number.
 
-    To be called where such a text enters; from there on the error's number is what counts.
+    Called where such a text enters; afterwards only the number counts.
     """
     for number in sorted(DISK_FULL | NOT_PERMITTED | TOO_MANY_FILES):
         if os.strerror(number) in text:

@@ -1,4 +1,4 @@
-"""Which files of a folder this project wrote: only those may be replaced or removed, everything else is somebody's."""
+"""Which files of a folder this project wrote: only those may be replaced or removed."""
 
 import logging
 import os
@@ -16,13 +16,9 @@ OwnFiles = Callable[[Path], Collection[str]]
 
 
 def foreign_content(folder: Path, own: Collection[str]) -> list[str]:
-    """What lies in a folder that is not among ``own``, by its path in the folder, sorted; hidden files too.
+    """What is in a folder but not among ``own``, paths of files in it: sorted paths, hidden files too.
 
-    Links, folders without a file of ours and what is neither file nor folder are always foreign.
-
-    Args:
-        folder: A missing one has nothing in it.
-        own: Paths in the folder of the files that this project wrote.
+    Links, folders without a file of ours, and what is neither file nor folder are always foreign.
     """
     return sorted(_foreign(folder, "", frozenset(own))) if folder.is_dir() else []
 
@@ -54,18 +50,18 @@ def is_plain_file(path: Path) -> bool:
 
 
 def shown_names(names: Iterable[str]) -> str:
-    """Some names for a message, in one line whatever characters they have: ``a, b, c and 4 more``."""
+    """Some names for a message, on one line: ``a, b, c and 4 more``."""
     return first_few([printable(name) for name in names], _SHOWN)
 
 
 def replace_folder(path: Path, new: Path, own_files: OwnFiles, aside: Path) -> None:
-    """Rename ``new`` to ``path``. What this project wrote of the old folder goes; what it did not write stays there.
+    """Rename ``new`` to ``path``. Our own files of the old folder are removed, all others move to the new one.
 
     Args:
-        path: Where the new folder shall stand. A link there, or a file, is an error.
+        path: Place of the new folder. A link or a file there is an error.
         new: A folder beside it.
         own_files: Of the old folder.
-        aside: Where the old folder is meanwhile, beside it; nothing lies there.
+        aside: Name for the old folder meanwhile, beside it; nothing has it.
 
     Raises:
         OSError: if it cannot be done; the old folder is where it was.
@@ -75,7 +71,7 @@ def replace_folder(path: Path, new: Path, own_files: OwnFiles, aside: Path) -> N
         return
     own = frozenset(own_files(path))
     if foreign_content(path, own):
-        # Under a temporary name the next command would remove it, with what is not ours in it.
+        # Under a temporary name the next command would remove it, with the files that are not ours.
         aside = _kept_name(path)
     path.replace(aside)
     try:
@@ -84,23 +80,19 @@ def replace_folder(path: Path, new: Path, own_files: OwnFiles, aside: Path) -> N
         aside.replace(path)
         raise
     for name in foreign_content(aside, own):
-        _move_back(aside / name, path / name)
+        if not os.path.lexists(path / name):
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (aside / name).rename(path / name)
     remove_own(aside, own)
-    # On NFS a removed file that somebody still reads lives on under such a name, until it is closed.
+    # On NFS a removed file that somebody still reads keeps such a name until it is closed.
     if any(not Path(name).name.startswith(".nfs") for name in foreign_content(aside, own)):
         kept = aside if aside.name.startswith(path.name) else _kept_name(path)
         aside.replace(kept)
         _logger.warning("%s: replaced; what this program did not write is kept in %s", path, kept)
 
 
-def _move_back(old: Path, new: Path) -> None:
-    if not os.path.lexists(new):
-        new.parent.mkdir(parents=True, exist_ok=True)
-        old.rename(new)
-
-
 def remove_own(folder: Path, own: Collection[str]) -> None:
-    """Remove the files ``own`` of a folder, and then all folders that are empty, itself too."""
+    """Remove the files ``own`` of a folder, then all empty folders, also the folder itself."""
     try:
         for root, _, files in os.walk(folder, topdown=False):
             here = Path(root)
@@ -109,7 +101,7 @@ def remove_own(folder: Path, own: Collection[str]) -> None:
                     file.unlink()
             if not any(here.iterdir()):
                 here.rmdir()
-    except OSError as error:  # the new folder stands; what is left of the old one is a later command's to clear up
+    except OSError as error:  # the new folder is in place; a later command can clear up the old one
         _logger.debug("%s: cannot be cleared up (%s)", folder, error)
 
 

@@ -1,4 +1,4 @@
-"""Text of others, such as names of files, as people, logs and services can take it: one line that can be encoded."""
+"""Show foreign text, such as names of files, on one line that can be encoded."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -8,14 +8,13 @@ _HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def is_printable(text: str) -> bool:
-    """Whether a text has no control characters, separators of lines or halves of characters."""
+    """Whether a text has no control characters, line separators or surrogates."""
     return text.isprintable() or not any(unicodedata.category(character) in _HIDDEN for character in text)
 
 
 def printable(text: object) -> str:
-    r"""Text in one line that can be encoded; what is no character to see becomes an escape: ``\n``, ``\udcff``."""
-    shown = str(text)
-    return shown if shown.isprintable() else "".join(one if is_printable(one) else _escaped(one) for one in shown)
+    r"""Text on one line that can be encoded; invisible characters become escapes: ``\n``, ``\udcff``."""
+    return "".join(one if is_printable(one) else one.encode("unicode_escape").decode("ascii") for one in str(text))
 
 
 def first_few(texts: Sequence[str], most: int, *, separator: str = ", ") -> str:
@@ -23,7 +22,3 @@ def first_few(texts: Sequence[str], most: int, *, separator: str = ", ") -> str:
     shown = separator.join(texts[:most])
     left = len(texts) - most
     return f"{shown} and {left} more" if left > 0 else shown
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")

@@ -1,4 +1,4 @@
-"""Attempts at something on a network: one that failed is followed by another where that may help."""
+"""Repeat what failed on a network where that may help."""
 
 import time
 from collections.abc import Callable
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long something that fails is tried again.
+    """How often something that fails is tried again.
 
     Attributes:
-        tries: Attempts in a row that bring nothing new.
+        tries: Attempts in a row without progress.
         pause_s: Seconds after the first failure; each further pause is twice the one before.
-        longest_pause_s: The longest wait in seconds that a server may ask for.
+        longest_pause_s: The longest pause in seconds that a server may ask for.
         timeout_s: Seconds without a byte after which a connection counts as broken.
         sleep: Waits the given seconds.
     """
@@ -41,12 +41,12 @@ def retrying(
     Args:
         policy: How often, and how long in between.
         may_pass: Whether another attempt may succeed after this failure.
-        asked_pause_s: The pause in seconds that a server asks for with it; None if for none.
-        progress: Counts what has been brought so far: an attempt that brought something was not in vain.
+        asked_pause_s: The pause in seconds that a server asks for with a failure; None if it asks for none.
+        progress: Counts what has been achieved so far; an attempt that raises it does not count against ``tries``.
         tell: Told of a failure that is followed by another attempt, and after how many seconds.
 
     Returns:
-        To be called with a function, or to be gone through, each attempt a context (see tenacity).
+        Call it with a function, or loop over it with each attempt as a context (see tenacity).
     """
     from tenacity import Retrying, retry_if_exception
 

@@ -7,25 +7,22 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def num_cores() -> int:
-    """Cores that this process may use: those that the system gives it, and no more than a container's quota."""
+    """Cores that this process may use, limited by a container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, quota_cores(_QUOTA) or cores)
 
 
 def quota_cores(file: Path) -> int | None:
-    """Cores that a container's quota amounts to, rounded up; None without one.
-
-    Args:
-        file: ``cpu.max`` of control groups, version 2: microseconds of a core in a period, or ``max``.
-    """
+    """A container's quota in cores, rounded up, from ``cpu.max`` of its control group (version 2); None without one."""
     with suppress(OSError, ValueError, ZeroDivisionError):
         quota, _, period = file.read_text("ascii").partition(" ")
         return max(math.ceil(int(quota) / int(period)), 1)
@@ -37,13 +34,13 @@ Result = TypeVar("Result")
 
 
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
-    """Yield ``function(item)`` of each item, in their order, as `map` does.
+    """Yield ``function(item)`` for each item, in order, as `map` does.
 
     Args:
         function: Worth a thread if it releases the interpreter's lock, as numpy and networks do.
-        items: Taken by the caller's thread, at most ``threads + 1`` ahead of what is yielded: a stream of any length
-            takes bounded memory.
-        threads: How many items are worked on at once; 1: by the caller's thread, one when it is asked for.
+        items: Taken by the caller's thread, at most ``threads + 1`` ahead of what is yielded, so that a stream of any
+            length takes bounded memory.
+        threads: How many items are worked on at once; with 1, the caller's thread does the work.
     """
     if threads == 1:
         yield from map(function, items)
@@ -63,22 +60,22 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, th
                 future.cancel()
 
 
+@dataclass
 class _End:
     """Comes after the last item, with the error that ended the stream if one did."""
 
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
+    error: BaseException | None
 
 
 @contextmanager
 def prefetched(items: Generator[Item, None, None], *, depth: int) -> Iterator[Iterator[Item]]:
-    """Read a generator ahead from now on, in a thread; yields an iterator of its items.
+    """Read a generator ahead in a thread of its own, which ends with the block; yields an iterator of its items.
+
+    The generator's error comes out of the iterator in place of its next item.
 
     Args:
-        items: Run by the thread alone, which closes it when it ends or the block does.
+        items: Run only by the thread, which closes it when it is exhausted or the block ends.
         depth: How many items may wait to be taken.
-
-    The generator's error comes out of the iterator where its next item would. When the block ends, the thread has.
     """
     waiting: Queue[Item | _End] = Queue(depth)
     stop = threading.Event()
@@ -99,7 +96,7 @@ def prefetched(items: Generator[Item, None, None], *, depth: int) -> Iterator[It
     def taken() -> Iterator[Item]:
         while not isinstance(item := waiting.get(), _End):
             yield item
-        waiting.put(item)  # for who asks again, and for the end of the block
+        waiting.put(item)  # for another call, and for the end of the block
         if item.error:
             raise item.error
 
@@ -110,11 +107,6 @@ def prefetched(items: Generator[Item, None, None], *, depth: int) -> Iterator[It
     finally:
         stop.set()
         if thread.ident is not None:  # Ctrl-C may have come before it ran
-            _drain(waiting)
+            while not isinstance(waiting.get(), _End):  # so that the thread can put in what it has
+                pass
             thread.join()
-
-
-def _drain(waiting: "Queue[Any]") -> None:
-    """Take what waits until the end comes, so that whoever puts items in is not held up."""
-    while not isinstance(waiting.get(), _End):
-        pass

@@ -23,34 +23,35 @@ _SECRET = re.compile(
 # What is shorter may be part of any word.
 _LONG = 6
 
+# The problem with a URL where a path is expected, and how to mend it.
 NO_PATH = "is a URL, but a path is needed"
 MOUNT_HINT = "Mount the store as a file system (docs/scaling.md) and give the path there."
-"""What is said of one where a path is expected, and what to do."""
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is a URL such as ``s3://bucket/song.wav``, and no path; a folder may well be called ``Live:``."""
+    """Whether a text is a URL such as ``s3://bucket/song.wav`` and not a path; a folder may be called ``Live:``."""
     return _URL.match(text) is not None and not Path(text.partition("/")[0]).exists()
 
 
 def shown(text: object) -> str:
-    """A text for people, or for a file: without the secrets of the addresses in it, and those of the environment.
+    """A text for people or files, without the secrets of its addresses and of the environment.
 
-    User and password go from every address, the values of its query are replaced. Libraries also cite parts of an
-    address, so passwords in the environment's addresses, and variables such as ``GITHUB_TOKEN``, are replaced anywhere.
+    User and password are removed from every address, and the values of its query are replaced. Libraries also cite
+    parts of an address, so passwords in the environment's addresses, and the values of variables such as
+    ``GITHUB_TOKEN``, are replaced anywhere.
     """
-    clean = _ADDRESS.sub(lambda match: match[1] + _without_secrets(match[2]), str(text))
+    clean = _ADDRESS.sub(_without_secrets, str(text))
     for secret in _secrets_of_environment():
         clean = clean.replace(secret, _HIDDEN)
     return clean
 
 
-def _without_secrets(rest: str) -> str:
-    """What follows an address's scheme."""
+def _without_secrets(address: re.Match[str]) -> str:
+    scheme, rest = address.groups()
     if user := _USER.match(rest):
         rest = rest[user.end() :]
-    place = re.split(r"(?=[?#])", rest, maxsplit=1)
-    return place[0] + "".join(_VALUE.sub(_hidden, query) for query in place[1:])
+    place, *query = re.split(r"(?=[?#])", rest, maxsplit=1)
+    return scheme + place + "".join(_VALUE.sub(_hidden, part) for part in query)
 
 
 def _hidden(value: re.Match[str]) -> str:
@@ -62,7 +63,7 @@ def _secrets_of_environment() -> list[str]:
     """The longest first: one may be part of another."""
     found: set[str] = set()
     for name, value in os.environ.items():
-        if _SECRET.search(name) and not _is_file(value):  # of a key
+        if _SECRET.search(name) and not _is_file(value):  # such as a key's
             found |= {value, value.partition(":")[2]}  # a user's name and password
         for address in _ADDRESS.finditer(value):
             if user := _USER.match(address[2]):

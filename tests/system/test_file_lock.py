@@ -51,7 +51,7 @@ def test_a_killed_process_holds_nothing(tmp_path, caplog, monkeypatch):
     threading.Timer(0.3, os.kill, (holder.pid, signal.SIGKILL)).start()
     with caplog.at_level(logging.WARNING), locked(tmp_path / "lock", "fetching 2stems"):
         pass
-    assert caplog.messages == ["another process is at it: fetching 2stems; waiting for its end"]
+    assert caplog.messages == ["waiting for another process: fetching 2stems"]
     holder.join()
 
 

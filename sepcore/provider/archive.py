@@ -1,4 +1,4 @@
-"""Model tarballs: packed so that the same files give the same bytes, unpacked so that no archive can do harm."""
+"""Pack model tarballs reproducibly, and unpack them so that no archive can do harm."""
 
 import shutil
 import tarfile
@@ -7,8 +7,7 @@ import zlib
 from collections.abc import Mapping
 from io import SEEK_END, BytesIO
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from sepcore.errors import ProviderError
 from sepcore.system.archive_reader import open_archive, read_to_end
@@ -18,12 +17,12 @@ from sepcore.system.printable import is_printable
 # Spleeter's models hold 80 to 200 MB in four files; a bomb would hold more.
 MAX_BYTES = 4 * 2**30
 MAX_MEMBERS = 1000
-# Disks take names of 255 bytes; what is unpacked lies in folders of its own.
+# Disks take names of 255 bytes; members are unpacked into folders with names of their own.
 _MAX_NAME = 200
 # In seconds since 1970: the year 2242.
 _LATEST = 2**33
 _PICKLES = frozenset({".pkl", ".pickle", ".pt", ".pth", ".joblib", ".dill"})
-# How pickles of protocol 2 to 5 begin and end. Weights in TensorFlow's own files may begin as they like.
+# How pickles of protocol 2 to 5 begin and end. TensorFlow's own files of weights may begin with anything.
 _PICKLE_STARTS, _PICKLE_END = tuple(bytes((0x80, protocol)) for protocol in range(2, 6)), b"."
 
 # No flags, no time, no name, unknown system (RFC 1952).
@@ -32,34 +31,28 @@ _GZIP_BLOCK = 0xFFFF  # the most that a stored block of deflate holds (RFC 1951)
 
 
 def pack_archive(members: Mapping[str, bytes | Path], archive: Path) -> None:
-    """Write a ``.tar.gz`` whose bytes depend on nothing but its members' names and content.
+    """Write a ``.tar.gz`` whose bytes depend only on its members' names and content.
 
     Args:
-        members: Content by name in the archive, or the file that holds it. Written in the order of their names, with
+        members: Content, or the file that holds it, by name in the archive. Written in the order of their names, with
             fixed times, owners and permissions.
         archive: File to write.
     """
-    with (
-        archive.open("wb") as file,
-        _StoredGzip(file) as stored,
-        tarfile.TarFile(fileobj=stored, mode="w", format=tarfile.PAX_FORMAT) as tar,  # type: ignore[arg-type]
-    ):
-        for name in sorted(members):
-            content = members[name]
-            info = tarfile.TarInfo(name)  # its defaults: time 0, owner 0, no owner's name, permissions 0644
-            if isinstance(content, bytes):
-                info.size = len(content)
-                tar.addfile(info, BytesIO(content))
-            else:
-                info.size = content.stat().st_size
-                with content.open("rb") as source:
+    with archive.open("wb") as file:
+        stored = _StoredGzip(file)
+        with tarfile.TarFile(fileobj=stored, mode="w", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[arg-type]
+            for name, content in sorted(members.items()):
+                info = tarfile.TarInfo(name)  # its defaults: time 0, owner 0, no owner's name, permissions 0644
+                info.size = len(content) if isinstance(content, bytes) else content.stat().st_size
+                with BytesIO(content) if isinstance(content, bytes) else content.open("rb") as source:
                     tar.addfile(info, source)
+        stored.close()
 
 
 class _StoredGzip:
-    """Writes gzip's format without compressing, in blocks of the same size however the content comes in.
+    """Writes gzip's format without compression, in blocks of one size, since builds of zlib compress differently.
 
-    Builds of zlib compress the same bytes differently; weights in floating point would shrink by a tenth at most.
+    Weights in floating point would shrink by a tenth at most.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -69,17 +62,8 @@ class _StoredGzip:
         self._size = 0
         file.write(_GZIP_HEADER)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-
     def write(self, content: bytes) -> int:
-        """Take on the next bytes of the content."""
+        """Add the next bytes of the content."""
         self._crc = zlib.crc32(content, self._crc)
         self._size += len(content)
         self._pending += content
@@ -89,7 +73,7 @@ class _StoredGzip:
         return len(content)
 
     def tell(self) -> int:
-        """How much has been taken on."""
+        """Bytes of content so far."""
         return self._size
 
     def close(self) -> None:
@@ -103,20 +87,20 @@ class _StoredGzip:
         self._file.write(content)
 
 
-# Debian 12's Python 3.11.2 has no filters yet (3.11.4 has). There `_fault` guards alone: it lets only plain files
-# with names below the folder pass, and their modes and owners are not taken over.
+# Debian 12's Python 3.11.2 has no filters yet (3.11.4 has). There only `_fault` guards: it lets only plain files with
+# names below the folder pass, and their modes and owners are not applied.
 _EXTRACTION: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {"set_attrs": False}
 
 
 def unpack_archive(archive: Path, folder: Path, origin: str | None = None) -> None:
-    """Unpack a model's ``.tar.gz`` into ``folder``; a single top-level folder in it is left out, and so is all hidden.
+    """Unpack a model's ``.tar.gz`` into ``folder``, without a single top-level folder and without hidden files.
 
-    Hidden files are marks of programs (Spleeter's and this one's of a model's origin) and a Mac's attributes of files
-    (``._model.index``): none is part of a model, and a mark that came with it would be a lie.
+    Hidden files are programs' marks of a model's origin, which would be false, and a Mac's file attributes
+    (``._model.index``).
 
     Args:
-        archive: File to read. It is read once; nothing in it is run or loaded.
-        folder: Exists and is removed by the caller after an error.
+        archive: Read once; nothing in it is run or loaded.
+        folder: Exists, and is removed by the caller after an error.
         origin: What to call the archive in messages; by default its name.
 
     Raises:
@@ -134,13 +118,12 @@ def unpack_archive(archive: Path, folder: Path, origin: str | None = None) -> No
             for count, member in enumerate(tar, start=1):
                 total_bytes += member.size
                 reason = _fault(member, count, total_bytes, taken)
+                if not reason and not is_hidden(member.name):
+                    tar.extract(member, scratch, **_EXTRACTION)
+                    reason = _pickle(member.name) if _is_pickle(scratch / member.name) else None
                 if reason:
-                    raise _refused(origin, reason)
-                if is_hidden(member.name):
-                    continue
-                tar.extract(member, scratch, **_EXTRACTION)
-                if _is_pickle(scratch / member.name):
-                    raise _refused(origin, _pickle(member.name))
+                    hint = "Use an archive that holds only a model's config and checkpoint."
+                    raise ProviderError(f"refused because {reason}", path=origin, hint=hint)
             read_to_end(tar)
     except (tarfile.TarError, FileExistsError, NotADirectoryError, IsADirectoryError, OverflowError) as error:
         raise ProviderError(
@@ -158,16 +141,8 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
-def _refused(origin: str, reason: str) -> ProviderError:
-    return ProviderError(
-        f"refused because {reason}",
-        path=origin,
-        hint="Use an archive that holds only a model's config and checkpoint.",
-    )
-
-
 def _fault(member: tarfile.TarInfo, count: int, total_bytes: int, taken: set[str]) -> str | None:
-    """Why an archive with this member is not unpacked; ``taken`` are the names of the files before it."""
+    """Why an archive with this member is refused; ``taken`` are the names of the files before it."""
     path, name = PurePosixPath(member.name), shortened(member.name)
     if not (member.isreg() or member.isdir()) or member.issparse():
         return f"{name} is neither a plain file nor a folder"
@@ -183,11 +158,11 @@ def _fault(member: tarfile.TarInfo, count: int, total_bytes: int, taken: set[str
         return f"it has more than {MAX_MEMBERS} members"
     if total_bytes > MAX_BYTES:
         return f"it holds more than {MAX_BYTES / 2**30:.0f} GiB"
-    # As a disk sees it that takes Model and model for one name, and é for e with an accent.
+    # Some disks take Model and model for one name, and é for e with an accent.
     place = unicodedata.normalize("NFC", str(path)).casefold()
-    if member.isreg() and place in taken:
-        return f"{name} would overwrite another of its files"
     if member.isreg():
+        if place in taken:
+            return f"{name} would overwrite another of its files"
         taken.add(place)
     return None
 

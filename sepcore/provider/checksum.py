@@ -1,4 +1,4 @@
-"""SHA-256 of archives, and the ``checksum.json`` that lies beside them in a release."""
+"""SHA-256 of archives, and the ``checksum.json`` beside them in a release."""
 
 import hashlib
 import re
@@ -19,9 +19,9 @@ class VerifiedArchive:
     """A model's tarball that may be unpacked.
 
     Attributes:
-        path: Where it lies now.
+        path: Where it is now.
         sha256: Of its content, 64 hex digits.
-        origin: Where it is from: a URL or a path.
+        origin: URL or path that it came from.
     """
 
     path: Path
@@ -36,21 +36,21 @@ def file_sha256(path: Path) -> str:
 
 
 def file_identity(path: Path) -> tuple[int, ...]:
-    """Numbers that change with a file's content, whatever times and size an archive or a copy gave it."""
+    """Numbers that change with a file's content, even if a copy keeps its time and size."""
     stat = path.stat()
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def known_sha256(path: Path) -> str:
-    """`file_sha256` of a file that is asked for again and again: it is read once until it is changed or replaced."""
+    """`file_sha256`, remembered until the file is changed or replaced."""
     identity = file_identity(path)
-    # What has only just been changed may be changed once more within one tick of the file system's clock.
+    # A file that has just been changed may change again within one tick of the file system's clock.
     if abs(time.time_ns() - identity[-1]) < _TICK_NS:
         return file_sha256(path)
     return _known_sha256(path, identity)
 
 
-@lru_cache(maxsize=4096)  # the files of a large test set, too
+@lru_cache(maxsize=4096)  # enough for a large test set
 def _known_sha256(path: Path, identity: tuple[int, ...]) -> str:
     return file_sha256(path)
 
@@ -60,7 +60,7 @@ def parse_checksums(text: str | bytes, origin: str | Path) -> dict[str, str]:
 
     Args:
         text: Content of a ``checksum.json``: ``{"<model>": "<64 hex digits>"}``.
-        origin: Where it is from, for the message.
+        origin: Where it came from, for the message.
 
     Raises:
         ProviderError: if it is something else.
@@ -81,37 +81,32 @@ def parse_checksums(text: str | bytes, origin: str | Path) -> dict[str, str]:
     return {name: digest.lower() for name, digest in checksums.items()}
 
 
-def checksums_beside(archive: Path) -> dict[str, str]:
-    """What the ``checksum.json`` in an archive's folder says; empty if there is none."""
-    path = archive.parent / CHECKSUM_FILE
-    return read_checksums(path) if path.is_file() else {}
-
-
-def read_checksums(path: Path) -> dict[str, str]:
-    """What a ``checksum.json`` on a disk says; see `parse_checksums`."""
+def read_checksums(folder: Path) -> dict[str, str]:
+    """`parse_checksums` of the ``checksum.json`` in a folder; empty if there is none."""
+    path = folder / CHECKSUM_FILE
+    if not path.is_file():
+        return {}
     with path.open("rb") as file:
         return parse_checksums(file.read(MAX_BYTES + 1), path)
 
 
 def verified(archive: Path, name: str) -> VerifiedArchive:
-    """An archive, if it is what the ``checksum.json`` beside it says of ``name``.
-
-    One that no list names is taken as it is: it came from the user's own disk.
+    """The archive of model ``name`` on the user's disk, checked if a ``checksum.json`` beside it lists the model.
 
     Raises:
-        ProviderError: if it is another.
+        ProviderError: if it is another archive.
     """
     actual = file_sha256(archive)
-    expected = checksums_beside(archive).get(name, actual)
-    if actual != expected:
-        raise mismatch(archive, actual, expected)
+    check_sha256(archive, actual, read_checksums(archive.parent).get(name, actual))
     return VerifiedArchive(archive, actual, str(archive))
 
 
-def mismatch(origin: str | Path, actual: str, expected: str) -> ProviderError:
-    """The error of an archive that is not the one that was published."""
-    return ProviderError(
-        f"the archive is damaged or a different one (SHA-256 is {actual[:12]}…, {CHECKSUM_FILE} says {expected[:12]}…)",
-        path=origin,
-        hint="Download it again.",
-    )
+def check_sha256(origin: str | Path, actual: str, expected: str) -> None:
+    """Raise ProviderError if an archive is not the one that was published."""
+    if actual != expected:
+        raise ProviderError(
+            f"the archive is damaged or a different one (SHA-256 is {actual[:12]}…, {CHECKSUM_FILE} says "
+            f"{expected[:12]}…)",
+            path=origin,
+            hint="Download it again.",
+        )

@@ -1,4 +1,4 @@
-"""A model's tarball from where it is published, never handed on unverified."""
+"""Fetch a model's tarball from where it is published, verified before anybody uses it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sepcore.errors import ProviderError
-from sepcore.provider.checksum import CHECKSUM_FILE, VerifiedArchive, file_sha256, mismatch, parse_checksums
+from sepcore.provider.checksum import CHECKSUM_FILE, VerifiedArchive, check_sha256, file_sha256, parse_checksums
 from sepcore.provider.host import Address, Release, join
 from sepcore.provider.transfer import NotPublished, OnProgress, download, read_url, size_of_url
 from sepcore.system.atomic import stale
@@ -20,7 +20,7 @@ _PARTIAL = re.compile(r"\.(?P<model>\w[\w.+-]*)-[0-9a-f]{16}\.part")
 
 @dataclass(frozen=True)
 class Listing:
-    """What a release has.
+    """The models of a release.
 
     Attributes:
         place: URL or folder of its files.
@@ -31,16 +31,12 @@ class Listing:
     sha256: Mapping[str, str]
 
     def sizes(self) -> dict[str, int | None]:
-        """The bytes of every model's tarball; None where the host does not tell them without sending it."""
+        """Bytes of every model's tarball; None if the host does not tell them without sending the file."""
         return {name: _size(join(self.place, f"{name}.tar.gz")) for name in sorted(self.sha256)}
 
 
 def published_models(release: Release, wanted: str | None = None) -> Listing:
-    """Read which models a release has, from its ``checksum.json``.
-
-    Args:
-        release: Where to look.
-        wanted: The model that is looked for, for the hint.
+    """Read a release's ``checksum.json``; ``wanted`` is the model that is needed, for the hint.
 
     Raises:
         ProviderError: about the address, with the reason.
@@ -51,7 +47,7 @@ def published_models(release: Release, wanted: str | None = None) -> Listing:
         try:
             return Listing(place, parse_checksums(_content(address, wanted), address))
         except NotPublished as error:
-            missing = missing or error  # the first place is the one that the user named
+            missing = missing or error  # the user named the first place
     assert missing is not None
     raise missing
 
@@ -60,14 +56,14 @@ def published_models(release: Release, wanted: str | None = None) -> Listing:
 def fetched_model(
     listing: Listing, name: str, folder: Path, on_progress: OnProgress | None = None
 ) -> Iterator[VerifiedArchive]:
-    """Hand out a model's tarball, checked against its release's ``checksum.json``; after the block it is gone again.
+    """Yield a model's tarball, checked against its release's ``checksum.json``; a download is removed after the block.
 
-    A mirror that is a folder is read where it is. A download that a killed process left is gone on with.
+    A tarball in a folder is read there. A download that a killed process left is resumed.
 
     Args:
-        listing: What the release has.
-        name: The model: ``<name>.tar.gz`` of the release.
-        folder: Where a download is kept meanwhile. Only one process may fetch the same model into it at a time.
+        listing: Of the release.
+        name: The model's, of ``<name>.tar.gz``.
+        folder: For the download. Only one process may fetch the same model into it at a time.
         on_progress: Told how far a download is.
 
     Raises:
@@ -84,10 +80,10 @@ def fetched_model(
     if isinstance(address, Path):
         if not address.is_file():
             raise _no_such_file(address, name)
-        _check(address, file_sha256(address), expected)
+        check_sha256(address, file_sha256(address), expected)
         yield VerifiedArchive(address, expected, str(address))
         return
-    # Named by its content: the rest of another release's tarball is no rest of this one.
+    # Named by its content: a download of another release must not be resumed with this one's bytes.
     partial = folder / f".{name}-{expected[:16]}.part"
     _remove_abandoned(folder, name)
     try:
@@ -98,10 +94,10 @@ def fetched_model(
 
 
 def _remove_abandoned(folder: Path, name: str) -> None:
-    """Remove what downloads left in ``folder`` that nobody has gone on with for a day; that of ``name`` is ours now."""
+    """Remove downloads in ``folder`` that nobody has resumed for a day; this process holds the lock of ``name``."""
     named = {path: found["model"] for path in folder.glob(".*.part") if (found := _PARTIAL.fullmatch(path.name))}
     for path in stale(named):
-        # Old by a clock that has jumped, perhaps, while it is being written.
+        # It may be in use all the same, and only look old by a clock that has jumped.
         if is_plain_file(path) and (named[path] == name or not is_held(lock_of(folder / named[path]))):
             path.unlink(missing_ok=True)
 
@@ -112,16 +108,11 @@ def _download(address: str, partial: Path, name: str, expected: str, on_progress
         return
     download(address, partial, hint=_hint(name), on_progress=on_progress)
     actual = file_sha256(partial)
-    if actual != expected and left_over:  # what was left may have been damaged, by a crash of the machine for example
+    if actual != expected and left_over:  # which may have been damaged, for example by a crash of the machine
         partial.unlink()
         download(address, partial, hint=_hint(name), on_progress=on_progress)
         actual = file_sha256(partial)
-    _check(address, actual, expected)
-
-
-def _check(address: Address, actual: str, expected: str) -> None:
-    if actual != expected:
-        raise mismatch(address, actual, expected)
+    check_sha256(address, actual, expected)
 
 
 def _content(address: Address, name: str | None) -> bytes:

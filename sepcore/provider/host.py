@@ -1,4 +1,4 @@
-"""Where models are published: a GitHub release, or a mirror of one as a server or a folder; versions of releases."""
+"""Where models are published: a GitHub release, or its mirror as a server or folder; versions of releases."""
 
 import os
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ from sepcore.errors import ProviderError
 
 GITHUB = "https://github.com"
 SPLEETER_REPOSITORY = "deezer/spleeter"
-# The last of Deezer's releases that carries models, and Spleeter's own default.
+# The last of Deezer's releases that has models, and Spleeter's own default.
 SPLEETER_RELEASE = "v1.4.0"
-# What that release carries.
+# Its models.
 PRETRAINED = ("2stems", "4stems", "5stems")
 _HINT = "Set it to an http(s) URL, or to a file: URL or the path of a folder that exists."
 
 Address = str | Path
-"""URL or path of a file of a release, or of the folder that its files lie in."""
+"""URL or path of a file of a release, or of its folder."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,12 @@ class Release:
         return cls(host.rstrip("/"), repository, None if tag == "latest" else tag)
 
     def carries(self, name: str) -> bool:
-        """Whether it is worth asking for a model: of Spleeter's own release it is known which there are."""
+        """Whether it may have a model; the models of Spleeter's own release are known."""
         return name in PRETRAINED or (self.host, self.repository) != (GITHUB, SPLEETER_REPOSITORY)
-
-    def _scheme(self) -> str:
-        try:
-            parts = urlsplit(self.host)
-            _ = parts.port  # raises where there is none that a port can be
-        except ValueError as error:
-            raise ProviderError(f"GITHUB_HOST is {self.host}, which is not an address ({error})", hint=_HINT) from error
-        return parts.scheme
 
     @property
     def places(self) -> list[Address]:
-        """Where the release's files may lie, in the order to look: GitHub's layout, then those of plain mirrors.
+        """Where the release's files may be, in the order to look: GitHub's layout, then those of plain mirrors.
 
         A plain mirror is a folder of releases (``<tag>/<model>.tar.gz``), or holds the tarballs of one itself.
 
@@ -69,11 +61,15 @@ class Release:
             ProviderError: if the host is neither an http(s) URL nor a folder that exists.
         """
         github = f"{self.repository}/" + (f"releases/download/{self.tag}" if self.tag else "releases/latest/download")
-        scheme = self._scheme()
-        if scheme in {"http", "https"}:
+        try:
+            url = urlsplit(self.host)
+            _ = url.port  # raises if it is not a valid port
+        except ValueError as error:
+            raise ProviderError(f"GITHUB_HOST is {self.host}, which is not an address ({error})", hint=_HINT) from error
+        if url.scheme in {"http", "https"}:
             plain = [] if self.host == GITHUB else [*([f"{self.host}/{self.tag}"] if self.tag else []), self.host]
             return [f"{self.host}/{github}", *plain]
-        folder = Path(url2pathname(urlsplit(self.host).path) if scheme == "file" else self.host)
+        folder = Path(url2pathname(url.path) if url.scheme == "file" else self.host)
         if not folder.is_dir():
             raise ProviderError(
                 f"GITHUB_HOST is {self.host}, which is neither a URL nor a folder that exists", hint=_HINT
@@ -88,9 +84,9 @@ def join(place: Address, file: str) -> Address:
 
 
 def parse_version(text: str) -> Version | None:
-    """``1.2.0`` or ``1.2.0-rc.1`` as something that can be compared; None if it is no such version.
+    """``1.2.0`` or ``1.2.0-rc.1`` as a value that can be compared; None for anything else.
 
-    Build metadata (``1.2.0+linux``) is no part of ours: it would make two releases of one version.
+    Also for build metadata (``1.2.0+linux``), which would allow two releases of one version.
     """
     try:
         version = Version.parse(text)
@@ -100,7 +96,7 @@ def parse_version(text: str) -> Version | None:
 
 
 def latest_version(tags: Iterable[str]) -> str | None:
-    """The tag of the highest version, with or without a ``v`` in front; pre-releases and other names do not count."""
+    """The tag of the highest version, with or without a leading ``v``; pre-releases and other names do not count."""
     versions = {tag: parse_version(tag.removeprefix("v")) for tag in tags}
     released = {tag: version for tag, version in versions.items() if version and not version.prerelease}
     return max(released, key=lambda tag: released[tag], default=None)

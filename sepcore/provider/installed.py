@@ -25,8 +25,8 @@ class InstalledModel:
     Attributes:
         name: Its folder's.
         folder: Holds a whole checkpoint.
-        config: Its own, or that of the shipped model of its name; None if there is neither.
-        origin: Where it was fetched from; None if another program, a training or the user has put it there.
+        config: Its own, or the shipped config of its name; None if there is neither.
+        origin: Where it was fetched from; None if another program, a training or the user put it there.
     """
 
     name: str
@@ -36,21 +36,21 @@ class InstalledModel:
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """The model in a folder.
-
-        Raises:
-            ProviderError: if it holds no whole checkpoint.
-        """
+        """The model in a folder; ProviderError if it holds no whole checkpoint."""
         if not find_checkpoint(folder):
             what = "no complete checkpoint (*.index and *.data-*)" if folder.is_dir() else "no such model"
             raise ProviderError(what, path=folder, hint=f"Fetch it with `python -m flows.models pull {folder.name}`.")
-        return cls(folder.name, folder, _config(folder), ModelOrigin.of(folder))
+        try:
+            config = load_config(folder if (folder / "config.json").is_file() else folder.name)
+        except ConfigError:
+            config = None
+        return cls(folder.name, folder, config, ModelOrigin.of(folder))
 
     def check(self) -> str:
-        """Read all of the model's files and say how it is known that they are sound.
+        """Read all of the model's files, and return a line that says how they were checked.
 
         Raises:
-            ProviderError: if something is missing or not what it was.
+            ProviderError: if something is missing or changed.
         """
         if self.origin is not None:
             changed = self.origin.changed_files(self.folder)
@@ -74,27 +74,15 @@ class InstalledModel:
                 path=self.folder,
                 hint="Put its config.json next to them.",
             )
-        self._read()
-        return "every tensor of its network is there; its origin is unknown"
-
-    def _read(self) -> None:
         from sepcore.networks.registry import build_network
         from sepcore.networks.spleeter_checkpoint import read_checkpoint
 
-        assert self.config is not None
         try:
             read_checkpoint(build_network(self.config), self.folder)
         except CheckpointError as error:
-            raise ProviderError(
-                error.problem, hint=error.hint, path=error.path or self.folder, errno=error.errno
-            ) from error
-
-
-def _config(folder: Path) -> ModelConfig | None:
-    try:
-        return load_config(folder if (folder / "config.json").is_file() else folder.name)
-    except ConfigError:
-        return None
+            path = error.path or self.folder
+            raise ProviderError(error.problem, hint=error.hint, path=path, errno=error.errno) from error
+        return "every tensor of its network is there; its origin is unknown"
 
 
 def installed_models() -> list[InstalledModel]:
@@ -116,12 +104,12 @@ def pull_model(name: str, release: Release, *, force: bool = False, on_progress:
 
     Args:
         name: Of the model in the release.
-        release: Where from.
+        release: Where to fetch it.
         force: Also replace a model of unknown origin, such as one that was trained here, but no other files.
         on_progress: Told how far a download is.
 
     Raises:
-        ProviderError: what was there is as it was.
+        ProviderError: nothing in the folder was changed.
     """
     folder, fetched = model_path() / name, False
     listing = published_models(release, name)

@@ -1,4 +1,4 @@
-"""``MODEL_PATH``: the folder that models are unpacked into, each once however many processes ask for it."""
+"""The folder of models: unpack each once however many processes ask for it, mark its origin, replace only our files."""
 
 import json
 import os
@@ -19,17 +19,21 @@ from sepcore.system.locks import lock_of, locked
 from sepcore.system.os_errors import fix_for
 from sepcore.system.ownership import foreign_content, is_real_folder, shown_names
 
-_DEFAULT = "pretrained_models"
-# Spleeter's mark of a complete model: what is unpacked here it takes without a download of its own.
-_PROBE, _PROBE_TEXT = ".probe", "OK"
+# Spleeter's mark of a complete model, so that it does not download the model itself.
+_PROBE = ".probe"
+_ORIGIN_FILE = ".origin.json"
+# What this program, or Spleeter, adds to a model's own files.
+_ORIGIN_MARKS = {_ORIGIN_FILE, _PROBE}
+_RUN_FILE = ".run"
+_LONGEST_NAME = 256
 
 Obtain = Callable[[], AbstractContextManager[VerifiedArchive]]
-"""Hands out a verified archive for as long as it is unpacked."""
+"""Yields a verified archive while it is unpacked."""
 
 
 def model_path() -> Path:
     """The folder of models: ``MODEL_PATH``, by default ``pretrained_models`` in the working directory."""
-    return Path(os.environ.get("MODEL_PATH") or _DEFAULT).absolute()
+    return Path(os.environ.get("MODEL_PATH") or "pretrained_models").absolute()
 
 
 def install_model(
@@ -42,17 +46,17 @@ def install_model(
     """Make sure that ``folder`` holds a whole checkpoint.
 
     Args:
-        folder: The model's. One that holds nothing but what this project put there, or the remains of an interrupted
-            download of another program, is replaced.
+        folder: The model's. It is replaced if it holds only files of this project, or the remains of another program's
+            interrupted download.
         obtain: Called at most once, by one thread of one process at a time.
-        is_there: Tells of the folder whether it holds the model already.
-        force: Replace also a whole model that something else put there, but no other files.
+        is_there: Whether a folder holds the model already.
+        force: Replace also a whole model that another program put there, but no other files.
 
     Returns:
         ``folder``.
 
     Raises:
-        ProviderError: nothing is left behind then, and what was there is as it was.
+        ProviderError: nothing is left behind, and nothing that was there is changed.
     """
     if is_there(folder):
         return folder
@@ -70,7 +74,15 @@ def install_model(
                 remove_leftovers(folder.parent)
                 own_files = partial(own_model_files, force=force)
                 with obtain() as archive, atomic_folder(folder, own_files) as temporary:
-                    _unpack(archive, temporary)
+                    unpack_archive(archive.path, temporary, archive.origin)
+                    if not find_checkpoint(temporary):
+                        raise ProviderError(
+                            "holds no complete checkpoint (*.index and *.data-*)",
+                            path=archive.origin,
+                            hint="Download or build it again.",
+                        )
+                    write_origin(temporary, archive)
+                    (temporary / _PROBE).write_text("OK", "utf-8")
     except OSError as error:
         raise ProviderError(
             f"the model cannot be put here ({error})",
@@ -79,25 +91,6 @@ def install_model(
             errno=error.errno,
         ) from error
     return folder
-
-
-def _unpack(archive: VerifiedArchive, folder: Path) -> None:
-    unpack_archive(archive.path, folder, archive.origin)
-    if not find_checkpoint(folder):
-        raise ProviderError(
-            "holds no complete checkpoint (*.index and *.data-*)",
-            path=archive.origin,
-            hint="Download or build it again.",
-        )
-    write_origin(folder, archive)
-    (folder / _PROBE).write_text(_PROBE_TEXT, "utf-8")
-
-
-_ORIGIN_FILE = ".origin.json"
-# What this program, or Spleeter, puts beside the files that came.
-_ORIGIN_MARKS = {_ORIGIN_FILE, ".probe"}
-_RUN_FILE = ".run"
-_LONGEST_NAME = 256
 
 
 @dataclass(frozen=True)
@@ -116,17 +109,18 @@ class ModelOrigin:
 
     @classmethod
     def of(cls, folder: Path) -> Self | None:
-        """What stands in a model's folder; None if another program, or the user, has put the model there."""
+        """The mark in a model's folder; None if another program or the user put the model there."""
         try:
             content = read_json(folder / _ORIGIN_FILE)
             files = {str(name): str(digest) for name, digest in content["files"].items()}
             origin = cls(str(content["address"]), str(content["sha256"]), files)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return origin if all(_is_below(name) for name in files) else None
+        paths = [PurePosixPath(name) for name in files]
+        return None if any(path.is_absolute() or ".." in path.parts for path in paths) else origin
 
     def changed_files(self, folder: Path) -> list[str]:
-        """The files that are missing or no longer what came."""
+        """The files that are missing, or changed since the model came."""
         return [
             name
             for name, digest in self.files.items()
@@ -142,23 +136,18 @@ class ModelOrigin:
 
 
 def write_origin(folder: Path, archive: VerifiedArchive) -> None:
-    """Note in a model's folder what has just been unpacked into it."""
+    """Mark a model's folder with what has just been unpacked into it."""
     origin = ModelOrigin(archive.origin, archive.sha256, file_digests(folder))
     write_text(folder / _ORIGIN_FILE, json.dumps(asdict(origin), indent=2) + "\n")
 
 
-def _is_below(name: str) -> bool:
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
-
-
 @dataclass(frozen=True)
 class TrainedMark:
-    """The mark of a model that a training here put into its folder.
+    """The mark of a model that a training on this machine put into its folder.
 
     Attributes:
-        run: The training's lineage, see `RunFolder.lineage`.
-        files: SHA-256 of every file by its path in the folder; None where an earlier version left the mark.
+        run: See `RunFolder.lineage`.
+        files: SHA-256 of every file by its path in the folder; None in a mark of an earlier version.
     """
 
     run: str
@@ -178,7 +167,7 @@ class TrainedMark:
             return cls(text, None) if text and len(text) < _LONGEST_NAME and text.isprintable() else None
 
     def changed_files(self, folder: Path) -> list[str]:
-        """The files of the list that are there and no longer what the training put there."""
+        """The files that are there, but changed since the training put them there."""
         return [
             name
             for name, digest in (self.files or {}).items()
@@ -186,7 +175,7 @@ class TrainedMark:
         ]
 
     def write(self, folder: Path) -> None:
-        """Leave the mark in a folder, which has not got its name yet."""
+        """Leave the mark in a folder that is still being made."""
         (folder / _RUN_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
 
 
@@ -197,10 +186,10 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 
 def own_model_files(folder: Path, *, force: bool = False) -> set[str]:
-    """The files of a model's folder that may be replaced by another model.
+    """The files of a model's folder that another model may replace.
 
-    They are what a mark lists, changed or not. Without a list it is what is called as a checkpoint's files are, which
-    an interrupted download leaves; but not of a whole checkpoint that nobody has marked, unless ``force``.
+    These are the files that a mark lists, changed or not. Without a list, they are the files with a checkpoint's names,
+    which an interrupted download leaves; but no whole checkpoint without a mark, unless ``force``.
     """
     own = derived_names(folder)
     if (origin := ModelOrigin.of(folder)) is not None:
@@ -214,11 +203,7 @@ def own_model_files(folder: Path, *, force: bool = False) -> set[str]:
 
 
 def obstacle(folder: Path, *, force: bool = False) -> tuple[str, str] | None:
-    """What keeps a model's folder from being replaced by another model, and how to remove that; None if nothing does.
-
-    Args:
-        folder: The model's; a missing or empty one can be replaced.
-        force: See `own_model_files`.
+    """Why a model's folder must not be replaced; None if it may be, or is missing or empty.
 
     Returns:
         What the folder is or holds (``is a file``), and the start of a hint (``Move it away``).

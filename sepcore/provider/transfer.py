@@ -1,4 +1,4 @@
-"""One file over http(s): resumed where the connection broke, tried again where that may help."""
+"""Download one file over http(s): resumed where the connection broke, tried again where that may help."""
 
 import logging
 import re
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from tenacity import Retrying
 
 OnProgress = Callable[[int, int | None], None]
-"""Called with the bytes that are there and, where known, the bytes in all."""
+"""Called with the bytes so far and, if known, the bytes in all."""
 
 _logger = logging.getLogger(__name__)
 RETRIES = RetryPolicy(tries=4, pause_s=0.5, timeout_s=30)
-# What a tarball may unpack to: a host can send without end.
+# As much as a tarball may unpack to; a host can send without end.
 _MOST_BYTES = 4 * 2**30
 _WORTH_ANOTHER_TRY = frozenset({408, 429, 500, 502, 503, 504})
 _PARTIAL, _NO_SUCH_RANGE = 206, 416
 _NOT_PUBLISHED = frozenset({403, 404, 410})
-# Raw, as it is stored: some servers label a .tar.gz as compressed content to be unpacked on the way.
+# Raw: some servers label a .tar.gz as compressed content, to be unpacked on the way.
 _IDENTITY = {"Accept-Encoding": "identity"}
 
 
 class NotPublished(ProviderError):
-    """There is no such file at an address, or none that anybody may read: buckets answer 403 for what they lack."""
+    """An address has no such file, or no readable one: buckets answer 403 for missing files."""
 
 
 def read_url(url: str, *, hint: str = "") -> bytes:
-    """The content of a small file, cut off where it is larger than `MAX_BYTES`; raises as `download` does."""
+    """The content of a small file, cut off shortly after `MAX_BYTES`; raises as `download` does."""
     content = b""
     with _our_errors(url, hint):
         for attempt in _tries(url):
@@ -49,7 +49,7 @@ def read_url(url: str, *, hint: str = "") -> bytes:
 
 
 def size_of_url(url: str) -> int | None:
-    """The bytes of a file as its server tells them without sending it; None if it does not. Raises as `download`."""
+    """The size of a file in bytes, without downloading it; None if its server does not tell. Raises as `download`."""
     size = None
     with _our_errors(url):
         for attempt in _tries(url):
@@ -59,12 +59,12 @@ def size_of_url(url: str) -> int | None:
 
 
 def download(url: str, destination: Path, *, hint: str = "", on_progress: OnProgress | None = None) -> None:
-    """Write what is at ``url`` to ``destination``; what an earlier attempt left there is gone on with.
+    """Download ``url`` to ``destination``, and resume what an earlier attempt left there.
 
     Args:
         url: ``http(s)://…``; redirects are followed.
-        destination: File to write. After an error it holds what has come so far.
-        hint: What the user may do about a failure, for its error.
+        destination: File to write. After an error it holds what has arrived so far.
+        hint: Of the error after a failure.
         on_progress: Told how far it is, after every block from the network.
 
     Raises:
@@ -90,15 +90,15 @@ def download(url: str, destination: Path, *, hint: str = "", on_progress: OnProg
 
 @contextmanager
 def _rest(url: str, there: int, etag: str) -> "Iterator[tuple[httpx.Response, int]]":
-    """What follows after the bytes that are there, and where it begins: at 0 where the server sends the whole."""
+    """The rest of a file after the first bytes, and where it begins: at 0 if the server sends the whole file."""
     headers = {"Range": f"bytes={there}-"} if there else {}
     if there and etag:
-        headers["If-Range"] = etag  # of a file that has changed since, the whole
+        headers["If-Range"] = etag  # if the file has changed since, the server sends the whole
     with _response("GET", url, headers, allowed=_NO_SUCH_RANGE) as response:
         if response.status_code != _NO_SUCH_RANGE:
             resumed = response.status_code == _PARTIAL
-            if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {there}-"):
-                sent = response.headers.get("Content-Range", "no range")
+            sent = response.headers.get("Content-Range", "no range")
+            if resumed and not sent.startswith(f"bytes {there}-"):
                 raise ProviderError(
                     f"the server sent {sent} when asked for the bytes from {there} on",
                     path=url,
@@ -106,7 +106,7 @@ def _rest(url: str, there: int, etag: str) -> "Iterator[tuple[httpx.Response, in
                 )
             yield response, there if resumed else 0
             return
-    with _response("GET", url) as response:  # a shorter file than what is there
+    with _response("GET", url) as response:  # the file is shorter than what is there
         yield response, 0
 
 
@@ -135,7 +135,6 @@ def _strong_etag(response: "httpx.Response") -> str:
 
 @contextmanager
 def _our_errors(url: str, hint: str = "") -> Iterator[None]:
-    """What goes wrong with an address as an error of ours."""
     import httpx
 
     try:

@@ -13,7 +13,6 @@ from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import (
     CHECKSUM_FILE,
     VerifiedArchive,
-    checksums_beside,
     file_sha256,
     read_checksums,
 )
@@ -62,7 +61,7 @@ def publish_candidates(
         # Two models of one version may be published at once; their checksums go into one file.
         with made_folder(folder), locked(releases / f".{version}.lock", f"publishing {version}"):
             remove_leftovers(folder)
-            published = checksums_beside(folder / CHECKSUM_FILE)
+            published = read_checksums(folder)
             with ExitStack() as renamed_at_the_end:
                 staged = {}
                 for candidate in candidates:
@@ -136,7 +135,7 @@ def checked_models(folder: Path, staged: Mapping[str, VerifiedArchive] | None = 
             f"not a release (it has no {CHECKSUM_FILE})", path=folder, hint="Give the folder of a version."
         )
     try:
-        listed = read_checksums(path) if path.is_file() else {}
+        listed = read_checksums(folder)
     except ProviderError as error:
         raise ReleaseError(error.problem, path=error.path, hint=_PUBLISH_AGAIN) from error
     models = {

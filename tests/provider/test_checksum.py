@@ -4,7 +4,7 @@ import json
 import pytest
 
 from sepcore.errors import ProviderError
-from sepcore.provider.checksum import VerifiedArchive, checksums_beside, file_sha256, parse_checksums, verified
+from sepcore.provider.checksum import VerifiedArchive, file_sha256, parse_checksums, read_checksums, verified
 from tests.raised import raises
 
 
@@ -25,7 +25,7 @@ def test_something_else_is_one_line(text):
 
 
 def test_a_folder_without_a_list_has_no_checksums(tmp_path):
-    assert checksums_beside(tmp_path / "x.tar.gz") == {}
+    assert read_checksums(tmp_path) == {}
 
 
 def test_an_archive_is_verified_by_the_list_beside_it(tmp_path):

@@ -80,8 +80,8 @@ def make_champion(tracking: TrackedRun, published: Published, address: str) -> N
 
 
 def _alias(tracking: TrackedRun, published: Published, tags: dict[str, str]) -> None:
-    client, name = store_client(), published.run.name
-    step = int(published.run.facts.get("weights", published.run.steps))
+    client, name = store_client(), published.run.record.name
+    step = published.run.record.model_step
     stored = version_of(tracking.run_id, name, step)
     if stored is None:
         tracking.register(name, published.run.config, step)

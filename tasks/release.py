@@ -31,7 +31,7 @@ def judge(run: RunFolder, version: str, releases: Path, name: str | None, margin
         version=version,
         releases=releases,
         name=name,
-        champion=champion_before(finished.name, version),
+        champion=champion_before(finished.record.name, version),
         margin_db=margin_db,
         force=force,
     )
@@ -72,7 +72,7 @@ def announce(run: RunFolder, published: Published, page: str | None) -> None:
         page: Of the release on GitHub; None if it lies in a folder only.
     """
     tarball = published.tarball.absolute()
-    with tracked(run, published.run.name) as tracking:
+    with tracked(run, published.run.record.name) as tracking:
         make_champion(tracking, published, page or str(tarball))
     title = f"{published.name} {published.version}"
     show_link(f"release {published.name}", page or tarball.as_uri(), title, f"SHA-256 {published.sha256}")

@@ -32,12 +32,7 @@ class ExportRecord(StrictModel):
 
 @dataclass(frozen=True)
 class Destination:
-    """A folder that an export may go to; see `open_destination`.
-
-    Attributes:
-        folder: Absolute, links followed.
-        record: Of the export that is there now, if there is one.
-    """
+    """A folder that an export may go to (absolute, links followed), and the record of the export that is there now."""
 
     folder: Path
     record: ExportRecord | None

@@ -21,13 +21,7 @@ _DOCUMENTS = ("LICENSE", "model_card.md")
 
 @dataclass(frozen=True)
 class Export:
-    """A finished export.
-
-    Attributes:
-        folder: Where it lies.
-        difference: Its largest difference from the Keras model as a part of the peak, measured when it was made.
-        is_new: False if it already existed.
-    """
+    """A finished export; ``difference`` from the Keras model is a part of the peak, measured when it was made."""
 
     folder: Path
     difference: float

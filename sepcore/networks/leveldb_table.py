@@ -157,8 +157,8 @@ def _append(content: bytearray, builder: _BlockBuilder) -> bytes:
 
 def _num_shared(one: bytes, other: bytes) -> int:
     """How many bytes two keys begin with alike."""
-    alike = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
-    return min(len(one), len(other)) if alike is None else alike
+    differing = (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differing, min(len(one), len(other)))
 
 
 def _separator(key: bytes, following: bytes | None) -> bytes:

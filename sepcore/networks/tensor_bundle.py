@@ -44,25 +44,15 @@ _MOST_SHARDS = 10_000
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """Where a tensor is.
+    """Where a tensor is."""
 
-    Attributes:
-        dtype: TensorFlow's number of its type.
-        shape: Its shape.
-        shard: Number of its file.
-        offset: Its first byte there.
-        num_bytes: Its length.
-        checksum: Masked CRC32C of its bytes.
-        is_sliced: Whether its parts are tensors of their own, as in a partitioned variable.
-    """
-
-    dtype: int
+    dtype: int  # TensorFlow's number
     shape: tuple[int, ...]
-    shard: int
+    shard: int  # number of its file
     offset: int
     num_bytes: int
-    checksum: int
-    is_sliced: bool
+    checksum: int  # masked CRC32C
+    is_sliced: bool  # its parts are tensors of their own, as in a partitioned variable
 
     @classmethod
     def parsed(cls, message: bytes) -> Self:

@@ -16,13 +16,7 @@ _TICK_NS = 2_000_000_000  # the coarsest there is
 
 @dataclass(frozen=True)
 class VerifiedArchive:
-    """A model's tarball that may be unpacked.
-
-    Attributes:
-        path: Where it is now.
-        sha256: Of its content, 64 hex digits.
-        origin: URL or path that it came from.
-    """
+    """A model's tarball that may be unpacked, with its SHA-256 (64 hex digits) and the URL or path it came from."""
 
     path: Path
     sha256: str

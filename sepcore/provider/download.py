@@ -20,12 +20,7 @@ _PARTIAL = re.compile(r"\.(?P<model>\w[\w.+-]*)-[0-9a-f]{16}\.part")
 
 @dataclass(frozen=True)
 class Listing:
-    """The models of a release.
-
-    Attributes:
-        place: URL or folder of its files.
-        sha256: Of every model's tarball, 64 hex digits, by the model's name.
-    """
+    """URL or folder of a release's files, and the SHA-256 (64 hex digits) of every model's tarball by its name."""
 
     place: Address
     sha256: Mapping[str, str]
@@ -78,8 +73,7 @@ def fetched_model(
         )
     address, expected = join(listing.place, f"{name}.tar.gz"), listing.sha256[name]
     if isinstance(address, Path):
-        if not address.is_file():
-            raise _no_such_file(address, name)
+        _check_exists(address, name)
         check_sha256(address, file_sha256(address), expected)
         yield VerifiedArchive(address, expected, str(address))
         return
@@ -118,9 +112,13 @@ def _download(address: str, partial: Path, name: str, expected: str, on_progress
 def _content(address: Address, name: str | None) -> bytes:
     if not isinstance(address, Path):
         return read_url(address, hint=_hint(name))
-    if not address.is_file():
-        raise _no_such_file(address, name)
+    _check_exists(address, name)
     return address.read_bytes()
+
+
+def _check_exists(path: Path, name: str | None) -> None:
+    if not path.is_file():
+        raise NotPublished("no such file", path=path, hint=_hint(name))
 
 
 def _size(address: Address) -> int | None:
@@ -130,10 +128,6 @@ def _size(address: Address) -> int | None:
         except ProviderError:  # an address that is signed for downloads only answers 403
             return None
     return address.stat().st_size if address.is_file() else None
-
-
-def _no_such_file(path: Path, name: str | None) -> NotPublished:
-    return NotPublished("no such file", path=path, hint=_hint(name))
 
 
 def _hint(name: str | None) -> str:

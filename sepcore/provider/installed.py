@@ -53,15 +53,13 @@ class InstalledModel:
             ProviderError: if something is missing or changed.
         """
         if self.origin is not None:
-            changed = self.origin.changed_files(self.folder)
-            if changed:
+            if changed := self.origin.changed_files(self.folder):
                 raise ProviderError(
                     f"{', '.join(changed)} changed or missing since the model came from {self.origin.address}",
                     path=self.folder,
                     hint=f"Fetch it again with `python -m flows.models pull {self.name}`.",
                 )
-            foreign = self.origin.foreign_files(self.folder)
-            if foreign:
+            if foreign := self.origin.foreign_files(self.folder):
                 raise ProviderError(
                     f"{shown_names(foreign)} did not come from {self.origin.address}",
                     path=self.folder,

@@ -22,13 +22,7 @@ _PLAIN_NAME = re.compile(r"\w[\w.+-]*")
 
 @dataclass(frozen=True)
 class LocalModel:
-    """A model that can be loaded.
-
-    Attributes:
-        name: For messages and file names.
-        config: Its config.
-        folder: Holds a whole TensorFlow checkpoint (``*.index``, ``*.data-*``).
-    """
+    """A model that can be loaded; its folder holds a whole TensorFlow checkpoint (``*.index``, ``*.data-*``)."""
 
     name: str
     config: ModelConfig
@@ -114,9 +108,10 @@ def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:
         if published is None or not Release.from_environment().carries(published):
             raise missing
         folder = _downloaded(published, on_progress, missing)
-    # A model's own config may be retrained and differ from the shipped one; borrowed weights have another's.
-    is_own = not shipped or (folder.name == name and _has_config(folder))
-    return LocalModel(name, load_config(folder) if is_own else shipped, folder)
+    # A trained model's own config may differ from the shipped one; that of borrowed weights is another model's.
+    if shipped and not (folder.name == name and _has_config(folder)):
+        return LocalModel(name, shipped, folder)
+    return LocalModel(name, load_config(folder), folder)
 
 
 def published_name(name: str) -> str:

@@ -95,13 +95,7 @@ def install_model(
 
 @dataclass(frozen=True)
 class ModelOrigin:
-    """What was unpacked into a model's folder.
-
-    Attributes:
-        address: URL or path of the tarball.
-        sha256: Of the tarball, 64 hex digits.
-        files: SHA-256 of every file by its path in the folder.
-    """
+    """What was unpacked into a model's folder: a tarball's address and SHA-256, and that of each file by its path."""
 
     address: str
     sha256: str
@@ -145,9 +139,7 @@ def write_origin(folder: Path, archive: VerifiedArchive) -> None:
 class TrainedMark:
     """The mark of a model that a training on this machine put into its folder.
 
-    Attributes:
-        run: See `RunFolder.lineage`.
-        files: SHA-256 of every file by its path in the folder; None in a mark of an earlier version.
+    It holds `RunFolder.lineage`, and the SHA-256 of every file by its path; None in a mark of an earlier version.
     """
 
     run: str

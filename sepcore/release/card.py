@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.release.gate import Candidate, Published
 
-# Facts of the run that the card tells, and how it calls them.
+# Facts of the run in the card, and their labels.
 _FACTS = {
     "songs": "songs",
     "manifest": "training manifest",
@@ -16,7 +16,7 @@ _FACTS = {
     "commit": "code (git commit)",
     "version": "code (stemworks)",
 }
-# Scores that it shows, by their names in `scores.json`, and how it calls them.
+# Scores in the card, by their names in `scores.json`, and their labels.
 _COLUMNS = {
     "SDR": "SDR",
     "mixture_SDR": "SDR of the untouched mixture",
@@ -29,9 +29,9 @@ _COLUMNS = {
 
 
 def model_card(released: Candidate) -> str:
-    """The card of a release as Markdown; the same candidate gives the same text."""
+    """The card of a release, as Markdown; the same candidate always gives the same text."""
     name, version, run, forced = released.name, released.version, released.run, released.forced
-    config = run.config
+    config, record = run.config, run.record
     stems = ", ".join(config.instruments)
     sections = [
         f"# {name} {version}",
@@ -53,15 +53,15 @@ def model_card(released: Candidate) -> str:
         _table(
             ("", ""),
             [
-                ("steps", str(run.steps)),
+                ("steps", str(record.steps)),
                 ("batch size", str(config.batch_size)),
                 ("optimizer", f"{config.optimizer}, learning rate {config.learning_rate:g}"),
                 ("loss", config.loss_type),
                 ("seed", str(config.random_seed)),
-                *((label, run.facts[key]) for key, label in _FACTS.items() if key in run.facts),
-                ("dataset fingerprint", f"`{run.dataset}`"),
+                *((label, record.facts[key]) for key, label in _FACTS.items() if key in record.facts),
+                ("dataset fingerprint", f"`{record.dataset}`"),
                 ("config fingerprint", f"`{config.fingerprint()}`"),
-                ("MLflow run", f"`{run.mlflow_run_id or 'none'}`"),
+                ("MLflow run", f"`{record.mlflow_run_id or 'none'}`"),
             ],
         ),
         "## Scores",
@@ -85,13 +85,15 @@ def model_card(released: Candidate) -> str:
 
 
 def release_notes(published: Sequence[Published], repository: str) -> str:
-    """Markdown for the page of a release.
-
-    Args:
-        published: Its models, all of one version.
-        repository: ``owner/name``.
-    """
-    return "\n\n".join([*(_notes_of(one) for one in published), _use_notes(published[0], repository)]) + "\n"
+    """Markdown for the page of a release of these models, all of one version, in ``repository`` (``owner/name``)."""
+    first = published[0]
+    variables = f"GITHUB_REPOSITORY={repository} GITHUB_RELEASE={first.version}"
+    use = (
+        f"## Use\n\n    {variables} python -m flows.separate_batch SONGS -o OUT -p {first.name}\n\n"
+        f"or with Spleeter and the `config.json` of the tarball:\n\n"
+        f"    {variables} spleeter separate -p config.json -o OUT SONG"
+    )
+    return "\n\n".join([*(_notes_of(one) for one in published), use]) + "\n"
 
 
 def _notes_of(published: Published) -> str:
@@ -105,15 +107,6 @@ def _notes_of(published: Published) -> str:
         "More in the `model_card.md` of its tarball.",
     ]
     return "\n\n".join(lines)
-
-
-def _use_notes(published: Published, repository: str) -> str:
-    variables = f"GITHUB_REPOSITORY={repository} GITHUB_RELEASE={published.version}"
-    return (
-        f"## Use\n\n    {variables} python -m flows.separate_batch SONGS -o OUT -p {published.name}\n\n"
-        f"or with Spleeter and the `config.json` of the tarball:\n\n"
-        f"    {variables} spleeter separate -p config.json -o OUT SONG"
-    )
 
 
 def _scores(scores: ScoreSummary | None) -> str:

@@ -1,4 +1,4 @@
-"""The gate of a release: every stem beats the untouched mixture, and none is worse than in the champion before it."""
+"""Judge a run for release: every stem beats the untouched mixture, and none is worse than the champion's."""
 
 import re
 from collections.abc import Sequence
@@ -18,14 +18,7 @@ _NAME = re.compile(r"\w[\w.+-]*")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that may be released: judged, and not written yet.
-
-    Attributes:
-        name: Of the model.
-        version: Of the release.
-        run: What it is made from.
-        forced: Why the gate would have refused it, if it is published all the same.
-    """
+    """A model that may be released; ``forced`` says why the gate refused it, if it is published anyway."""
 
     name: str
     version: str
@@ -35,12 +28,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Published(Candidate):
-    """A model in a release.
-
-    Attributes:
-        tarball: Its file.
-        sha256: Of the tarball, 64 hex digits.
-    """
+    """A model in a release, with the SHA-256 of its tarball (64 hex digits)."""
 
     tarball: Path
     sha256: str
@@ -48,21 +36,14 @@ class Published(Candidate):
 
 @dataclass(frozen=True)
 class Champion:
-    """A released model to compare with.
-
-    Attributes:
-        version: Of its release.
-        scores: On its test set; None if it was released without.
-    """
+    """A released model to compare with, and its scores on its test set; None if it was released without."""
 
     version: str
     scores: ScoreSummary | None
 
 
 def release_before(releases: Path, name: str, version: str) -> Champion | None:
-    """The model of a name in the highest of a folder's versions below ``version``; None if there is none.
-
-    Pre-releases count, what came after does not: published again, a version meets the same champion.
+    """The model ``name`` in the highest release below ``version``, pre-releases included; None if there is none.
 
     Raises:
         ReleaseError: if that release cannot be read.
@@ -103,25 +84,21 @@ def check_gate(
         margin_db: By how much a stem's median SDR may be below the champion's, in dB.
 
     Raises:
-        GateRefused: one line with the stems whose median SDR is not above the untouched mixture's, more than
-            ``margin_db`` below the champion's, or unknown, and those that are silent where they should not be; or that
-            the two were scored on different test sets.
+        GateRefused: one line with the stems that are not better than the untouched mixture, worse than the champion's,
+            silent in a song, or not scored; or if the two were scored on different test sets.
     """
-    unscored = [name for name in instruments if name not in scores.stems]
-    # "not above" also holds for NaN: what could not be scored has not shown that it is better.
+    # "not above" also holds for NaN: a stem that could not be scored has not shown that it is better.
     worse = [
-        *(
-            f"{name} ({stem.sdr:.2f} dB, mixture {stem.mixture_sdr:.2f} dB)"
-            for name, stem in scores.stems.items()
-            if not stem.sdr > stem.mixture_sdr
-        ),
-        *(
-            f"{name} (silent in {stem.num_silent} of {scores.num_tracks} songs)"
-            for name, stem in scores.stems.items()
-            if stem.num_silent and stem.sdr > stem.mixture_sdr
-        ),
-        *(f"{name} (never scored)" for name in unscored),
+        f"{name} ({stem.sdr:.2f} dB, mixture {stem.mixture_sdr:.2f} dB)"
+        for name, stem in scores.stems.items()
+        if not stem.sdr > stem.mixture_sdr
     ]
+    worse += [
+        f"{name} (silent in {stem.num_silent} of {scores.num_tracks} songs)"
+        for name, stem in scores.stems.items()
+        if stem.num_silent and stem.sdr > stem.mixture_sdr
+    ]
+    worse += [f"{name} (never scored)" for name in instruments if name not in scores.stems]
     if worse or not scores.stems:
         raise GateRefused(
             f"release refused: SDR on {scores.dataset} does not beat the untouched mixture for "
@@ -137,7 +114,7 @@ def _check_beside(scores: ScoreSummary, version: str, before: ScoreSummary, marg
     if scores.made_from is not None and before.made_from is not None:
         same_songs = scores.made_from.songs == before.made_from.songs
         others = f"{others}, which are other songs," if mine == others else others
-    else:  # scores of an earlier version have no more than a name
+    else:  # scores of an earlier version have only a name
         same_songs = mine == others
     if not same_songs:
         raise GateRefused(
@@ -147,7 +124,7 @@ def _check_beside(scores: ScoreSummary, version: str, before: ScoreSummary, marg
     worse = [
         f"{name} ({scores.stems[name].sdr:.2f} dB, {version} has {stem.sdr:.2f} dB)"
         if name in scores.stems
-        else f"{name} (there is none any more)"
+        else f"{name} (the new model does not have it)"
         for name, stem in before.stems.items()
         if name not in scores.stems or scores.stems[name].sdr < stem.sdr - margin_db
     ]
@@ -169,16 +146,16 @@ def judge_run(
     margin_db: float = MARGIN_DB,
     force: bool = False,
 ) -> Candidate:
-    """Whether the model of a finished run may be published; nothing is written.
+    """Decide whether the model of a finished run may be published; nothing is written.
 
     Args:
         run_folder: Holds ``config.json``, ``model/``, ``done.json`` and ``scores.json``.
         version: Semantic version, ``1.2.3`` or ``1.2.3-rc.1``.
         releases: Folder of all releases.
         name: Of the model; by default the run's.
-        champion: The model that it must not be worse than; by default that of the version below in ``releases``.
+        champion: See `check_gate`; by default `release_before`.
         margin_db: See `check_gate`.
-        force: Let it pass without scores, or against the gate; the model card says so.
+        force: Accept it without scores, or even if the gate refuses; the model card says so.
 
     Raises:
         ReleaseError: if the version or name is unusable, or the run is not finished.
@@ -189,7 +166,7 @@ def judge_run(
             f"version is {version!r}, which is not a semantic version", hint="Give one such as 1.2.0 or 1.2.0-rc.1."
         )
     run = ReleasableRun.load(run_folder)
-    name = run.name if name is None else name
+    name = run.record.name if name is None else name
     if not (_NAME.fullmatch(name) and is_name(name)):
         raise ReleaseError(
             f"name is {name!r}, but a model's name must be a file name",
@@ -197,21 +174,15 @@ def judge_run(
         )
     if champion is None:
         champion = release_before(releases, name, version)
-    refusal = _refusal(run, run_folder, champion, margin_db)
-    if refusal is not None and not force:
-        raise refusal
-    return Candidate(name, version, run, refusal.problem if refusal is not None else None)
-
-
-def _refusal(run: ReleasableRun, run_folder: Path, champion: Champion | None, margin_db: float) -> GateRefused | None:
-    """Why the gate refuses the run."""
-    if run.scores is None:
-        return GateRefused(
-            f"release refused: the run {run_folder.name} {run.scores_note}",
-            hint="Evaluate it, or publish with --force.",
-        )
     try:
+        if run.scores is None:
+            raise GateRefused(
+                f"release refused: the run {run_folder.name} {run.scores_note}",
+                hint="Evaluate it, or publish with --force.",
+            )
         check_gate(run.scores, run.config.instruments, champion, margin_db=margin_db)
     except GateRefused as refusal:
-        return refusal
-    return None
+        if not force:
+            raise
+        return Candidate(name, version, run, forced=refusal.problem)
+    return Candidate(name, version, run, forced=None)

@@ -1,4 +1,4 @@
-"""From a folder of a release to a release on GitHub: nobody sees half of it, and running again completes it."""
+"""Upload a release's folder to GitHub: nobody sees half of it, and running again completes it."""
 
 from collections import ChainMap
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from sepcore.system.os_errors import fix_for
 from sepcore.system.retries import RetryPolicy
 
 RETRIES = RetryPolicy(tries=5, pause_s=1.0)
-# The highest version is the latest release, not the one that was published last: 1.0.1 may come after 2.0.0.
+# GitHub's "latest" is the highest version, not the last published one: 1.0.1 may come after 2.0.0.
 _LATEST = "legacy"
 
 
@@ -34,24 +34,24 @@ def upload_release(
 ) -> str:
     """Upload the models of a version to the release of a tag.
 
-    A new release stays a draft until it is complete. An existing one, a draft left behind or published with other
-    models, gets what it lacks and keeps what it has; ``checksum.json`` lists both. Running again is always safe, also
-    after a kill; where nothing is missing, nothing is changed.
+    A new release stays a draft until it is complete. An existing release or draft keeps its models and gets the missing
+    ones; ``checksum.json`` lists both. Running again is always safe, also after a kill, and changes nothing if nothing
+    is missing.
 
     Args:
-        folder: Holds ``<model>.tar.gz`` files and the ``checksum.json`` that lists them.
+        folder: See `checked_models`.
         tag: Of the release, made from the default branch if need be; ``1.0.0-rc.1`` or ``v1.0.0-rc.1`` marks it as a
             pre-release.
-        repository: Where to.
-        notes: Text of a new release, Markdown; an existing one keeps its own.
-        on_progress: Told about every MiB how far the upload of each file is.
-        retries: How long failing requests are repeated.
+        repository: Where to upload.
+        notes: Markdown for a new release; an existing one keeps its own.
+        on_progress: Told after every MiB how far the upload of each file is.
+        retries: How often failing requests are repeated.
 
     Returns:
         Address of the release's page.
 
     Raises:
-        ReleaseError: if the folder is not what its ``checksum.json`` says, the release has another content of the same
+        ReleaseError: if the folder does not match its ``checksum.json``, the release has other content of the same
             model, or GitHub refuses, limits the rate of requests or cannot be reached.
     """
     try:
@@ -73,11 +73,7 @@ def check_upload(
     repository: GithubRepository,
     retries: RetryPolicy = RETRIES,
 ) -> None:
-    """Check that `upload_release` will take a folder once the ``staged`` models lie in it; nothing is changed.
-
-    Raises:
-        ReleaseError: as `upload_release` does.
-    """
+    """Raise what `upload_release` would raise once the ``staged`` models are in the folder; nothing is changed."""
     models = checked_models(folder, staged)
     with GithubClient.open(repository, retries) as client:
         client.patiently(_Upload(client, AssetTransfer(client), models, tag).check, lambda: 0)
@@ -99,18 +95,18 @@ class _Release(BaseModel):
 
 @dataclass
 class _Upload:
-    """The way of a release's models to GitHub."""
+    """The upload of a release's models."""
 
     client: GithubClient
     transfer: AssetTransfer
     models: Mapping[str, VerifiedArchive]
     tag: str
     notes: str = ""
-    # GitHub's list of releases may be late: a draft of ours is known before it is listed.
+    # Our own draft may not be in GitHub's list of releases yet.
     draft: _Release | None = None
 
     def check(self) -> None:
-        """Refuse what would be overwritten."""
+        """Raise ReleaseError if something would be overwritten."""
         for release in self._releases()[:1]:
             there = self._assets(release)
             self._missing(release, there, self.transfer.checksums(there))
@@ -123,7 +119,7 @@ class _Upload:
         for path in self._missing(release, there, lists):
             with path.open("rb") as file:
                 self.transfer.upload(release.upload_url, there, path.name, file, path.stat().st_size)
-        # Last: what it does not list cannot be pulled.
+        # Last: a model can be fetched only once it is listed.
         checksums = _union(lists) | {name: model.sha256 for name, model in self.models.items()}
         self.transfer.write_checksums(release.upload_url, there, lists, checksums)
         if release.draft:
@@ -135,7 +131,7 @@ class _Upload:
         return {asset.name: asset for asset in self.client.all_of(Asset, release.assets_url)}
 
     def _missing(self, release: _Release, there: Assets, lists: Checksums) -> list[Path]:
-        """The files that a release lacks, or has half; an error if it has another content of one."""
+        """The files that a release lacks or has only half; ReleaseError if it has other content of one."""
         published, missing = _union(lists), []
         for name, model in sorted(self.models.items()):
             if published.get(name, model.sha256) != model.sha256:
@@ -155,8 +151,7 @@ class _Upload:
         releases = self._releases()
         if not releases:
             self.draft = self._change("POST", "/releases", name=self.tag, body=self.notes, draft=True)
-            # GitHub takes any number of drafts of a tag. Of two uploads that make one at once, both go on with the
-            # older.
+            # GitHub allows several drafts of a tag. Two uploads that make one at once both continue with the older.
             releases = self._releases()
             if releases[0].id != self.draft.id:
                 self.client.send("DELETE", self.draft.url)
@@ -165,7 +160,7 @@ class _Upload:
 
     def _releases(self) -> list[_Release]:
         """All releases of the tag; the published one first, then the drafts by age."""
-        # A draft has no address of its own by tag: all releases have to be gone through.
+        # A draft cannot be asked for by its tag: read all releases.
         listed = self.client.all_of(_Release, "/releases")
         releases = {release.id: release for release in listed if release.tag_name == self.tag}
         if self.draft:
@@ -179,7 +174,7 @@ class _Upload:
 
 
 def _union(lists: Checksums) -> dict[str, str]:
-    """What all lists say; should they contradict each other, the one in place is right."""
+    """All lists in one; where they contradict each other, the one in place counts."""
     return dict(ChainMap(lists.get(CHECKSUM_FILE, {}), *lists.values()))
 
 

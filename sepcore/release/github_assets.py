@@ -1,4 +1,4 @@
-"""The files of a release on GitHub: compared with ours and uploaded in blocks, whatever their size."""
+"""The files of a release on GitHub: compare them with ours, and upload them in blocks."""
 
 import hashlib
 import io
@@ -17,9 +17,9 @@ from sepcore.release.github_client import GithubClient, GithubError
 from sepcore.system.foreign import MAX_BYTES
 
 OnUpload = Callable[[str, int, int], None]
-"""Called with a file's name, its bytes sent so far and its bytes in all; starts anew when the file is sent again."""
+"""Called with a file's name, its bytes sent so far and in all; starts again from 0 when the file is sent again."""
 
-# A new list waits under another name to take the old one's place.
+# A new list is uploaded under another name, and then takes the old one's place.
 _IS_LIST = re.compile(rf"{re.escape(CHECKSUM_FILE)}|checksum\.[0-9a-f]{{12}}\.json").fullmatch
 _BLOCK = 1 << 20
 
@@ -42,21 +42,21 @@ class Asset(BaseModel):
 
 
 Assets = dict[str, Asset]
-"""The files of a release by name, as they were when it was looked at."""
+"""The files of a release by name, at the last look."""
 Checksums = dict[str, dict[str, str]]
-"""What a release's ``checksum.json``, and those that wait to take its place, say: SHA-256 of models by name."""
+"""A release's ``checksum.json`` and lists that wait to take its place, by file name: SHA-256 of models by name."""
 
 
 class AssetTransfer:
-    """Carries the content of files to a release and from it; ``num_uploads`` files so far."""
+    """Uploads and downloads files of a release; ``num_uploads`` counts the uploads."""
 
     def __init__(self, client: GithubClient, on_upload: OnUpload | None = None) -> None:
         self._client, self._on_upload = client, on_upload
-        self._digests: dict[int, str] = {}  # by a file's id: another content has another id
+        self._digests: dict[int, str] = {}  # by a file's id, which changes with its content
         self.num_uploads = 0
 
     def sha256(self, asset: Asset) -> str:
-        """SHA-256 of a file's content; downloaded where the host, an older Enterprise, does not tell it."""
+        """SHA-256 of a file; it is downloaded if the host, an older Enterprise, does not tell."""
         algorithm, _, told = (asset.digest or "").partition(":")
         if algorithm == "sha256":
             return told.lower()
@@ -68,7 +68,7 @@ class AssetTransfer:
         return self._digests[asset.id]
 
     def checksums(self, there: Assets) -> Checksums:
-        """Read the lists of checksums; a `ReleaseError` if one is no such list."""
+        """Read the lists of checksums; `ReleaseError` if one is damaged."""
         lists = {}
         for name, asset in there.items():
             if _IS_LIST(name) and asset.is_whole:
@@ -82,18 +82,18 @@ class AssetTransfer:
         return lists
 
     def write_checksums(self, upload_url: str, there: Assets, lists: Checksums, checksums: dict[str, str]) -> None:
-        """Let a release's ``checksum.json`` say ``checksums``, which hold what all ``lists`` say.
+        """Replace a release's ``checksum.json`` with ``checksums``, which include all ``lists``.
 
-        No file can be overwritten on GitHub. A new list is uploaded beside the old one and takes its name once that is
-        deleted. A list is only deleted where a whole one is there that says the same and more: whenever a process is
-        killed, and whoever else adds models at the same time, no model is lost.
+        No file can be overwritten on GitHub: a new list is uploaded beside the old one, and takes its name once that is
+        deleted. A list is deleted only when a whole one with at least the same models is there. So no model is lost
+        when a process is killed, or when others add models at the same time.
         """
         content = f"{json.dumps(checksums, indent=2, sort_keys=True)}\n".encode()
-        # By its content: two uploads of the same list do not wait for each other.
+        # Named by its content, so that two uploads of the same list do not block each other.
         waiting = f"checksum.{hashlib.sha256(content).hexdigest()[:12]}.json"
         kept = next((there[name] for name in (CHECKSUM_FILE, waiting) if lists.get(name) == checksums), None)
         kept = kept or self.upload(upload_url, there, waiting, io.BytesIO(content), len(content))
-        # Half a list under another waiting name is left alone: somebody else may be uploading it.
+        # Half a list under another waiting name is kept: somebody else may be uploading it.
         for name in sorted({CHECKSUM_FILE, *lists} & set(there)):
             if there[name].id != kept.id:
                 self._delete(there[name])
@@ -101,7 +101,7 @@ class AssetTransfer:
             self._client.send("PATCH", kept.url, asset=kept.name, json={"name": CHECKSUM_FILE})
 
     def upload(self, upload_url: str, there: Assets, name: str, content: BinaryIO, size: int) -> Asset:
-        """Upload a file, in place of the half of it that is ``there``."""
+        """Upload a file, instead of an incomplete one that is ``there``."""
         if half := there.pop(name, None):
             self._delete(half)
         response = self._client.send(

@@ -31,11 +31,11 @@ _SECONDS = re.compile("[0-9]{1,11}")  # up to the year 5138: what is a date, too
 
 
 class GithubError(Exception):
-    """GitHub failed, refused something, or no longer has what was last read from it.
+    """GitHub failed, refused something, or has changed since it was last read.
 
     Attributes:
-        status: The HTTP status; 0 if a request succeeded, but not with the expected result.
-        may_pass: Whether it may succeed later, or after another look at what is there.
+        status: The HTTP status; 0 if a request succeeded with an unexpected result.
+        may_pass: Whether another attempt may succeed.
         asked_pause_s: The pause that GitHub asks for, in seconds; None if it asks for none.
     """
 
@@ -45,7 +45,7 @@ class GithubError(Exception):
 
     @classmethod
     def of(cls, response: "httpx.Response", asset: str = "") -> Self:
-        """The error that an answer stands for; ``asset`` names the file that it is about, if it is about one."""
+        """The error of an answer; ``asset`` names the file that the request was about, if any."""
         status = response.status_code
         if status == 404 and asset:
             return cls(f"{asset} was removed by somebody else")
@@ -54,11 +54,11 @@ class GithubError(Exception):
             answer = response.json()
         except ValueError:
             answer = None
-        answer = answer if isinstance(answer, dict) else {}  # a proxy answers with a page, for example
+        answer = answer if isinstance(answer, dict) else {}  # a proxy may answer with a page
         details = [detail for detail in answer.get("errors") or () if isinstance(detail, dict)]
         parts = (answer.get("message"), *(detail.get("message") or detail.get("code") for detail in details))
         text = ": ".join(str(part) for part in parts if part)
-        # Somebody else was faster: the tag, or the file's name, has been taken since it was looked for.
+        # Somebody else has taken the tag or the file's name since the last look.
         is_taken = status == 422 and any(detail.get("code") == "already_exists" for detail in details)
         error = cls(f"HTTP {status} {text}")
         error.status, error.asked_pause_s = status, _asked_pause_s(response, text)
@@ -78,7 +78,7 @@ def _asked_pause_s(response: "httpx.Response", text: str) -> float | None:
 
 
 class GithubClient:
-    """Asks the API about one repository; see `open`."""
+    """The API of one repository; see `open`."""
 
     def __init__(self, repository: GithubRepository, retries: RetryPolicy, http: "httpx.Client") -> None:
         self._repository, self._retries, self._http = repository, retries, http
@@ -86,13 +86,13 @@ class GithubClient:
     @classmethod
     @contextmanager
     def open(cls, repository: GithubRepository, retries: RetryPolicy) -> Iterator[Self]:
-        """A client whose failures leave the block as a `ReleaseError`; the token is in none of them.
+        """A client whose failures leave the block as a `ReleaseError` without the token.
 
-        Nor is it sent to an address that `GithubRepository.check_address` refuses, whatever an answer names.
+        The token is not sent to an address that `GithubRepository.check_address` refuses, even if an answer names it.
         """
         import httpx
 
-        def check(request: httpx.Request) -> None:  # redirects, too: httpx drops the token where the host is another
+        def check(request: httpx.Request) -> None:  # also of redirects; httpx drops the token only for another host
             if "Authorization" in request.headers:
                 repository.check_address(str(request.url))
 
@@ -107,7 +107,7 @@ class GithubClient:
                 yield cls(repository, retries, http)
         except (GithubError, httpx.TransportError) as error:
             complaint = _complaint(error, repository)
-        # An answer that is not what the API documents.
+        # Not what the API documents.
         except (ValueError, TypeError, RuntimeError, httpx.HTTPError, httpx.InvalidURL) as error:
             complaint = ReleaseError(
                 f"does not answer as GitHub's API does ({_reason(error, repository)})",
@@ -116,29 +116,29 @@ class GithubClient:
             )
         else:
             return
-        # Outside of the handlers, and from None: what httpx raises holds the request, with the token in it.
+        # Outside of the handlers, and from None: httpx's errors hold the request with the token.
         raise complaint from None
 
     def send(self, method: str, url: str, *, asset: str = "", **options: Any) -> "httpx.Response":
-        """The answer to a request; raises `GithubError` if it is a refusal or a failure.
+        """The answer to a request; `GithubError` if it is refused or fails.
 
         Args:
             method: ``POST``, …
-            url: Below the repository's, or one that an answer has named.
-            asset: Name of the file that the request is about, which was there when it was last looked for.
+            url: Relative to the repository's, or one that an answer has named.
+            asset: Name of the file that the request is about, which existed at the last look.
             options: As for `httpx.request`.
         """
         response = self._http.request(method, url, **options)
         if not response.is_success:
             raise GithubError.of(response, asset)
-        if response.request.method != method:  # a redirect of kind 302 or 303: nothing was changed
+        if response.request.method != method:  # after a redirect 302 or 303, which changed nothing
             error = GithubError(f"{method} was redirected to {response.url}, where nothing is changed")
             error.may_pass = False
             raise error
         return response
 
     def blocks(self, url: str, size: int, *, asset: str) -> Generator[bytes, None, None]:
-        """The content of a file in blocks of ``size`` bytes, of which the last may be shorter."""
+        """The content of a file in blocks of ``size`` bytes; the last may be shorter."""
         with self._http.stream("GET", url, headers=_DOWNLOAD) as response:
             if not response.is_success:
                 raise GithubError.of(response, asset)
@@ -154,11 +154,11 @@ class GithubClient:
         return found
 
     def patiently(self, step: Callable[[], T], progress: Callable[[], int]) -> T:
-        """Do a step, and repeat it where it failed and that may help; what it returns.
+        """The result of a step, which is repeated after failures that may pass.
 
         Args:
-            step: Looks at what is there before it changes something, so that it can be repeated.
-            progress: Counts what was uploaded: an attempt that uploaded something was not in vain.
+            step: Can be repeated: it looks at what is there before it changes something.
+            progress: See `retrying`.
         """
 
         def tell(error: BaseException, pause_s: float) -> None:
@@ -196,7 +196,7 @@ def _complaint(error: Exception, repository: GithubRepository) -> ReleaseError:
         problem, hint = "GitHub limits the rate of requests", f"Run the same command again after {at:%H:%M:%S %Z}."
     elif _may_pass(error):
         problem = "GitHub could not be reached or failed several times in a row"
-        hint = "What was uploaded stays there. Run the same command again."
+        hint = "Completed uploads were kept. Run the same command again."
     else:
         other = "GitHub refuses the release", "Fix that on the repository's page, or give another version."
         problem, hint = refusals.get(status, other)
@@ -204,11 +204,11 @@ def _complaint(error: Exception, repository: GithubRepository) -> ReleaseError:
 
 
 def _reason(error: BaseException, repository: GithubRepository) -> str:
-    """The failure in a few words, on one line, without the token, which need not be in the environment."""
+    """The failure on one short line without the token, which `shown` knows only from the environment."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         text = ": ".join([*(str(part) for part in first["loc"]), first["msg"]])
     else:
         text = str(error) or type(error).__name__
-    # Before it is cut: half a token is one, too.
+    # Replaced before the text is cut: half a token is a secret too.
     return " ".join(text.split()).replace(repository.token, "…")[:_LONGEST_REASON]

@@ -1,4 +1,4 @@
-"""Which repository on which GitHub releases go to, as the environment names it."""
+"""The GitHub repository that releases go to, from the environment."""
 
 import ipaddress
 import os
@@ -13,14 +13,14 @@ from sepcore.provider.host import GITHUB
 
 @dataclass(frozen=True)
 class GithubRepository:
-    """Where releases are uploaded to.
+    """Where releases are uploaded.
 
     Attributes:
-        host: ``https://github.com``, or a GitHub Enterprise's ``https://…``; no slash at its end. ``http://`` only to
-            this machine itself: the token would be read on the way.
+        host: ``https://github.com``, or a GitHub Enterprise's ``https://…``, without a final slash. ``http://`` only
+            for this machine itself: others could read the token on the way.
         repository: ``owner/name`` on the host.
-        token: Lets write the repository's contents. It is in no message and no ``repr``.
-        api: The host's REST API, no slash at its end; None: where GitHub has it for such a host.
+        token: May write the repository's contents. It is in no message and no ``repr``.
+        api: The host's REST API, without a final slash; None for GitHub's usual address.
     """
 
     host: str
@@ -30,12 +30,12 @@ class GithubRepository:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """What ``GITHUB_HOST``, ``GITHUB_REPOSITORY``, ``GITHUB_TOKEN`` and ``GITHUB_API_URL`` name.
+        """From ``GITHUB_HOST``, ``GITHUB_REPOSITORY``, ``GITHUB_TOKEN`` and ``GITHUB_API_URL``.
 
         Raises:
             ReleaseError: if one of them is missing or unusable.
         """
-        # GitHub Actions sets the server and its API, on every run; they go together.
+        # GitHub Actions sets the server and its API on every run; they belong together.
         server = (os.environ.get("GITHUB_SERVER_URL") or "").rstrip("/")
         host = (os.environ.get("GITHUB_HOST") or server or GITHUB).rstrip("/")
         api = (os.environ.get("GITHUB_API_URL") or "").rstrip("/") if server in {"", host} else ""
@@ -58,20 +58,16 @@ class GithubRepository:
 
     @property
     def api_url(self) -> str:
-        """Address of the host's REST API, no slash at its end."""
+        """Address of the host's REST API, without a final slash."""
         if self.api:
             return self.api
         address = urlsplit(self.host)
         name = address.hostname or ""
-        # GitHub's own hosts have the API on a host of its own, an Enterprise Server below its own address.
+        # GitHub has its API on another host, an Enterprise Server below its own address.
         return f"{address.scheme}://api.{name.removeprefix('www.')}" if _is_githubs(name) else f"{self.host}/api/v3"
 
     def check_address(self, url: str) -> None:
-        """Refuse an address to which the token must not go.
-
-        Raises:
-            ReleaseError: if it is neither https (or this machine itself) nor of the API's own domain.
-        """
+        """Raise ReleaseError if the token must not go to an address: by https (or to this machine), to our domain."""
         address, own = urlsplit(url), urlsplit(self.api_url).hostname or ""
         name, domain = address.hostname or "", own.removeprefix("api.")
         domain = domain if _is_githubs(domain) else own
@@ -88,7 +84,7 @@ def _is_githubs(name: str) -> bool:
 
 
 def _is_safe(address: SplitResult) -> bool:
-    """Whether nobody on the way can read what is sent to an address."""
+    """Whether nobody on the way can read requests to an address."""
     name = address.hostname or ""
     try:
         is_here = name == "localhost" or ipaddress.ip_address(name).is_loopback

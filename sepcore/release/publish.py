@@ -1,4 +1,4 @@
-"""From finished runs to ``<releases>/<version>/<name>.tar.gz``, which is never changed again."""
+"""Publish finished runs as ``<releases>/<version>/<name>.tar.gz``, which is never changed again."""
 
 import json
 import re
@@ -13,6 +13,7 @@ from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import (
     CHECKSUM_FILE,
     VerifiedArchive,
+    check_sha256,
     file_sha256,
     read_checksums,
 )
@@ -29,7 +30,7 @@ _GITHUB_NAME = re.compile(r"[A-Za-z0-9_][\w.+-]*", re.ASCII)
 _PUBLISH_AGAIN = "Publish the runs of this version again."
 
 Check = Callable[[Mapping[str, VerifiedArchive]], None]
-"""Told the tarballs of all candidates, by name, before the first of them is published; raises to refuse them."""
+"""Called with the tarballs of all candidates, by name, before any is published; raises to refuse them."""
 
 
 def publish_candidates(
@@ -40,14 +41,14 @@ def publish_candidates(
     Args:
         candidates: One or more, all of one version.
         releases: Folder of all releases.
-        check: Called when all tarballs are written under temporary names, and nothing is published yet.
+        check: Called when all tarballs are written under temporary names.
 
     Returns:
-        What was published, in the same order. The same run gives the same bytes; publishing them again changes nothing.
+        The published models in the same order. The same run gives the same bytes; publishing again changes nothing.
 
     Raises:
-        ReleaseError: if two have one name, the version is there already with other content of one of them, or the
-            folder cannot be written.
+        ReleaseError: if two have one name, the version already has other content of one of them, or the folder cannot
+            be written.
     """
     (version,) = {candidate.version for candidate in candidates}
     ((name, number),) = Counter(candidate.name for candidate in candidates).most_common(1)
@@ -70,7 +71,7 @@ def publish_candidates(
                     digest = _pack(candidate, temporary, tarball, published.get(candidate.name))
                     staged[candidate.name] = VerifiedArchive(temporary, digest, str(tarball))
                 check(staged)
-            # After the tarballs: a process killed in between is made good by publishing again.
+            # After the tarballs: if the process is killed in between, publishing again completes the release.
             digests = {name: archive.sha256 for name, archive in staged.items()}
             write_text(folder / CHECKSUM_FILE, json.dumps({**published, **digests}, indent=2, sort_keys=True) + "\n")
     except OSError as error:
@@ -88,27 +89,22 @@ def publish_candidates(
 def _members(candidate: Candidate) -> dict[str, bytes | Path]:
     """The files of a release by their names in the tarball."""
     run, prefix = candidate.run, candidate.run.checkpoint
-    # Written anew: the run's own may hold a path of its machine.
+    # The run's own file may hold a path of its machine.
     pointer = f'model_checkpoint_path: "{prefix.name}"\nall_model_checkpoint_paths: "{prefix.name}"\n'
-    members: dict[str, bytes | Path] = {
+    return {
         "config.json": released_config(run.config, candidate.name).encode(),
         "checkpoint": pointer.encode(),
         "model_card.md": model_card(candidate).encode(),
         METRICS_FILE: metrics_text(run).encode(),
+        **{file.name: file for file in (prefix.with_name(f"{prefix.name}.index"), *data_files(prefix))},
     }
-    members |= {file.name: file for file in data_files(prefix)}
-    members[f"{prefix.name}.index"] = prefix.with_name(f"{prefix.name}.index")
-    return members
 
 
 def _pack(candidate: Candidate, temporary: Path, tarball: Path, published: str | None) -> str:
-    """Write a tarball under a temporary name; its SHA-256, which is that of what is there already, if anything is."""
+    """Write a tarball under a temporary name, and return its SHA-256; ReleaseError if another one is published."""
     pack_archive(_members(candidate), temporary)
     digest = file_sha256(temporary)
-    there = {published} if published is not None else set()
-    if tarball.is_file():
-        there.add(file_sha256(tarball))
-    if there - {digest}:
+    if published not in (None, digest) or (tarball.is_file() and file_sha256(tarball) != digest):
         raise ReleaseError(
             "this version is already published with other content and is never overwritten",
             path=tarball,
@@ -118,19 +114,19 @@ def _pack(candidate: Candidate, temporary: Path, tarball: Path, published: str |
 
 
 def checked_models(folder: Path, staged: Mapping[str, VerifiedArchive] | None = None) -> dict[str, VerifiedArchive]:
-    """The models of a release by name, after the tarball of each was found to be the one that its folder lists.
+    """The models of a release by name; the tarballs are read and compared with the release's ``checksum.json``.
 
     Args:
-        folder: Holds ``<model>.tar.gz`` files and the ``checksum.json`` that lists them; every tarball is read.
-        staged: Models that are about to be published in it, and are taken instead of what is there of their names.
+        folder: Holds ``<model>.tar.gz`` files and the ``checksum.json`` that lists them.
+        staged: Models that are about to be published in it; used instead of those of their names there.
 
     Raises:
-        ReleaseError: one line, if a tarball is missing, not listed or another one, if there is none at all, or if a
-            model's name would not stay as it is on GitHub.
+        ReleaseError: one line, if a tarball is missing, not listed or another one, if there is none at all, or if
+            GitHub would change a model's name.
         OSError: if a file cannot be read.
     """
-    staged, path = staged or {}, folder / CHECKSUM_FILE
-    if not path.is_file() and not staged:
+    staged = staged or {}
+    if not (folder / CHECKSUM_FILE).is_file() and not staged:
         raise ReleaseError(
             f"not a release (it has no {CHECKSUM_FILE})", path=folder, hint="Give the folder of a version."
         )
@@ -138,15 +134,11 @@ def checked_models(folder: Path, staged: Mapping[str, VerifiedArchive] | None = 
         listed = read_checksums(folder)
     except ProviderError as error:
         raise ReleaseError(error.problem, path=error.path, hint=_PUBLISH_AGAIN) from error
-    models = {
-        name: VerifiedArchive(folder / f"{name}{TARBALL_SUFFIX}", digest, str(folder / f"{name}{TARBALL_SUFFIX}"))
-        for name, digest in listed.items()
-        if name not in staged
-    }
+    tarballs = {name: folder / f"{name}{TARBALL_SUFFIX}" for name in listed if name not in staged}
     there = {file.name for file in folder.glob(f"*{TARBALL_SUFFIX}") if not file.name.startswith(".")}
     there -= {f"{name}{TARBALL_SUFFIX}" for name in staged}
-    expected = {model.path.name for model in models.values()}
-    if expected != there or not {**models, **staged}:
+    expected = {tarball.name for tarball in tarballs.values()}
+    if expected != there or not (tarballs or staged):
         missing, unlisted = sorted(expected - there), sorted(there - expected)
         reason = (
             f"{CHECKSUM_FILE} lists {', '.join(missing)}, which is not there"
@@ -154,16 +146,13 @@ def checked_models(folder: Path, staged: Mapping[str, VerifiedArchive] | None = 
             else f"{CHECKSUM_FILE} does not list {', '.join(unlisted) or 'any model'}"
         )
         raise ReleaseError(reason, path=folder, hint=_PUBLISH_AGAIN)
+    models = {name: VerifiedArchive(tarball, listed[name], str(tarball)) for name, tarball in tarballs.items()}
     for name in {**models, **staged}:
         if not _GITHUB_NAME.fullmatch(name):
             raise ReleaseError(f"GitHub would rename {name!r}", path=folder, hint="Publish it with a --name in ASCII.")
     for model in models.values():
-        actual = file_sha256(model.path)
-        if actual != model.sha256:
-            raise ReleaseError(
-                f"SHA-256 is {actual[:12]}…, but {CHECKSUM_FILE} says {model.sha256[:12]}…: the tarball is damaged or "
-                "another one",
-                path=model.origin,
-                hint="Publish its run again.",
-            )
+        try:
+            check_sha256(model.origin, file_sha256(model.path), model.sha256)
+        except ProviderError as error:
+            raise ReleaseError(error.problem, path=error.path, hint="Publish its run again.") from error
     return {**models, **staged}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,52 +18,41 @@ from sepcore.system.archive_reader import is_plain_file, member_blocks, open_arc
 from sepcore.system.foreign import check_texts, is_name, parse_json, read_bounded, shortened
 from sepcore.system.os_errors import fix_for
 from sepcore.system.printable import printable
-from sepcore.training import run_record
 from sepcore.training.run_folder import RunFolder
-from sepcore.training.run_record import RunInputs
+from sepcore.training.run_record import FinishedRun, RunInputs
 
 METRICS_FILE = "metrics.json"
 DONE_FILE = "done.json"
 INIT_FROM = "init_from"
 """The fact that names the model whose weights a training started from."""
-# The keys of a config that are paths: they lead nowhere on another machine, and somebody else's lead astray.
+# The keys of a config that are paths: they mean nothing on another machine, and could do harm on this one.
 _PATH_KEYS = (
     *("train_csv", "validation_csv", "test_csv", "training_cache", "validation_cache"),
     *("model_dir", "init_from"),
 )
 _TRAINING = "training"
+_TRAIN_AGAIN = "Run the same training command again."
 _WEIGHTS = ".data-"
+_RECORDED = "the recorded config"
 
 
 @dataclass(frozen=True)
 class ReleasableRun:
-    """A training that has ended.
+    """A finished run and what a release takes from its folder.
 
     Attributes:
-        name: Of the model.
-        steps: Training steps behind the weights.
-        dataset: Fingerprint of the dataset.
+        record: Its ``done.json``; all its texts but the paths of ``data`` can be printed.
         config: The config it was trained with.
         checkpoint: Prefix of the checkpoint (``…/model`` of ``…/model.index``).
         scores: On its test set, of these weights and this config; None if there are none.
-        mlflow_run_id: Of the run's page.
-        facts: What is known of how it came about, for people and for `reproduce`: ``commit``, ``hardware``, …
-        data: Paths of the manifests on the machine that trained; in no release.
-        inputs: What it is made from; None of a run of an earlier version.
-        scores_note: Why there are no scores, or what is not known of them; see `RunScores`.
+        scores_note: See `RunScores`.
     """
 
-    name: str
-    steps: int
-    dataset: str
+    record: FinishedRun
     config: ModelConfig
     checkpoint: Path
     scores: ScoreSummary | None
-    mlflow_run_id: str | None = None
-    facts: Mapping[str, str] = field(default_factory=dict)
-    data: Mapping[str, str] = field(default_factory=dict)
     scores_note: str = ""
-    inputs: RunInputs | None = None
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -73,79 +62,56 @@ class ReleasableRun:
             ReleaseError: one line, if it is no run folder, or the run is not finished or damaged.
             ConfigError: if its config cannot be used.
         """
+        done = folder / DONE_FILE
         if not (folder / "config.json").is_file():
             raise ReleaseError(
                 "not a run folder (it has no config.json)", path=folder, hint="Give the folder of a training run."
             )
-        if not (folder / DONE_FILE).is_file():
-            raise ReleaseError(
-                f"this run is not finished (it has no {DONE_FILE})",
-                path=folder,
-                hint="Run the same training command again.",
-            )
+        if not done.is_file():
+            raise ReleaseError(f"this run is not finished (it has no {DONE_FILE})", path=folder, hint=_TRAIN_AGAIN)
         checkpoint = find_checkpoint(folder / "model")
         if checkpoint is None:
             raise ReleaseError("holds no complete checkpoint", path=folder / "model", hint="Run the training again.")
         try:
-            # Its folders may be called anything; what is shown or released of them is escaped.
-            done = run_record.FinishedRun.from_dict(parse_json(read_bounded(folder / DONE_FILE), any_text=True))
-            if not is_name(done.name):
-                raise ValueError(f"{shortened(done.name)} is no model's name")
-            check_texts([done.dataset, done.mlflow_run_id])
-            facts = {printable(key): printable(value) for key, value in done.facts.items()}
+            # Folders may have any name; facts about them are escaped.
+            record = FinishedRun.from_dict(parse_json(read_bounded(done), any_text=True))
+            if not is_name(record.name):
+                raise ValueError(f"{shortened(record.name)} is no model's name")
+            check_texts([record.dataset, record.mlflow_run_id])
+            record = replace(record, facts={printable(key): printable(text) for key, text in record.facts.items()})
             scores = run_scores(RunFolder(folder))
         except DatasetError as error:
-            raise ReleaseError(
-                error.problem, path=error.path, hint=f"{error.hint} Or run the same training command again."
-            ) from error
+            hint = f"{error.hint} Or run the same training command again."
+            raise ReleaseError(error.problem, path=error.path, hint=hint) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ReleaseError(
-                f"cannot be read ({error!r})", path=folder / DONE_FILE, hint="Run the same training command again."
-            ) from error
-        config = load_config(folder)
-        return cls(
-            name=done.name,
-            steps=done.steps,
-            dataset=done.dataset,
-            config=config,
-            checkpoint=checkpoint,
-            scores=scores.summary,
-            mlflow_run_id=done.mlflow_run_id,
-            facts=facts,
-            data=done.data,
-            scores_note=scores.note,
-            inputs=done.inputs,
-        )
+            raise ReleaseError(f"cannot be read ({error!r})", path=done, hint=_TRAIN_AGAIN) from error
+        return cls(record, load_config(folder), checkpoint, scores.summary, scores.note)
 
 
 def metrics_text(run: ReleasableRun) -> str:
     """The text of ``metrics.json``: the scores as in ``scores.json`` if there are any, and how it was trained."""
     scores: dict[str, Any] = json.loads(run.scores.to_json()) if run.scores else {}
+    record = run.record
     training = {
-        "name": run.name,
-        "steps": run.steps,
-        "dataset": run.dataset,
-        "mlflow_run_id": run.mlflow_run_id,
-        "facts": dict(run.facts),
-        **({"inputs": run.inputs.to_dict()} if run.inputs else {}),
+        "name": record.name,
+        "steps": record.steps,
+        "dataset": record.dataset,
+        "mlflow_run_id": record.mlflow_run_id,
+        "facts": dict(record.facts),
+        **({"inputs": record.inputs.to_dict()} if record.inputs else {}),
     }
     return json.dumps({**scores, _TRAINING: training}, indent=2, ensure_ascii=False) + "\n"
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """What it takes to train a model again.
+    """All that is needed to train a model again.
+
+    The attributes are those of `FinishedRun` and `ReleasableRun`, and:
 
     Attributes:
-        name: Of the model.
-        config: Its config. Of a release, or somebody else's run, it names no path, whatever stands in there.
-        dataset: Fingerprint of the chunks it was trained on.
-        scores: On its test set; None if it was never scored.
-        facts: See `ReleasableRun.facts`.
-        data: See `ReleasableRun.data`; empty of a release or somebody else's run.
         source: The run's folder, or the release's tarball.
-        inputs: What it was made from; None of an earlier version's.
-        foreign: Whether its paths are not this machine's own.
+        foreign: Whether it is a release or somebody else's run: its config then names no path, and ``data`` is empty.
     """
 
     name: str
@@ -160,21 +126,16 @@ class TrainingRecord:
 
     @classmethod
     def of_run(cls, folder: Path, *, foreign: bool = False) -> Self:
-        """Of a finished run; raises as `ReleasableRun.load` does.
-
-        Args:
-            folder: Of the run.
-            foreign: Honor none of its paths, as of a release.
-        """
+        """The record of a finished run, without its paths if it is ``foreign``; raises as `ReleasableRun.load` does."""
         run = ReleasableRun.load(folder)
-        if not foreign:
-            return cls(run.name, run.config, run.dataset, run.scores, run.facts, run.data, folder, run.inputs)
-        config, facts = _without_paths(run.config, run.facts)
-        return cls(run.name, config, run.dataset, run.scores, facts, {}, folder, run.inputs, foreign=True)
+        record, config, facts, data = run.record, run.config, run.record.facts, run.record.data
+        if foreign:
+            (config, facts), data = _without_paths(config, facts), {}
+        return cls(record.name, config, record.dataset, run.scores, facts, data, folder, record.inputs, foreign)
 
     @classmethod
     def of_release(cls, tarball: Path) -> Self:
-        """Of a release's tarball.
+        """The record in a release's tarball.
 
         Raises:
             ReleaseError: one line, if it is no release of this project.
@@ -207,7 +168,7 @@ class TrainingRecord:
             ) from error
 
     def weights(self) -> dict[str, str]:
-        """SHA-256 of the files of its weights, by name; they are read for it."""
+        """Read the files of its weights: SHA-256 by name."""
         if self.source.is_dir():
             files = sorted((self.source / "model").glob(f"*{_WEIGHTS}*"))
             return {file.name: file_sha256(file) for file in files}
@@ -223,9 +184,9 @@ class TrainingRecord:
 
 
 def _without_paths(config: ModelConfig, facts: Mapping[str, str]) -> tuple[ModelConfig, dict[str, str]]:
-    """A config that names no path, and facts that name the model that it was started from."""
+    """The config without paths, and the facts with the name of the model that it was started from."""
     start = {} if config.init_from is None else {INIT_FROM: model_name(config.init_from)}
-    return _with_paths(config, {}), start | dict(facts)
+    return parse_config(json.dumps(_keys_without_paths(config)), _RECORDED), start | dict(facts)
 
 
 def released_scores(tarball: Path) -> ScoreSummary | None:
@@ -238,7 +199,7 @@ def released_scores(tarball: Path) -> ScoreSummary | None:
 
 
 def _metrics(tarball: Path) -> dict[str, Any]:
-    # The whole is read: a damaged number would be believed.
+    # Read to the end: a damaged number would be believed.
     content = parse_json(read_member(tarball, METRICS_FILE, check_all=True) or "{}")
     return content if isinstance(content, dict) else {}
 
@@ -248,30 +209,30 @@ def _scores(content: dict[str, Any]) -> ScoreSummary | None:
 
 
 def released_config(config: ModelConfig, name: str) -> str:
-    """The JSON of a config as a release has it: found by the model's name, and started from a model by its name."""
+    """The JSON of a config for a release: without paths, ``model_dir`` and ``init_from`` are names of models."""
     start = {} if config.init_from is None else {"init_from": model_name(config.init_from)}
-    content = {key: value for key, value in json.loads(config.to_json()).items() if key not in _PATH_KEYS}
-    return json.dumps({**content, **start, "model_dir": name}, indent=2, ensure_ascii=False) + "\n"
+    content = _keys_without_paths(config) | start | {"model_dir": name}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def config_to_train_again(
     config: ModelConfig, manifests: Mapping[str, Path | str], *, init_from: str | None, caches: Path | None
 ) -> ModelConfig:
-    """The config of a training that is done again: it writes into no folder that the config names.
+    """The config for training a model again, whose only paths are these.
 
     Args:
         config: Of the training.
         manifests: Paths of the CSVs by their keys.
         init_from: Model whose weights it starts from.
-        caches: Folder for the shards; None: those of the config, which is this machine's own.
+        caches: Folder for the shards; None for the config's own, if it is of this machine.
     """
-    paths: dict[str, Any] = {key: str(path) for key, path in manifests.items()}
-    parts = ("training_cache", "validation_cache")
-    paths |= {part: str((caches / part).absolute()) if caches else getattr(config, part) for part in parts}
-    return _with_paths(config, paths | ({"init_from": init_from} if init_from is not None else {}))
+    content = _keys_without_paths(config) | {key: str(path) for key, path in manifests.items()}
+    for part in ("training_cache", "validation_cache"):
+        content[part] = str((caches / part).absolute()) if caches else getattr(config, part)
+    if init_from is not None:
+        content["init_from"] = init_from
+    return parse_config(json.dumps(content), _RECORDED)
 
 
-def _with_paths(config: ModelConfig, paths: Mapping[str, Any]) -> ModelConfig:
-    """A config with these paths alone."""
-    content = {key: value for key, value in json.loads(config.to_json()).items() if key not in _PATH_KEYS}
-    return parse_config(json.dumps(content | dict(paths)), "the recorded config")
+def _keys_without_paths(config: ModelConfig) -> dict[str, Any]:
+    return {key: value for key, value in json.loads(config.to_json()).items() if key not in _PATH_KEYS}

@@ -268,7 +268,7 @@ def test_a_run_is_published_whatever_the_folder_of_its_songs_is_called(run_folde
     }
     (run_folder / "done.json").write_text(json.dumps(done))
     (run_folder / "scores.json").write_text(json.dumps(scores | {"dataset": f"{folder}/test.csv"}))
-    assert ReleasableRun.load(run_folder).data == done["data"]
+    assert ReleasableRun.load(run_folder).record.data == done["data"]
     tarball = publish_release(run_folder, version="1.0.0", releases=tmp_path / "releases").tarball
     released = TrainingRecord.of_release(tarball)
     shown = manifest_name(Path("/", folder, "train.csv"))

@@ -21,8 +21,8 @@ def tarball(run_folder, tmp_path):
 
 def test_a_release_says_how_its_model_was_trained(tarball, run_folder):
     released, run = TrainingRecord.of_release(tarball), ReleasableRun.load(run_folder)
-    assert (released.name, released.dataset, released.scores) == (run.name, run.dataset, run.scores)
-    assert released.facts == run.facts
+    assert (released.name, released.dataset, released.scores) == (run.record.name, run.record.dataset, run.scores)
+    assert released.facts == run.record.facts
     assert released.config.fingerprint() == run.config.fingerprint()
     assert released.weights() == TrainingRecord.of_run(run_folder).weights()
     assert list(released.weights()) == ["model.data-00000-of-00001"]

@@ -20,19 +20,18 @@ _BUILDERS: dict[str, str | Callable[..., Any]] = {
 def register_network(name: str, builder: Callable[..., Any], params: type[BaseModel]) -> None:
     """Add a network of your own, so that ``model.type`` of a config may name it.
 
+    Commands find a network of another package through an entry point of the group ``stemworks.networks``, a function
+    without arguments that calls this one.
+
     Args:
         name: The ``model.type``, e.g. ``"mine.tcn"``.
         builder: Called as ``builder(inputs, config)`` with a Keras tensor of mixture magnitudes ``(batch, T, F,
-            channels)``; returns the estimates ``(batch, stems, T, F, channels)``, >= 0, in the order of
+            channels)``; returns estimates, >= 0, ``(batch, stems, T, F, channels)`` in the order of
             ``config.instruments``.
-        params: A pydantic model of what ``model.params`` may hold; `StrictModel` of ``sepcore.config.model_config``
-            is a good base.
+        params: A pydantic model of ``model.params``; `sepcore.config.network.StrictModel` is a good base.
 
     Raises:
         ValueError: if another network already has that name.
-
-    Commands find a network of another package through an entry point of the group ``stemworks.networks``, a function
-    without arguments that calls this one.
     """
     if _BUILDERS.get(name, builder) is not builder:
         raise ValueError(f"{name!r} is registered already; choose another name.")

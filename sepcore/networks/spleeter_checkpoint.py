@@ -127,15 +127,15 @@ def read_checkpoint(network: Any, folder: Path) -> int:
 
 
 def write_checkpoint(network: Any, folder: Path, *, step: int) -> None:
-    """Write a network's weights as a checkpoint that Spleeter loads, whole or not at all; replaces ``folder``.
+    """Write a network's weights as a checkpoint that Spleeter loads, whole or not at all.
 
     Args:
         network: As `registry.build_network` makes it.
-        folder: Becomes ``checkpoint``, ``model.index``, ``model.data-00000-of-00001`` and Spleeter's ``.probe``.
+        folder: Replaced; holds ``checkpoint``, ``model.index``, ``model.data-00000-of-00001`` and ``.probe``.
         step: Training step, stored as ``global_step``.
 
     Raises:
-        OSError: if the disk takes no more; ``folder`` is as it was.
+        OSError: it cannot be written; ``folder`` is as it was.
     """
     tensors = _network_tensors(network)
     values = {tensor.name: tensor.to_spleeter(np.asarray(tensor.variable, np.float32)) for tensor in tensors}
@@ -145,4 +145,4 @@ def write_checkpoint(network: Any, folder: Path, *, step: int) -> None:
         (temporary / "checkpoint").write_text(
             f'model_checkpoint_path: "{_FILE}"\nall_model_checkpoint_paths: "{_FILE}"\n', "utf-8"
         )
-        (temporary / ".probe").write_text("OK", "utf-8")  # Spleeter takes a folder without it for no model
+        (temporary / ".probe").write_text("OK", "utf-8")  # without it Spleeter sees no model

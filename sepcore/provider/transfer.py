@@ -36,7 +36,6 @@ class NotPublished(ProviderError):
 
 def read_url(url: str, *, hint: str = "") -> bytes:
     """The content of a small file, cut off shortly after `MAX_BYTES`; raises as `download` does."""
-    content = b""
     with _our_errors(url, hint):
         for attempt in _tries(url):
             with attempt, _response("GET", url) as response:
@@ -76,7 +75,7 @@ def download(url: str, destination: Path, *, hint: str = "", on_progress: OnProg
     with _our_errors(url, hint), destination.open("ab") as file:
         for attempt in _tries(url, file.tell):
             with attempt, _rest(url, file.tell(), etag) as (response, start):
-                etag = _strong_etag(response)
+                etag = response.headers.get("ETag", "")
                 length = _length(response)
                 file.truncate(start)
                 file.seek(start)
@@ -92,7 +91,7 @@ def download(url: str, destination: Path, *, hint: str = "", on_progress: OnProg
 def _rest(url: str, there: int, etag: str) -> "Iterator[tuple[httpx.Response, int]]":
     """The rest of a file after the first bytes, and where it begins: at 0 if the server sends the whole file."""
     headers = {"Range": f"bytes={there}-"} if there else {}
-    if there and etag:
+    if there and etag.startswith('"'):  # a strong one
         headers["If-Range"] = etag  # if the file has changed since, the server sends the whole
     with _response("GET", url, headers, allowed=_NO_SUCH_RANGE) as response:
         if response.status_code != _NO_SUCH_RANGE:
@@ -128,22 +127,16 @@ def _length(response: "httpx.Response") -> int | None:
     return int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
 
-def _strong_etag(response: "httpx.Response") -> str:
-    etag: str = response.headers.get("ETag", "")
-    return etag if etag.startswith('"') else ""
-
-
 @contextmanager
 def _our_errors(url: str, hint: str = "") -> Iterator[None]:
     import httpx
 
     try:
         yield
-    except httpx.HTTPStatusError as error:
-        kind = NotPublished if error.response.status_code in _NOT_PUBLISHED else ProviderError
-        raise kind(f"cannot be downloaded ({_reason(error)})", path=url, hint=hint) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ProviderError(f"cannot be downloaded ({_reason(error)})", path=url, hint=hint) from error
+        is_missing = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _NOT_PUBLISHED
+        kind = NotPublished if is_missing else ProviderError
+        raise kind(f"cannot be downloaded ({_reason(error)})", path=url, hint=hint) from error
 
 
 def _reason(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from sepcore.evaluation.scores import ScoreSummary
 from sepcore.provider.host import parse_version
 from sepcore.release.training_record import METRICS_FILE, ReleasableRun, released_scores
 from sepcore.system.foreign import is_name
-from sepcore.system.os_errors import fix_for
+from sepcore.system.os_errors import errno_of, fix_for
 
 _NAME = re.compile(r"\w[\w.+-]*")
 
@@ -49,26 +49,19 @@ def release_before(releases: Path, name: str, version: str) -> Champion | None:
         ReleaseError: if that release cannot be read.
     """
     tarballs = {parse_version(file.parent.name): file for file in releases.glob(f"*/{name}.tar.gz")}
-    versions = [found for found in tarballs if found is not None and found < version]
-    if not versions:
+    newest = max((found for found in tarballs if found is not None and found < version), default=None)
+    if newest is None:
         return None
-    newest = max(versions)
     tarball = tarballs[newest]
     try:
         return Champion(str(newest), released_scores(tarball))
-    except OSError as error:
-        raise ReleaseError(
-            f"cannot be read ({error}), so the new model cannot be compared with it",
-            path=tarball,
-            hint=f"{fix_for(error, reading=True)}, or remove the file.",
-            errno=error.errno,
-        ) from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         reason = f"{METRICS_FILE}: {error.problem}" if isinstance(error, DatasetError) else error
         raise ReleaseError(
             f"cannot be read ({reason}), so the new model cannot be compared with it",
             path=tarball,
-            hint="Fix or remove the file.",
+            hint=f"{fix_for(error, reading=True)}, or remove the file.",
+            errno=errno_of(error),
         ) from error
 
 

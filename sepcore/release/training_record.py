@@ -161,11 +161,8 @@ class TrainingRecord:
             hint = f"{fix_for(error, reading=True)}, or give a tarball that flows.publish made."
             raise ReleaseError(f"cannot be read ({error})", path=tarball, hint=hint, errno=error.errno) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ReleaseError(
-                f"does not say how it was trained ({error!r})",
-                path=tarball,
-                hint="Give a tarball that flows.publish made.",
-            ) from error
+            hint = "Give a tarball that flows.publish made."
+            raise ReleaseError(f"does not say how it was trained ({error!r})", path=tarball, hint=hint) from error
 
     def weights(self) -> dict[str, str]:
         """Read the files of its weights: SHA-256 by name."""

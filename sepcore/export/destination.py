@@ -55,8 +55,7 @@ class Destination:
 def open_destination(path: Path) -> Destination:
     """Check the folder of an export before any work; nothing is written.
 
-    Raises:
-        ExportError: if it cannot be made, is a file, or holds anything that no export wrote, which is never replaced.
+    ExportError if it cannot be made, is a file, or holds anything that no export wrote, which is never replaced.
     """
     folder = path.resolve()
     if Path.cwd().is_relative_to(folder):

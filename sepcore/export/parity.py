@@ -22,13 +22,9 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 
 def export_difference(form: Format, config: ModelConfig, network: Any, folder: Path) -> float:
-    """Run the exported files in ``folder`` on a seeded signal and compare them with the network they were made from.
+    """Run the exported files in ``folder`` on a seeded signal, and compare their stems with the network's.
 
-    Returns:
-        The largest difference over all stems as a part of the peak.
-
-    Raises:
-        ExportError: if it is above `LIMIT`.
+    Returns the largest difference over all stems as a part of the peak; ExportError if it is above `LIMIT`.
     """
     if form == "sherpa-onnx":
         return largest_difference(*_estimates(config, network, folder))
@@ -49,8 +45,7 @@ def export_difference(form: Format, config: ModelConfig, network: Any, folder: P
 def largest_difference(expected: Arrays, actual: Arrays) -> float:
     """The largest difference between arrays of the same names, as a part of the expected peak.
 
-    Raises:
-        ExportError: if it is above `LIMIT` or not a number, or names or shapes differ.
+    ExportError if it is above `LIMIT` or not a number, or names or shapes differ.
     """
     shapes, expected_shapes = ({name: array.shape for name, array in arrays.items()} for arrays in (actual, expected))
     if shapes != expected_shapes:

@@ -55,11 +55,7 @@ def fetched_model(
 
     A tarball in a folder is read there. A download that a killed process left is resumed.
 
-    Args:
-        listing: Of the release.
-        name: The model's, of ``<name>.tar.gz``.
-        folder: For the download. Only one process may fetch the same model into it at a time.
-        on_progress: Told how far a download is.
+    A download goes into ``folder``; only one process may fetch the same model into it at a time.
 
     Raises:
         ProviderError: about the address, with the reason.

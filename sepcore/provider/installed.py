@@ -23,8 +23,6 @@ class InstalledModel:
     """A model that can be loaded by its name.
 
     Attributes:
-        name: Its folder's.
-        folder: Holds a whole checkpoint.
         config: Its own, or the shipped config of its name; None if there is neither.
         origin: Where it was fetched from; None if another program, a training or the user put it there.
     """

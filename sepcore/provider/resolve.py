@@ -117,8 +117,7 @@ def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:
 def published_name(name: str) -> str:
     """The name of a model in a release: ``2stems`` for ``2stems-16kHz``, which borrows its weights.
 
-    Raises:
-        ConfigError: if it cannot be a model's name.
+    ConfigError if it cannot be a model's name.
     """
     name = _without_prefix(name)
     if not _PLAIN_NAME.fullmatch(name):

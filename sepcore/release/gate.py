@@ -45,8 +45,7 @@ class Champion:
 def release_before(releases: Path, name: str, version: str) -> Champion | None:
     """The model ``name`` in the highest release below ``version``, pre-releases included; None if there is none.
 
-    Raises:
-        ReleaseError: if that release cannot be read.
+    ReleaseError if that release cannot be read.
     """
     tarballs = {parse_version(file.parent.name): file for file in releases.glob(f"*/{name}.tar.gz")}
     newest = max((found for found in tarballs if found is not None and found < version), default=None)

@@ -169,11 +169,7 @@ def stale(paths: Iterable[Path]) -> list[Path]:
 
 
 def check_writable(folder: Path, option: str) -> None:
-    """Make ``folder`` if need be and write to it once, before any work; ``option`` names it, for the hint.
-
-    Raises:
-        ConfigError: if it cannot be made, or no file can be written there.
-    """
+    """Make ``folder`` if need be and write to it once; ConfigError, which names ``option``, if that is impossible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write_probe(folder)

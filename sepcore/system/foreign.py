@@ -39,14 +39,10 @@ def read_bounded(path: Path) -> bytes:
 
 
 def parse_json(content: str | bytes, *, any_text: bool = False) -> Any:
-    """The value of a plain JSON text: UTF-8, finite numbers, no key twice, no control characters.
+    """The value of a plain JSON text; ForeignTextError if it is something else.
 
-    Args:
-        content: At most `MAX_BYTES` long, nested at most `MAX_DEPTH` deep.
-        any_text: Leave control characters to the caller, see `check_texts`.
-
-    Raises:
-        ForeignTextError: it is something else.
+    Plain is UTF-8, at most `MAX_BYTES` long, at most `MAX_DEPTH` deep, with finite numbers, no key twice and, unless
+    ``any_text``, no control characters: then the caller calls `check_texts`.
     """
     if len(content) > MAX_BYTES:
         raise ForeignTextError(_TOO_LARGE)

@@ -460,8 +460,8 @@ def test_a_failure_that_stays_is_one_line_and_the_draft_stays_too(github, upload
     with refused() as error:
         upload(folder)
     assert str(error.value) == (
-        f"{github.url}/owner/name: GitHub could not be reached or failed several times in a row (HTTP 502). What was "
-        "uploaded stays there. Run the same command again."
+        f"{github.url}/owner/name: GitHub could not be reached or failed several times in a row (HTTP 502). "
+        "Completed uploads were kept. Run the same command again."
     )
     assert waits == [1, 2, 4, 8]
     assert github.release("1.0.0").draft

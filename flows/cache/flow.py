@@ -6,10 +6,9 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.cache.checked_songs import check_test_songs, checked_manifests
 from flows.cache.options import Options
+from flows.support.flow_options import run_name
 from flows.support.inputs import PartToCache, parts_to_cache
-from flows.support.run_names import run_name
 from flows.support.runners import task_runner
 from flows.support.song_tasks import finished_tasks
 from flows.support.terminal import say
@@ -19,11 +18,15 @@ from sepcore.dataset.cache.build_index import build_index, find_index
 from sepcore.dataset.cache.maintenance import lock_cache, prune, remove_damaged_shards
 from sepcore.dataset.cache.plan import ShardPlan, planned_fingerprints, shard_plans
 from sepcore.dataset.cache.shards import Shard, find_shards
+from sepcore.dataset.check.check import MeasureAll, check_manifest, require_usable
+from sepcore.dataset.check.measure import SongMeasures
+from sepcore.dataset.check.report import CheckReport, place_of_report
+from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError, SongsFailed, StemworksError
 from sepcore.system.atomic import remove_leftovers
 from sepcore.system.printable import first_few
 from sepcore.training.run_folder import RunFolder
-from tasks.dataset import cache_song
+from tasks.dataset import cache_song, check_song
 from tasks.dead_runs import note_run
 
 _SHOWN_FAILURES = 5
@@ -187,3 +190,63 @@ def main(options: Options) -> None:
         verify=options.verify,
         prune_for=tuple(map(load_config, options.keep_for)) if options.prune else None,
     )
+
+
+def checked_manifests(
+    csvs: Sequence[tuple[Path, Sequence[Path]]],
+    config: ModelConfig,
+    data_dir: Path | None,
+    *,
+    for_training: bool = True,
+    beside: Sequence[CheckReport] = (),
+) -> list[CheckReport]:
+    """Check manifests, and say which of their songs are left out.
+
+    Args:
+        csvs: Each manifest, and folders for its report if nothing can be written beside the manifest.
+        config: What the songs must fit.
+        data_dir: Folder of the manifests' relative paths.
+        for_training: Whether the songs must fit the config's channels and segments.
+        beside: Reports of manifests whose songs are looked for in these, too.
+
+    Returns:
+        A report for each, with at least one usable song.
+    """
+    reports: list[CheckReport] = []
+    for csv, fallbacks in csvs:
+        report = check_manifest(
+            csv,
+            config,
+            data_dir=data_dir,
+            report=place_of_report(csv, *fallbacks),
+            measure_all=_as_tasks(csv, config),
+            for_training=for_training,
+            beside=[*beside, *reports],
+        )
+        require_usable(report)
+        say(report.summary_lines())
+        reports.append(report)
+    return reports
+
+
+def check_test_songs(
+    csv: Path, fallbacks: Sequence[Path], config: ModelConfig, data_dir: Path | None, *, beside: Sequence[CheckReport]
+) -> None:
+    """Refuse a test set with a song that cannot be scored, and report songs that ``beside`` also has.
+
+    See `checked_manifests`.
+    """
+    tested = [(csv, fallbacks)]
+    (report,) = checked_manifests(tested, config, data_dir, for_training=False, beside=beside)
+    if len(report.usable) < report.num_rows:
+        raise DatasetError("has songs that cannot be scored (see above)", path=csv, hint="Fix them, or take them out.")
+
+
+def _as_tasks(csv: Path, config: ModelConfig) -> MeasureAll:
+    def measure_all(rows: Sequence[TrackRow]) -> Iterator[tuple[TrackRow, SongMeasures]]:
+        # Absolute: the workers of a cluster have another working directory.
+        absolute = (row.absolute() for row in rows)
+        tasks = finished_tasks(check_song, absolute, config.mix_name, description=f"check {csv.name}", total=len(rows))
+        return ((row, future.result()) for row, (_, future) in zip(rows, tasks, strict=True))
+
+    return measure_all

@@ -9,8 +9,7 @@ import pandas as pd
 from prefect import unmapped
 
 from flows.evaluate.evaluation_set import EvaluationSet
-from flows.support.progress import results
-from flows.support.song_tasks import finished_tasks
+from flows.support.song_tasks import finished_tasks, results
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import CheckpointError, DatasetError, OutputNotWritable, ProviderError, StemworksError

@@ -5,13 +5,10 @@ from functools import partial
 
 from flows.evaluate.evaluated_songs import EvaluatedSongs, evaluate_songs, excerpts_to_hear, test_songs
 from flows.evaluate.evaluation_set import EvaluationSet
-from flows.evaluate.options import WORKERS, Options
-from flows.evaluate.scored_run import check_place, is_evaluation_of, scored_run
-from flows.support.flow_options import flow_of
-from flows.support.progress import print_scores
-from flows.support.run_names import run_name
+from flows.evaluate.options import WORKERS, Options, check_place, is_evaluation_of, scored_run
+from flows.support.flow_options import flow_of, run_name
 from flows.support.runners import OnRunner, model_anywhere, task_runner
-from flows.support.terminal import say
+from flows.support.terminal import print_scores, say
 from sepcore import Separator, load_config
 from sepcore.errors import ConfigError, SongsFailed, StemworksError
 from sepcore.evaluation.choices import ENGINES
@@ -23,8 +20,8 @@ from sepcore.evaluation.run_scores import why_not_own
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.separation.settings import SeparatorSettings
 from sepcore.system.atomic import write_text
+from tasks.artifacts import show_scores
 from tasks.evaluation import log_scores
-from tasks.summaries import show_scores
 
 
 @flow_of(

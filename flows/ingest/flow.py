@@ -5,7 +5,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.ingest.options import FRACTION, Options
-from flows.support.run_names import run_name
+from flows.support.flow_options import run_name
 from flows.support.runners import task_runner
 from flows.support.song_tasks import finished_tasks
 from flows.support.terminal import say

@@ -5,10 +5,9 @@ from pathlib import Path
 from flows.cache.flow import cache
 from flows.ingest.flow import ingest
 from flows.prepare_musdb.options import Options
-from flows.support.flow_options import flow_of
-from flows.support.run_names import run_name
+from flows.support.flow_options import flow_of, run_name
+from flows.support.inputs import manifests_of_musdb
 from flows.support.terminal import say
-from flows.train.inputs import manifests_of_musdb
 from sepcore.config.load import model_name
 
 

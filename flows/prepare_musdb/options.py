@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import ClassVar
 
-from flows.support.inputs import check_ffmpeg, check_musdb_folder, check_trainable
+from flows.support.inputs import MUSDB_OF_ENVIRONMENT, check_ffmpeg, check_musdb_folder, check_trainable, musdb_of
 from flows.support.options import Model, OfConfig
 from flows.support.runners import OnRunner, check_scheduler
-from flows.train.inputs import MUSDB_OF_ENVIRONMENT, musdb_of
 from sepcore.errors import ConfigError
 
 

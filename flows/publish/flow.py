@@ -2,9 +2,8 @@
 
 from flows.publish.options import Options
 from flows.support.download import upload_bar
-from flows.support.flow_options import flow_of
-from flows.support.run_names import run_name
-from flows.support.runs import resolve_run
+from flows.support.flow_options import flow_of, run_name
+from flows.support.inputs import resolve_run
 from flows.support.terminal import say
 from tasks.release import announce, judge, publish_models, upload_to_github
 

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Self
 from cyclopts import Parameter
 from pydantic import Field, model_validator
 
+from flows.support.inputs import resolve_run
 from flows.support.options import Flag, Positional, Releases, Version, WorkDir
 from flows.support.options import Options as Base
-from flows.support.runs import resolve_run
 from sepcore.evaluation.choices import MARGIN_DB
 
 

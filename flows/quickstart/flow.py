@@ -7,8 +7,7 @@ from flows.ingest.flow import ingest
 from flows.quickstart.options import FOLDER, Options
 from flows.separate_batch.flow import separate_batch
 from flows.support.flow_options import flow_of
-from flows.support.progress import print_scores
-from flows.support.terminal import say
+from flows.support.terminal import print_scores, say
 from flows.train.flow import train
 from sepcore.config.load import load_config
 from sepcore.dataset.synthetic.dataset import write_dataset

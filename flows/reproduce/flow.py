@@ -7,13 +7,11 @@ from rich.table import Table
 
 from flows.cache.flow import cache
 from flows.ingest.flow import ingest
-from flows.reproduce.options import Options
-from flows.reproduce.record import initial_model, manifests_of, training_record
-from flows.support.flow_options import flow_of
-from flows.support.run_names import run_name
+from flows.reproduce.options import Options, initial_model, manifests_of, training_record
+from flows.support.flow_options import flow_of, run_name
+from flows.support.inputs import manifests_of_musdb
 from flows.support.terminal import say
-from flows.train.flow import train
-from flows.train.inputs import initial_weights, manifests_of_musdb
+from flows.train.flow import initial_weights, train
 from sepcore.config.load import load_config
 from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.examples import DRAWS_VERSION

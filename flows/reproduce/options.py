@@ -1,15 +1,22 @@
 """The options of reproducing."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import model_validator
 
-from flows.support.inputs import check_ffmpeg, check_musdb_folder, check_trainable
+from flows.support.inputs import check_ffmpeg, check_musdb_folder, check_trainable, resolve_run
 from flows.support.options import DataDir, Positional, WorkDir
 from flows.support.options import Options as Base
+from sepcore.config.load import is_archive
+from sepcore.errors import ConfigError
 
-_CSVS = "train_csv", "validation_csv", "test_csv"
+if TYPE_CHECKING:
+    from sepcore.release.training_record import TrainingRecord
+
+
+CSVS = "train_csv", "validation_csv", "test_csv"
 
 
 class Options(Base):
@@ -44,12 +51,10 @@ class Options(Base):
 
     def csvs(self) -> dict[str, Path | None]:
         """The manifests that were given, by their keys in a config."""
-        return {key: getattr(self, key) for key in _CSVS}
+        return {key: getattr(self, key) for key in CSVS}
 
     def check(self) -> None:
         """Refuse what has no record, and songs or weights that are not there."""
-        from flows.reproduce.record import initial_model, manifests_of, training_record
-
         check_ffmpeg()
         record = training_record(self.source, self.work_dir)
         check_trainable(record.config)
@@ -58,3 +63,47 @@ class Options(Base):
             check_musdb_folder(self.musdb_root, "train")
         else:
             manifests_of(record, self.csvs())
+
+
+def training_record(source: str, work_dir: Path) -> "TrainingRecord":
+    """What a release's tarball, or a run, says of its training."""
+    from sepcore.release.training_record import TrainingRecord  # pandas takes a second to import
+
+    path = Path(source)
+    if path.is_file() and is_archive(path):
+        return TrainingRecord.of_release(path)
+    run = resolve_run(source, work_dir).path
+    # Of a folder from elsewhere, paths are as little this machine's own as a release's.
+    own = any(run.resolve().is_relative_to(folder.resolve()) for folder in (work_dir, Path("runs")))
+    return TrainingRecord.of_run(run, foreign=not own)
+
+
+def manifests_of(record: "TrainingRecord", given: Mapping[str, Path | None]) -> dict[str, str]:
+    """The absolute paths of the manifests: those that are given, else those that the run names."""
+    known = {key: str(path.absolute()) for key, path in given.items() if path is not None}
+    csvs = {key: record.data[key] for key in CSVS if key in record.data} | known
+    for key in CSVS:
+        if key not in csvs and key != "test_csv":
+            raise ConfigError(
+                f"the record of {record.name} does not say where its songs are",
+                hint=f"Give --musdb-root, or --{_flag(key)}.",
+            )
+        if key in csvs and not Path(csvs[key]).is_file():
+            raise ConfigError("no such file", path=csvs[key], hint=f"Give the manifest with --{_flag(key)}.")
+    return csvs
+
+
+def initial_model(record: "TrainingRecord", given: str | None) -> str | None:
+    """The model to start from: the one that is given, else the run's. A release's is on another machine."""
+    from sepcore.release.training_record import INIT_FROM
+
+    name = record.facts.get(INIT_FROM)
+    if given is None and record.config.init_from is None and name is not None:
+        raise ConfigError(
+            f"{record.name} was started from the weights of {name}", hint="Give that model with --init-from."
+        )
+    return given or record.config.init_from
+
+
+def _flag(key: str) -> str:
+    return key.replace("_", "-")

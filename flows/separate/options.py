@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.separate_batch import options
-from flows.separate_batch.separation import SomePath
+from flows.separate_batch.options import SomePath
 
 
 class Options(options.Options):

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from flows.separate_batch.batch import Batch, conclude, look_for_done, plan, try_new
 from flows.separate_batch.options import FlowOptions
-from flows.support.flow_options import flow_of
-from flows.support.run_names import run_name
+from flows.support.flow_options import flow_of, run_name
 from flows.support.runners import task_runner
 from flows.support.song_tasks import finished_tasks
 from sepcore.batch.plan import prepare_output, remove_half_written
@@ -16,8 +15,8 @@ from sepcore.batch.song import Outcome, Song, failed
 from sepcore.errors import SongsFailed
 from sepcore.separation.shared import PlannedModel
 from sepcore.system.printable import first_few
+from tasks.artifacts import show_batch
 from tasks.separation import SongFailed, separate_one
-from tasks.summaries import show_batch
 
 _SHOWN_FAILURES = 5
 

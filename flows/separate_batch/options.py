@@ -1,17 +1,140 @@
 """What the separation of folders can be told: on the command line, and as a flow."""
 
+import os
+import re
 import time
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from urllib.parse import unquote_to_bytes
 
-from pydantic import Field
+from cyclopts import Parameter
+from pydantic import BeforeValidator, Field, model_validator
 
-from flows.separate_batch.separation import SeparationOptions, SomePath
-from flows.support.options import Flag, Positional
+from flows.support.options import COMMAS, FLAG, Flag, Model, Positional, WithOverrides, names
 from flows.support.runners import OnRunner, model_anywhere
-from flows.support.sent_paths import sendable, sent_path
+from sepcore.config.choices import MAX_OVERLAP, MAX_SHIFTS, Bits, Clipping, Codec, EngineName, Precision
+
+if TYPE_CHECKING:
+    from sepcore.separation.settings import SeparatorSettings
+    from sepcore.separation.stem_files.options import StemFileOptions
+
 
 _STARTED_S = time.monotonic()
+_WITH_BITS = ("wav", "flac")
+_READING = Parameter(group="what is read of each song")
+_SEPARATING = Parameter(group="how it is separated")
+_WRITING = Parameter(group="how stems are written")
+
+
+def _some_path(path: Any) -> Any:
+    """A path that was given: an empty one, as of a variable that is not set, would be the working folder."""
+    if path == "":
+        raise ValueError("is empty; give a path, or . for this folder")
+    return path
+
+
+def _rate(given: Any) -> Any:
+    if isinstance(given, str) and given != "source" and not re.fullmatch(r"[1-9]\d{3,5}", given):
+        raise ValueError(f"{given!r} is neither source nor a rate in Hz such as 48000")
+    return int(given) if isinstance(given, str) and given != "source" else given
+
+
+def _bits(given: Any) -> Any:
+    return int(given) if isinstance(given, str) and given.isdecimal() else given
+
+
+def _some_stems(given: Any) -> Any:
+    found = names(given)
+    if given and not found:
+        raise ValueError(f"{given!r} names no stem; give e.g. vocals,drums")
+    return found
+
+
+SomePath = Annotated[Path, BeforeValidator(_some_path)]
+
+
+class SeparationOptions(WithOverrides):
+    """Where stems go, what is read, how it is separated and written."""
+
+    out: Annotated[SomePath, Parameter(name=("-o", "--output_path"))]
+    """Stems go here."""
+    params: Model = "2stems"
+    filename_format: Annotated[str, Parameter(name=("-f", "--filename_format"))] = "{filename}/{instrument}.{codec}"
+    """Fields {filename} {instrument} {foldername} {codec}."""
+    offset: Annotated[float, Field(ge=0, allow_inf_nan=False), Parameter(name=("-s", "--offset")), _READING] = 0.0
+    """Start here, in seconds."""
+    duration: Annotated[
+        float | None, Field(gt=0, allow_inf_nan=False), Parameter(name=("-d", "--duration")), _READING
+    ] = None
+    """So many seconds (default: to the end)."""
+    mwf: Annotated[bool | None, FLAG, _SEPARATING] = None
+    """Multichannel Wiener filtering (default: as the config says)."""
+    engine: Annotated[EngineName, _SEPARATING] = "auto"
+    """What runs the network; auto: the fastest here."""
+    overlap: Annotated[float, Field(ge=0, le=MAX_OVERLAP), _SEPARATING] = 0.0
+    """By which part of a segment neighbours overlap, 0 to 0.9."""
+    shifts: Annotated[int, Field(ge=1, le=MAX_SHIFTS), _SEPARATING] = 1
+    """Separate so many times, shifted, and take the mean."""
+    precision: Annotated[Precision, _SEPARATING] = "float32"
+    """What the network computes in; bfloat16 is faster where the processor has it."""
+    codec: Annotated[Codec, Parameter(name=("-c", "--codec")), _WRITING] = "wav"
+    """Of the stems."""
+    bitrate: Annotated[str, Parameter(name=("-b", "--bitrate")), _WRITING] = "128k"
+    """Of lossy codecs."""
+    bits: Annotated[Bits, BeforeValidator(_bits), _WRITING] = 16
+    """Of wav (32: float) and flac."""
+    stems: Annotated[tuple[str, ...], BeforeValidator(_some_stems), COMMAS, _WRITING] = ()
+    """Only these, e.g. vocals,drums (default: all)."""
+    residual: Annotated[Flag, _WRITING] = False
+    """Write also what the chosen stems leave of the song, as residual."""
+    sample_rate: Annotated[int | Literal["source"] | None, BeforeValidator(_rate), _WRITING] = None
+    """Of the stems: source, or Hz (default: the model's)."""
+    mono: Annotated[Flag, _WRITING] = False
+    """Write the stems of a mono song in one channel."""
+    clipping: Annotated[Clipping | None, _WRITING] = None
+    """Of samples beyond full scale (default: clamp, where the format cannot hold them)."""
+    page: Annotated[Flag, _WRITING] = False
+    """Write a page to listen to the stems in a browser."""
+
+    @model_validator(mode="after")
+    def _fit_codec(self) -> Self:
+        if self.bits != 16 and self.codec not in _WITH_BITS:
+            raise ValueError(f"--bits is for wav and flac; {self.codec} takes --bitrate")
+        if self.codec == "flac" and self.bits == 32:
+            raise ValueError("flac holds 16 or 24 bits; give --bits 24, or -c wav for float")
+        return self
+
+    def settings(self) -> "SeparatorSettings":
+        """How to separate."""
+        from sepcore.separation.settings import SeparatorSettings
+
+        return SeparatorSettings(
+            self.params,
+            mwf=self.mwf,
+            engine=self.engine,
+            overlap=self.overlap,
+            shifts=self.shifts,
+            precision=self.precision,
+            overrides=self.overrides or {},
+        )
+
+    def stem_files(self) -> "StemFileOptions":
+        """What to read and how to write."""
+        from sepcore.separation.stem_files.options import StemFileOptions
+
+        return StemFileOptions(
+            offset_s=self.offset,
+            duration_s=self.duration,
+            codec=self.codec,
+            bitrate=self.bitrate,
+            bits=self.bits,
+            stems=self.stems,
+            residual=self.residual,
+            sample_rate=self.sample_rate,
+            keep_mono=self.mono,
+            clipping=self.clipping,
+            page=self.page,
+        )
 
 
 class BatchOptions(SeparationOptions):
@@ -56,3 +179,21 @@ class Options(BatchOptions, OnRunner):
     def started_s(self) -> float:
         """When the command started, on the clock of `time.monotonic`: before the imports that the user waits for."""
         return _STARTED_S
+
+
+def sendable(path: Path) -> str:
+    """A path as Prefect can keep it; one that is no UTF-8 becomes a ``file:`` URL, which `sent_path` reads."""
+    text = str(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return path.absolute().as_uri()
+    return text
+
+
+def sent_path(path: Path) -> Path:
+    """The path that was made `sendable`."""
+    text = str(path)
+    if not text.startswith("file:/"):
+        return path
+    return Path(os.fsdecode(unquote_to_bytes(f"/{text.removeprefix('file:').lstrip('/')}")))

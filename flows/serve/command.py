@@ -20,8 +20,7 @@ def main(options: Options) -> None:
 
 
 def _serve(server: PrefectServer | None) -> None:
-    from flows.serve.deployments import deployments
-    from flows.serve.runner import CommandRunner
+    from flows.serve.deployments import CommandRunner, deployments
     from tasks.dead_runs import mark_dead_runs
 
     if server is not None:

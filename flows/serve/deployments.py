@@ -1,5 +1,7 @@
 """What `flows.serve` serves: the deployments of prefect.yaml, without their work pool and schedules."""
 
+import asyncio
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import yaml
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.deployments.runner import RunnerDeployment
+from prefect.runner import Runner
 from prefect.types.entrypoint import EntrypointType
 
 # In the checkout a link to the file that `prefect deploy` reads; in the wheel a copy of it.
@@ -35,3 +38,18 @@ def _deployment(
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     return made
+
+
+class CommandRunner(Runner):
+    """A runner that SIGTERM cancels, as Ctrl-C does; Prefect's own handler does not wait for the runs' end."""
+
+    async def start(self, run_once: bool = False, webserver: bool | None = None) -> None:
+        """Serve until interrupted; runs under way are told of it and have ended when this returns."""
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._end = partial(asyncio.get_running_loop().call_soon_threadsafe, serving.cancel)
+        await super().start(run_once, webserver)
+
+    def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
+        """Cancel `start`."""
+        self._end()

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from flows.support.credential import CREDENTIAL, kept_credential
-from flows.support.own_server import LOCAL, is_free, lock_of_port, own_port, take
+from flows.support.own_server import CREDENTIAL, LOCAL, is_free, kept_credential, lock_of_port, own_port, take
 from flows.support.prefect_api import prefect_home
 from flows.support.prefect_gone import WHO_IS_THERE
 from flows.support.prefect_server import HOST, PrefectServer, use_prefect_api

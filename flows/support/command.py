@@ -3,15 +3,16 @@
 import io
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from traceback import format_exception
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import NoReturn
 
-from flows.support.interruption import INTERRUPTED, interrupt_like_ctrl_c, is_interruption, settle_interruption
 from flows.support.native_log import filter_native_log
 from flows.support.prefect_gone import end_at_once, is_of_prefect_api, raise_without_api
 from sepcore.errors import StemworksError
@@ -21,6 +22,12 @@ from tasks import one_line_errors
 from tasks.one_line_errors import printable_names
 
 _INTERRUPTED_LINE = "Interrupted. Completed work was kept, and nothing is half-written."
+INTERRUPTED = 130
+"""Exit code of an interrupted command, whatever interrupted it."""
+
+_ALIKE = signal.SIGTERM, signal.SIGHUP
+_AGAIN_S = 0.05
+_again: threading.Timer | None = None
 
 
 class _OneLine(logging.Formatter):
@@ -115,3 +122,65 @@ def _say(line: str, code: int) -> int:
     with suppress(OSError):  # a terminal that has been closed
         sys.stderr.write("".join(f"{one}\n" for one in lines))
     return code
+
+
+def interrupt_like_ctrl_c() -> None:
+    """Let SIGTERM and a closed terminal do what Ctrl-C does, and let no finalizer swallow either.
+
+    The default action would end the process at once, and leave temporary folders and half-written files. What is
+    ignored stays so: ``nohup`` has a command outlive its terminal.
+    """
+    for number in _ALIKE:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _like_ctrl_c)
+    sys.unraisablehook = _unraisablehook
+
+
+def settle_interruption() -> None:
+    """At the end of a command: what was to come again has nothing to interrupt any more."""
+    if _again is not None:
+        _again.cancel()
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether an error comes of an interruption.
+
+    One that comes in the import of a compiled package is an ImportError, and what is then written to a terminal that
+    has been closed is an OSError.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
+
+
+def _like_ctrl_c(number: int, frame: FrameType | None) -> None:
+    # Once: kernel and shell both tell of a closed terminal, and the clean-up after the first must not be interrupted.
+    for other in _ALIKE:
+        if signal.getsignal(other) is _like_ctrl_c:
+            signal.signal(other, _nothing_more)  # not SIG_IGN, which processes started from here would inherit
+    ctrl_c = signal.getsignal(signal.SIGINT)
+    if callable(ctrl_c):
+        ctrl_c(signal.SIGINT, frame)  # asyncio's, for one, cancels what runs
+    else:  # ignored, as by what a script's shell starts in the background
+        raise KeyboardInterrupt
+
+
+def _nothing_more(number: int, frame: FrameType | None) -> None:
+    pass
+
+
+def _unraisablehook(unraisable: "sys.UnraisableHookArgs") -> None:
+    """An interruption comes again after a finalizer, or a callback of the garbage collector, that swallowed it."""
+    global _again
+    if unraisable.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(unraisable)
+        return
+    number = signal.SIGINT
+    if not callable(signal.getsignal(number)):
+        number = signal.SIGTERM
+        signal.signal(number, _like_ctrl_c)
+    # Later: raised now, it would be swallowed by the same finalizer.
+    _again = threading.Timer(_AGAIN_S, signal.pthread_kill, (threading.main_thread().ident, number))
+    _again.daemon = True
+    _again.start()

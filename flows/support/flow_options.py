@@ -2,14 +2,20 @@
 
 import hashlib
 import inspect
+import os
 from collections.abc import Callable, Container
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import Flow, flow
+from prefect.runtime import flow_run
 
+from flows.support.inputs import MUSDB_OF_ENVIRONMENT
 from flows.support.options import Options
+from sepcore.config.load import model_name
+from sepcore.system.printable import printable
+from sepcore.system.urls import shown
 from tasks.dead_runs import note_run
 
 Result = TypeVar("Result")
@@ -59,3 +65,34 @@ def flow_of(
         return flow(on_running=[note_run], version=version, **about)(run)
 
     return decorate
+
+
+def run_name(stage: str, **parts: str) -> Callable[[], str]:
+    """A flow's ``flow_run_name``.
+
+    Args:
+        stage: What is done.
+        parts: A word before each parameter's value, by the parameter's name; a parameter without a value is left out.
+    """
+
+    def name() -> str:
+        given = flow_run.parameters
+        shown = {key: _short(given[key]) for key in parts if given.get(key)}
+        words = [f"{parts[key]} {value}".strip() for key, value in shown.items() if value]
+        return printable(" ".join([stage, *words]))
+
+    return name
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        more = f" and {len(value) - 1} more" if len(value) > 1 else ""
+        return _short(value[0]) + more
+    text = str(value)
+    if text == str(MUSDB_OF_ENVIRONMENT):
+        # The one variable that flows look up, too: any other may hold what nobody shall read in a name.
+        text = os.environ.get(text.removeprefix("$"), "")
+    text = shown(text)
+    if Path(text).name != text or text.endswith((".json", ".gz")):
+        return model_name(text) or text
+    return text

@@ -1,12 +1,24 @@
 """What a command works on, found and checked before Prefect is imported and starts a server, which takes long."""
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import TrackRow, check_columns, load_manifest
 from sepcore.errors import ConfigError, DatasetError
 from sepcore.signal.ffmpeg import find_program
+
+if TYPE_CHECKING:
+    from sepcore.training.run_folder import RunFolder
+
+_MUSDB_PATH = "MUSDB_PATH"
+MUSDB_OF_ENVIRONMENT = Path(f"${_MUSDB_PATH}")
+"""Stands for the set that ``MUSDB_PATH`` names where a run starts, and for none where it is not set."""
+
+_MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -91,3 +103,27 @@ def check_ffmpeg() -> None:
     """Refuse to start without ffmpeg and ffprobe."""
     for program in ("ffmpeg", "ffprobe"):
         find_program(program)
+
+
+def resolve_run(run: str, work_dir: Path) -> "RunFolder":
+    """A run by its folder, its name in ``work_dir``, or its MLflow run id; TrainingError if there is none."""
+    from sepcore.training.run_folder import find_run  # imports NumPy
+
+    if not _MLFLOW_ID.fullmatch(run) or Path(run).exists():
+        return find_run(run, work_dir)
+    from tasks.tracking.store import run_folder_of  # MLflow takes seconds to import
+
+    return find_run(run_folder_of(run) or run, work_dir)
+
+
+def musdb_of(musdb_root: Path | None, *, instead: Path | None = None) -> Path | None:
+    """The MUSDB set that is meant: as given, or that of the environment unless something else is given ``instead``."""
+    if musdb_root != MUSDB_OF_ENVIRONMENT:
+        return musdb_root
+    named = os.environ.get(_MUSDB_PATH)
+    return Path(named) if named and instead is None else None
+
+
+def manifests_of_musdb(musdb_root: Path, name: str) -> Path:
+    """Folder of the manifests of a MUSDB set for the model of this name."""
+    return Path("data") / f"{musdb_root.resolve().name}-{name}"

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TypeVar
 
-from flows.support.credential import new_credential
-from flows.support.own_server import check_prefect_api
+from flows.support.own_server import check_prefect_api, new_credential
 from flows.support.prefect_api import configured_prefect_api, prefect_api_configured
 from sepcore.errors import ConfigError
 from tasks.process_notes import OWN_PREFECT_API

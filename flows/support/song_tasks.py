@@ -1,7 +1,7 @@
 """One task run a song, a bounded number of them under way: memory does not grow with the dataset."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -50,3 +50,14 @@ def _oldest(waiting: "deque[tuple[Song, PrefectFuture[Result]]]") -> tuple[Song,
     song, future = waiting.popleft()
     future.wait()
     return song, future
+
+
+def results(futures: Sequence[PrefectFuture[Result]], description: str) -> list[Result]:
+    """Wait for tasks in their order, with a bar; the first failure is raised."""
+    with progress_bar() as bar:
+        line = bar.add_task(description, total=len(futures), note="")
+        collected = []
+        for future in futures:
+            collected.append(future.result())
+            bar.advance(line)
+    return collected

@@ -1,12 +1,17 @@
-"""What every command shows on the terminal: lines and a progress bar. Nothing here waits for Prefect's import."""
+"""What every command shows on the terminal: lines, a progress bar, scores. Nothing here imports Prefect."""
 
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from sepcore.system.printable import printable
+
+if TYPE_CHECKING:
+    from sepcore.evaluation.scores import ScoreSummary
 
 
 def progress_bar() -> Progress:
@@ -21,3 +26,15 @@ def say(lines: Iterable[str]) -> None:
     """Lines for the user on stdout; each stays one line, whatever names are in it."""
     sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
     sys.stdout.flush()
+
+
+def print_scores(summary: "ScoreSummary") -> None:
+    """The medians of a test set beside the untouched mixture's."""
+    tracks = f"{summary.num_tracks} {'track' if summary.num_tracks == 1 else 'tracks'}"
+    table = Table(title=f"SDR on {summary.dataset} ({tracks}, median of medians, dB)")
+    for column in ("stem", "untouched mixture", "scored", "gain"):
+        table.add_column(column, justify="left" if column == "stem" else "right")
+    for stem, scores in summary.stems.items():
+        gain = scores.sdr - scores.mixture_sdr
+        table.add_row(stem, f"{scores.mixture_sdr:.2f}", f"{scores.sdr:.2f}", f"{gain:+.2f}")
+    Console().print(table)

@@ -2,28 +2,31 @@
 
 from pathlib import Path
 
+from rich.progress import Progress
+
 from flows.cache.flow import cache
 from flows.evaluate.flow import evaluate
 from flows.evaluate.options import WORKERS
 from flows.ingest.flow import ingest
 from flows.publish.flow import publish
-from flows.support.flow_options import flow_of
-from flows.support.inputs import parts_to_cache
-from flows.support.progress import TrainingProgress, print_scores
-from flows.support.run_names import run_name
-from flows.support.terminal import progress_bar, say
-from flows.train.inputs import initial_weights, manifests_of_musdb, musdb_of
+from flows.support.download import locate_with_bar
+from flows.support.flow_options import flow_of, run_name
+from flows.support.inputs import manifests_of_musdb, musdb_of, parts_to_cache
+from flows.support.terminal import print_scores, progress_bar, say
 from flows.train.options import Options
 from sepcore.config.load import model_name
+from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.manifest import load_manifest
 from sepcore.errors import GateRefused
 from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint
 from sepcore.evaluation.run_scores import run_scores
+from sepcore.training.initial_weights import initial_fingerprint
+from sepcore.training.metrics_log import MetricsRecord
 from sepcore.training.run_choice import choose_run, unfinished_run, what_is_new
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.run_record import RunInputs
-from tasks.summaries import show_pipeline
+from tasks.artifacts import show_pipeline
 from tasks.tracking.store import check_store
 from tasks.training import TrainingSet, renew_run, train_model
 
@@ -101,3 +104,24 @@ def main(options: Options) -> None:
     if (scores := run_scores(run).summary) is not None:
         print_scores(scores)
     say([f"run: {folder}", f"separate with it: python -m flows.separate_batch SONGS -o OUT -p {folder}"])
+
+
+def initial_weights(config: ModelConfig) -> str | None:
+    """Fingerprint of the weights that the config's `init_from` names, which are fetched if need be; None without."""
+    return None if config.init_from is None else initial_fingerprint(locate_with_bar(config.init_from))
+
+
+class TrainingProgress:
+    """A bar over the steps that shows the last losses."""
+
+    def __init__(self, bar: Progress, name: str, max_steps: int) -> None:
+        self._bar = bar
+        self._line = bar.add_task(f"train {name}", total=max_steps, note="")
+        self._notes: dict[str, str] = {}
+
+    def __call__(self, record: MetricsRecord) -> None:
+        """Take what the trainer reports."""
+        for key in ("train_loss", "validation_loss", "validation_SDR"):
+            if key in record.metrics:
+                self._notes[key] = f"{key} {record.metrics[key]:.4g}"
+        self._bar.update(self._line, completed=record.step, note="  ".join(self._notes.values()))

@@ -5,11 +5,27 @@ from typing import ClassVar, Self
 
 from pydantic import PositiveInt, model_validator
 
+from flows.support.download import locate_with_bar
+from flows.support.inputs import (
+    MUSDB_OF_ENVIRONMENT,
+    check_ffmpeg,
+    check_manifests,
+    check_musdb_folder,
+    check_trainable,
+    musdb_of,
+    parts_to_cache,
+)
 from flows.support.options import DataDir, Flag, OfConfig, Releases, Version, WorkDir
-from flows.support.runners import OnRunner
-from flows.train.inputs import MUSDB_OF_ENVIRONMENT, check_training
-from sepcore.config.load import changed_config
+from flows.support.runners import OnRunner, check_scheduler
+from sepcore.config.load import changed_config, model_name
 from sepcore.config.model_config import ModelConfig
+from sepcore.dataset.manifest import load_manifest
+from sepcore.errors import ConfigError
+from sepcore.system.atomic import check_writable
+from sepcore.training.initial_weights import check_initial_model
+from sepcore.training.run_choice import check_unchanged
+
+_MUSDB_PATH = "MUSDB_PATH"
 
 
 class Options(OfConfig, OnRunner):
@@ -61,4 +77,45 @@ class Options(OfConfig, OnRunner):
             fresh=self.fresh,
             force=self.force,
             scheduler=self.scheduler,
+        )
+
+
+def check_training(
+    params: str,
+    config: ModelConfig,
+    *,
+    musdb_root: Path | None,
+    data_dir: Path | None,
+    work_dir: Path,
+    fresh: bool,
+    force: bool,
+    scheduler: str | None,
+) -> None:
+    """Refuse with one line what would otherwise fail after the caching, or never be noticed."""
+    check_ffmpeg()
+    check_unchanged(work_dir, model_name(params), config, fresh=fresh, force=force)
+    if config.init_from is not None:
+        check_initial_model(locate_with_bar(config.init_from).config, config, config.init_from)
+    musdb = musdb_of(musdb_root, instead=data_dir)
+    if musdb is not None:
+        check_trainable(config)
+        check_musdb_folder(musdb, "train")
+    else:
+        if musdb_root is not None:
+            _check_manifests_exist(params, config)
+        check_manifests(config)
+        if config.test_csv:
+            load_manifest(Path(config.test_csv), config, data_dir=data_dir)
+    check_writable(work_dir, "--work-dir")
+    check_scheduler(scheduler)
+
+
+def _check_manifests_exist(params: str, config: ModelConfig) -> None:
+    missing = [part.csv for part in parts_to_cache(config) if not part.csv.is_file()]
+    if missing:
+        raise ConfigError(
+            f"nothing to train on: {_MUSDB_PATH} is not set, and {missing[0]}, which the config {params} names, does "
+            "not exist",
+            hint=f"Set {_MUSDB_PATH} where flows.serve is started, or give --param musdb_root=DIR, or --param "
+            "params=CONFIG.json with a config whose CSVs exist.",
         )

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flows.separate_batch.options import BatchOptions
-from flows.separate_batch.separation import SeparationOptions, SomePath
+from flows.separate_batch.options import BatchOptions, SeparationOptions, SomePath
 from flows.support.options import Positional
 from flows.support.runners import model_anywhere
 from sepcore.errors import ConfigError

@@ -11,7 +11,7 @@ from flows.prepare_musdb.flow import prepare_musdb
 from flows.publish.flow import publish
 from flows.reproduce.flow import reproduce
 from flows.separate_batch.flow import separate_batch
-from flows.support import run_names
+from flows.support import flow_options
 from flows.train.flow import train
 
 FLOWS = [cache, evaluate, ingest, prepare_musdb, publish, reproduce, separate_batch, train]
@@ -23,7 +23,7 @@ def name_of(monkeypatch):
 
     def name(flow, value):
         parameters = dict.fromkeys(flow.parameters.properties, value)
-        monkeypatch.setattr(run_names, "flow_run", SimpleNamespace(parameters=parameters))
+        monkeypatch.setattr(flow_options, "flow_run", SimpleNamespace(parameters=parameters))
         return flow.flow_run_name()
 
     return name

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.reproduce import flow as reproduce
-from flows.reproduce.record import manifests_of, training_record
+from flows.reproduce.options import manifests_of, training_record
 from sepcore.dataset.examples import DRAWS_VERSION
 from sepcore.errors import ConfigError, TrainingError
 from sepcore.evaluation.scores import MadeFrom

@@ -1,4 +1,4 @@
-"""What caching would take: the dataset check, whose result is kept, and an estimate; without Prefect."""
+"""An estimate of a caching, without Prefect: it makes the dataset check, whose result is kept."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,10 +16,10 @@ from sepcore.dataset.check.report import place_of_report
 from sepcore.system.threads import num_cores
 
 
-def say_what_it_takes(
+def print_estimate(
     config: ModelConfig, data_dir: Path | None, workers: int | None, *, prune_for: Sequence[ModelConfig] | None = None
 ) -> None:
-    """Lines with the songs, gigabytes and minutes of both parts, and with what a pruning for configs would remove."""
+    """Print the songs, gigabytes and minutes of both parts, and what pruning for configs would remove."""
     workers = workers or num_cores()
     plans = _plans(config, data_dir, workers)
     for part, songs in plans.items():

@@ -1,4 +1,4 @@
-"""The caching flow: write the missing shards of all usable songs."""
+"""The caching flow: check the songs, and write the missing shards of the usable ones."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,13 +12,13 @@ from flows.support.inputs import PartToCache, parts_to_cache
 from flows.support.runners import task_runner
 from flows.support.song_tasks import finished_tasks
 from flows.support.terminal import say
-from sepcore.config.load import load_config, model_name
+from sepcore.config.load import model_name
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.build_index import build_index, find_index
 from sepcore.dataset.cache.maintenance import lock_cache, prune, remove_damaged_shards
 from sepcore.dataset.cache.plan import ShardPlan, planned_fingerprints, shard_plans
 from sepcore.dataset.cache.shards import Shard, find_shards
-from sepcore.dataset.check.check import MeasureAll, check_manifest, require_usable
+from sepcore.dataset.check.check import check_manifest, require_usable
 from sepcore.dataset.check.measure import SongMeasures
 from sepcore.dataset.check.report import CheckReport, place_of_report
 from sepcore.dataset.manifest import TrackRow
@@ -49,15 +49,15 @@ def cache(
 
     Args:
         config: What to cache, and from which CSVs.
-        name: What the config is called.
+        name: Name of the config.
         train_csv: Instead of the config's.
         validation_csv: Instead of the config's.
         data_dir: Folder of the manifests' relative paths.
         verify: Read every chunk that is there, and cache songs with a damaged one again.
         prune_for: Remove the shards that neither this config nor these need; None: remove none.
         test_csv: Songs that the model will be scored on: all must be usable, and are looked for in the others.
-        work_dir: Folder for the check's reports where nothing can be written beside the manifests and in the caches.
-        unfinished: Folder of a run that goes on if the songs are its own; if not, a line says so before the caching.
+        work_dir: Folder for the check's reports where neither the manifests' folders nor the caches can be written to.
+        unfinished: Folder of a run that resumes if the songs are its own; if not, a line says so before the caching.
 
     Returns:
         The indexes of exactly these songs: ``training`` and ``validation``.
@@ -73,12 +73,8 @@ def cache(
         indexes[part.name] = index or _cache_songs(part, plans[part], config, verify=verify)
         say([f"{part.name}: {len(plans[part])} songs in {part.folder}"])
     if prune_for is not None:
-        _prune([(config, plans), *((other, _plan_of(other, data_dir)) for other in prune_for)])
+        _prune([plans, *(_plan(parts_to_cache(other), other, data_dir) for other in prune_for)])
     return indexes
-
-
-def _plan_of(config: ModelConfig, data_dir: Path | None) -> dict[PartToCache, list[ShardPlan]]:
-    return _plan(parts_to_cache(config), config, data_dir)
 
 
 def _plan(
@@ -89,28 +85,72 @@ def _plan(
     fallbacks: Sequence[Path] = (),
 ) -> dict[PartToCache, list[ShardPlan]]:
     """The shards to make of each part's usable songs."""
-    csvs = [(part.csv, [part.folder, *fallbacks]) for part in parts]
-    reports = checked_manifests(csvs, config, data_dir)
+    reports: list[CheckReport] = []
+    for part in parts:
+        reports.append(_check(part.csv, [part.folder, *fallbacks], config, data_dir, beside=reports))
     if test_csv is not None:
         # Now, so that faults in them are not found after hours of training.
-        check_test_songs(test_csv, fallbacks, config, data_dir, beside=reports)
+        tested = _check(test_csv, fallbacks, config, data_dir, beside=reports, for_training=False)
+        if len(tested.usable) < tested.num_rows:
+            problem = "has songs that cannot be scored (see above)"
+            raise DatasetError(problem, path=test_csv, hint="Fix them, or take them out.")
     return {
         part: shard_plans(report, config, num_chunks=part.num_chunks)
         for part, report in zip(parts, reports, strict=True)
     }
 
 
+def _check(
+    csv: Path,
+    fallbacks: Sequence[Path],
+    config: ModelConfig,
+    data_dir: Path | None,
+    *,
+    beside: Sequence[CheckReport],
+    for_training: bool = True,
+) -> CheckReport:
+    """Check a manifest by a task run a song, and say which songs are left out; at least one is usable.
+
+    Args:
+        csv: The manifest.
+        fallbacks: Folders for its report if nothing can be written beside the manifest.
+        config: What the songs must fit.
+        data_dir: Folder of the manifest's relative paths.
+        beside: Reports of manifests in which the songs are looked for, too.
+        for_training: Whether the songs must fit the config's channels and segments.
+    """
+
+    def measure_all(rows: Sequence[TrackRow]) -> Iterator[tuple[TrackRow, SongMeasures]]:
+        # Absolute: the workers of a cluster have another working directory.
+        absolute = (row.absolute() for row in rows)
+        tasks = finished_tasks(check_song, absolute, config.mix_name, description=f"check {csv.name}", total=len(rows))
+        return ((row, future.result()) for row, (_, future) in zip(rows, tasks, strict=True))
+
+    report = check_manifest(
+        csv,
+        config,
+        data_dir=data_dir,
+        report=place_of_report(csv, *fallbacks),
+        measure_all=measure_all,
+        for_training=for_training,
+        beside=beside,
+    )
+    require_usable(report)
+    say(report.summary_lines())
+    return report
+
+
 def _changed_songs(
     run: RunFolder, plans: Mapping[PartToCache, Sequence[ShardPlan]], config: ModelConfig
 ) -> Iterator[str]:
-    """A line if an unfinished run was trained on other songs than those that are to be cached."""
+    """A line if an unfinished run was trained on other songs than the planned ones."""
     inputs = run.inputs()
     now = {part.name: planned_fingerprints(songs, config) for part, songs in plans.items()}
     changed = [f"{part} songs" for part, content in now.items() if inputs and inputs.songs[part] not in content]
     if changed:
         yield (
             f"{run.path} is unfinished and was trained with other {' and '.join(changed)}: a new run will start beside "
-            "it. To go on there, stop this and bring those songs back, or give --force (go on there with these)."
+            "it. To resume it, stop this and bring those songs back, or give --force (resume it with these)."
         )
 
 
@@ -134,8 +174,7 @@ def _cache_songs(part: PartToCache, plans: Sequence[ShardPlan], config: ModelCon
         remove_leftovers(part.folder)
         if verify:
             say(remove_damaged_shards(part.folder))
-        shards = _cache_missing(part, plans, config)
-        return build_index(part.folder, _songs(plans, shards), config)
+        return build_index(part.folder, _songs(plans, _cache_missing(part, plans, config)), config)
 
 
 def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelConfig) -> dict[str, Shard]:
@@ -156,26 +195,20 @@ def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelC
                 raise
             failures.append(error)
     if failures:
-        raise _some_failed(part.csv, failures, len(plans))
+        problems = first_few([error.reason for error in failures], _SHOWN_FAILURES, separator="; ")
+        hints = dict.fromkeys(error.hint for error in failures[:_SHOWN_FAILURES] if error.hint)  # each once
+        raise SongsFailed(
+            f"{len(failures)} of {len(plans)} songs could not be cached: {problems}",
+            path=part.csv,
+            hint=" ".join([*hints, "The other songs were kept."]),
+        )
     return shards
 
 
-def _some_failed(csv: Path, failures: Sequence[StemworksError], num_songs: int) -> SongsFailed:
-    """One line: the first problems, and then what to do about them, each thing once."""
-    problems = [error.reason for error in failures]
-    hints = dict.fromkeys(error.hint for error in failures[:_SHOWN_FAILURES] if error.hint)
-    return SongsFailed(
-        f"{len(failures)} of {num_songs} songs could not be cached: "
-        + first_few(problems, _SHOWN_FAILURES, separator="; "),
-        path=csv,
-        hint=" ".join([*hints, "The other songs were kept."]),
-    )
-
-
-def _prune(needed_by: Sequence[tuple[ModelConfig, dict[PartToCache, list[ShardPlan]]]]) -> None:
-    """Remove what no config needs from the first one's folders."""
-    needed = {plan.fingerprint for _, plans in needed_by for part in plans.values() for plan in part}
-    for part in needed_by[0][1]:
+def _prune(needed_by: Sequence[dict[PartToCache, list[ShardPlan]]]) -> None:
+    """Remove from the first plan's folders what no plan needs."""
+    needed = {plan.fingerprint for plans in needed_by for part in plans.values() for plan in part}
+    for part in needed_by[0]:
         with lock_cache(part.folder):
             num_files, num_bytes = prune(part.folder, needed, dry_run=False)
         say([f"{part.name}: {num_files} files ({num_bytes / 1e9:.3g} GB) removed that no config given needs"])
@@ -188,65 +221,5 @@ def main(options: Options) -> None:
         model_name(options.params),
         data_dir=options.data_dir,
         verify=options.verify,
-        prune_for=tuple(map(load_config, options.keep_for)) if options.prune else None,
+        prune_for=options.prune_for(),
     )
-
-
-def checked_manifests(
-    csvs: Sequence[tuple[Path, Sequence[Path]]],
-    config: ModelConfig,
-    data_dir: Path | None,
-    *,
-    for_training: bool = True,
-    beside: Sequence[CheckReport] = (),
-) -> list[CheckReport]:
-    """Check manifests, and say which of their songs are left out.
-
-    Args:
-        csvs: Each manifest, and folders for its report if nothing can be written beside the manifest.
-        config: What the songs must fit.
-        data_dir: Folder of the manifests' relative paths.
-        for_training: Whether the songs must fit the config's channels and segments.
-        beside: Reports of manifests whose songs are looked for in these, too.
-
-    Returns:
-        A report for each, with at least one usable song.
-    """
-    reports: list[CheckReport] = []
-    for csv, fallbacks in csvs:
-        report = check_manifest(
-            csv,
-            config,
-            data_dir=data_dir,
-            report=place_of_report(csv, *fallbacks),
-            measure_all=_as_tasks(csv, config),
-            for_training=for_training,
-            beside=[*beside, *reports],
-        )
-        require_usable(report)
-        say(report.summary_lines())
-        reports.append(report)
-    return reports
-
-
-def check_test_songs(
-    csv: Path, fallbacks: Sequence[Path], config: ModelConfig, data_dir: Path | None, *, beside: Sequence[CheckReport]
-) -> None:
-    """Refuse a test set with a song that cannot be scored, and report songs that ``beside`` also has.
-
-    See `checked_manifests`.
-    """
-    tested = [(csv, fallbacks)]
-    (report,) = checked_manifests(tested, config, data_dir, for_training=False, beside=beside)
-    if len(report.usable) < report.num_rows:
-        raise DatasetError("has songs that cannot be scored (see above)", path=csv, hint="Fix them, or take them out.")
-
-
-def _as_tasks(csv: Path, config: ModelConfig) -> MeasureAll:
-    def measure_all(rows: Sequence[TrackRow]) -> Iterator[tuple[TrackRow, SongMeasures]]:
-        # Absolute: the workers of a cluster have another working directory.
-        absolute = (row.absolute() for row in rows)
-        tasks = finished_tasks(check_song, absolute, config.mix_name, description=f"check {csv.name}", total=len(rows))
-        return ((row, future.result()) for row, (_, future) in zip(rows, tasks, strict=True))
-
-    return measure_all

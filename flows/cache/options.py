@@ -5,11 +5,11 @@ from typing import ClassVar, Self
 
 from pydantic import model_validator
 
-from flows.cache.estimate import say_what_it_takes
 from flows.support.inputs import check_ffmpeg, check_manifests
 from flows.support.options import DataDir, Flag, OfConfig
-from flows.support.runners import OnRunner, check_scheduler
-from sepcore import load_config
+from flows.support.runners import OnRunner
+from sepcore.config.load import load_config
+from sepcore.config.model_config import ModelConfig
 
 
 class Options(OfConfig, OnRunner):
@@ -30,18 +30,23 @@ class Options(OfConfig, OnRunner):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.keep_for and not self.prune:
-            raise ValueError("--keep-for is for --prune; add it, or leave --keep-for out")
+            raise ValueError("--keep-for is for --prune. Add it, or leave --keep-for out.")
         if self.dry_run and self.verify:
-            raise ValueError("--dry-run changes nothing, --verify mends; leave one of them out")
+            raise ValueError("--dry-run changes nothing, --verify repairs. Leave one of them out.")
         return self
 
+    def prune_for(self) -> tuple[ModelConfig, ...] | None:
+        """The other configs whose shards stay; None if none are removed."""
+        return tuple(map(load_config, self.keep_for)) if self.prune else None
+
     def check(self) -> None:
-        """Refuse what can be seen in the manifests' headers; with ``dry_run`` say what it takes, and end."""
+        """Refuse what can be seen in the manifests' headers; with ``dry_run`` print an estimate, and end."""
         check_ffmpeg()
         for config in (self.config(), *map(load_config, self.keep_for)):
             check_manifests(config)
-        check_scheduler(self.scheduler)
+        self.check_scheduler()
         if self.dry_run:
-            prune_for = list(map(load_config, self.keep_for)) if self.prune else None
-            say_what_it_takes(self.config(), self.data_dir, self.workers, prune_for=prune_for)
+            from flows.cache.estimate import print_estimate  # imports SciPy
+
+            print_estimate(self.config(), self.data_dir, self.workers, prune_for=self.prune_for())
             sys.exit()

@@ -1,4 +1,4 @@
-"""What a comparison can be told."""
+"""The options of flows.compare."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from flows.support.options import Options as Base
 
 def _table(path: Path) -> Path:
     if path.suffix.lower() not in (".json", ".parquet"):
-        raise ValueError(f"{path} ends neither in .json nor in .parquet, which are what is written")
+        raise ValueError(f"{path} ends neither in .json nor in .parquet, the formats of a comparison")
     return path
 
 

@@ -12,7 +12,7 @@ from flows.evaluate.evaluation_set import EvaluationSet
 from flows.support.song_tasks import finished_tasks, results
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
-from sepcore.errors import CheckpointError, DatasetError, OutputNotWritable, ProviderError, StemworksError
+from sepcore.errors import CheckpointError, OutputNotWritable, ProviderError, StemworksError
 from sepcore.evaluation.choices import ScoringEngine
 from sepcore.evaluation.estimates import Estimates
 from sepcore.evaluation.excerpt import Excerpt, excerpt_start_s, tracks_to_hear
@@ -25,12 +25,12 @@ from tasks.evaluation import evaluate_song, excerpt_of_song
 
 @dataclass(frozen=True)
 class EvaluatedSongs:
-    """What came of the songs of a test set.
+    """The songs of a test set after their scoring.
 
     Attributes:
         folder: Of the evaluation.
         files: The score file of every song that could be scored.
-        failed: Why the others could not, by song.
+        failed: The errors of the others, by song.
     """
 
     folder: Path
@@ -40,16 +40,12 @@ class EvaluatedSongs:
     @cached_property
     def _scores(self) -> TrackScores:
         scores = [read_track_scores(file) for file in self.files]
-        return TrackScores(
-            *(
-                pd.concat(tables, ignore_index=True)
-                for tables in zip(*((s.frames, s.totals) for s in scores), strict=True)
-            )
-        )
+        frames, totals = ([one.frames for one in scores], [one.totals for one in scores])
+        return TrackScores(pd.concat(frames, ignore_index=True), pd.concat(totals, ignore_index=True))
 
     @cached_property
     def made_from(self) -> MadeFrom:
-        """What the scores belong to."""
+        """The weights, config and songs that the scores belong to."""
         return tracks_made_from(self.folder, self.files)
 
     @property
@@ -79,29 +75,25 @@ def evaluate_songs(rows: Sequence[TrackRow], estimates: Estimates, out: Path, en
             failed[row.name] = error
     evaluated = EvaluatedSongs(out, tuple(files), failed)
     if files:
-        _remove_summary(out / "scores.json")
+        # An earlier evaluation's summary says what its tables were made from. It goes first, so that even a killed
+        # process leaves no new tables under it; another program's file stays.
+        summary = out / "scores.json"
+        try:
+            ScoreSummary.from_json(summary.read_text("utf-8"))
+        except (OSError, ValueError):
+            pass
+        else:
+            summary.unlink()
         remove_other_scores(out, files)
         write_table([evaluated.frames], out / "frames.parquet")
         write_table([evaluated.tracks], out / "tracks.parquet")
     return evaluated
 
 
-def _remove_summary(path: Path) -> None:
-    """Remove the ``scores.json`` of an earlier evaluation; another program's stays.
-
-    It says what the tables beside it were made from: killed from here on, nothing says that of the new ones.
-    """
-    try:
-        ScoreSummary.from_json(path.read_text("utf-8"))
-    except (OSError, ValueError, DatasetError):
-        return
-    path.unlink()
-
-
 def excerpts_to_hear(
     rows: Sequence[TrackRow], estimates: Estimates, evaluated: EvaluatedSongs, out: Path, number: int
 ) -> list[Excerpt]:
-    """Excerpts of so many songs, from the worst to the best."""
+    """Excerpts of a ``number`` of songs, from the worst to the best."""
     if not number:
         return []
     by_name = {row.name: row for row in rows}

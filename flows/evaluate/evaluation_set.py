@@ -1,6 +1,5 @@
-"""The songs to score, and what is scored of them, found and checked before Prefect is imported."""
+"""The songs to score and their stems, found and checked before Prefect is imported."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +8,10 @@ from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.songs import SourceSong, list_musdb_songs
 from sepcore.dataset.ingest.targets import MIXTURE, check_instruments
 from sepcore.dataset.manifest import TrackRow, manifest_name, manifest_signals
-from sepcore.errors import ConfigError, DatasetError
+from sepcore.errors import DatasetError
 from sepcore.evaluation.scoring_config import config_of_stems, estimated_stems, scoring_config
 from sepcore.system.printable import printable
 
-_MUSDB_PATH = "MUSDB_PATH"
 _STEMS = ("vocals", "drums", "bass", "other")
 
 
@@ -42,7 +40,7 @@ class EvaluationSet:
         return printable(self.musdb.resolve().name)
 
     def check(self, config: ModelConfig) -> None:
-        """Refuse what can be seen without opening a song."""
+        """Check what can be checked without opening a song."""
         if self.musdb is None:
             self.rows(config)
         else:
@@ -60,7 +58,7 @@ class EvaluationSet:
         return songs
 
     def own_config(self, estimates: Path | None) -> ModelConfig:
-        """What is scored where no model says it: the stems that there are (estimates of), as the songs are recorded.
+        """The config of a scoring without a model: all stems (that have estimates), as the songs are recorded.
 
         Raises:
             DatasetError: nothing can be scored.
@@ -79,19 +77,9 @@ class EvaluationSet:
         assert self.musdb is not None
         songs = [song for song in list_musdb_songs(self.musdb) if song.own_split == "test"]
         if not songs:
-            raise DatasetError(
-                "has no songs in its folder test", path=self.musdb, hint="Give the songs to score with --csv."
-            )
+            hint = "Give the songs to score with --csv."
+            raise DatasetError("has no songs in its folder test", path=self.musdb, hint=hint)
         return songs
-
-
-def chosen_evaluation_set(musdb: Path | None, csv: Path | None, data_dir: Path | None) -> EvaluationSet:
-    """The test set that the options name, else that of MUSDB_PATH; ConfigError if there is neither."""
-    if musdb is None and csv is None:
-        if not os.environ.get(_MUSDB_PATH):
-            raise ConfigError("nothing to score", hint=f"Give --mus_dir DIR or --csv FILE, or set {_MUSDB_PATH}.")
-        musdb = Path(os.environ[_MUSDB_PATH])
-    return EvaluationSet(musdb, csv, data_dir)
 
 
 def _offered(song: SourceSong) -> list[str]:

@@ -2,6 +2,7 @@
 
 import time
 from functools import partial
+from pathlib import Path
 
 from flows.evaluate.evaluated_songs import EvaluatedSongs, evaluate_songs, excerpts_to_hear, test_songs
 from flows.evaluate.evaluation_set import EvaluationSet
@@ -34,8 +35,7 @@ from tasks.evaluation import log_scores
 def evaluate(options: Options) -> ScoreSummary:
     """Score every test song, and report; songs whose scores are there already are not scored again.
 
-    The scores of a finished run go into its folder and its MLflow run too, if they are its own: as its config
-    separates, on its own test set, of every song; see `why_not_own`.
+    The scores of a finished run go into its folder and its MLflow run too, if they are its own; see `why_not_own`.
 
     Raises:
         SongsFailed: some songs could not be scored; the others are, and reported.
@@ -50,14 +50,10 @@ def evaluate(options: Options) -> ScoreSummary:
     if run is not None:
         model, dataset = scored.fingerprint(rows[0]), songs.name
         why_not = partial(why_not_own, run, scored.config, rows, engine, model=model, dataset=dataset)
-        if is_evaluation_of(out, run) and (
-            other := why_not(songs=lambda: songs_fingerprint(map(song_fingerprint, rows)))
-        ):
-            raise ConfigError(
-                f"is for the run's own scores, and these are others: {other}",
-                path=out,
-                hint="Choose another folder with -o.",
-            )
+        other = is_evaluation_of(out, run) and why_not(songs=lambda: songs_fingerprint(map(song_fingerprint, rows)))
+        if other:
+            problem = f"is for the run's own scores, and these are others: {other}"
+            raise ConfigError(problem, path=out, hint="Choose another folder with -o.")
     result = evaluate_songs(rows, scored, out, engine)
     others = {other.name: evaluate_songs(rows, other, out / "baselines" / other.name, engine) for other in beside}
     if not result.files:
@@ -98,7 +94,7 @@ def evaluate(options: Options) -> ScoreSummary:
 
 
 def _estimates(options: Options, songs: EvaluationSet) -> list[Estimates]:
-    """What is scored; what the report is about comes first."""
+    """The estimates to score; those that the report is about come first."""
     params, estimates = options.params, options.estimates
     chosen: list[Estimates] = []
     if params is not None and estimates is None:
@@ -125,8 +121,8 @@ def _failure(parts: dict[str, EvaluatedSongs], num_songs: int) -> SongsFailed:
 
 
 def _line(song: str, error: StemworksError | OSError) -> str:
-    """What is about no file is about the song, and names it."""
-    names_song = isinstance(error, StemworksError) and error.path is None
+    """An error that names its song once: one without a path does so itself, and so does the path of a song's folder."""
+    names_song = isinstance(error, StemworksError) and (error.path is None or song in Path(error.path).parts)
     return str(error) if names_song else f"{song}: {error}"
 
 

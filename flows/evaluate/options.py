@@ -1,4 +1,4 @@
-"""What an evaluation can be told."""
+"""The options of flows.evaluate, and where scores may go."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -6,11 +6,11 @@ from typing import Annotated, ClassVar, Self
 from cyclopts import Parameter
 from pydantic import BeforeValidator, NonNegativeInt, model_validator
 
-from flows.evaluate.evaluation_set import EvaluationSet, chosen_evaluation_set
+from flows.evaluate.evaluation_set import EvaluationSet
 from flows.support.download import locate_with_bar
-from flows.support.inputs import check_ffmpeg
-from flows.support.options import COMMAS, FLAG, DataDir, SomeModel, WithOverrides, names
-from flows.support.runners import OnRunner, check_scheduler
+from flows.support.inputs import MUSDB_OF_ENVIRONMENT, MUSDB_PATH, check_ffmpeg, musdb_of
+from flows.support.options import COMMAS, DataDir, SomeModel, WithOverrides, names
+from flows.support.runners import OnRunner
 from sepcore import load_config
 from sepcore.errors import ConfigError
 from sepcore.evaluation.choices import BaselineName, ScoringEngine
@@ -38,7 +38,7 @@ class Options(WithOverrides, OnRunner):
     """Score these stems instead of a model's: DIR/test/<song>/<stem>.wav; -p then only says which stems."""
     baselines: Annotated[tuple[BaselineName, ...], BeforeValidator(names), COMMAS] = ()
     """Score beside it: mixture (untouched, as every stem), irm (the ideal ratio mask), or both: mixture,irm."""
-    mwf: Annotated[bool | None, FLAG] = None
+    mwf: bool | None = None
     """Separate by multichannel Wiener filtering (default: as the config says)."""
     engine: ScoringEngine = "fast"
     """How BSSEval is computed: fast (museval's numbers), stable (where museval's depend on rounding, they do not),
@@ -50,16 +50,19 @@ class Options(WithOverrides, OnRunner):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.mus_dir is not None and self.csv is not None:
-            raise ValueError("--mus_dir and --csv each name the songs; give one of them")
+            raise ValueError("--mus_dir and --csv each name the songs. Give one of them.")
         if self.params is None and self.estimates is None and not self.baselines:
-            raise ValueError("nothing is to be scored: give -p MODEL, --estimates DIR or --baselines")
+            raise ValueError("nothing is to be scored. Give -p MODEL, --estimates DIR or --baselines.")
         if self.mwf and (self.estimates is not None or self.params is None):
-            raise ValueError("--mwf is for a model that separates: give -p MODEL without --estimates, or leave it out")
+            raise ValueError("--mwf is for a model that separates. Give -p MODEL without --estimates, or leave it out.")
         return self
 
     def test_set(self) -> EvaluationSet:
-        """The songs to score; ConfigError if none are named."""
-        return chosen_evaluation_set(self.mus_dir, self.csv, self.data_dir)
+        """The songs to score, by default those of ``MUSDB_PATH``; ConfigError if none are named."""
+        musdb = musdb_of(self.mus_dir or MUSDB_OF_ENVIRONMENT, instead=self.csv)
+        if musdb is None and self.csv is None:
+            raise ConfigError("nothing to score", hint=f"Give --mus_dir DIR or --csv FILE, or set {MUSDB_PATH}.")
+        return EvaluationSet(musdb, self.csv, self.data_dir)
 
     def check(self) -> None:
         """Refuse what can be seen before a song is opened."""
@@ -76,37 +79,29 @@ class Options(WithOverrides, OnRunner):
         songs.check(config)
         check_place(self.out, self.params, self.estimates)
         check_writable(self.out, "-o")
-        check_scheduler(self.scheduler)
+        self.check_scheduler()
 
 
 def scored_run(params: str | None, estimates: Path | None) -> RunFolder | None:
-    """The finished run whose model is scored, if it is one's."""
-    run = RunFolder(Path(params)) if params is not None and estimates is None else None
-    return run if run is not None and run.finished() is not None else None
+    """The finished run whose model is scored, if it is a run's."""
+    if params is None or estimates is not None or RunFolder(Path(params)).finished() is None:
+        return None
+    return RunFolder(Path(params))
 
 
 def check_place(out: Path, params: str | None, estimates: Path | None) -> None:
-    """Refuse a folder for the scores that holds those of a run, unless it is that run's model that is scored.
-
-    Args:
-        out: ``-o``.
-        params: ``-p``.
-        estimates: Folder of stems that are scored instead of the model's.
-    """
+    """Refuse a folder ``out`` that holds the scores of a run, unless that run's model is scored."""
     out = out.resolve()
     if _is_run(out):
-        raise ConfigError(
-            "is a run's folder",
-            path=out,
-            hint=f"Give -o {out / 'evaluation'} for the run's own scores, or choose another folder.",
-        )
+        hint = f"Give -o {out / 'evaluation'} for the run's own scores, or choose another folder."
+        raise ConfigError("is a run's folder", path=out, hint=hint)
     scored = Path(params).resolve() if params is not None and estimates is None else None
     if is_evaluation_of(out, RunFolder(out.parent)) and _is_run(out.parent) and scored != out.parent:
         raise ConfigError(f"is for the scores of the run {out.parent}", path=out, hint="Choose another folder with -o.")
 
 
 def is_evaluation_of(out: Path, run: RunFolder) -> bool:
-    """Whether a folder is that of the run's own scores."""
+    """Whether a folder is the one for the run's own scores."""
     return out.resolve() == run.evaluation.resolve()
 
 

@@ -1,14 +1,13 @@
 """The options of flows.ingest."""
 
-import os
 from pathlib import Path
 from typing import ClassVar, Self
 
 from pydantic import model_validator
 
-from flows.support.inputs import check_ffmpeg
+from flows.support.inputs import MUSDB_OF_ENVIRONMENT, check_ffmpeg, musdb_of
 from flows.support.options import Flag, Model, OfConfig, Share
-from flows.support.runners import OnRunner, check_scheduler
+from flows.support.runners import OnRunner
 from sepcore.dataset.ingest.manifests import claim_manifests
 from sepcore.dataset.ingest.plan import SplitScheme, plan_ingest
 from sepcore.dataset.ingest.songs import LAYOUTS, find_dataset
@@ -54,28 +53,26 @@ class Options(OfConfig, OnRunner):
         if self.stems_root is None:
             if self.musdb() is None:
                 raise ValueError(
-                    "--musdb-root is missing: give the folder of MUSDB18, or set MUSDB_PATH; --stems-root is for any "
-                    "other set"
+                    "--musdb-root is missing. Give the folder of MUSDB18, or set MUSDB_PATH; --stems-root is for any "
+                    "other set."
                 )
             if "layout" in given:
-                raise ValueError("--layout is for --stems-root; MUSDB has its own")
+                raise ValueError("--layout is for --stems-root. Leave it out; MUSDB has its own.")
         elif self.musdb_root is not None:
-            raise ValueError("--musdb-root and --stems-root are both given; ingest one set at a time")
+            raise ValueError("--musdb-root and --stems-root are both given. Ingest one set at a time.")
         elif self.split == "musdb":
-            raise ValueError("--split musdb is for --musdb-root; own, fraction and artist are for --stems-root")
+            raise ValueError("--split musdb is for --musdb-root. Give own, fraction or artist for --stems-root.")
         if self.layout not in LAYOUTS:
-            raise ValueError(f"--layout is {self.layout}; give one of {', '.join(LAYOUTS)}")
+            raise ValueError(f"--layout is {self.layout}. Give one of {', '.join(LAYOUTS)}.")
         for name in ("validation_fraction", "test_fraction"):
             if name in given and self.split not in ("fraction", "artist"):
                 flag = f"--{name.replace('_', '-')}"
-                raise ValueError(f"{flag} is for --split fraction or artist; add one of them, or leave {flag} out")
+                raise ValueError(f"{flag} is for --split fraction or artist. Add one of them, or leave {flag} out.")
         return self
 
     def musdb(self) -> Path | None:
         """The MUSDB set that is meant, if it is one."""
-        if self.musdb_root is not None or self.stems_root is not None:
-            return self.musdb_root
-        return Path(os.environ["MUSDB_PATH"]) if os.environ.get("MUSDB_PATH") else None
+        return musdb_of(self.musdb_root or MUSDB_OF_ENVIRONMENT, instead=self.stems_root)
 
     def check(self) -> None:
         """Refuse everything that is wrong without opening a recording."""
@@ -91,4 +88,4 @@ class Options(OfConfig, OnRunner):
         check_writable(self.out, "--out")
         if not self.overwrite:
             claim_manifests(self.out, plan, config)
-        check_scheduler(self.scheduler)
+        self.check_scheduler()

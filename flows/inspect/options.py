@@ -11,7 +11,7 @@ from flows.support.options import DataDir, OfConfig
 
 def _png(path: Path) -> Path:
     if path.suffix.lower() != ".png":
-        raise ValueError(f"{path} does not end in .png, which is what the picture is")
+        raise ValueError(f"{path} does not end in .png, the format of the picture")
     return path
 
 
@@ -33,7 +33,7 @@ class Options(OfConfig):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.row is not None and self.song is not None:
-            raise ValueError("--row and --song each name a chunk; give one of them")
+            raise ValueError("--row and --song each name a chunk. Give one of them.")
         if self.chunk is not None and self.song is None:
-            raise ValueError("--chunk is one of a song's; add --song")
+            raise ValueError("--chunk is one of a song's. Add --song.")
         return self

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
 from flows.models.options import Options
-from flows.support.download import download_bar
+from flows.support.download import transfer_bar
 from flows.support.terminal import say
 from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network
 from sepcore.errors import ProviderError, StemworksError
@@ -23,8 +24,8 @@ from sepcore.system.urls import shown
 
 def _pull(name: str, force: bool) -> str:
     published = published_name(name)
-    with download_bar(published) as show:
-        pulled = pull_model(published, Release.from_environment(), force=force, on_progress=show)
+    with transfer_bar("download") as show:
+        pulled = pull_model(published, Release.from_environment(), force=force, on_progress=partial(show, published))
     folder = model_path() / published
     origin = ModelOrigin.of(folder)
     if pulled is Pulled.FETCHED and origin:
@@ -35,7 +36,7 @@ def _pull(name: str, force: bool) -> str:
 
 
 def _converted(name: str) -> str:
-    """Have a registered network converted for CPUs, which the first song would wait for; what there is to say of it."""
+    """Convert a registered network for CPUs, so that the first song need not wait for it; a note about the result."""
     if InstalledModel.of(model_path() / published_name(name)).config is None:
         return ""
     model = locate_model(name)
@@ -47,10 +48,6 @@ def _converted(name: str) -> str:
     except ConversionFailed as error:
         return f"; separates with TensorFlow ({error})"
     return "; its network is ready for CPUs"
-
-
-def _verify(name: str) -> str:
-    return f"{name}: {InstalledModel.of(model_path() / name).check()}"
 
 
 def _each(names: Sequence[str], work: Callable[[str], str]) -> int:
@@ -78,14 +75,12 @@ def _list() -> None:
     for name in sorted({*here, *offered}):
         size = sizes.get(name)
         in_release = "" if name not in offered else "yes" if size is None else decimal(size)
-        table.add_row(name, _stems(here.get(name)), _state(here.get(name), offered.get(name)), in_release)
+        model = here.get(name)
+        stems = ", ".join(model.config.instruments) if model and model.config else ""
+        table.add_row(name, stems, _state(model, offered.get(name)), in_release)
     if table.row_count:
         Console().print(table, markup=False, highlight=False)
     say([f"here: {model_path()}" + ("" if here else " (no models yet)"), *lines])
-
-
-def _stems(model: InstalledModel | None) -> str:
-    return ", ".join(model.config.instruments) if model and model.config else ""
 
 
 def _state(model: InstalledModel | None, offered: str | None) -> str:
@@ -104,6 +99,6 @@ def main(options: Options) -> int:
         names = options.names or [model.name for model in installed_models()]
         if not names:
             say([f"no models in {model_path()}"])
-        return _each(names, _verify)
+        return _each(names, lambda name: f"{name}: {InstalledModel.of(model_path() / name).check()}")
     _list()
     return 0

@@ -25,9 +25,9 @@ class Options(Base):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.action == "pull" and not self.names:
-            raise ValueError("pull: which models? Give names of the release, e.g. 2stems; list shows them")
+            raise ValueError("pull: no model is named. Give names of the release, e.g. 2stems; list shows them.")
         if self.action == "list" and self.names:
-            raise ValueError("list takes no names; verify does")
+            raise ValueError("list takes no names. Leave them out, or use verify.")
         if self.force and self.action != "pull":
-            raise ValueError("--force is for pull; leave it out")
+            raise ValueError("--force is for pull. Leave it out.")
         return self

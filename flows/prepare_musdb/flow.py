@@ -16,8 +16,8 @@ def prepare_musdb(options: Options) -> dict[str, Path]:
     """Ingest a MUSDB set and cache its spectrograms; gives the indexes ``training`` and ``validation``."""
     musdb, config, name = options.musdb(), options.config(), model_name(options.params)
     runner = options.task_runner()
-    manifests = ingest.with_options(task_runner=runner)(config, name, manifests_of_musdb(musdb, name), musdb)
-    return cache.with_options(task_runner=runner)(config, name, manifests["train"], manifests["validation"])
+    made = ingest.with_options(task_runner=runner)(config, name, manifests_of_musdb(musdb, name), musdb)
+    return cache.with_options(task_runner=runner)(config, name, made["train"], made["validation"])
 
 
 def main(options: Options) -> None:

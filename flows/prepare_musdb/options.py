@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from flows.support.inputs import MUSDB_OF_ENVIRONMENT, check_ffmpeg, check_musdb_folder, check_trainable, musdb_of
 from flows.support.options import Model, OfConfig
-from flows.support.runners import OnRunner, check_scheduler
+from flows.support.runners import OnRunner
 from sepcore.errors import ConfigError
 
 
@@ -27,13 +27,12 @@ class Options(OfConfig, OnRunner):
         check_trainable(self.config())
         musdb = musdb_of(self.musdb_root)
         if musdb is None:
-            raise ConfigError(
-                "no MUSDB set is given", hint="Set MUSDB_PATH, or give --musdb-root DIR (--param musdb_root=DIR)."
-            )
+            hint = "Set MUSDB_PATH, or give --musdb-root DIR (--param musdb_root=DIR)."
+            raise ConfigError("no MUSDB set is given", hint=hint)
         check_musdb_folder(musdb, "train")
         return musdb
 
     def check(self) -> None:
         """Refuse a folder that is not a MUSDB set, and a cluster that does not answer."""
         self.musdb()
-        check_scheduler(self.scheduler)
+        self.check_scheduler()

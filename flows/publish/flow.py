@@ -1,7 +1,9 @@
 """The publishing flow: finished runs to one release, all of them or none."""
 
+from collections.abc import Sequence
+
 from flows.publish.options import Options
-from flows.support.download import upload_bar
+from flows.support.download import transfer_bar
 from flows.support.flow_options import flow_of, run_name
 from flows.support.inputs import resolve_run
 from flows.support.terminal import say
@@ -14,9 +16,9 @@ def publish(options: Options) -> list[str]:
 
     Gives the tarballs, and the address of the release on GitHub.
     """
-    folders = [resolve_run(run, options.work_dir) for run in options.runs]
-    names: list[str | None] = [*options.models] if options.models else [None] * len(folders)
     version, releases = options.version, options.releases
+    folders = [resolve_run(run, options.work_dir) for run in options.runs]
+    names: Sequence[str | None] = options.models or [None] * len(folders)
     judged = [
         judge(folder, version, releases, name, options.margin_db, options.force)
         for folder, name in zip(folders, names, strict=True)
@@ -24,7 +26,7 @@ def publish(options: Options) -> list[str]:
     published = publish_models(judged, version, releases, options.github)
     page = None
     if options.github:
-        with upload_bar() as report:
+        with transfer_bar("upload") as report:
             page = upload_to_github(releases / version, published, report)
     for folder, one in zip(folders, published, strict=True):
         announce(folder, one, page)

@@ -39,7 +39,7 @@ class Options(Base):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.models and len(self.models) != len(self.runs):
-            raise ValueError(f"--models has {len(self.models)} names for {len(self.runs)} runs; give one for each")
+            raise ValueError(f"--models has {len(self.models)} names for {len(self.runs)} runs. Give one for each.")
         return self
 
     def check(self) -> None:

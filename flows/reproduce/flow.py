@@ -47,17 +47,17 @@ def reproduce(options: Options) -> Path:
     config = config_to_train_again(record.config, csvs, init_from=start, caches=caches)
     write_text(params, config.to_json())
     indexes = cache(config, record.name, data_dir=data_dir)
-    dataset = read_index(indexes["training"], config).fingerprint()
-    if dataset != record.dataset:
-        songs, manifest = record.facts.get("songs", "?"), record.facts.get("manifest", "its manifest")
+    songs = {part: read_index(index, config).fingerprint() for part, index in indexes.items()}
+    if songs["training"] != record.dataset:
+        number, manifest = record.facts.get("songs", "?"), record.facts.get("manifest", "its manifest")
         raise TrainingError(
-            f"was trained on other songs ({songs} of {manifest}, fingerprint {record.dataset}, not {dataset})",
+            f"was trained on other songs ({number} of {manifest}, fingerprint {record.dataset}, not "
+            f"{songs['training']})",
             path=options.source,
             hint="Give the original songs, in the same order.",
         )
     if record.inputs is not None:
-        songs_now = {part: read_index(index, config).fingerprint() for part, index in indexes.items()}
-        now = RunInputs(songs_now, initial_weights(config), record.inputs.draws)
+        now = RunInputs(songs, initial_weights(config), record.inputs.draws)
         if differences := record.inputs.differences(now):
             raise TrainingError(
                 f"was trained with {' and '.join(differences)}", path=options.source, hint="Give the original ones."

@@ -1,4 +1,4 @@
-"""The options of reproducing."""
+"""The options of flows.reproduce, and what is found and checked before any work: the record, its songs, its weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +15,7 @@ from sepcore.errors import ConfigError
 if TYPE_CHECKING:
     from sepcore.release.training_record import TrainingRecord
 
-
-CSVS = "train_csv", "validation_csv", "test_csv"
+_CSVS = "train_csv", "validation_csv", "test_csv"
 
 
 class Options(Base):
@@ -46,12 +45,12 @@ class Options(Base):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.musdb_root is not None and (self.data_dir is not None or any(self.csvs().values())):
-            raise ValueError("--musdb-root brings its own manifests; leave the CSVs and -d out")
+            raise ValueError("--musdb-root brings its own manifests. Leave the CSVs and -d out.")
         return self
 
     def csvs(self) -> dict[str, Path | None]:
         """The manifests that were given, by their keys in a config."""
-        return {key: getattr(self, key) for key in CSVS}
+        return {key: getattr(self, key) for key in _CSVS}
 
     def check(self) -> None:
         """Refuse what has no record, and songs or weights that are not there."""
@@ -66,44 +65,38 @@ class Options(Base):
 
 
 def training_record(source: str, work_dir: Path) -> "TrainingRecord":
-    """What a release's tarball, or a run, says of its training."""
-    from sepcore.release.training_record import TrainingRecord  # pandas takes a second to import
+    """The record of a training in a release's tarball or in a run."""
+    from sepcore.release.training_record import TrainingRecord  # imports pandas, which takes a second
 
     path = Path(source)
     if path.is_file() and is_archive(path):
         return TrainingRecord.of_release(path)
     run = resolve_run(source, work_dir).path
-    # Of a folder from elsewhere, paths are as little this machine's own as a release's.
+    # The paths in a folder from elsewhere may be another machine's, as in a release.
     own = any(run.resolve().is_relative_to(folder.resolve()) for folder in (work_dir, Path("runs")))
     return TrainingRecord.of_run(run, foreign=not own)
 
 
 def manifests_of(record: "TrainingRecord", given: Mapping[str, Path | None]) -> dict[str, str]:
-    """The absolute paths of the manifests: those that are given, else those that the run names."""
+    """The absolute paths of the manifests: the given ones, else the run's; ConfigError where there is none."""
     known = {key: str(path.absolute()) for key, path in given.items() if path is not None}
-    csvs = {key: record.data[key] for key in CSVS if key in record.data} | known
-    for key in CSVS:
+    csvs = {key: record.data[key] for key in _CSVS if key in record.data} | known
+    for key in _CSVS:
+        flag = f"--{key.replace('_', '-')}"
         if key not in csvs and key != "test_csv":
-            raise ConfigError(
-                f"the record of {record.name} does not say where its songs are",
-                hint=f"Give --musdb-root, or --{_flag(key)}.",
-            )
+            problem = f"the record of {record.name} does not say where its songs are"
+            raise ConfigError(problem, hint=f"Give --musdb-root, or {flag}.")
         if key in csvs and not Path(csvs[key]).is_file():
-            raise ConfigError("no such file", path=csvs[key], hint=f"Give the manifest with --{_flag(key)}.")
+            raise ConfigError("no such file", path=csvs[key], hint=f"Give the manifest with {flag}.")
     return csvs
 
 
 def initial_model(record: "TrainingRecord", given: str | None) -> str | None:
-    """The model to start from: the one that is given, else the run's. A release's is on another machine."""
+    """The model to start from: the given one, else the run's. A release's is on another machine."""
     from sepcore.release.training_record import INIT_FROM
 
     name = record.facts.get(INIT_FROM)
     if given is None and record.config.init_from is None and name is not None:
-        raise ConfigError(
-            f"{record.name} was started from the weights of {name}", hint="Give that model with --init-from."
-        )
+        problem = f"{record.name} was started from the weights of {name}"
+        raise ConfigError(problem, hint="Give that model with --init-from.")
     return given or record.config.init_from
-
-
-def _flag(key: str) -> str:
-    return key.replace("_", "-")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from flows.separate_batch.batch import Batch, conclude, look_for_done, plan, try_new
@@ -22,7 +23,7 @@ _SHOWN_FAILURES = 5
 
 
 class SomeFailed(SongsFailed):
-    """What became of all songs of a batch, of which some could not be separated.
+    """Some songs of a batch could not be separated.
 
     Attributes:
         outcomes: Of all songs, in their order.
@@ -53,50 +54,28 @@ def separate_batch(options: FlowOptions) -> list[Outcome]:
         SomeFailed: songs could not be separated; the others are.
     """
     options = options.received()
-    settled_s = options.settled_s
-    batch = plan(
-        options.paths,
-        options.out,
-        options.settings(),
-        options.stem_files(),
-        filename_format=options.filename_format,
-        settled_s=settled_s,
-    )
+    is_watched = options.settled_s is not None
+    batch = plan(options, options.paths, settled_s=options.settled_s)
     prepare_output(batch.songs, batch.out)
-    skipped = {} if options.overwrite else look_for_done(batch, by_time=settled_s is not None)
+    skipped = {} if options.overwrite else look_for_done(batch, by_time=is_watched)
     pending = [song for song in batch.songs if song.path not in skipped]
-
-    def separate(songs: Sequence[Song]) -> dict[Path, Outcome]:
-        return _separate(songs, batch, overwrite=options.overwrite)
-
-    before: dict[Path, Outcome] = {}
-    if settled_s is None:
-        new = separate(pending)
-    else:
-        new, before = try_new(batch, pending, separate)
-    found = skipped | before | new
-    outcomes = conclude(replace(batch, songs=[song for song in batch.songs if song.path in found]), found)
+    separate = partial(_separate, batch, overwrite=options.overwrite)
+    new, before = try_new(batch, pending, separate) if is_watched else (separate(pending), {})
+    outcomes = conclude(batch, skipped | before | new)
     show_batch(outcomes, batch.out)
     if any(outcome.status == "failed" for outcome in new.values()):
         raise SomeFailed(outcomes)
     return outcomes
 
 
-def _separate(songs: Sequence[Song], batch: Batch, *, overwrite: bool) -> dict[Path, Outcome]:
+def _separate(batch: Batch, songs: Sequence[Song], *, overwrite: bool) -> dict[Path, Outcome]:
     remove_other_records(songs)
     by_absolute = {song.absolute(): song for song in songs}
-    tasks = finished_tasks(
-        separate_one,
-        by_absolute,
-        batch.separator.settings,
-        batch.options,
-        PlannedModel.of(batch.separator),
-        overwrite,
-        description="separate",
-        total=len(songs),
-    )
+    shared = batch.separator.settings, batch.options, PlannedModel.of(batch.separator), overwrite
     outcomes = {}
-    for absolute, future in tasks:
+    for absolute, future in finished_tasks(
+        separate_one, by_absolute, *shared, description="separate", total=len(songs)
+    ):
         song = by_absolute[absolute].path
         try:
             outcomes[song] = replace(future.result(), song=song)
@@ -104,5 +83,5 @@ def _separate(songs: Sequence[Song], batch: Batch, *, overwrite: bool) -> dict[P
             outcomes[song] = replace(error.outcome, song=song)
         except OSError as error:
             outcomes[song] = failed(song, error)
-    remove_half_written(songs, batch.out)  # of a cluster's worker that was killed, whose songs others then did
+    remove_half_written(songs, batch.out)  # by a cluster's worker that was killed, whose songs others then did
     return outcomes

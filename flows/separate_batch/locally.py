@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from threading import Event
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -20,7 +18,6 @@ from sepcore.batch.run import separate_song
 from sepcore.batch.song import Outcome, Song, failed
 from sepcore.errors import AudioDecodeError
 from sepcore.separation.shared import shared_separator
-from sepcore.separation.stem_files.options import StemFileOptions
 
 
 class _Stopped(Exception):
@@ -30,28 +27,26 @@ class _Stopped(Exception):
 def separate_locally(
     batch: Batch, songs: Sequence[Song], *, workers: int = 1, overwrite: bool = False
 ) -> dict[Path, Outcome]:
-    """Separate songs of a batch, with bars on stderr; what ends one song's work does not end the others'.
+    """Separate songs of a batch, with bars on stderr; a song that fails does not stop the others.
 
     Args:
-        batch: What is to be done.
-        songs: Those of its songs that are not done.
+        batch: All songs.
+        songs: Those that are not done.
         workers: How many at a time.
-        overwrite: Separate also what another process has just done.
+        overwrite: Separate also songs that another process has just done.
 
     Raises:
-        StemworksError: what no song can be separated with: a full disk, weights that do not fit. The other songs that
-            are under way then stop, and leave nothing half-written.
+        StemworksError: no song can be separated: a full disk, weights that do not fit. Songs that are being separated
+            then stop, and leave nothing half-written.
     """
     if not songs:
         return {}
     remove_other_records(songs)
     stop = Event()
-    settings, options = batch.separator.settings, batch.options
-    rate, done = batch.separator.config.sample_rate, len(batch.songs) - len(songs)
-    with SongBars(len(batch.songs), done=done, options=options, sample_rate=rate) as bars:
+    with _bars(batch, len(songs)) as bar_of:
 
         def separate(song: Song) -> Outcome:
-            with bars.song(song) as advance:
+            with bar_of(song) as advance:
 
                 def on_samples(samples: int) -> None:
                     if stop.is_set():
@@ -59,8 +54,10 @@ def separate_locally(
                     advance(samples)
 
                 try:
-                    separator = shared_separator(settings)
-                    return separate_song(separator, song, options, on_samples=on_samples, unless_done=not overwrite)
+                    separator = shared_separator(batch.separator.settings)
+                    return separate_song(
+                        separator, song, batch.options, on_samples=on_samples, unless_done=not overwrite
+                    )
                 except OSError as error:
                     return failed(song.path, error)
 
@@ -73,70 +70,56 @@ def _in_threads(
     separate: Callable[[Song], Outcome], songs: Sequence[Song], workers: int, stop: Event
 ) -> Iterator[Outcome]:
     remaining = iter(songs)
-    under_way: set[Future[Outcome]] = set()
+    started: set[Future[Outcome]] = set()
     with ThreadPoolExecutor(workers) as pool:
         try:
             while True:
-                more = islice(remaining, workers + 1 - len(under_way))
-                under_way |= {pool.submit(separate, song) for song in more}
-                if not under_way:
+                started |= {pool.submit(separate, song) for song in islice(remaining, workers + 1 - len(started))}
+                if not started:
                     return
-                finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                finished, started = wait(started, return_when=FIRST_COMPLETED)
                 for future in finished:
                     yield future.result()
         finally:
             stop.set()
-            for future in under_way:
+            for future in started:
                 future.cancel()
 
 
-class SongBars:
-    """Bars on stderr, which any thread may move.
+_Bar = Callable[[Song], AbstractContextManager[Callable[[int], None]]]
 
-    Args:
-        total: Songs in all.
-        done: Those of them that need no separation.
-        options: What is read of a song, of which its length follows.
-        sample_rate: Of what is reported.
+
+@contextmanager
+def _bars(batch: Batch, num_pending: int) -> Iterator[_Bar]:
+    """Bars on stderr, one for all songs and one for each that is being separated; any thread may move them.
+
+    Yields a function that gives a song its bar, in whose context the number of samples done since can be told.
     """
-
-    def __init__(self, total: int, *, done: int, options: StemFileOptions, sample_rate: int) -> None:
-        self._total, self._options, self._sample_rate = total, options, sample_rate
-        # Names are shown as they are, and do not push the bar away.
-        names = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
-        times = TimeElapsedColumn(), TimeRemainingColumn()
-        self._bars = Progress(names, BarColumn(), TaskProgressColumn(), *times, console=Console(stderr=True))
-        self._all = self._bars.add_task("", total=total, completed=done)
-        self._say()
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._bars.stop()
+    total, sample_rate = len(batch.songs), batch.separator.config.sample_rate
+    # Names are shown as they are, and do not push the bar away.
+    names = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
+    times = TimeElapsedColumn(), TimeRemainingColumn()
+    bars = Progress(names, BarColumn(), TaskProgressColumn(), *times, console=Console(stderr=True))
+    num_done = total - num_pending
+    all_songs = bars.add_task(f"separate {num_done}/{total}", total=total, completed=num_done)
 
     @contextmanager
-    def song(self, song: Song) -> Iterator[Callable[[int], None]]:
-        """A bar for one song while it is separated; yields what is told the samples that are done."""
-        line = self._bars.add_task(song.shown_name, total=self._length(song))
+    def bar_of(song: Song) -> Iterator[Callable[[int], None]]:
+        line = bars.add_task(song.shown_name, total=length(song))
         try:
-            yield lambda samples: self._bars.advance(line, samples / self._sample_rate)
+            yield lambda samples: bars.advance(line, samples / sample_rate)
         finally:
-            self._bars.remove_task(line)
-        self._bars.advance(self._all)
-        self._say()
+            bars.remove_task(line)
+        bars.advance(all_songs)
+        bars.update(all_songs, description=f"separate {bars.tasks[0].completed:.0f}/{total}")
 
-    def _say(self) -> None:
-        done = round(next(task.completed for task in self._bars.tasks if task.id == self._all))
-        self._bars.update(self._all, description=f"separate {done}/{self._total}")
-
-    def _length(self, song: Song) -> float | None:
-        if not self._bars.console.is_terminal:  # nobody sees the bar move: no ffprobe for it
+    def length(song: Song) -> float | None:
+        if not bars.console.is_terminal:  # nobody sees the bar move: no ffprobe for it
             return None
         try:
-            return audio_seconds(song.path, self._options)
-        except (AudioDecodeError, OSError):  # said by who separates it
+            return audio_seconds(song.path, batch.options)
+        except (AudioDecodeError, OSError):  # `separate_song` reports it
             return None
+
+    with bars:
+        yield bar_of

@@ -1,4 +1,4 @@
-"""What the separation of folders can be told: on the command line, and as a flow."""
+"""The options of all commands that separate songs, on the command line and as a flow; nothing slow is imported."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from cyclopts import Parameter
 from pydantic import BeforeValidator, Field, model_validator
 
-from flows.support.options import COMMAS, FLAG, Flag, Model, Positional, WithOverrides, names
+from flows.support.options import COMMAS, Flag, Model, Positional, WithOverrides, names
 from flows.support.runners import OnRunner, model_anywhere
 from sepcore.config.choices import MAX_OVERLAP, MAX_SHIFTS, Bits, Clipping, Codec, EngineName, Precision
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from sepcore.separation.stem_files.options import StemFileOptions
 
 
-_STARTED_S = time.monotonic()
+STARTED_S = time.monotonic()
+"""When the command started: before the imports that the user waits for."""
+
 _WITH_BITS = ("wav", "flac")
 _READING = Parameter(group="what is read of each song")
 _SEPARATING = Parameter(group="how it is separated")
@@ -27,16 +29,18 @@ _WRITING = Parameter(group="how stems are written")
 
 
 def _some_path(path: Any) -> Any:
-    """A path that was given: an empty one, as of a variable that is not set, would be the working folder."""
+    """An empty path, as of a variable that is not set, would be the working folder."""
     if path == "":
-        raise ValueError("is empty; give a path, or . for this folder")
+        raise ValueError("is empty. Give a path, or . for this folder.")
     return path
 
 
 def _rate(given: Any) -> Any:
-    if isinstance(given, str) and given != "source" and not re.fullmatch(r"[1-9]\d{3,5}", given):
+    if not isinstance(given, str) or given == "source":
+        return given
+    if not re.fullmatch(r"[1-9]\d{3,5}", given):
         raise ValueError(f"{given!r} is neither source nor a rate in Hz such as 48000")
-    return int(given) if isinstance(given, str) and given != "source" else given
+    return int(given)
 
 
 def _bits(given: Any) -> Any:
@@ -46,7 +50,7 @@ def _bits(given: Any) -> Any:
 def _some_stems(given: Any) -> Any:
     found = names(given)
     if given and not found:
-        raise ValueError(f"{given!r} names no stem; give e.g. vocals,drums")
+        raise ValueError(f"{given!r} names no stem. Give e.g. vocals,drums.")
     return found
 
 
@@ -67,7 +71,7 @@ class SeparationOptions(WithOverrides):
         float | None, Field(gt=0, allow_inf_nan=False), Parameter(name=("-d", "--duration")), _READING
     ] = None
     """So many seconds (default: to the end)."""
-    mwf: Annotated[bool | None, FLAG, _SEPARATING] = None
+    mwf: Annotated[bool | None, _SEPARATING] = None
     """Multichannel Wiener filtering (default: as the config says)."""
     engine: Annotated[EngineName, _SEPARATING] = "auto"
     """What runs the network; auto: the fastest here."""
@@ -99,9 +103,9 @@ class SeparationOptions(WithOverrides):
     @model_validator(mode="after")
     def _fit_codec(self) -> Self:
         if self.bits != 16 and self.codec not in _WITH_BITS:
-            raise ValueError(f"--bits is for wav and flac; {self.codec} takes --bitrate")
+            raise ValueError(f"--bits is for wav and flac. Give --bitrate for {self.codec}.")
         if self.codec == "flac" and self.bits == 32:
-            raise ValueError("flac holds 16 or 24 bits; give --bits 24, or -c wav for float")
+            raise ValueError("flac holds 16 or 24 bits. Give --bits 24, or -c wav for float.")
         return self
 
     def settings(self) -> "SeparatorSettings":
@@ -147,18 +151,20 @@ class BatchOptions(SeparationOptions):
 
     def sent(self) -> dict[str, Any]:
         """The fields as Prefect can keep them: a path that is no UTF-8 as a ``file:`` URL."""
-        paths = {"paths": [sendable(path) for path in self.paths], "out": sendable(self.out)}
-        return self.model_dump(include=set(BatchOptions.model_fields)) | paths | {"params": sendable(Path(self.params))}
+        paths = {"paths": [_sendable(path) for path in self.paths], "out": _sendable(self.out)}
+        return (
+            self.model_dump(include=set(BatchOptions.model_fields)) | paths | {"params": _sendable(Path(self.params))}
+        )
 
     def received(self) -> Self:
-        """What was `sent`."""
-        params = model_anywhere(str(sent_path(Path(self.params))))
-        paths = [sent_path(path) for path in self.paths]
-        return self.model_copy(update={"paths": paths, "out": sent_path(self.out), "params": params})
+        """The fields that were `sent`."""
+        params = model_anywhere(str(_received_path(Path(self.params))))
+        paths = [_received_path(path) for path in self.paths]
+        return self.model_copy(update={"paths": paths, "out": _received_path(self.out), "params": params})
 
 
 class FlowOptions(BatchOptions):
-    """The same of a flow's run, which may be a round of a watched folder."""
+    """The options of a flow's run, which may be a round of a watched folder."""
 
     settled_s: float | None = None
     """Of a watched folder: leave songs that were changed in these last seconds for the next run, and those that failed
@@ -175,14 +181,9 @@ class Options(BatchOptions, OnRunner):
     dry_run: Flag = False
     """Only say what would be separated, and how long that would take."""
 
-    @property
-    def started_s(self) -> float:
-        """When the command started, on the clock of `time.monotonic`: before the imports that the user waits for."""
-        return _STARTED_S
 
-
-def sendable(path: Path) -> str:
-    """A path as Prefect can keep it; one that is no UTF-8 becomes a ``file:`` URL, which `sent_path` reads."""
+def _sendable(path: Path) -> str:
+    """A path as Prefect can keep it; one that is no UTF-8 becomes a ``file:`` URL, see `_received_path`."""
     text = str(path)
     try:
         text.encode()
@@ -191,8 +192,8 @@ def sendable(path: Path) -> str:
     return text
 
 
-def sent_path(path: Path) -> Path:
-    """The path that was made `sendable`."""
+def _received_path(path: Path) -> Path:
+    """The path that `_sendable` made sendable."""
     text = str(path)
     if not text.startswith("file:/"):
         return path

@@ -1,7 +1,7 @@
-"""What a batch has become, or would become, on the terminal."""
+"""The result of a batch, or of a dry run, on the terminal."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import psutil
@@ -24,8 +24,8 @@ def print_outcomes(outcomes: Sequence[Outcome], out: Path, elapsed_s: float) -> 
     """
     totals = Totals.of(outcomes)
     if totals.failed:
-        reasons = {outcome.song: outcome.reason for outcome in outcomes if outcome.status == "failed"}
-        _print_reasons(f"{totals.failed} of {len(outcomes)} failed", "why it failed", reasons)
+        failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+        _print_reasons(f"{totals.failed} of {len(outcomes)} failed", "why it failed", failed)
     lines = [
         f"{_songs(len(outcomes))} in {_shown(out)}: {totals.done} done, {totals.skipped} skipped, "
         f"{totals.failed} failed"
@@ -40,28 +40,29 @@ def print_outcomes(outcomes: Sequence[Outcome], out: Path, elapsed_s: float) -> 
 
 
 def print_dry_run(dry_run: DryRun, out: Path, *, rate: float, is_measured: bool) -> None:
-    """What would become of the songs, how long it would take, and where the stems would go.
+    """What would be done with the songs, how long it would take, and where the stems would go.
 
     Args:
-        dry_run: What was found out.
+        dry_run: The songs.
         out: The output folder.
         rate: Seconds of audio separated in one second.
-        is_measured: Whether that is what earlier runs did.
+        is_measured: Whether earlier runs had that rate.
     """
     if dry_run.unreadable:
-        title = f"{len(dry_run.unreadable)} of {dry_run.num_songs} cannot be read"
-        _print_reasons(title, "why it would fail", dry_run.unreadable)
-    if dry_run.to_separate:
-        table = Table("song", "length", "stems in", title=f"{len(dry_run.to_separate)} would be separated")
+        unreadable = [Outcome(song, "failed", reason) for song, reason in dry_run.unreadable.items()]
+        _print_reasons(f"{len(unreadable)} of {dry_run.num_songs} cannot be read", "why it would fail", unreadable)
+    num_songs = len(dry_run.to_separate)
+    if num_songs:
+        table = Table("song", "length", "stems in", title=f"{num_songs} would be separated")
         for song, (seconds, folder) in dry_run.to_separate.items():
             table.add_row(_shown(song), "unknown" if seconds is None else _minutes(seconds), _shown(folder))
         _print(table)
-    where = "as in the last run here" if is_measured else "an estimate for this machine"
     lines = [
-        f"{_songs(dry_run.num_songs)}, nothing written to {_shown(out)}: {len(dry_run.to_separate)} to separate, "
+        f"{_songs(dry_run.num_songs)}, nothing written to {_shown(out)}: {num_songs} to separate, "
         f"{len(dry_run.done)} done already, {len(dry_run.unreadable)} cannot be read"
     ]
-    if dry_run.to_separate:
+    if num_songs:
+        where = "as in the last run here" if is_measured else "an estimate for this machine"
         lines.append(
             f"{_hours(dry_run.audio_s)} of audio to separate, about {_minutes(dry_run.audio_s / rate)} min at "
             f"{rate:.0f} times real time ({where})"
@@ -69,10 +70,10 @@ def print_dry_run(dry_run: DryRun, out: Path, *, rate: float, is_measured: bool)
     say(lines)
 
 
-def _print_reasons(title: str, column: str, reasons: Mapping[Path, str]) -> None:
+def _print_reasons(title: str, column: str, failed: Iterable[Outcome]) -> None:
     table = Table("song", column, title=title)
-    for song, reason in reasons.items():
-        table.add_row(_shown(song), reason.removeprefix(f"{printable(song)}: "))
+    for outcome in failed:
+        table.add_row(_shown(outcome.song), outcome.why)
     _print(table)
 
 

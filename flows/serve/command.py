@@ -7,7 +7,6 @@ import shlex
 from flows.serve.local_server import prefect_api
 from flows.serve.options import Options
 from flows.support.prefect_api import configured_prefect_api
-from flows.support.prefect_server import PrefectServer
 from flows.support.terminal import say
 from sepcore.system.urls import shown
 from tasks.process_notes import is_own_prefect_api
@@ -16,21 +15,24 @@ from tasks.process_notes import is_own_prefect_api
 def main(options: Options) -> None:
     """Serve until Ctrl-C."""
     with prefect_api(configured_prefect_api(), options.port) as server:
-        _serve(server)
+        from flows.serve.deployments import CommandRunner, deployments
+        from tasks.dead_runs import mark_dead_runs
+
+        if server is not None:
+            server.wait()  # it starts while the above is imported
+        mark_dead_runs()
+        runner = CommandRunner(pause_on_shutdown=False)
+        served = deployments()
+        for deployment in served:
+            runner.add_deployment(deployment)
+        _say_what_is_served([deployment.name for deployment in served])
+        try:
+            asyncio.run(runner.start())
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
 
 
-def _serve(server: PrefectServer | None) -> None:
-    from flows.serve.deployments import CommandRunner, deployments
-    from tasks.dead_runs import mark_dead_runs
-
-    if server is not None:
-        server.wait()  # it starts while the above is imported
-    mark_dead_runs()
-    runner = CommandRunner(pause_on_shutdown=False)
-    served = deployments()
-    for deployment in served:
-        runner.add_deployment(deployment)
-    names = [deployment.name for deployment in served]
+def _say_what_is_served(names: list[str]) -> None:
     url = os.environ["PREFECT_API_URL"].rstrip("/")
     lines = [
         f"serving {', '.join(names)}; Ctrl-C ends it",
@@ -42,7 +44,3 @@ def _serve(server: PrefectServer | None) -> None:
         lines.insert(2, "log in there once, with the value of PREFECT_API_AUTH_STRING")
         lines.append(f"export PREFECT_API_AUTH_STRING={shlex.quote(os.environ['PREFECT_API_AUTH_STRING'])}")
     say([*lines, f"prefect deployment run {names[1]}"])
-    try:
-        asyncio.run(runner.start())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None

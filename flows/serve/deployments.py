@@ -1,4 +1,4 @@
-"""What `flows.serve` serves: the deployments of prefect.yaml, without their work pool and schedules."""
+"""The deployments of prefect.yaml, without their work pool and schedules, and the runner that serves them."""
 
 import asyncio
 from functools import partial
@@ -13,12 +13,12 @@ from prefect.runner import Runner
 from prefect.types.entrypoint import EntrypointType
 
 # In the checkout a link to the file that `prefect deploy` reads; in the wheel a copy of it.
-LISTED = Path(__file__).with_name("prefect.yaml")
+_LISTED = Path(__file__).with_name("prefect.yaml")
 
 
 def deployments() -> list[RunnerDeployment]:
     """All of them, in the order of the file. Training runs wait for each other, see `tasks.training.training_slot`."""
-    return [_deployment(**listed) for listed in yaml.safe_load(LISTED.read_text("utf-8"))["deployments"]]
+    return [_deployment(**listed) for listed in yaml.safe_load(_LISTED.read_text("utf-8"))["deployments"]]
 
 
 def _deployment(
@@ -44,7 +44,7 @@ class CommandRunner(Runner):
     """A runner that SIGTERM cancels, as Ctrl-C does; Prefect's own handler does not wait for the runs' end."""
 
     async def start(self, run_once: bool = False, webserver: bool | None = None) -> None:
-        """Serve until interrupted; runs under way are told of it and have ended when this returns."""
+        """Serve until interrupted; its runs are interrupted then, and have ended when this returns."""
         serving = asyncio.current_task()
         assert serving is not None
         self._end = partial(asyncio.get_running_loop().call_soon_threadsafe, serving.cancel)

@@ -7,22 +7,20 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import IO
 from urllib.parse import urlsplit
 
 import httpx
 
 from flows.support.own_server import CREDENTIAL, LOCAL, is_free, kept_credential, lock_of_port, own_port, take
 from flows.support.prefect_api import prefect_home
-from flows.support.prefect_gone import WHO_IS_THERE
+from flows.support.prefect_gone import UNAUTHORIZED
 from flows.support.prefect_server import HOST, PrefectServer, use_prefect_api
 from sepcore.errors import ConfigError
 from sepcore.system.urls import shown
 
-# For a server that is just ending, with whoever started it.
+# A server may be just ending, with whoever started it.
 _PATIENCE_S = 60.0
-# Between the start of listening and the lock, of another that has just been started.
+# Another server that has just been started listens before it takes the lock.
 _STRANGER_S = 2.0
 _PAUSE_S = 0.2
 _ANSWER_S = 5.0
@@ -30,21 +28,21 @@ _ANSWER_S = 5.0
 
 @contextmanager
 def prefect_api(configured: str | None, port: int) -> Iterator[PrefectServer | None]:
-    """Let Prefect's settings lead to an API that answers, or to a server that is started here.
+    """Let Prefect's settings lead to an API that answers, or to a server that ends with the context.
 
     Args:
         configured: Address that Prefect's settings name, if they name one.
-        port: Where a server on this machine is shared otherwise.
+        port: Of the shared server of this machine that is used otherwise.
 
-    Returns:
-        The server that was started here, to be waited for; it ends with the context.
+    Yields:
+        The server that was started here, if one was; its start is not waited for.
 
     Raises:
-        ConfigError: the configured server is another machine's and does not answer, something else has the port, or
+        ConfigError: the configured server is another machine's and does not answer, another program has the port, or
             the credential cannot be used.
     """
     if configured is not None and own_port(configured) is None and is_answering(configured):
-        os.environ["PREFECT_API_URL"] = configured  # of a file here, say: for processes that work elsewhere
+        os.environ["PREFECT_API_URL"] = configured  # also for processes in another working directory
         yield None
         return
     parts = urlsplit(configured or f"http://{HOST}:{port}/api")
@@ -59,13 +57,13 @@ def prefect_api(configured: str | None, port: int) -> Iterator[PrefectServer | N
 
 
 def is_answering(url: str) -> bool:
-    """Whether a Prefect server answers at the address of an API, or asks who is there."""
+    """Whether a Prefect server answers at the address of an API, be it only to ask for a credential."""
     local = urlsplit(url).hostname in LOCAL  # no proxy leads there
     try:
         answer = httpx.get(f"{url.rstrip('/')}/health", timeout=_ANSWER_S, trust_env=not local)
     except (httpx.HTTPError, httpx.InvalidURL):
         return False
-    return answer.status_code in WHO_IS_THERE or (answer.is_success and answer.text.strip() == "true")
+    return answer.status_code in UNAUTHORIZED or (answer.is_success and answer.text.strip() == "true")
 
 
 @contextmanager
@@ -80,15 +78,11 @@ def _own_server(port: int) -> Iterator[PrefectServer | None]:
             use_prefect_api(f"http://{HOST}:{port}/api", credential)
             yield None
             return
-        log = stack.enter_context(_open_log(home / f"stemworks-{port}.log"))
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        log = stack.enter_context(os.fdopen(os.open(home / f"stemworks-{port}.log", flags, 0o600), "w+b"))
         server = PrefectServer(listening, credential, log, page=True, lock=lock)
         stack.callback(server.stop)
         yield server
-
-
-def _open_log(path: Path) -> IO[bytes]:
-    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    return os.fdopen(os.open(path, flags, 0o600), "w+b")
 
 
 def _listen(port: int, lock: int, credential: str) -> socket.socket | None:
@@ -128,11 +122,11 @@ def _lets_in(port: int, credential: str) -> bool:
     """Whether a server of this user's own answers; False if it is just ending."""
     headers = {"Authorization": f"Basic {b64encode(credential.encode()).decode()}"}
     try:
-        # As long as it starts, it lets wait.
+        # While it starts, it does not answer.
         answer = httpx.get(f"http://{HOST}:{port}/api/version", headers=headers, timeout=_PATIENCE_S, trust_env=False)
     except httpx.HTTPError:
         return False
-    if answer.status_code in WHO_IS_THERE:
+    if answer.status_code in UNAUTHORIZED:
         raise ConfigError(
             f"Prefect's server at port {port} was started with another credential than that of "
             f"{prefect_home() / CREDENTIAL}",

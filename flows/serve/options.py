@@ -1,4 +1,4 @@
-"""What the serving can be told."""
+"""The options of flows.serve."""
 
 import os
 from typing import Annotated
@@ -19,7 +19,7 @@ class Options(Base):
     """Of a server on this machine."""
 
     def set_environment(self, verbose: bool) -> None:
-        """What runs do is in their logs on Prefect's page, and what went wrong here, too."""
+        """Show the log of runs on Prefect's page, and only warnings here."""
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
         if not verbose:
             os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")

@@ -1,4 +1,4 @@
-"""What all command lines share: quiet start-up, one line for a mistake, the exit codes."""
+"""What all command lines share: quiet start-up, one line for a mistake, the exit codes, interruption."""
 
 import io
 import logging
@@ -14,49 +14,46 @@ from types import FrameType, TracebackType
 from typing import NoReturn
 
 from flows.support.native_log import filter_native_log
-from flows.support.prefect_gone import end_at_once, is_of_prefect_api, raise_without_api
+from flows.support.prefect_gone import causes, end_at_once, is_of_prefect_api, raise_without_api
 from sepcore.errors import StemworksError
 from sepcore.system.printable import printable
 from sepcore.system.urls import shown
 from tasks import one_line_errors
-from tasks.one_line_errors import printable_names
 
+_INTERRUPTED = 130
 _INTERRUPTED_LINE = "Interrupted. Completed work was kept, and nothing is half-written."
-INTERRUPTED = 130
-"""Exit code of an interrupted command, whatever interrupted it."""
-
-_ALIKE = signal.SIGTERM, signal.SIGHUP
+_LIKE_CTRL_C = signal.SIGTERM, signal.SIGHUP
 _AGAIN_S = 0.05
 _again: threading.Timer | None = None
 
 
 class _OneLine(logging.Formatter):
-    """Names in a message, of songs say, stay in its line whatever characters they have."""
+    """Keeps a message in one line, whatever characters the names in it have."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return super().format(logging.makeLogRecord(vars(record) | {"args": printable_names(record.args)}))
+        args = one_line_errors.printable_names(record.args)
+        return super().format(logging.makeLogRecord(vars(record) | {"args": args}))
 
 
 def set_up_process(verbose: bool) -> None:
-    """Logging, and silence of the libraries that have not been imported yet; what the user has set stays."""
+    """Set up logging, and silence libraries that have not been imported yet; the user's own settings stay."""
     if not verbose:
         filter_native_log()
-    level = "INFO" if verbose else "WARNING"
     one_line_errors.install()
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler])
+    logging.basicConfig(level="INFO" if verbose else "WARNING", handlers=[handler])
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name may be no UTF-8, or in no character set of the terminal's; stderr escapes such letters anyway.
         sys.stdout.reconfigure(errors="backslashreplace")
     if not verbose:
-        # Of Prefect's services, which have loggers of their own: what they still send when a command ends is no news.
+        # Prefect's services have loggers of their own; nobody needs to know what they still send at a command's end.
         for service in ("EventsWorker", "APILogWorker"):
             logging.getLogger(service).setLevel("ERROR")
     quiet = {
         # Failures reach the user as our one line; Prefect would print a traceback of each task and flow before it.
         "PREFECT_LOGGING_LEVEL": "INFO" if verbose else "CRITICAL",
-        # And what its background threads cannot send while its API is away.
+        # What its background threads cannot send while its API is away.
         "PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR" if verbose else "CRITICAL",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MLFLOW_LOGGING_LEVEL": "INFO" if verbose else "WARNING",
@@ -66,7 +63,7 @@ def set_up_process(verbose: bool) -> None:
     for key, value in quiet.items():
         os.environ.setdefault(key, value)
     sys.excepthook = _excepthook
-    interrupt_like_ctrl_c()
+    _interrupt_like_ctrl_c()
 
 
 def guarded(work: Callable[[], int | None]) -> int:
@@ -76,20 +73,14 @@ def guarded(work: Callable[[], int | None]) -> int:
     except StemworksError as error:
         return _say(str(error), error.exit_code)
     except (Exception, KeyboardInterrupt) as error:
-        if is_interruption(error):
-            return _say(_INTERRUPTED_LINE, INTERRUPTED)
+        # An interruption of a compiled package's import is an ImportError; what is then written to a terminal that has
+        # been closed is an OSError.
+        if any(isinstance(cause, KeyboardInterrupt) for cause in causes(error)):
+            return _say(_INTERRUPTED_LINE, _INTERRUPTED)
         if not isinstance(error, OSError):
             raise
-        # A full disk, a folder without rights: what it was about is in the message.
+        # A full disk, a folder without rights: the message says what it is about.
         return _say(f"{error.filename or 'system'}: {error.strerror or error}", 2)
-
-
-def _excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """An interruption while a command is still importing ends in one line too."""
-    if issubclass(kind, KeyboardInterrupt):
-        _say(_INTERRUPTED_LINE, INTERRUPTED)
-    else:
-        sys.stderr.write(shown("".join(format_exception(kind, error, traceback))))
 
 
 def run_command(work: Callable[[], int | None]) -> NoReturn:
@@ -100,14 +91,23 @@ def run_command(work: Callable[[], int | None]) -> NoReturn:
         if not is_of_prefect_api(error):
             raise
         end_at_once(guarded(partial(raise_without_api, error)))
-    settle_interruption()
-    if code == INTERRUPTED:
-        _let_go_of_a_closed_terminal()
+    if _again is not None:
+        _again.cancel()  # nothing is left to interrupt
+    if code == _INTERRUPTED:
+        _drop_output_to_closed_terminal()
     sys.exit(code)
 
 
-def _let_go_of_a_closed_terminal() -> None:
-    """What waits to be written to one goes nowhere: Python would try again, and end with another exit code."""
+def _excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """An interruption while a command is still importing ends in one line too."""
+    if issubclass(kind, KeyboardInterrupt):
+        _say(_INTERRUPTED_LINE, _INTERRUPTED)
+    else:
+        sys.stderr.write(shown("".join(format_exception(kind, error, traceback))))
+
+
+def _drop_output_to_closed_terminal() -> None:
+    """Python would try to write it again at the end, and exit with another code."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -117,61 +117,40 @@ def _let_go_of_a_closed_terminal() -> None:
             os.close(nowhere)
 
 
-def _say(line: str, code: int) -> int:
-    lines = map(printable, shown(line).split("\n"))  # what a server answers may have a terminal's commands in it
+def _say(text: str, code: int) -> int:
+    lines = map(printable, shown(text).split("\n"))  # a server's answer may contain control sequences of a terminal
     with suppress(OSError):  # a terminal that has been closed
-        sys.stderr.write("".join(f"{one}\n" for one in lines))
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
     return code
 
 
-def interrupt_like_ctrl_c() -> None:
+def _interrupt_like_ctrl_c() -> None:
     """Let SIGTERM and a closed terminal do what Ctrl-C does, and let no finalizer swallow either.
 
-    The default action would end the process at once, and leave temporary folders and half-written files. What is
-    ignored stays so: ``nohup`` has a command outlive its terminal.
+    The default action would end the process at once, and leave temporary folders and half-written files. A signal that
+    is ignored stays so: ``nohup`` lets a command outlive its terminal.
     """
-    for number in _ALIKE:
+    for number in _LIKE_CTRL_C:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _like_ctrl_c)
     sys.unraisablehook = _unraisablehook
 
 
-def settle_interruption() -> None:
-    """At the end of a command: what was to come again has nothing to interrupt any more."""
-    if _again is not None:
-        _again.cancel()
-
-
-def is_interruption(error: BaseException) -> bool:
-    """Whether an error comes of an interruption.
-
-    One that comes in the import of a compiled package is an ImportError, and what is then written to a terminal that
-    has been closed is an OSError.
-    """
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, KeyboardInterrupt):
-        cause = cause.__cause__ or cause.__context__
-    return cause is not None
-
-
 def _like_ctrl_c(number: int, frame: FrameType | None) -> None:
-    # Once: kernel and shell both tell of a closed terminal, and the clean-up after the first must not be interrupted.
-    for other in _ALIKE:
+    # Once: kernel and shell both report a closed terminal, and the clean-up after the first must not be interrupted.
+    for other in _LIKE_CTRL_C:
         if signal.getsignal(other) is _like_ctrl_c:
-            signal.signal(other, _nothing_more)  # not SIG_IGN, which processes started from here would inherit
+            # Not SIG_IGN, which processes started from here would inherit.
+            signal.signal(other, lambda number, frame: None)
     ctrl_c = signal.getsignal(signal.SIGINT)
     if callable(ctrl_c):
-        ctrl_c(signal.SIGINT, frame)  # asyncio's, for one, cancels what runs
-    else:  # ignored, as by what a script's shell starts in the background
+        ctrl_c(signal.SIGINT, frame)  # asyncio's, for example, cancels what runs
+    else:  # ignored, as in what a script's shell starts in the background
         raise KeyboardInterrupt
 
 
-def _nothing_more(number: int, frame: FrameType | None) -> None:
-    pass
-
-
 def _unraisablehook(unraisable: "sys.UnraisableHookArgs") -> None:
-    """An interruption comes again after a finalizer, or a callback of the garbage collector, that swallowed it."""
+    """Repeat an interruption that a finalizer, or a callback of the garbage collector, swallowed."""
     global _again
     if unraisable.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(unraisable)
@@ -180,7 +159,7 @@ def _unraisablehook(unraisable: "sys.UnraisableHookArgs") -> None:
     if not callable(signal.getsignal(number)):
         number = signal.SIGTERM
         signal.signal(number, _like_ctrl_c)
-    # Later: raised now, it would be swallowed by the same finalizer.
+    # Later: raised now, the same finalizer would swallow it.
     _again = threading.Timer(_AGAIN_S, signal.pthread_kill, (threading.main_thread().ident, number))
     _again.daemon = True
     _again.start()

@@ -3,7 +3,8 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -14,7 +15,7 @@ from pydantic.fields import FieldInfo
 from rich import box
 
 from flows.support.command import guarded, run_command, set_up_process
-from flows.support.options import COMMAS, Options, Positional, WithOverrides, choices, flags, is_of, nearest
+from flows.support.options import COMMAS, Options, WithOverrides, choices, flags, is_of, nearest, one_line, positional
 from sepcore.errors import ConfigError
 from sepcore.system.printable import printable
 from sepcore.system.urls import MOUNT_HINT, NO_PATH, is_url
@@ -41,45 +42,41 @@ def run(options: type[Options], module: str) -> NoReturn:
     set_up_process(verbose)
     if code := guarded(given.check):
         sys.exit(code)
-    run_command(
-        lambda: _with_prefect(given, module) if given.uses_prefect else importlib.import_module(module).main(given)
-    )
 
+    def work() -> int | None:
+        if given.uses_prefect:
+            from flows.support.prefect_server import start_prefect, with_prefect
 
-def _with_prefect(given: Options, module: str) -> int | None:
-    """The work of a flow's command; Prefect's server, if one is needed, starts while the flow is imported."""
-    from flows.support.prefect_server import start_prefect, with_prefect
+            start_prefect()  # it starts while the flow is imported
+        main: Callable[[Options], int | None] = importlib.import_module(module).main
+        return with_prefect(partial(main, given)) if given.uses_prefect else main(given)
 
-    start_prefect()
-    main = importlib.import_module(module).main
-    result: int | None = with_prefect(lambda: main(given))
-    return result
+    run_command(work)
 
 
 def command_app(options: type[Options], name: str) -> App:
-    """The command line of a command, whose default function gives the texts that were given, by field."""
+    """The command line of a command, whose default function returns the texts that were given, by field."""
 
     def collect(*given: Any, **named: Any) -> dict[str, Any]:
         return signature.bind(*given, **named).arguments
 
-    # What any key of a config can be comes after what the command's own options say.
-    fields = sorted(options.model_fields.items(), key=lambda field: field[0] in WithOverrides.model_fields)
+    # Positional ones first, as Python wants it; the keys of a config after the command's own options.
+    fields = sorted(
+        options.model_fields.items(),
+        key=lambda field: (positional(field[1]) is None, field[0] in WithOverrides.model_fields),
+    )
+    verbose = Annotated[bool, Parameter(negative=(), help=_VERBOSE, show_default=False)]
     signature = inspect.Signature(
         [
-            *(_parameter(key, field) for key, field in fields if _is_positional(field)),
-            *(_parameter(key, field) for key, field in fields if not _is_positional(field)),
-            inspect.Parameter(
-                "verbose",
-                inspect.Parameter.KEYWORD_ONLY,
-                default=False,
-                annotation=Annotated[bool, Parameter(negative=(), help=_VERBOSE, show_default=False)],
-            ),
+            *(_parameter(key, field) for key, field in fields),
+            inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=verbose),
         ]
     )
     collect.__signature__ = signature  # type: ignore[attr-defined]
     app = App(
         name=name,
-        help=_paragraphs(options.__doc__ or ""),
+        # The terminal breaks the lines of a paragraph, not the docstring.
+        help="\n\n".join(map(one_line, inspect.cleandoc(options.__doc__ or "").split("\n\n"))),
         help_flags=("--help", "-h"),
         version_flags=(),
         help_formatter=_HELP,
@@ -90,18 +87,14 @@ def command_app(options: type[Options], name: str) -> App:
     return app
 
 
-def _paragraphs(text: str) -> str:
-    """A docstring whose lines break where the terminal's do."""
-    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n"))
-
-
 def _parsed(options: type[Given], arguments: Sequence[str]) -> tuple[Given, bool]:
     """The options that were given, and ``--verbose``; the end of the process for ``--help`` and for mistakes."""
-    name = _program(options)
+    called = sys.argv[0]
+    name = called if called.startswith("stemworks ") else f"python -m flows.{options.__module__.split('.')[1]}"
     app = command_app(options, name)
     try:
         command, bound, _ = app.parse_args(arguments, print_error=False, exit_on_error=False)
-        if command.__name__ != "collect":  # its own, of --help
+        if command.__name__ != "collect":  # cyclopts' own, for --help
             command(*bound.args, **bound.kwargs)
             sys.exit()
         texts = command(*bound.args, **bound.kwargs)
@@ -118,45 +111,31 @@ def _parsed(options: type[Given], arguments: Sequence[str]) -> tuple[Given, bool
     sys.exit(_WRONG)
 
 
-def _program(options: type[Options]) -> str:
-    """How the command was called."""
-    called = sys.argv[0]
-    return called if called.startswith("stemworks ") else f"python -m flows.{options.__module__.split('.')[1]}"
-
-
-def _is_positional(field: FieldInfo) -> bool:
-    return any(isinstance(mark, Positional) for mark in field.metadata)
-
-
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     """A field as a parameter of the function that cyclopts calls; its values stay texts, for pydantic to read."""
-    positional = next((mark for mark in field.metadata if isinstance(mark, Positional)), None)
-    allowed = choices(field.annotation)
+    kind, mark, default, allowed = field.annotation, positional(field), _default(field), choices(field.annotation)
+    help_text = one_line(field.description) + (f" [{', '.join(allowed)}]" if len(allowed) > 1 else "")
     about = Parameter(
-        name=positional.metavar if positional else None,
-        help=_help(field, allowed),
-        show_default=_default(field) is not None,
-        metavar=None if positional else _metavar(field.annotation, allowed),
+        name=mark.metavar if mark else None,
+        help=f"{help_text} [required]" if field.is_required() else help_text,
+        show_default=default is not None,
+        metavar=None if mark else _metavar(kind, allowed),
         negative=(),
         json_list=False,
         json_dict=False,
-        allow_repeating=True,  # the last one counts, as of a script that adds to what it was given
-        allow_leading_hyphen=is_of(field.annotation, int, float),
+        allow_repeating=True,  # the last one counts, as for a script that adds to what it was given
+        allow_leading_hyphen=is_of(kind, int, float),
     )
-    marks = [about, *(mark for mark in field.metadata if isinstance(mark, Parameter))]
+    if is_of(kind, list, tuple, dict) and COMMAS not in field.metadata:
+        text: Any = list[str] | None
+    else:
+        text = bool | None if is_of(kind, bool) else str | None
     return inspect.Parameter(
         name,
-        inspect.Parameter.POSITIONAL_ONLY if positional else inspect.Parameter.KEYWORD_ONLY,
-        default=_default(field),  # what must be given is looked for once all words are known to be options
-        annotation=Annotated[(_text_type(field), *marks)],
+        inspect.Parameter.POSITIONAL_ONLY if mark else inspect.Parameter.KEYWORD_ONLY,
+        default=default,  # required ones are looked for once all words are known to be options
+        annotation=Annotated[(text, about, *(mark for mark in field.metadata if isinstance(mark, Parameter)))],
     )
-
-
-def _text_type(field: FieldInfo) -> Any:
-    kind = field.annotation
-    if is_of(kind, list, tuple, dict) and COMMAS not in field.metadata:
-        return list[str] | None
-    return bool | None if is_of(kind, bool) else str | None
 
 
 def _metavar(kind: Any, allowed: Sequence[str]) -> str | None:
@@ -166,12 +145,6 @@ def _metavar(kind: Any, allowed: Sequence[str]) -> str | None:
         return "CHOICE"
     kinds = {Path: "PATH", int: "N", float: "X"}
     return next((text for of, text in kinds.items() if is_of(kind, of)), "TEXT")
-
-
-def _help(field: FieldInfo, allowed: Sequence[str]) -> str:
-    text = " ".join((field.description or "").split())
-    text += f" [{', '.join(allowed)}]" if len(allowed) > 1 else ""
-    return f"{text} [required]" if field.is_required() else text
 
 
 def _default(field: FieldInfo) -> str | None:
@@ -190,13 +163,12 @@ def _refuse_urls(given: Options) -> None:
 
 def _refused(error: CycloptsError, options: type[Options]) -> ConfigError:
     """What is wrong with a command line."""
-    fields = options.model_fields
-    known = ["--help", "--verbose", *(flag for name, field in fields.items() for flag in flags(name, field))]
     if isinstance(error, UnknownOptionError):
         flag = error.token.keyword or error.token.value
-        return ConfigError(f"{flag}: no such option", hint=nearest(flag, known))
+        own = (flag for name, field in options.model_fields.items() for flag in flags(name, field))
+        return ConfigError(f"{flag}: no such option", hint=nearest(flag, ["--help", "--verbose", *own]))
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         return ConfigError(f"{error.keyword or error.argument.field_info.name}: needs a value")
     if isinstance(error, UnusedCliTokensError):
         return ConfigError(f"{error.unused_tokens[0] if error.unused_tokens else ''}: not expected")
-    return ConfigError(" ".join(str(error).split()))
+    return ConfigError(one_line(str(error)))

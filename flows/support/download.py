@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from sepcore.provider.resolve import LocalModel, locate_model
-from sepcore.provider.transfer import OnProgress
-from sepcore.release.github_assets import OnUpload
 
 
 @contextmanager
-def _transfer_bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    """What a transfer tells which file is how far; the bar appears only if there is something to transfer."""
+def transfer_bar(verb: str) -> Iterator[Callable[[str, int, int | None], None]]:
+    """A function to be told how many bytes of a file are transferred, of how many; its first call shows the bar."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -20,7 +19,7 @@ def _transfer_bar() -> Iterator[Callable[[str, int, int | None], None]]:
 
     def show(file: str, done: int, total: int | None) -> None:
         bar.start()
-        bar.update(line, description=file, completed=done, total=total)
+        bar.update(line, description=f"{verb} {file}", completed=done, total=total)
 
     try:
         yield show
@@ -29,21 +28,7 @@ def _transfer_bar() -> Iterator[Callable[[str, int, int | None], None]]:
             bar.stop()
 
 
-@contextmanager
-def download_bar(name: str) -> Iterator[OnProgress]:
-    """What a download tells how far it is, see `sepcore.provider.transfer.download`."""
-    with _transfer_bar() as show:
-        yield lambda done, total: show(f"download {name}", done, total)
-
-
-@contextmanager
-def upload_bar() -> Iterator[OnUpload]:
-    """What an upload tells how far it is, see `sepcore.release.github.upload_release`."""
-    with _transfer_bar() as show:
-        yield lambda file, done, total: show(f"upload {file}", done, total)
-
-
 def locate_with_bar(params: str) -> LocalModel:
     """`sepcore.provider.resolve.locate_model` with a bar."""
-    with download_bar(params) as show:
-        return locate_model(params, on_progress=show)
+    with transfer_bar("download") as show:
+        return locate_model(params, on_progress=partial(show, params))

@@ -12,7 +12,7 @@ from prefect import Flow, flow
 from prefect.runtime import flow_run
 
 from flows.support.inputs import MUSDB_OF_ENVIRONMENT
-from flows.support.options import Options
+from flows.support.options import Options, one_line
 from sepcore.config.load import model_name
 from sepcore.system.printable import printable
 from sepcore.system.urls import shown
@@ -27,15 +27,14 @@ def flow_of(
 ) -> Callable[[Callable[[Given], Result]], "Flow[..., Result]"]:
     """Make a flow of a function of options: each field is a parameter, with its limits, default and description.
 
+    The flow refuses fields that do not go together with a ConfigError.
+
     Args:
         options: What the flow can be told. Fields that must be given come first.
         without: Fields that are no parameters, such as those of `OnRunner` where a task runner is given.
-        about: What Prefect's ``flow`` takes.
-
-    Returns:
-        A decorator. The flow is called with the fields, and refuses with a ConfigError what does not go together.
+        about: Further arguments of Prefect's ``flow``.
     """
-    known = [(name, field) for name, field in options.model_fields.items() if name not in without]
+    known = ((name, field) for name, field in options.model_fields.items() if name not in without)
     fields = sorted(known, key=lambda item: not item[1].is_required())
     signature = inspect.Signature(
         [
@@ -56,13 +55,12 @@ def flow_of(
 
         run.__signature__ = signature  # type: ignore[attr-defined]
         run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-        descriptions = [f"    {name}: {' '.join((field.description or '').split())}" for name, field in fields]
+        descriptions = [f"    {name}: {one_line(field.description)}" for name, field in fields]
         run.__doc__ = "\n".join([inspect.cleandoc(body.__doc__ or ""), "", "Args:", *descriptions])
         del run.__wrapped__
         # Of the file that the body stands in; Prefect would take this one's.
         source = Path(inspect.getsourcefile(body) or __file__).read_bytes()
-        version = hashlib.sha256(source).hexdigest()[:32]
-        return flow(on_running=[note_run], version=version, **about)(run)
+        return flow(on_running=[note_run], version=hashlib.sha256(source).hexdigest()[:32], **about)(run)
 
     return decorate
 
@@ -71,15 +69,16 @@ def run_name(stage: str, **parts: str) -> Callable[[], str]:
     """A flow's ``flow_run_name``.
 
     Args:
-        stage: What is done.
+        stage: The name's first word, e.g. ``train``.
         parts: A word before each parameter's value, by the parameter's name; a parameter without a value is left out.
     """
 
     def name() -> str:
         given = flow_run.parameters
-        shown = {key: _short(given[key]) for key in parts if given.get(key)}
-        words = [f"{parts[key]} {value}".strip() for key, value in shown.items() if value]
-        return printable(" ".join([stage, *words]))
+        values = {key: _short(given[key]) for key in parts if given.get(key)}
+        return printable(
+            " ".join([stage, *(f"{parts[key]} {value}".strip() for key, value in values.items() if value)])
+        )
 
     return name
 
@@ -90,7 +89,7 @@ def _short(value: Any) -> str:
         return _short(value[0]) + more
     text = str(value)
     if text == str(MUSDB_OF_ENVIRONMENT):
-        # The one variable that flows look up, too: any other may hold what nobody shall read in a name.
+        # The only variable that is looked up: any other may hold a secret.
         text = os.environ.get(text.removeprefix("$"), "")
     text = shown(text)
     if Path(text).name != text or text.endswith((".json", ".gz")):

@@ -14,8 +14,9 @@ from sepcore.signal.ffmpeg import find_program
 if TYPE_CHECKING:
     from sepcore.training.run_folder import RunFolder
 
-_MUSDB_PATH = "MUSDB_PATH"
-MUSDB_OF_ENVIRONMENT = Path(f"${_MUSDB_PATH}")
+MUSDB_PATH = "MUSDB_PATH"
+"""The environment's variable with the folder of a MUSDB set."""
+MUSDB_OF_ENVIRONMENT = Path(f"${MUSDB_PATH}")
 """Stands for the set that ``MUSDB_PATH`` names where a run starts, and for none where it is not set."""
 
 _MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
@@ -34,7 +35,7 @@ class PartToCache:
 def parts_to_cache(
     config: ModelConfig, *, train_csv: Path | None = None, validation_csv: Path | None = None
 ) -> tuple[PartToCache, PartToCache]:
-    """What to train on and what to validate with, ``training`` and ``validation``.
+    """The songs to train on and to validate with, ``training`` and ``validation``.
 
     Args:
         config: Names the manifests and the folders.
@@ -45,24 +46,22 @@ def parts_to_cache(
         ConfigError: if the config names no manifest, or its chunks are shorter than its segments.
     """
     check_trainable(config)
+    training = _manifest("train_csv", train_csv or config.train_csv)
+    validation = _manifest("validation_csv", validation_csv or config.validation_csv)
     return (
-        PartToCache(
-            "training",
-            _manifest("train_csv", train_csv or config.train_csv),
-            Path(config.training_cache),
-            config.chunks_per_song,
-        ),
-        PartToCache(
-            "validation",
-            _manifest("validation_csv", validation_csv or config.validation_csv),
-            Path(config.validation_cache),
-            1,
-        ),
+        PartToCache("training", training, Path(config.training_cache), config.chunks_per_song),
+        PartToCache("validation", validation, Path(config.validation_cache), 1),
     )
 
 
+def _manifest(key: str, csv: str | Path | None) -> Path:
+    if csv is None:
+        raise ConfigError(f"the config has no {key}", hint="Set it to a CSV, or pass --musdb-root to flows.train.")
+    return Path(csv)
+
+
 def check_manifests(config: ModelConfig) -> None:
-    """Refuse what can be seen in the headers of the config's manifests; the dataset check looks at their rows."""
+    """Check the headers of the config's manifests; the dataset check looks at their rows."""
     for part in parts_to_cache(config):
         check_columns(part.csv, config)
 
@@ -75,12 +74,6 @@ def check_trainable(config: ModelConfig) -> None:
         raise ConfigError(str(error)) from error
 
 
-def _manifest(key: str, csv: str | Path | None) -> Path:
-    if csv is None:
-        raise ConfigError(f"the config has no {key}", hint="Set it to a CSV, or pass --musdb-root to flows.train.")
-    return Path(csv)
-
-
 def songs_of(csv: Path, config: ModelConfig, data_dir: Path | None) -> list[TrackRow]:
     """The songs of a manifest, at least one; DatasetError otherwise."""
     rows = load_manifest(csv, config, data_dir=data_dir)
@@ -89,14 +82,24 @@ def songs_of(csv: Path, config: ModelConfig, data_dir: Path | None) -> list[Trac
     return rows
 
 
-def check_musdb_folder(root: Path, *subsets: str) -> None:
-    """Refuse a folder in which none of the ``subsets`` holds anything; what it holds is looked at later."""
-    if not any(any((root / subset).glob("*")) for subset in subsets):
-        raise DatasetError(
-            f"has no songs in a folder {' or '.join(subsets)}",
-            path=root,
-            hint="Give the folder of MUSDB18 or MUSDB18-HQ.",
-        )
+def musdb_of(musdb_root: Path | None, *, instead: Path | None = None) -> Path | None:
+    """The MUSDB set that is meant: the given one, or the environment's unless there are other songs ``instead``."""
+    if musdb_root != MUSDB_OF_ENVIRONMENT:
+        return musdb_root
+    named = os.environ.get(MUSDB_PATH)
+    return Path(named) if named and instead is None else None
+
+
+def manifests_of_musdb(musdb_root: Path, name: str) -> Path:
+    """Folder of the manifests of a MUSDB set for the model of this name."""
+    return Path("data") / f"{musdb_root.resolve().name}-{name}"
+
+
+def check_musdb_folder(root: Path, subset: str) -> None:
+    """Refuse a folder whose ``subset`` (train or test) holds nothing; its songs are looked at later."""
+    if not any((root / subset).glob("*")):
+        hint = "Give the folder of MUSDB18 or MUSDB18-HQ."
+        raise DatasetError(f"has no songs in a folder {subset}", path=root, hint=hint)
 
 
 def check_ffmpeg() -> None:
@@ -111,19 +114,6 @@ def resolve_run(run: str, work_dir: Path) -> "RunFolder":
 
     if not _MLFLOW_ID.fullmatch(run) or Path(run).exists():
         return find_run(run, work_dir)
-    from tasks.tracking.store import run_folder_of  # MLflow takes seconds to import
+    from tasks.tracking.store import run_folder_of  # imports MLflow, which takes seconds
 
     return find_run(run_folder_of(run) or run, work_dir)
-
-
-def musdb_of(musdb_root: Path | None, *, instead: Path | None = None) -> Path | None:
-    """The MUSDB set that is meant: as given, or that of the environment unless something else is given ``instead``."""
-    if musdb_root != MUSDB_OF_ENVIRONMENT:
-        return musdb_root
-    named = os.environ.get(_MUSDB_PATH)
-    return Path(named) if named and instead is None else None
-
-
-def manifests_of_musdb(musdb_root: Path, name: str) -> Path:
-    """Folder of the manifests of a MUSDB set for the model of this name."""
-    return Path("data") / f"{musdb_root.resolve().name}-{name}"

@@ -2,26 +2,27 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt
 from cyclopts import Parameter
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from sepcore.config.load import OVERRIDES, changed_config, load_config
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import ConfigError
 from sepcore.provider.host import parse_version
 
+_NOT_WHOLE = "int_parsing", "int_from_float", "int_type"
+_NO_NUMBER = "float_parsing", "float_type", "finite_number"
+
 
 @dataclass(frozen=True)
 class Positional:
-    """Mark of a field that the command line takes without a flag; ``metavar`` is what its help calls it."""
+    """Mark of a field that the command line takes without a flag; ``metavar`` is its name in the help."""
 
     metavar: str
 
@@ -30,7 +31,8 @@ class Options(BaseModel):
     """What one command can be told. Fields are its options, in the order of its help; their docstrings are the help.
 
     A field's flag is ``--its-name``, unless a ``Parameter`` names others. Limits, choices and defaults hold on the
-    command line and in Prefect's form alike.
+    command line and in Prefect's form alike. A validator's ValueError is shown to the user: its text names the problem
+    and then says what to do, as in ``--fresh and --force exclude each other. Leave one of them out.``
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -39,22 +41,14 @@ class Options(BaseModel):
     """Whether the command is a flow, for which a Prefect server is started where no API is configured."""
 
     def set_environment(self, verbose: bool) -> None:
-        """Set variables of the environment that libraries read when they are imported; none by default."""
+        """Set variables of the environment that libraries read when they are imported; by default none."""
 
     def check(self) -> None:
-        """Refuse what can be refused before slow imports; by default nothing.
-
-        Raises:
-            StemworksError: one line.
-        """
+        """Refuse with a StemworksError what can be refused before slow imports; by default nothing."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
-        """Options from values by field, as texts or as what they stand for.
-
-        Raises:
-            ConfigError: one line for the first that cannot be.
-        """
+        """Options from values by field, which may be texts; ConfigError for the first fault."""
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -62,40 +56,49 @@ class Options(BaseModel):
 
     def parameters(self) -> dict[str, Any]:
         """The fields as a flow takes them."""
-        return {name: getattr(self, name) for name in type(self).model_fields}
+        return dict(self)
+
+
+def positional(field: FieldInfo) -> Positional | None:
+    """A field's mark that it needs no flag, if it has it."""
+    return next((mark for mark in field.metadata if isinstance(mark, Positional)), None)
 
 
 def flags(name: str, field: FieldInfo) -> tuple[str, ...]:
-    """The flags of a field, the shortest first; of one without a flag what its help calls it."""
-    for mark in field.metadata:
-        if isinstance(mark, Positional):
-            return (mark.metavar,)
+    """The flags of a field, the shortest first; for a positional field its name in the help."""
+    if mark := positional(field):
+        return (mark.metavar,)
     named = next((mark.name for mark in field.metadata if isinstance(mark, Parameter) and mark.name), ())
     return tuple(sorted(named, key=len)) or (f"--{name.replace('_', '-')}",)
 
 
 def choices(annotation: Any) -> tuple[str, ...]:
-    """What a field of named choices allows; empty for others."""
+    """The values that a field of named choices allows; empty for others."""
     if get_origin(annotation) is Literal:
         return tuple(map(str, get_args(annotation)))
     return tuple(choice for part in get_args(annotation) for choice in choices(part))
 
 
 def is_of(kind: Any, *types: type) -> bool:
-    """Whether an annotation is of one of some types, or may be."""
+    """Whether an annotation is one of some types, or a union with one of them."""
     if get_origin(kind) is Literal:
         return any(type(choice) in types for choice in get_args(kind))
     return kind in types or get_origin(kind) in types or any(is_of(part, *types) for part in get_args(kind))
 
 
-def nearest(given: str, known: tuple[str, ...] | list[str]) -> str:
-    """``Did you mean …?``, or nothing if nothing known is near."""
+def nearest(given: str, known: Sequence[str]) -> str:
+    """``Did you mean …?``, or nothing if nothing known is similar."""
     near = [one for one in known if one.startswith(given)] or difflib.get_close_matches(given, known, n=1, cutoff=0.6)
     return f"Did you mean {near[0]}?" if near else ""
 
 
+def one_line(text: str | None) -> str:
+    """A docstring's text without its line breaks."""
+    return " ".join((text or "").split())
+
+
 def _first_fault(error: ValidationError, options: type[Options]) -> ConfigError:
-    """The first of pydantic's errors as one of ours: the option, what was given, what is allowed."""
+    """The first of pydantic's errors as one of ours: the option, the value, what is allowed."""
     details = error.errors(include_url=False)
     missing = [str(one["loc"][0]) for one in details if one["type"] == "missing"]
     if len(missing) > 1:
@@ -109,51 +112,34 @@ def _first_fault(error: ValidationError, options: type[Options]) -> ConfigError:
     if name not in options.model_fields:
         return ConfigError(f"{name}: no such option", hint=nearest(name, list(options.model_fields)))
     field = options.model_fields[name]
-    flag = max(flags(name, field), key=len)
-    value = detail.get("input")
-    if detail["type"] == "missing":
-        about = " ".join((field.description or "").split())
-        return ConfigError(f"{'/'.join(flags(name, field))} is missing", hint=about)
+    if missing:
+        return ConfigError(f"{'/'.join(flags(name, field))} is missing", hint=one_line(field.description))
+    flag, value = max(flags(name, field), key=len), detail.get("input")
     if detail["type"] == "value_error":
         return ConfigError(f"{flag}: {message}")
-    allowed = choices(field.annotation)
-    hint = f"{_expected(field, detail)}. {nearest(str(value), allowed)}".strip()
+    if allowed := choices(field.annotation):
+        hint = f"Give one of {', '.join(allowed)}. {nearest(str(value), allowed)}".strip()
+    elif detail["type"] in _NOT_WHOLE:
+        hint = "Give a whole number."
+    elif detail["type"] in _NO_NUMBER:
+        hint = "Give a number."
+    else:
+        limits = _limits(options.model_json_schema()["properties"][name])
+        hint = f"Give {limits}." if limits else f"{message}."
     return ConfigError(f"{flag} is {value}", hint=hint)
 
 
-_NOT_WHOLE = "int_parsing", "int_from_float", "int_type"
-_NO_NUMBER = "float_parsing", "float_type", "finite_number"
-
-
-def _expected(field: FieldInfo, detail: ErrorDetails) -> str:
-    if allowed := choices(field.annotation):
-        return f"Give one of {', '.join(allowed)}"
-    if detail["type"] in _NOT_WHOLE:
-        return "Give a whole number"
-    if detail["type"] in _NO_NUMBER:
-        return "Give a number"
-    if limits := _limits(field):
-        return f"Give {limits}"
-    return detail["msg"]
-
-
-def _limits(field: FieldInfo) -> str:
-    """The range of a number in words."""
-    marks = [mark for part in (field, *get_args(field.annotation)) for mark in _marks(part)]
-    low = next((mark.ge for mark in marks if isinstance(mark, Ge)), None)
-    above: Any = next((mark.gt for mark in marks if isinstance(mark, Gt)), None)
-    if above is not None and is_of(field.annotation, int) and not is_of(field.annotation, float):
-        low, above = int(above) + 1, None
-    high = next((mark.le for mark in marks if isinstance(mark, Le)), None)
-    below = next((mark.lt for mark in marks if isinstance(mark, Lt)), None)
+def _limits(schema: Mapping[str, Any]) -> str:
+    """The range of a number in words, from its JSON schema; that of an optional one is among its alternatives."""
+    parts = schema, *schema.get("anyOf", ())
+    limits = {key: value for part in parts for key, value in part.items()}
+    low, above = limits.get("minimum"), limits.get("exclusiveMinimum")
+    high, below = limits.get("maximum"), limits.get("exclusiveMaximum")
+    if above is not None and any(part.get("type") == "integer" for part in parts):
+        low, above = above + 1, None
     start = f"{low}" if low is not None else f"more than {above}" if above is not None else ""
     end = f" to {high}" if high is not None else f" to less than {below}" if below is not None else ""
     return f"{start}{end}" if end else f"at least {start}" if low is not None else start
-
-
-def _marks(part: Any) -> list[Any]:
-    found = part.metadata if isinstance(part, FieldInfo) else list(getattr(part, "__metadata__", ()))
-    return [one for mark in found for one in (mark.metadata if isinstance(mark, FieldInfo) else [mark])]
 
 
 def _is_version(text: str) -> str:
@@ -173,10 +159,9 @@ def names(given: Any) -> Any:
 COMMAS = "names with commas between them, in one word"
 """Mark of a field with `names`: given twice, the last word counts."""
 
-FLAG = Parameter(negative=())
-"""Of a field that is true if its flag is given."""
+Flag = bool
+"""A field that is true if its flag is given."""
 
-Flag = Annotated[bool, FLAG]
 _MODEL = Field(
     description="A name (2stems, 4stems, 5stems, …-16kHz, musdb, quickstart, synthmus-plus), a JSON file, a release "
     "tarball, a run folder."
@@ -197,7 +182,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 def _overrides(given: Any) -> Any:
-    """``KEY=VALUE`` of a command line as values by key; what is such already stays."""
+    """``KEY=VALUE`` of a command line as values by key; a mapping stays."""
     if not isinstance(given, list):
         return given
     found: dict[str, Any] = {}
@@ -230,5 +215,5 @@ class OfConfig(WithOverrides):
     params: Model
 
     def config(self) -> ModelConfig:
-        """The model's config with what is said otherwise; ConfigError if it cannot be used."""
+        """The model's config with the values of ``--set``; ConfigError if it cannot be used."""
         return self.changed(load_config(self.params))

@@ -1,4 +1,4 @@
-"""The server of `flows.serve` as its user's shells know it: it holds the lock of its port, and nobody else is asked."""
+"""The server of `flows.serve` as its user's shells know it: the file of its credential, and the lock of its port."""
 
 import errno
 import fcntl
@@ -15,35 +15,28 @@ from flows.support.prefect_api import prefect_home, prefect_setting
 from sepcore.errors import ConfigError
 from sepcore.system.urls import shown
 
-LOCAL = "127.0.0.1", "localhost"
 CREDENTIAL = "stemworks-credential"
-"""Name of the file, in Prefect's home."""
+"""Name of the credential's file, in Prefect's home."""
+LOCAL = "127.0.0.1", "localhost"
 
 _FORM = re.compile(r"[\w-]+:[\w-]{20,}")
-_USER = "stemworks"
-_MODE = stat.S_IRUSR | stat.S_IWUSR
 _LIMIT = 1000
 
 
 def new_credential() -> str:
-    """A random credential, in the form that Prefect knows: user and password."""
-    return f"{_USER}:{secrets.token_urlsafe(32)}"
+    """A random credential in Prefect's form, ``user:password``."""
+    return f"stemworks:{secrets.token_urlsafe(32)}"
 
 
 def kept_credential(file: Path) -> str:
-    """The credential in a file, which is made where there is none.
-
-    Raises:
-        ConfigError: The file cannot be read, is a link, is another user's, may be read by others, or holds no
-            credential.
-    """
+    """The credential in a file, which is made where there is none; ConfigError as of `read_credential`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):
         return read_credential(file)
-    # Written under another name first: who finds it finds all of it.
+    # Written under another name first, so that nobody reads half of it.
     new = file.with_name(f".{file.name}-{uuid4().hex}")
     try:
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "w") as made:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
             made.write(new_credential())
         with suppress(FileExistsError):  # another process was faster
             file.hardlink_to(new)
@@ -53,7 +46,12 @@ def kept_credential(file: Path) -> str:
 
 
 def read_credential(file: Path) -> str:
-    """The credential in a file that is there; ConfigError as above, FileNotFoundError."""
+    """The credential in a file; FileNotFoundError if there is none.
+
+    Raises:
+        ConfigError: The file cannot be read, is a link, is another user's, may be read by others, or holds no
+            credential.
+    """
     try:
         # Neither followed if it is a link, nor waited for if it is a pipe.
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -87,21 +85,26 @@ def _refused(file: Path, what: str) -> ConfigError:
 
 
 def check_prefect_api(url: str) -> None:
-    """Refuse what is no address, and one at which the server of `flows.serve` has ended.
+    """Refuse what is no address, and one at which the server of `flows.serve` has ended; ConfigError.
 
-    Whoever has its port since, another user of the machine say, would be shown the credential, which the next start
-    of `flows.serve` takes again.
-
-    Raises:
-        ConfigError: one line.
+    Whoever has taken its port since, perhaps another user of the machine, would be shown the credential, which the next
+    `flows.serve` uses again.
     """
     port = own_port(url)
-    if port is not None and _is_free(lock_of_port(port)):
-        raise no_server(url)
+    if port is None:
+        return
+    with suppress(OSError):  # without the lock's file nobody holds it
+        lock = os.open(lock_of_port(port), os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            if not is_free(lock):
+                return
+        finally:
+            os.close(lock)
+    raise no_server(url)
 
 
 def no_server(url: str) -> ConfigError:
-    """The error for an address at which nothing of this user's answers."""
+    """The error for an address at which no server of this user's answers."""
     return ConfigError(
         f"no Prefect server answers at {shown(url)}",
         hint="Start `python -m flows.serve`, or give this shell the address of the one that runs: "
@@ -110,7 +113,7 @@ def no_server(url: str) -> ConfigError:
 
 
 def own_port(url: str) -> int | None:
-    """The port of an address to which the kept credential belongs; None if it is a server of another kind.
+    """The port of an address to which the kept credential belongs; None for any other server.
 
     Raises:
         ConfigError: it is no address.
@@ -133,7 +136,7 @@ def own_port(url: str) -> int | None:
 
 
 def lock_of_port(port: int) -> Path:
-    """Held by the server of a port and by who has started it: nobody else at that port is shown the credential."""
+    """The file that a port's server and whoever started it hold: nobody else there is shown the credential."""
     return prefect_home() / f"stemworks-{port}.lock"
 
 
@@ -151,14 +154,3 @@ def is_free(lock: int) -> bool:
     if free := take(lock):
         fcntl.flock(lock, fcntl.LOCK_UN)
     return free
-
-
-def _is_free(path: Path) -> bool:
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    except OSError:
-        return True
-    try:
-        return is_free(lock)
-    finally:
-        os.close(lock)

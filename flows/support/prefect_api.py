@@ -2,24 +2,20 @@
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sepcore.errors import ConfigError
 
 
-def prefect_api_configured() -> bool:
-    """Whether any of Prefect's settings names a server."""
-    return configured_prefect_api() is not None
-
-
 def configured_prefect_api() -> str | None:
-    """The address that they name, if they name one."""
+    """The address of the server that Prefect's settings name, if they name one."""
     return prefect_setting("api", "url") or None
 
 
 def prefect_home() -> Path:
-    """Prefect's folder, where its database and its profiles lie; ConfigError for a user without a home."""
+    """Prefect's folder, with its database and its profiles; ConfigError for a user without a home."""
     home = Path(prefect_setting("home") or "~/.prefect")
     try:
         return home.expanduser()
@@ -34,33 +30,38 @@ def prefect_setting(*path: str) -> str | None:
         path: Its place in the TOML files, e.g. ``api``, ``url`` for ``PREFECT_API_URL``.
 
     Returns:
-        What the first of them says, be it empty as an exported variable may be; None if none of them has it.
+        The first value found, which may be empty as an exported variable may be; None if there is none.
     """
+    found = _outside_profiles(*path)
+    if found is None:
+        value = _active_profile().get("_".join(("prefect", *path)).upper())
+        found = None if value is None else str(value)
+    return found
+
+
+def _outside_profiles(*path: str) -> str | None:
     name = "_".join(("prefect", *path))
     sources = (
-        lambda: _any_case(dict(os.environ)).get(name),
-        lambda: _any_case(_dotenv()).get(name),
-        lambda: _no_table(_get(_toml(Path("prefect.toml")), *path)),
-        lambda: _no_table(_get(_toml(Path("pyproject.toml")), "tool", "prefect", *path)),
-        lambda: _active_profile().get(name.upper()),
+        lambda: _variable(os.environ, name),
+        lambda: _variable(_dotenv(), name),
+        lambda: _entry(_toml(Path("prefect.toml")), *path),
+        lambda: _entry(_toml(Path("pyproject.toml")), "tool", "prefect", *path),
     )
-    return next((str(value) for source in sources if (value := source()) is not None), None)
+    values = (source() for source in sources)
+    return next((str(value) for value in values if value is not None and not isinstance(value, dict)), None)
 
 
 def _active_profile() -> dict[str, Any]:
-    named = os.environ.get("PREFECT_PROFILES_PATH") or (
-        _dotenv().get("PREFECT_PROFILES_PATH")
-        or _get(_toml(Path("prefect.toml")), "profiles_path")
-        or _get(_toml(Path("pyproject.toml")), "tool", "prefect", "profiles_path")
-    )
-    content = _toml(Path(named or f"{os.environ.get('PREFECT_HOME') or '~/.prefect'}/profiles.toml"))
+    file = _outside_profiles("profiles_path") or f"{os.environ.get('PREFECT_HOME') or '~/.prefect'}/profiles.toml"
+    content = _toml(Path(file))
     active = os.environ.get("PREFECT_PROFILE") or content.get("active")
-    profile = _get(content, "profiles", active) if active else None
+    profile = _entry(content, "profiles", active) if active else None
     return profile if isinstance(profile, dict) else {}
 
 
-def _any_case(variables: dict[str, str]) -> dict[str, str]:
-    return {key.lower(): value for key, value in variables.items()}
+def _variable(variables: Mapping[str, str], name: str) -> str | None:
+    """A variable whose name may be in upper or lower case."""
+    return {key.lower(): value for key, value in variables.items()}.get(name)
 
 
 def _dotenv() -> dict[str, str]:
@@ -76,18 +77,14 @@ def _dotenv() -> dict[str, str]:
 
 
 def _toml(path: Path) -> dict[str, Any]:
-    """A TOML file's content; nothing if it is missing or broken, of which Prefect itself will tell."""
+    """A TOML file's content; {} if it is missing or broken, which Prefect itself will report."""
     try:
         return tomllib.loads(path.expanduser().read_text("utf-8"))
-    except (OSError, ValueError, RuntimeError):  # the last of a user without a home
+    except (OSError, ValueError, RuntimeError):  # the last for a user without a home
         return {}
 
 
-def _get(content: object, *path: str) -> Any:
+def _entry(content: object, *path: str) -> Any:
     for key in path:
         content = content.get(key) if isinstance(content, dict) else None
     return content
-
-
-def _no_table(value: Any) -> Any:
-    return None if isinstance(value, dict) else value

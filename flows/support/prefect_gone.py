@@ -1,4 +1,4 @@
-"""Prefect's API that goes away while a command works: how that shows, what is said, and how the process then ends."""
+"""Prefect's API that goes away while a command works: how to recognize it, what to say, and how the process ends."""
 
 import logging
 import os
@@ -9,11 +9,11 @@ from typing import NoReturn
 
 from sepcore.errors import ConfigError, StemworksError
 
-WHO_IS_THERE = 401, 403
+UNAUTHORIZED = 401, 403
 """Answers of a server that wants a credential, or another one."""
 
 
-def not_let_in(url: str) -> ConfigError:
+def missing_credential(url: str) -> ConfigError:
     """The error of a client without the credential."""
     return ConfigError(
         f"Prefect's API at {url} wants its credential",
@@ -21,11 +21,11 @@ def not_let_in(url: str) -> ConfigError:
     )
 
 
-def is_not_let_in(error: BaseException) -> bool:
+def is_unauthorized(error: BaseException) -> bool:
     """Whether an error says that Prefect's server wants a credential, or another one."""
     from httpx import HTTPStatusError
 
-    return isinstance(error, HTTPStatusError) and error.response.status_code in WHO_IS_THERE
+    return isinstance(error, HTTPStatusError) and error.response.status_code in UNAUTHORIZED
 
 
 def is_of_prefect_api(error: BaseException) -> bool:
@@ -40,13 +40,13 @@ def is_of_prefect_api(error: BaseException) -> bool:
 
 
 def raise_without_api(error: Exception) -> NoReturn:
-    """Raise what ended a command that could not tell Prefect of it; otherwise that Prefect's API is what failed."""
-    for cause in _contexts(error):
+    """Raise what ended a command, if only Prefect could not be told of it; otherwise that Prefect's API failed."""
+    for cause in causes(error):
         if isinstance(cause, StemworksError | KeyboardInterrupt):
             raise cause
     where = os.environ.get("PREFECT_API_URL", "").rstrip("/")
-    if is_not_let_in(error):
-        raise not_let_in(where)
+    if is_unauthorized(error):
+        raise missing_credential(where)
     reason = (str(error).splitlines() or [""])[0] or type(error).__name__
     raise StemworksError(
         f"Prefect's API{where and f' at {where}'} failed ({reason})",
@@ -58,8 +58,8 @@ def raise_without_api(error: Exception) -> NoReturn:
 def end_at_once(code: int) -> NoReturn:
     """End the process without what Prefect would still send to an API that is away.
 
-    It sends every event before a process ends and tries each for ten seconds, three of every song's task: a command on
-    a large dataset would hang for hours after its last line.
+    It sends every event before a process ends and tries each for ten seconds, three events for every song's task: a
+    command on a large dataset would hang for hours after its last line.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
@@ -68,8 +68,9 @@ def end_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _contexts(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, what it was raised from or while handling, and so on."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
-        cause = cause.__context__
+        cause = cause.__cause__ or cause.__context__

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from flows.support.own_server import check_prefect_api, new_credential
-from flows.support.prefect_api import configured_prefect_api, prefect_api_configured
+from flows.support.prefect_api import configured_prefect_api
 from sepcore.errors import ConfigError
 from tasks.process_notes import OWN_PREFECT_API
 
@@ -21,7 +21,6 @@ HOST = "127.0.0.1"
 _START_S = 120.0
 _END_S = 20.0
 _PROGRAM = Path(__file__).with_name("prefect_app.py")
-_NO_PROXY = "no_proxy", "NO_PROXY"
 
 Result = TypeVar("Result")
 
@@ -29,14 +28,14 @@ Result = TypeVar("Result")
 class PrefectServer:
     """A server of this process, to which ``PREFECT_API_URL`` and ``PREFECT_API_AUTH_STRING`` lead from then on.
 
-    It is told to end by the end of a pipe that this process holds, so that it ends even if this one is killed.
+    It ends with a pipe that this process holds, so also if this process is killed.
 
     Args:
-        listening: A socket that listens; it is closed here, and questions wait in it until the server answers.
-        credential: What clients have to show.
-        log: What the server says.
+        listening: A socket that listens; it is closed here, and requests wait in it until the server answers.
+        credential: Required of clients.
+        log: Takes the server's output.
         page: Whether it shows its page and lets schedules fire.
-        lock: A file's descriptor whose lock it shall hold, too.
+        lock: Descriptor of a file whose lock it shall hold, too.
     """
 
     def __init__(
@@ -46,11 +45,21 @@ class PrefectServer:
         self._log = log
         self.url = f"http://{HOST}:{self._port}/api"
         use_prefect_api(self.url, credential)
+        settings = {
+            "PREFECT_SERVER_API_AUTH_STRING": credential,
+            "PREFECT_SERVER_API_BASE_PATH": "/api",
+            "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": self.url.removesuffix("/api"),
+            # By whichever of its names a browser has opened the page.
+            "PREFECT_SERVER_UI_API_URL": "/api",
+            # As pyproject.toml has it for servers that are started in the project's folder: a slot whose holder was
+            # killed is freed by the next server, too.
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        }
         with listening:
-            # In a process group of its own: Ctrl-C ends this process, which then has something to tell the server.
+            # In a process group of its own: Ctrl-C ends this process, which then still talks to the server.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", str(_PROGRAM), str(listening.fileno()), *(["page"] if page else [])],
-                env=os.environ | _settings(self.url, credential),
+                env=os.environ | settings,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -74,7 +83,7 @@ class PrefectServer:
             raise ConfigError(f"Prefect's server does not start at {self.url}{reason}")
 
     def stop(self) -> None:
-        """End it, once it has answered what it was asked."""
+        """End it, once it has answered the requests that it has."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -84,30 +93,17 @@ class PrefectServer:
             self._process.wait()
 
 
-def _settings(url: str, credential: str) -> dict[str, str]:
-    return {
-        "PREFECT_SERVER_API_AUTH_STRING": credential,
-        "PREFECT_SERVER_API_BASE_PATH": "/api",
-        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": url.removesuffix("/api"),
-        # By whichever of its names a browser has opened the page.
-        "PREFECT_SERVER_UI_API_URL": "/api",
-        # As pyproject.toml has it for servers that are started in the project's folder: a slot whose holder was killed
-        # is freed by the next server, too.
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    }
-
-
 def use_prefect_api(url: str, credential: str) -> None:
-    """Lead Prefect, which has not been imported yet, and the processes that are started to a server that we started.
+    """Lead Prefect, which has not been imported yet, and child processes to a server that was started here.
 
     Args:
         url: Of its API, on this machine.
-        credential: What it wants to be shown.
+        credential: Required of its clients.
     """
     os.environ["PREFECT_API_URL"] = os.environ[OWN_PREFECT_API] = url
     os.environ["PREFECT_API_AUTH_STRING"] = credential
-    # Neither the credential nor anything else leaves the machine on its way to it.
-    for name in _NO_PROXY:
+    # Neither the credential nor anything else leaves the machine on its way to the server.
+    for name in ("no_proxy", "NO_PROXY"):
         if HOST not in (there := os.environ.get(name, "")).split(","):
             os.environ[name] = ",".join(filter(None, [there, HOST]))
 
@@ -116,25 +112,25 @@ _own: PrefectServer | None = None
 
 
 def start_prefect() -> None:
-    """Start a server for this command where no Prefect API is configured; to be called before Prefect is imported.
+    """Start a server for this command where no Prefect API is configured; call it before Prefect is imported.
 
     It starts while the command imports what it needs, see `with_prefect`, and ends with the command.
     """
     global _own
-    if prefect_api_configured():
+    if configured_prefect_api():
         return
-    # Dropped by the system when both have ended.
+    # The system drops it when both have ended.
     log = tempfile.TemporaryFile()  # noqa: SIM115 -- the server writes to it as long as it lives
     _own = PrefectServer(socket.create_server((HOST, 0)), new_credential(), log, page=False)
     os.environ.setdefault("PREFECT_UI_URL", "")  # there is no page to link to
-    # Registered before Prefect's own: what that has still to send is sent before.
+    # Registered before Prefect's own hook, so run after it: what Prefect still has to send is sent before.
     atexit.register(_own.stop)
 
 
 def with_prefect(work: Callable[[], Result]) -> Result:
     """Do a command's work once the server of `start_prefect` answers, if one was started; ConfigError if it does not.
 
-    Flows send no heartbeats to it, unless ``PREFECT_FLOWS_HEARTBEAT_FREQUENCY`` asks for them: nobody listens, and a
+    Flows send it no heartbeats, unless ``PREFECT_FLOWS_HEARTBEAT_FREQUENCY`` asks for them: nobody listens, and a
     flow's end waits half a second on average for the thread that sends them.
     """
     if _own is None:

@@ -33,42 +33,40 @@ class OnRunner(Options):
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
-        if self.runner == "local" and self.scheduler:
-            raise ValueError("--scheduler is for --runner dask; add it, or leave --scheduler out")
-        if self.runner == "dask":
-            if not self.scheduler:
-                raise ValueError("--runner dask needs --scheduler URL, the address that `dask scheduler` prints")
-            if self.workers is not None:
-                raise ValueError("--workers is for this machine; how many a Dask cluster has is told to its workers")
-            if not find_spec("prefect_dask"):
-                raise ValueError("--runner dask needs prefect-dask: pip install -e '.[cluster]'")
-            parts = urlsplit(self.scheduler)
-            if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
-                raise ValueError(
-                    f"--scheduler is {self.scheduler!r}; expected tcp://HOST:PORT as `dask scheduler` prints it"
-                )
+        if self.runner == "local":
+            if self.scheduler:
+                raise ValueError("--scheduler is for --runner dask. Add it, or leave --scheduler out.")
+            return self
+        if not self.scheduler:
+            raise ValueError("--runner dask needs --scheduler. Give the address that `dask scheduler` prints.")
+        if self.workers is not None:
+            raise ValueError("--workers is for this machine. Tell a Dask cluster's workers how many they are.")
+        if not find_spec("prefect_dask"):
+            raise ValueError("--runner dask needs prefect-dask. Run `pip install -e '.[cluster]'`.")
+        parts = urlsplit(self.scheduler)
+        if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
+            raise ValueError(f"--scheduler is {self.scheduler!r}. Give tcp://HOST:PORT as `dask scheduler` prints it.")
         return self
 
     def song_parameters(self) -> dict[str, Any]:
-        """The fields as a flow takes them that has a task runner: all but those of this class."""
+        """The fields as a flow that has a task runner takes them: all but those of this class."""
         return {name: value for name, value in self.parameters().items() if name not in OnRunner.model_fields}
 
     def task_runner(self, workers: int | None = None) -> "TaskRunner[Any]":
         """Prefect's task runner; ``workers`` songs at a time if the options name no number."""
         return task_runner(self.runner, self.scheduler, self.workers or workers)
 
-
-def check_scheduler(scheduler: str | None) -> None:
-    """Refuse an address at which nothing listens, before Prefect starts; ConfigError."""
-    if scheduler:
-        parts = urlsplit(scheduler)
-        try:
-            socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT_TIMEOUT_S).close()
-        except OSError as error:
-            raise ConfigError(
-                f"--scheduler {scheduler}: nothing answers there ({error.strerror or error})",
-                hint="Start `dask scheduler` and give the address that it prints.",
-            ) from error
+    def check_scheduler(self) -> None:
+        """Refuse an address at which nothing listens, before Prefect starts; ConfigError."""
+        if self.scheduler:
+            parts = urlsplit(self.scheduler)
+            try:
+                socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT_TIMEOUT_S).close()
+            except OSError as error:
+                raise ConfigError(
+                    f"--scheduler {self.scheduler}: nothing answers there ({error.strerror or error})",
+                    hint="Start `dask scheduler` and give the address that it prints.",
+                ) from error
 
 
 def model_anywhere(params: str) -> str:
@@ -86,6 +84,6 @@ def task_runner(
         return DaskTaskRunner(address=scheduler)
     from prefect.task_runners import ThreadPoolTaskRunner
 
-    # Decoding, FFTs and quantisation run outside the interpreter's lock: two threads cache twice as fast as one, and no
-    # slower than two processes (17.3 against 17.1 ms a signal's chunk), which would each load the packages anew.
+    # Decoding, FFTs and quantization run outside the interpreter's lock: two threads cache twice as fast as one, and no
+    # slower than two processes, which would each load the packages anew.
     return ThreadPoolTaskRunner(max_workers=workers or num_cores())

@@ -5,7 +5,15 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from sepcore.system.printable import printable
@@ -14,12 +22,10 @@ if TYPE_CHECKING:
     from sepcore.evaluation.scores import ScoreSummary
 
 
-def progress_bar() -> Progress:
-    """A bar on stderr: what, how many of how many, time gone and left."""
+def progress_bar(*more: ProgressColumn) -> Progress:
+    """A bar on stderr: description, how many of how many, time elapsed and remaining, and ``more`` columns."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    # A song's name may look like rich's markup.
-    note = TextColumn("{task.fields[note]}", markup=False)
-    return Progress(*columns, TimeRemainingColumn(), note, console=Console(stderr=True))
+    return Progress(*columns, TimeRemainingColumn(), *more, console=Console(stderr=True))
 
 
 def say(lines: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rich.progress import Progress
+from rich.progress import Progress, TextColumn
 
 from flows.cache.flow import cache
 from flows.evaluate.flow import evaluate
@@ -36,17 +36,14 @@ def train(options: Options) -> Path:
     """Train the model of a config; gives the run's folder."""
     options.check()
     config, name = options.config(), model_name(options.params)
-    data_dir, work_dir = options.data_dir, options.work_dir
+    data_dir, work_dir, runner = options.data_dir, options.work_dir, options.task_runner()
     musdb_root = musdb_of(options.musdb_root, instead=data_dir)
     check_store()
     train_csv = validation_csv = None
     test_csv = Path(config.test_csv) if config.test_csv else None
-    runner = options.task_runner()
     if musdb_root is not None:
-        manifests = ingest.with_options(task_runner=runner)(
-            config, name, manifests_of_musdb(musdb_root, name), musdb_root
-        )
-        train_csv, validation_csv, test_csv = manifests["train"], manifests["validation"], manifests["test"]
+        made = ingest.with_options(task_runner=runner)(config, name, manifests_of_musdb(musdb_root, name), musdb_root)
+        train_csv, validation_csv, test_csv = made["train"], made["validation"], made["test"]
         data_dir = None  # the manifests' paths are relative to themselves
     test_songs = load_manifest(test_csv, config, data_dir=data_dir) if test_csv else []
     tested = test_csv if test_songs else None
@@ -73,7 +70,7 @@ def train(options: Options) -> Path:
         say([f"{run.path}: is finished; nothing to train"])
         where = renew_run(name, config, run, inputs, data)
     else:
-        with progress_bar() as bar:
+        with progress_bar(TextColumn("{task.fields[note]}", markup=False)) as bar:
             report = TrainingProgress(bar, name, config.train_max_steps)
             where = train_model(name, config, run, inputs, data, report)
     its_songs = songs_fingerprint(map(song_fingerprint, test_songs)) if test_songs else None
@@ -93,19 +90,6 @@ def train(options: Options) -> Path:
     return run.path
 
 
-def main(options: Options) -> None:
-    """Train, and print the scores and where the run is."""
-    try:
-        folder = train(**options.parameters())
-    except GateRefused:
-        say(["the training itself is kept"])
-        raise
-    run = RunFolder(folder)
-    if (scores := run_scores(run).summary) is not None:
-        print_scores(scores)
-    say([f"run: {folder}", f"separate with it: python -m flows.separate_batch SONGS -o OUT -p {folder}"])
-
-
 def initial_weights(config: ModelConfig) -> str | None:
     """Fingerprint of the weights that the config's `init_from` names, which are fetched if need be; None without."""
     return None if config.init_from is None else initial_fingerprint(locate_with_bar(config.init_from))
@@ -120,8 +104,20 @@ class TrainingProgress:
         self._notes: dict[str, str] = {}
 
     def __call__(self, record: MetricsRecord) -> None:
-        """Take what the trainer reports."""
+        """Show what the trainer reports."""
         for key in ("train_loss", "validation_loss", "validation_SDR"):
             if key in record.metrics:
                 self._notes[key] = f"{key} {record.metrics[key]:.4g}"
         self._bar.update(self._line, completed=record.step, note="  ".join(self._notes.values()))
+
+
+def main(options: Options) -> None:
+    """Train, and print the scores and where the run is."""
+    try:
+        folder = train(**options.parameters())
+    except GateRefused:
+        say(["the training itself is kept"])
+        raise
+    if (scores := run_scores(RunFolder(folder)).summary) is not None:
+        print_scores(scores)
+    say([f"run: {folder}", f"separate with it: python -m flows.separate_batch SONGS -o OUT -p {folder}"])

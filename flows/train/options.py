@@ -1,4 +1,4 @@
-"""Options of a training."""
+"""The options of flows.train."""
 
 from pathlib import Path
 from typing import ClassVar, Self
@@ -8,6 +8,7 @@ from pydantic import PositiveInt, model_validator
 from flows.support.download import locate_with_bar
 from flows.support.inputs import (
     MUSDB_OF_ENVIRONMENT,
+    MUSDB_PATH,
     check_ffmpeg,
     check_manifests,
     check_musdb_folder,
@@ -16,16 +17,12 @@ from flows.support.inputs import (
     parts_to_cache,
 )
 from flows.support.options import DataDir, Flag, OfConfig, Releases, Version, WorkDir
-from flows.support.runners import OnRunner, check_scheduler
+from flows.support.runners import OnRunner
 from sepcore.config.load import changed_config, model_name
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import load_manifest
 from sepcore.errors import ConfigError
 from sepcore.system.atomic import check_writable
-from sepcore.training.initial_weights import check_initial_model
-from sepcore.training.run_choice import check_unchanged
-
-_MUSDB_PATH = "MUSDB_PATH"
 
 
 class Options(OfConfig, OnRunner):
@@ -54,68 +51,42 @@ class Options(OfConfig, OnRunner):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.fresh and self.force:
-            raise ValueError("--fresh starts a new run, --force goes on in the old one; leave one of them out")
+            raise ValueError("--fresh starts a new run, --force resumes the old one. Leave one of them out.")
         if self.musdb_root not in (None, MUSDB_OF_ENVIRONMENT) and self.data_dir is not None:
-            raise ValueError("-d is for the config's CSVs; leave it out with --musdb-root")
+            raise ValueError("-d is for the config's CSVs. Leave it out with --musdb-root.")
         return self
 
     def config(self) -> ModelConfig:
         """The model's config, changed by the options."""
         given = {"train_max_steps": self.max_steps, "init_from": self.init_from}
-        return changed_config(
-            super().config(), {key: one for key, one in given.items() if one is not None}, self.params
-        )
+        changes = {key: value for key, value in given.items() if value is not None}
+        return changed_config(super().config(), changes, self.params)
 
     def check(self) -> None:
         """Refuse what would otherwise fail after the caching, or never be noticed."""
-        check_training(
-            self.params,
-            self.config(),
-            musdb_root=self.musdb_root,
-            data_dir=self.data_dir,
-            work_dir=self.work_dir,
-            fresh=self.fresh,
-            force=self.force,
-            scheduler=self.scheduler,
-        )
+        from sepcore.training.initial_weights import check_initial_model  # these import NumPy
+        from sepcore.training.run_choice import check_unchanged
 
-
-def check_training(
-    params: str,
-    config: ModelConfig,
-    *,
-    musdb_root: Path | None,
-    data_dir: Path | None,
-    work_dir: Path,
-    fresh: bool,
-    force: bool,
-    scheduler: str | None,
-) -> None:
-    """Refuse with one line what would otherwise fail after the caching, or never be noticed."""
-    check_ffmpeg()
-    check_unchanged(work_dir, model_name(params), config, fresh=fresh, force=force)
-    if config.init_from is not None:
-        check_initial_model(locate_with_bar(config.init_from).config, config, config.init_from)
-    musdb = musdb_of(musdb_root, instead=data_dir)
-    if musdb is not None:
-        check_trainable(config)
-        check_musdb_folder(musdb, "train")
-    else:
-        if musdb_root is not None:
-            _check_manifests_exist(params, config)
-        check_manifests(config)
-        if config.test_csv:
-            load_manifest(Path(config.test_csv), config, data_dir=data_dir)
-    check_writable(work_dir, "--work-dir")
-    check_scheduler(scheduler)
-
-
-def _check_manifests_exist(params: str, config: ModelConfig) -> None:
-    missing = [part.csv for part in parts_to_cache(config) if not part.csv.is_file()]
-    if missing:
-        raise ConfigError(
-            f"nothing to train on: {_MUSDB_PATH} is not set, and {missing[0]}, which the config {params} names, does "
-            "not exist",
-            hint=f"Set {_MUSDB_PATH} where flows.serve is started, or give --param musdb_root=DIR, or --param "
-            "params=CONFIG.json with a config whose CSVs exist.",
-        )
+        check_ffmpeg()
+        config = self.config()
+        check_unchanged(self.work_dir, model_name(self.params), config, fresh=self.fresh, force=self.force)
+        if config.init_from is not None:
+            check_initial_model(locate_with_bar(config.init_from).config, config, config.init_from)
+        musdb = musdb_of(self.musdb_root, instead=self.data_dir)
+        if musdb is not None:
+            check_trainable(config)
+            check_musdb_folder(musdb, "train")
+        else:
+            missing = [part.csv for part in parts_to_cache(config) if not part.csv.is_file()]
+            if missing and self.musdb_root is not None:
+                raise ConfigError(
+                    f"nothing to train on: {MUSDB_PATH} is not set, and {missing[0]}, which the config {self.params} "
+                    "names, does not exist",
+                    hint=f"Set {MUSDB_PATH} where flows.serve is started, or give --param musdb_root=DIR, or --param "
+                    "params=CONFIG.json with a config whose CSVs exist.",
+                )
+            check_manifests(config)
+            if config.test_csv:
+                load_manifest(Path(config.test_csv), config, data_dir=self.data_dir)
+        check_writable(self.work_dir, "--work-dir")
+        self.check_scheduler()

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
@@ -16,7 +16,7 @@ from uuid import UUID
 
 from flows.separate_batch.batch import Batch, conclude, look_for_done, plan, try_new
 from flows.separate_batch.locally import separate_locally
-from flows.support.prefect_api import prefect_api_configured
+from flows.support.prefect_api import configured_prefect_api
 from flows.support.terminal import say
 from flows.watch.options import SETTLED_S, Options
 from flows.watch.rounds import keep_rounds_going, keep_serving
@@ -30,36 +30,29 @@ from sepcore.system.urls import shown
 
 def main(options: Options) -> None:
     """Look for new songs until Ctrl-C: with a Prefect API in runs of a deployment, without one in this process."""
-
-    def planned() -> Batch:
-        return plan(
-            [options.folder],
-            options.out,
-            options.settings(),
-            options.stem_files(),
-            filename_format=options.filename_format,
-            settled_s=SETTLED_S,
-        )
-
-    batch = planned()  # what is wrong with the command is said now, not in the first round
+    batch = _planned(options)  # mistakes in the command are reported now, not in the first round
     prepare_output(batch.songs, batch.out)
     forget_failed_tries(batch.out)
-    if prefect_api_configured():
+    if configured_prefect_api():
         _serve(options)
     else:
-        _watch(planned, options)
+        _watch(options)
 
 
-def _watch(planned: Callable[[], Batch], options: Options) -> None:
+def _planned(options: Options) -> Batch:
+    return plan(options, [options.folder], settled_s=SETTLED_S)
+
+
+def _watch(options: Options) -> None:
     """Rounds in this process, with the network loaded once."""
     say([f"watching {options.folder} every {options.every:g} s, stems go to {options.out}; Ctrl-C ends it"])
     told: set[str] = set()
     while True:
         try:
-            lines = [_line(outcome) for outcome in _round(planned())]
+            lines = [_line(outcome) for outcome in _round(_planned(options))]
             say(line for line in lines if line not in told)
         except (StemworksError, OSError) as error:
-            # A full disk, two songs that would write one file, a model that is being replaced: mended meanwhile.
+            # A full disk, two songs that would write one file, a model that is being replaced: the next round may work.
             lines = [printable(error)]
             if lines[0] not in told:
                 sys.stderr.write(f"{shown(lines[0])}\n")
@@ -68,7 +61,7 @@ def _watch(planned: Callable[[], Batch], options: Options) -> None:
 
 
 def _round(batch: Batch) -> Iterator[Outcome]:
-    """Separate what is new; a song that failed is tried again when it has changed."""
+    """Separate new songs; one that failed is tried again when it has changed."""
     skipped = look_for_done(batch, by_time=True)
 
     def separate(songs: Sequence[Song]) -> dict[Path, Outcome]:
@@ -77,8 +70,7 @@ def _round(batch: Batch) -> Iterator[Outcome]:
 
     new, before = try_new(batch, [song for song in batch.songs if song.path not in skipped], separate)
     if new:
-        found = skipped | before | new
-        conclude(replace(batch, songs=[song for song in batch.songs if song.path in found]), found)
+        conclude(batch, skipped | before | new)
     yield from new.values()
 
 
@@ -91,10 +83,10 @@ def _line(outcome: Outcome) -> str:
 
 
 def _deployment_name(folder: Path, out: Path) -> str:
-    """Of the deployment of a watched folder: the same for the same two folders, and another for all others."""
+    """The name of a watched folder's deployment: the same for the same two folders, different for any others."""
     folder, out = folder.resolve(), out.resolve()
     places = hashlib.sha256(b"\0".join(map(os.fsencode, (folder, out)))).hexdigest()[:8]
-    # Prefect takes no slash, and nothing that is no text.
+    # Prefect allows no slash, and only text.
     name = re.sub(r"[^\w.-]+", "-", folder.name) or "root"
     return f"watch-{name}-{places}"
 
@@ -117,8 +109,7 @@ def _serve(options: Options) -> None:
     name = f"separate-batch/{deployment.name}"
     deployment.apply()
 
-    # Not by an interval schedule: rounds that are due while one runs would pile up, or fill Prefect's page as
-    # cancelled; and the server's scheduler fails with SQLAlchemy 2.1 (Prefect 3.8.8).
+    # Not by a schedule: rounds that are due while one runs would pile up, or fill Prefect's page as cancelled.
     def start() -> UUID:
         started = run_deployment(name, timeout=0)
         assert isinstance(started, FlowRun)
@@ -129,11 +120,8 @@ def _serve(options: Options) -> None:
             state = client.read_flow_run(run).state
         return state is not None and state.is_final()
 
-    def is_lost(error: BaseException) -> bool:
-        return isinstance(error, ObjectNotFound)
-
     stop = Event()
-    rounds = partial(keep_rounds_going, start, has_ended, stop, every_s=options.every, is_lost=is_lost)
+    rounds = partial(keep_rounds_going, start, has_ended, stop, every_s=options.every, lost=ObjectNotFound)
     Thread(target=rounds, daemon=True).start()
     say([f"serving {name} every {options.every:g} s, stems go to {options.out}; Ctrl-C ends it"])
 

@@ -1,4 +1,4 @@
-"""What a watched folder can be told."""
+"""The options of watching a folder."""
 
 from typing import Annotated
 
@@ -32,13 +32,7 @@ class Options(SeparationOptions):
             raise ConfigError("no such folder", path=self.folder, hint="Make it, or check the name.")
 
     def of_a_round(self) -> BatchOptions:
-        """What a round's run is told, from whatever folder it is started."""
-        told = {name: getattr(self, name) for name in SeparationOptions.model_fields}
-        return BatchOptions(
-            **told
-            | {
-                "paths": [self.folder.absolute()],
-                "out": self.out.absolute(),
-                "params": model_anywhere(self.params),
-            }
-        )
+        """The options of a round's run, which may start in another working directory."""
+        same = {name: getattr(self, name) for name in SeparationOptions.model_fields}
+        places = {"paths": [self.folder.absolute()], "out": self.out.absolute(), "params": model_anywhere(self.params)}
+        return BatchOptions(**same | places)

@@ -1,4 +1,4 @@
-"""The rounds of a watched folder as runs of a Prefect deployment: one after the other, whatever becomes of its API."""
+"""The rounds of a watched folder as runs of a Prefect deployment: one after the other, through outages of its API."""
 
 import sys
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def keep_rounds_going(
     stop: Event,
     *,
     every_s: float,
-    is_lost: Callable[[BaseException], bool],
+    lost: type[BaseException],
     look_every_s: float = _LOOK_EVERY_S,
     longest_pause_s: float = _LONGEST_PAUSE_S,
 ) -> None:
@@ -25,10 +25,10 @@ def keep_rounds_going(
 
     Args:
         start: Starts a round; returns the run's ID.
-        has_ended: Whether a run has.
-        stop: Set when no more rounds are to start.
+        has_ended: Whether a run has ended.
+        stop: Set when no more rounds shall start.
         every_s: Pause between rounds.
-        is_lost: Whether an error says that there is no such run any more, so that nothing is to be waited for.
+        lost: The error of a run that no longer exists, and is not waited for.
         look_every_s: Pause between looks at a run.
         longest_pause_s: After an error; the first is ``every_s``, or this if that is shorter.
     """
@@ -42,9 +42,9 @@ def keep_rounds_going(
                 run = None
             pauses.reset()
             stop.wait(look_every_s if run else every_s)
-        # Whatever comes: a thread that ended would leave a command that serves on and starts no round.
+        # Any error: if this thread ended, the command would serve on without starting a round.
         except BaseException as error:
-            if is_lost(error):
+            if isinstance(error, lost):
                 run = None
             pauses.after(error)
 
@@ -52,12 +52,12 @@ def keep_rounds_going(
 def keep_serving(
     serve: Callable[[], None], *, first_pause_s: float = _LOOK_EVERY_S, longest_pause_s: float = _LONGEST_PAUSE_S
 ) -> None:
-    """Serve until Ctrl-C, also after an outage of the API, of which half a minute ends Prefect's runner.
+    """Serve until Ctrl-C; half a minute without the API ends Prefect's runner, which is then started again.
 
     Args:
         serve: Returns when it is interrupted.
         first_pause_s: Before it is called again after an error; doubled from one error to the next.
-        longest_pause_s: At most so long.
+        longest_pause_s: The limit of that.
     """
     pauses = _Pauses(first_pause_s, longest_pause_s, Event())
     while True:
@@ -76,11 +76,11 @@ class _Pauses:
         self._next_s = self._first_s
 
     def reset(self) -> None:
-        """It went well."""
+        """Note that it went well."""
         self._next_s = self._first_s
 
     def after(self, error: BaseException) -> None:
-        """Say what is wrong, and wait; at once over where all is to end."""
+        """Say what is wrong, and wait until it is time to try again or to stop."""
         if self._stop.is_set():
             return
         while isinstance(error, BaseExceptionGroup):

@@ -11,17 +11,18 @@ import pytest
 
 from flows.separate_batch.batch import plan
 from flows.separate_batch.locally import separate_locally
+from flows.separate_batch.options import BatchOptions
 from sepcore import Separator
 from sepcore.errors import CheckpointError, ConfigError, StemworksError
 from sepcore.separation.settings import SeparatorSettings
 from sepcore.separation.shared import PlannedModel, planned_separator, shared_separator
-from sepcore.separation.stem_files.names import DEFAULT_FORMAT
-from sepcore.separation.stem_files.options import StemFileOptions
 from sepcore.signal.audio_reader import read_waveform
 from tests.models import TINY, write_model
 from tests.raised import raises
 
-FLOATS = StemFileOptions(bits=32)
+
+def planned(songs, tmp_path, model):
+    return plan(BatchOptions(paths=songs, out=tmp_path / "out", params=str(model), bits=32), songs)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +54,7 @@ def test_each_song_is_separated_and_recorded_with_the_weights_of_its_time(
 ):
     model = shutil.copytree(versions[0], tmp_path / "model")
     songs = [write_song(f"{number}.wav", seed=number) for number in range(4)]
-    settings = SeparatorSettings(str(model))
-    batch = plan(songs, tmp_path / "out", settings, FLOATS, filename_format=DEFAULT_FORMAT)
+    batch = planned(songs, tmp_path, model)
     # One loop of a watch, or songs of a batch, after the other.
     for number, version in enumerate((0, 1, 1, 0)):
         if number in (1, 3):
@@ -128,8 +128,7 @@ def test_a_config_that_changes_under_the_same_weights_is_another_model(versions,
 
 def test_a_model_with_other_stems_ends_the_batch_and_leaves_the_stems_that_are_there(versions, write_song, tmp_path):
     model = shutil.copytree(versions[0], tmp_path / "model")
-    settings = SeparatorSettings(str(model))
-    batch = plan([write_song()], tmp_path / "out", settings, FLOATS, filename_format=DEFAULT_FORMAT)
+    batch = planned([write_song()], tmp_path, model)
     write_model(model, model=TINY, instrument_list=["vocals", "drums"])
     with raises(ConfigError, "without accompaniment", "vocals, drums", hint="same command"):
         separate_locally(batch, batch.songs)

@@ -81,10 +81,10 @@ def test_prefects_home_may_be_configured_too(here, monkeypatch):
 
 def test_a_user_without_a_home_has_no_profile_and_no_traceback(tmp_path):
     # No such user, and no HOME: as in a container that is started with --user.
-    code = "import os; from flows.support.prefect_api import prefect_api_configured as f; os.setuid(54321); print(f())"
+    code = "import os; from flows.support.prefect_api import configured_prefect_api as f; os.setuid(54321); print(f())"
     if os.getuid() != 0:
         pytest.skip("only root can become a user that the system does not know")
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("False\n", "")
+    assert (done.stdout, done.stderr) == ("None\n", "")

@@ -55,7 +55,7 @@ def test_after_any_error_the_rounds_go_on_and_end_at_once_when_they_are_to(error
     rounds = threading.Thread(
         target=keep_rounds_going,
         args=(api.start, api.has_ended, stop),
-        kwargs=how | {"is_lost": lambda error: isinstance(error, Gone)},
+        kwargs=how | {"lost": Gone},
     )
     rounds.start()
     wait_for(lambda: len(api.started) > 1)
@@ -82,7 +82,7 @@ def test_a_long_pause_ends_at_once_when_all_is_to_end():
     rounds = threading.Thread(
         target=keep_rounds_going,
         args=(api.start, api.has_ended, stop),
-        kwargs={"every_s": 3600.0, "longest_pause_s": 3600.0, "is_lost": lambda error: False},
+        kwargs={"every_s": 3600.0, "longest_pause_s": 3600.0, "lost": Gone},
     )
     rounds.start()
     stop.set()

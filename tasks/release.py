@@ -1,4 +1,4 @@
-"""The publishing task."""
+"""Tasks of publishing: releases, and the champion of a model's name in MLflow's registry, its highest release."""
 
 import logging
 from collections.abc import Mapping
@@ -28,9 +28,7 @@ from tasks.tracking.registered_model import registered_name, version_of
 from tasks.tracking.run import TrackedRun, tracked
 from tasks.tracking.store import check_store, store_client
 
-CHAMPION = "champion"
-"""Alias of the version in the highest release."""
-
+_CHAMPION = "champion"
 _RELEASE, _SCORES = "release", "release_scores"
 _NONE = {ErrorCode.Name(code) for code in (RESOURCE_DOES_NOT_EXIST, INVALID_PARAMETER_VALUE)}
 _logger = logging.getLogger(__name__)
@@ -47,7 +45,7 @@ def judge(run: RunFolder, version: str, releases: Path, name: str | None, margin
         version=version,
         releases=releases,
         name=name,
-        champion=champion_before(finished.record.name, version),
+        champion=_champion_before(finished.record.name, version),
         margin_db=margin_db,
         force=force,
     )
@@ -58,7 +56,7 @@ def judge(run: RunFolder, version: str, releases: Path, name: str | None, margin
 
 @task(task_run_name="publish-{version}", cache_policy=NO_CACHE)
 def publish_models(candidates: list[Candidate], version: str, releases: Path, github: bool) -> list[Published]:
-    """Run `sepcore.release.publish.publish_candidates`; with ``github`` if the repository there will take all, too."""
+    """Run `sepcore.release.publish.publish_candidates`; with ``github`` only if the repository there takes all, too."""
 
     def check(staged: Mapping[str, VerifiedArchive]) -> None:
         if github:
@@ -80,21 +78,35 @@ def upload_to_github(folder: Path, published: list[Published], report: OnUpload)
 
 @task(task_run_name="announce-{published.name}-{published.version}", cache_policy=NO_CACHE)
 def announce(run: RunFolder, published: Published, page: str | None) -> None:
-    """Say where a release is: champion and tags in MLflow, a link in Prefect.
+    """Show where a release is: tags and the champion's alias in MLflow, a link in Prefect.
+
+    A run's version in the registry becomes the champion unless a later release is; one that the registry lacks is
+    registered first.
 
     Args:
-        run: What was released.
-        published: What it was released as.
+        run: The run that was released.
+        published: Its release.
         page: Of the release on GitHub; None if it lies in a folder only.
     """
     tarball = published.tarball.absolute()
+    tags = {
+        _RELEASE: published.version,
+        "release_checksum": published.sha256,
+        "release_tarball": page or str(tarball),
+    }
+    if published.forced is not None:
+        tags["release_forced"] = published.forced
     with tracked(run, published.run.record.name) as tracking:
-        make_champion(tracking, published, page or str(tarball))
+        for key, value in tags.items():
+            tracking.tag(key, value)
+        if published.run.scores is not None:
+            tags[_SCORES] = published.run.scores.to_json()
+        tracking.attempt(f"alias {_CHAMPION}", lambda: _make_champion(tracking, published, tags))
     title = f"{published.name} {published.version}"
     show_link(f"release {published.name}", page or tarball.as_uri(), title, f"SHA-256 {published.sha256}")
 
 
-def champion_before(name: str, version: str) -> Champion | None:
+def _champion_before(name: str, version: str) -> Champion | None:
     """The champion of a model's name; None if there is none, no store, or only one of ``version`` or a later one."""
     try:
         check_store()
@@ -118,7 +130,7 @@ def champion_before(name: str, version: str) -> Champion | None:
 
 def _champion(name: str) -> ModelVersion | None:
     try:
-        return store_client().get_model_version_by_alias(registered_name(name), CHAMPION)
+        return store_client().get_model_version_by_alias(registered_name(name), _CHAMPION)
     except mlflow.exceptions.MlflowException as error:
         if error.error_code in _NONE:
             return None
@@ -126,31 +138,11 @@ def _champion(name: str) -> ModelVersion | None:
 
 
 def _released(stored: ModelVersion) -> Version | None:
-    """The release that a registered version is in; None of one that was never released."""
+    """The release that a registered version is in, if any."""
     return parse_version(stored.tags.get(_RELEASE, ""))
 
 
-def make_champion(tracking: TrackedRun, published: Published, address: str) -> None:
-    """Tag the registered version of a released run with the release, and make it the champion unless a later one is.
-
-    Args:
-        tracking: The run's. A version that the registry lacks is registered first.
-        published: What was released.
-        address: Of the tarball: a URL or a path.
-    """
-    scores = published.run.scores
-    tags = {_RELEASE: published.version, "release_checksum": published.sha256, "release_tarball": address}
-    if scores is not None:
-        tags[_SCORES] = scores.to_json()
-    if published.forced is not None:
-        tags["release_forced"] = published.forced
-    for key, value in tags.items():
-        if key != _SCORES:
-            tracking.tag(key, value)
-    tracking.attempt(f"alias {CHAMPION}", lambda: _alias(tracking, published, tags))
-
-
-def _alias(tracking: TrackedRun, published: Published, tags: dict[str, str]) -> None:
+def _make_champion(tracking: TrackedRun, published: Published, tags: dict[str, str]) -> None:
     client, name = store_client(), published.run.record.name
     step = published.run.record.model_step
     stored = version_of(tracking.run_id, name, step)
@@ -158,12 +150,12 @@ def _alias(tracking: TrackedRun, published: Published, tags: dict[str, str]) -> 
         tracking.register(name, published.run.config, step)
         stored = version_of(tracking.run_id, name, step)
     if stored is None or _is_later(stored, published):
-        return  # the store has gone, of which the guard tells; or the same run is in a higher release too
+        return  # the store has gone, as its guard reports; or the same run is in a higher release too
     for key, value in tags.items():
         client.set_model_version_tag(stored.name, stored.version, key, value)
     champion = _champion(name)
     if champion is None or not _is_later(champion, published):
-        client.set_registered_model_alias(stored.name, CHAMPION, stored.version)
+        client.set_registered_model_alias(stored.name, _CHAMPION, stored.version)
 
 
 def _is_later(stored: ModelVersion, published: Published) -> bool:

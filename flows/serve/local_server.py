@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from flows.support.own_server import CREDENTIAL, LOCAL, is_free, kept_credential, lock_of_port, own_port, take
-from flows.support.prefect_api import prefect_home
-from flows.support.prefect_gone import UNAUTHORIZED
+from flows.support.prefect_api import UNAUTHORIZED, prefect_home
 from flows.support.prefect_server import HOST, PrefectServer, use_prefect_api
 from sepcore.errors import ConfigError
 from sepcore.system.urls import shown

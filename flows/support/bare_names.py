@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from prefect.plugins import register_hook
 
 from flows.support.own_server import check_prefect_api, no_server
-from flows.support.prefect_api import configured_prefect_api
-from flows.support.prefect_gone import is_unauthorized, missing_credential
+from flows.support.prefect_api import configured_prefect_api, is_unauthorized, missing_credential
 from sepcore.errors import ConfigError
 from sepcore.system.urls import shown
 

@@ -14,7 +14,7 @@ from types import FrameType, TracebackType
 from typing import NoReturn
 
 from flows.support.native_log import filter_native_log
-from flows.support.prefect_gone import causes, end_at_once, is_of_prefect_api, raise_without_api
+from flows.support.prefect_api import causes, end_at_once, is_of_prefect_api, raise_without_api
 from sepcore.errors import StemworksError
 from sepcore.system.printable import printable
 from sepcore.system.urls import shown

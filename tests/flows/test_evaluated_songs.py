@@ -1,6 +1,6 @@
 import pytest
 
-from flows.evaluate import evaluated_songs
+from flows.evaluate import flow as evaluation
 from sepcore.evaluation.estimates import UntouchedMixture
 from sepcore.evaluation.scores import ScoreSummary, read_score_folder
 from sepcore.evaluation.track_evaluation import evaluate_track
@@ -18,21 +18,21 @@ def test_killed_beside_the_new_tables_nothing_says_that_they_are_of_the_old_mode
     config = small_config()
     row = write_song(tmp_path, "a song", stems=config.instruments, length=2 * RATE)
     monkeypatch.setattr(
-        evaluated_songs, "finished_tasks", lambda task, rows, *rest, **how: [(row, Future(row, *rest)) for row in rows]
+        evaluation, "finished_tasks", lambda task, rows, *rest, **how: [(row, Future(row, *rest)) for row in rows]
     )
     out, estimates = tmp_path / "scores", UntouchedMixture(config)
-    result = evaluated_songs.evaluate_songs([row], estimates, out, "fast")
+    result = evaluation.evaluate_songs([row], estimates, out, "fast")
     text = ScoreSummary.from_tracks(result.tracks, dataset="mine", made_from=result.made_from).to_json()
     (out / "scores.json").write_text(text if own else '{"of": "another program"}')
     assert (read_score_folder(out).made_from is not None) == own
-    real = evaluated_songs.write_table
+    real = evaluation.write_table
 
     def written_and_killed(*arguments):
         real(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluated_songs, "write_table", written_and_killed)
+    monkeypatch.setattr(evaluation, "write_table", written_and_killed)
     with pytest.raises(KeyboardInterrupt):
-        evaluated_songs.evaluate_songs([row], estimates, out, "fast")
+        evaluation.evaluate_songs([row], estimates, out, "fast")
     assert read_score_folder(out).made_from is None
     assert (out / "scores.json").exists() != own

@@ -8,8 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from flows.watch.command import _deployment_name
-from flows.watch.rounds import keep_rounds_going, keep_serving
+from flows.watch.command import _deployment_name, keep_rounds_going, keep_serving
 
 
 class Gone(Exception):

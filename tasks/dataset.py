@@ -20,8 +20,8 @@ from sepcore.errors import DatasetError
 # was deleted. Only reading is retried, since recordings often lie on a shared disk.
 
 
-def _is_readers_fault(task: object, run: object, state: State[Any]) -> bool:
-    """Whether another try may do better: a shared disk hiccups, but a file that has changed stays changed."""
+def _may_pass(task: object, run: object, state: State[Any]) -> bool:
+    """Whether a retry may help: a shared disk may hiccup, but a file that has changed stays changed."""
     return not isinstance(state.data, DatasetError)
 
 
@@ -29,7 +29,7 @@ def _is_readers_fault(task: object, run: object, state: State[Any]) -> bool:
     task_run_name="ingest-{song.name}",
     retries=1,
     retry_delay_seconds=2,
-    retry_condition_fn=_is_readers_fault,
+    retry_condition_fn=_may_pass,
     cache_policy=NO_CACHE,
 )
 def ingest_song(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow:
@@ -49,7 +49,7 @@ def check_song(row: TrackRow, mix_name: str) -> SongMeasures:
     task_run_name="cache-{plan.song}",
     retries=1,
     retry_delay_seconds=5,
-    retry_condition_fn=_is_readers_fault,
+    retry_condition_fn=_may_pass,
     cache_policy=NO_CACHE,
 )
 def cache_song(plan: ShardPlan, config: ModelConfig, folder: Path) -> Shard:

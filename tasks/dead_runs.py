@@ -49,15 +49,14 @@ def note_tracked_run(store: str, run_id: str) -> None:
 
 
 def note_end_of_tracked_run(store: str, run_id: str) -> None:
-    """It has ended there, in whatever state: the next process need not ask the store."""
+    """Note that it has ended, in whatever state, so that the next process need not ask the store."""
     _notes.remove(Note("mlflow", shown(store), run_id))
 
 
 def mark_dead_runs() -> None:
-    """Mark the runs of this machine's processes that ended without reporting.
+    """Mark the runs of this machine's dead processes in the Prefect API and the MLflow store that are configured now.
 
-    Only those of the Prefect API and of the MLflow store that are configured now; the others are kept for a later
-    start.
+    Runs of other APIs and stores are kept for a later start.
     """
     _notes.settle_dead(_settle)
 
@@ -120,7 +119,7 @@ def _end_tracked(note: Note) -> bool:
 
 
 def _prefect_apis() -> tuple[str, ...]:
-    """What tells one Prefect API from another: its address, or first the database of a server of this project's own.
+    """The names of the configured Prefect API: its address, and first the database if it is one of our own servers.
 
     Those servers come and go, each at another port, and a shell may know one by its address alone.
     """

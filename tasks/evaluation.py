@@ -1,4 +1,4 @@
-"""Tasks of the evaluation: one track estimated and scored, an excerpt of it to hear, and the scores into MLflow."""
+"""Tasks of the evaluation: score one track, cut an excerpt of it to hear, log the scores to MLflow."""
 
 import math
 from pathlib import Path
@@ -36,27 +36,14 @@ def excerpt_of_song(row: TrackRow, estimates: Estimates, folder: Path, start_s: 
 
 @task(task_run_name="log-scores-{name}", cache_policy=NO_CACHE)
 def log_scores(run: RunFolder, name: str, summary: ScoreSummary, evaluation: Path, csv: Path | None) -> None:
-    """Put the scores, the untouched mixture's beside them, and the report into the run's MLflow run.
-
-    Args:
-        run: The run folder.
-        name: Of its model.
-        summary: Scores by stem.
-        evaluation: Folder of the evaluation.
-        csv: Manifest of the test set, if it is one.
-    """
+    """Log the scores of a model and the report to the run's MLflow run; ``csv`` is the test set's manifest, if any."""
     with tracked(run, name) as tracking:
         for stem, scores in summary.stems.items():
-            tracking.log_metrics(
-                {
-                    f"test_{metric}_{stem}": score
-                    for metric, score in scores.by_metric().items()
-                    if not math.isnan(score)
-                }
-            )
+            known = {metric: score for metric, score in scores.by_metric().items() if not math.isnan(score)}
+            tracking.log_metrics({f"test_{metric}_{stem}": score for metric, score in known.items()})
         tracking.tag("test_set", summary.dataset)
         done = run.finished()
-        # Beside the training's own `model_step`: it tells scores of weights that a longer training has left behind.
+        # Beside the training's own `model_step`, to recognize scores of weights that a longer training has replaced.
         tracking.tag("test_model_step", str(done and done.model_step))
         if csv is not None:
             tracking.log_dataset(csv, digest=file_fingerprint([csv]), context="test")

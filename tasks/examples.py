@@ -1,4 +1,4 @@
-"""What validation songs score, sound and look like while a network is trained: in the run folder and in MLflow."""
+"""Scores and excerpts of validation songs during a training: in the run folder and in MLflow."""
 
 import logging
 import shutil
@@ -20,8 +20,8 @@ from sepcore.system.ownership import is_real_folder
 from sepcore.system.printable import first_few
 from tasks.tracking.run import TrackedRun
 
+# The excerpts of the first, the best and this many last validations are kept.
 _LAST_KEPT = 3
-"""Of the validations' excerpts those of the first, of the best and of so many last ones are kept."""
 
 _logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class ValidationExamples:
             try:
                 self._keep(song, step)
             except (StemworksError, OSError) as error:
-                # Nobody trains for the sake of an example.
+                # An example is no reason to end a training.
                 _logger.warning("%s: no example of step %d (%s)", song.name, step, error)
         return validation_sdr(scored)
 
@@ -55,12 +55,12 @@ class ValidationExamples:
         """Remove all excerpts, here and in MLflow, but those of the first, the best and the last few validations."""
         root = self._tracking.run.examples
         try:
-            # Only what has names of our own: anything else there is somebody else's, as what a file manager leaves.
+            # Only folders with names of our own: anything else is somebody else's, such as a file manager's.
             own = [folder for folder in root.glob("*/step-*") if _step_of(folder) and is_real_folder(folder)]
             for song in sorted({folder.parent for folder in own if is_real_folder(folder.parent)}):
                 self._keep_few_of(sorted((step for step in own if step.parent == song), key=_step_of), best_step)
         except OSError as error:
-            # Nor for the sake of some space.
+            # Nor is some disk space.
             _logger.warning("%s: excerpts of earlier validations cannot be removed (%s)", root, reason_of(error))
 
     def _keep_few_of(self, steps: list[Path], best_step: int | None) -> None:

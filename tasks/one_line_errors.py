@@ -11,7 +11,7 @@ from sepcore.system.urls import shown
 
 
 def install() -> None:
-    """Do so for every record of this process; a second call changes nothing.
+    """Hide secrets and needless tracebacks in every record of this process; a second call changes nothing.
 
     Addresses lose their passwords, in Prefect's logs and on its page too. A `StemworksError`, whose text is a line for
     the user, has no traceback unless Prefect's level is DEBUG.
@@ -39,7 +39,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def printable_names(args: Any) -> Any:
-    """The arguments of a message, with names, of songs say, in one line whatever characters they have."""
+    """The arguments of a message, with names made printable, so that it stays one line."""
     if not isinstance(args, tuple):
         return args
     return tuple(printable(one) if isinstance(one, (str, PurePath, BaseException)) else one for one in args)
@@ -48,10 +48,10 @@ def printable_names(args: Any) -> Any:
 def _hide_secrets(record: logging.LogRecord) -> None:
     try:
         said = record.getMessage()
-    except Exception:  # arguments that do not fit: the handler says so
+    except Exception:  # arguments that do not fit: the handler reports it
         return
     if shown(said) != said:
-        # Names stay in the line, as a handler would see to if it still had them.
+        # Names are made printable here, since no handler sees them any more.
         whole = logging.makeLogRecord(vars(record) | {"args": printable_names(record.args)})
         record.msg, record.args = shown(whole.getMessage()), ()
     if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None:

@@ -1,4 +1,4 @@
-"""Active runs per process, in a file whose lock the process holds: a file that nobody holds is of a dead process.
+"""Active runs per process, in a file whose lock the process holds: a file that nobody holds is a dead process's.
 
 Nothing here imports Prefect, which takes seconds.
 """
@@ -36,11 +36,7 @@ class Note:
 
 
 class ProcessNotes:
-    """The notes of this machine's processes.
-
-    Args:
-        folder: Holds a file and a lock for each process; made with the first note.
-    """
+    """The notes of this machine's processes, in a folder that is made with the first note."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -55,10 +51,9 @@ class ProcessNotes:
         self._write(note, over=True)
 
     def settle_dead(self, settle: Callable[[set[Note]], set[Note]]) -> None:
-        """Settle the runs of processes that have ended, except those that another process has resumed.
+        """Give ``settle`` the runs of dead processes, except those that another process has resumed.
 
-        Args:
-            settle: Is given notes and returns those that are settled; the others are kept for a later call.
+        It returns those that are settled; the others are kept for a later call.
         """
         for file in self._files():
             with _held(file) as dead:
@@ -127,8 +122,8 @@ def _line(note: Note, *, over: bool) -> str:
 def is_own_prefect_api() -> bool:
     """Whether ``PREFECT_API_URL`` is that of a server that was started here.
 
-    All of them work on the database that Prefect's settings name, whatever their port: of runs that one has lost with
-    its process, the next one knows, too.
+    All of them use the database that Prefect's settings name, whatever their port, so the next one still knows the runs
+    of one that has ended.
     """
     url = os.environ.get("PREFECT_API_URL")
     return bool(url) and url == os.environ.get(OWN_PREFECT_API)

@@ -16,12 +16,12 @@ from sepcore.system.printable import printable
 
 
 class SongFailed(SongsFailed):
-    """A song that could not be separated, as Prefect's page shows it; the other songs go on."""
+    """A song that could not be separated, as Prefect's page shows it."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.why, path=outcome.shown_song)
         self.outcome = outcome
-        self.args = (outcome,)  # what a cluster's worker sends is made of them again
+        self.args = (outcome,)  # from which a cluster makes the worker's exception anew
 
 
 # What no retry fixes.
@@ -29,7 +29,7 @@ _LASTING = FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryE
 
 
 def is_passing(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Whether a task failed for a reason that may pass, such as a shared disk's hiccup, so that a retry may help."""
+    """Whether a retry may help, as after a shared disk's hiccup."""
     return isinstance(state.data, OSError) and not isinstance(state.data, _LASTING)
 
 

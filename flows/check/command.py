@@ -70,17 +70,15 @@ def _config(csv: Path, options: Options) -> ModelConfig:
 
 def _with_bar(description: str, mix_name: str, num_threads: int | None) -> MeasureAll:
     def measure_all(rows: Sequence[TrackRow]) -> Iterator[tuple[TrackRow, SongMeasures]]:
+        measured = measure_in_threads(rows, mix_name=mix_name, num_threads=num_threads)
         with progress_bar() as bar:
-            line = bar.add_task(description, total=len(rows), note="")
-            for measured in measure_in_threads(rows, mix_name=mix_name, num_threads=num_threads):
-                yield measured
-                bar.advance(line)
+            yield from bar.track(measured, total=len(rows), description=description)
 
     return measure_all
 
 
 def _print_report(report: CheckReport) -> None:
-    """One table for rows left out, warnings and notes each, findings with the same cure together; then a summary."""
+    """A table each for rows left out, warnings and notes, findings with the same cure together; then a summary."""
     console = Console()
     for severity in SEVERITIES:
         kinds: dict[str, list[RowFinding]] = {}
@@ -91,18 +89,15 @@ def _print_report(report: CheckReport) -> None:
             num_rows = len({found.number for alike in kinds.values() for found in alike})
             table = Table("row", "song", "reason", "cure", show_lines=True)
             table.title = f"{report.csv}: {num_rows} of {report.num_rows} rows {_TITLES[severity]}"
+            # Nothing needs to be done about a note: one example is enough.
+            shown = 1 if severity == "note" else _SHOWN_ROWS
             for cure, alike in kinds.items():
-                # Nothing needs to be done about a note: one example is enough.
-                _add_kind(table, cure, alike, shown=1 if severity == "note" else _SHOWN_ROWS)
+                for place, found in enumerate(alike[:shown]):
+                    table.add_row(str(found.number), found.song, found.finding.reason, "" if place else cure)
+                if len(alike) > shown:
+                    table.add_row("…", "", f"and {len(alike) - shown} more like it", "")
             console.print(table, markup=False, highlight=False)
     console.print(report.summary_line(), markup=False, highlight=False, soft_wrap=True)
-
-
-def _add_kind(table: Table, cure: str, alike: list[RowFinding], *, shown: int) -> None:
-    for place, found in enumerate(alike[:shown]):
-        table.add_row(str(found.number), found.song, found.finding.reason, "" if place else cure)
-    if len(alike) > shown:
-        table.add_row("…", "", f"and {len(alike) - shown} more like it", "")
 
 
 def _write_template(csv: Path, options: Options) -> int:

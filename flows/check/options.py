@@ -28,5 +28,7 @@ class Options(WithOverrides):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if len(self.csvs) > 1 and (self.report is not None or self.template):
-            raise ValueError(f"{'--template' if self.template else '--report'} is for one CSV; {len(self.csvs)} given")
+            raise ValueError(
+                f"{'--template' if self.template else '--report'} is for one CSV, not for {len(self.csvs)}"
+            )
         return self

@@ -44,12 +44,12 @@ def ingest(
 ) -> dict[Split, Path]:
     """Decode what must be decoded of a multitrack set and list its songs in three CSVs.
 
-    Songs that lack an instrument or cannot be decoded are left out, said on the terminal and listed in
-    ``left_out.csv``; none left is an error.
+    Songs that lack an instrument or cannot be decoded are left out, printed and listed in ``left_out.csv``; if none is
+    left, that is an error.
 
     Args:
         config: Its instruments, rate and channels are what the recordings become.
-        name: What the config is called.
+        name: Name of the config.
         out: Folder of the CSVs and of decoded audio.
         musdb_root: MUSDB18 or a set in its layout.
         stems_root: Instead of ``musdb_root``: a folder of folders of recordings.

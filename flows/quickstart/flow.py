@@ -1,6 +1,5 @@
 """The quickstart: every stage once, on made-up songs."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from flows.ingest.flow import ingest
@@ -18,42 +17,33 @@ from tasks.tracking import tracking_uri
 
 _CONFIG = "quickstart"
 _VERSION = "0.1.0"
-
-
-@dataclass(frozen=True)
-class QuickstartResult:
-    """Where the products of the quickstart lie."""
-
-    run: Path
-    release: Path
-    stems: Path
+_RELEASES, _STEMS = FOLDER / "releases", FOLDER / "separated"
+_RELEASE = _RELEASES / _VERSION / f"{_CONFIG}.tar.gz"
 
 
 @flow_of(Options, name="quickstart", flow_run_name="quickstart")
-def quickstart(options: Options) -> QuickstartResult:
-    """Run every stage of the job; stages that are done already are skipped."""
+def quickstart(options: Options) -> Path:
+    """Run every stage of the job; stages that are done already are skipped. Returns the run's folder."""
     write_dataset(FOLDER / "dataset", num_train=8, num_validation=2, num_test=2, duration_s=20.0, seed=7)
     ingest(load_config(_CONFIG), _CONFIG, FOLDER / "manifests", FOLDER / "dataset")
-    releases, stems = FOLDER / "releases", FOLDER / "separated"
-    run = train(_CONFIG, max_steps=options.max_steps, version=_VERSION, work_dir=FOLDER / "runs", releases=releases)
-    release = releases / _VERSION / f"{_CONFIG}.tar.gz"
-    mixtures = sorted((FOLDER / "dataset" / "test").glob("*/mixture.wav"))
-    separate_batch(paths=mixtures, out=stems, params=str(release), filename_format="{foldername}/{instrument}.{codec}")
-    return QuickstartResult(run, release, stems)
+    run = train(_CONFIG, max_steps=options.max_steps, version=_VERSION, work_dir=FOLDER / "runs", releases=_RELEASES)
+    songs = sorted((FOLDER / "dataset" / "test").glob("*/mixture.wav"))
+    separate_batch(paths=songs, out=_STEMS, params=str(_RELEASE), filename_format="{foldername}/{instrument}.{codec}")
+    return run
 
 
 def main(options: Options) -> None:
     """Run the quickstart, and print where its products are."""
-    result = quickstart(**options.parameters())
-    print_scores(ScoreSummary.from_json(RunFolder(result.run).scores.read_text("utf-8")))
+    run = quickstart(**options.parameters())
+    print_scores(ScoreSummary.from_json(RunFolder(run).scores.read_text("utf-8")))
     say(
         [
-            f"run:      {result.run}",
-            f"release:  {result.release}",
-            f"stems:    {result.stems}",
+            f"run:      {run}",
+            f"release:  {_RELEASE}",
+            f"stems:    {_STEMS}",
             f"tracking: {shown(tracking_uri())}",
             "browse the run:        make ui",
-            f"separate your songs:   python -m flows.separate_batch SONGS -o OUT -p {result.release}",
+            f"separate your songs:   python -m flows.separate_batch SONGS -o OUT -p {_RELEASE}",
             "train on MUSDB18:      python -m flows.train -p musdb --musdb-root MUSDB18",
         ]
     )

@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from flows.cache.flow import cache
 from flows.ingest.flow import ingest
 from flows.reproduce.options import Options, initial_model, manifests_of, training_record
 from flows.support.flow_options import flow_of, run_name
 from flows.support.inputs import manifests_of_musdb
-from flows.support.terminal import say
+from flows.support.terminal import print_pairs, say
 from flows.train.flow import initial_weights, train
 from sepcore.config.load import load_config
 from sepcore.dataset.cache.index import read_index
@@ -86,13 +83,9 @@ def _print_scores(record: TrainingRecord, again: TrainingRecord) -> None:
     if then.made_from and now.made_from and then.made_from.songs != now.made_from.songs:
         say([f"scores: not compared, the test songs differ (then {then.dataset}, now {now.dataset})"])
         return
-    table = Table(title=f"SDR in dB (median of medians): then on {then.dataset}, now on {now.dataset}")
-    for column in ("stem", "then", "now", "difference"):
-        table.add_column(column, justify="left" if column == "stem" else "right")
-    for stem in then.stems:
-        before, after = then.stems[stem].sdr, now.stems[stem].sdr
-        table.add_row(stem, f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}")
-    Console().print(table)
+    title = f"SDR in dB (median of medians): then on {then.dataset}, now on {now.dataset}"
+    pairs = {stem: (scores.sdr, now.stems[stem].sdr) for stem, scores in then.stems.items()}
+    print_pairs(title, ("stem", "then", "now", "difference"), pairs)
 
 
 def main(options: Options) -> None:

@@ -27,7 +27,7 @@ def main(options: Options) -> int:
         return _print_estimate(options)
     by_prefect = configured_prefect_api() or options.runner == "dask"
     outcomes = _separate_as_flow(options) if by_prefect else _separate_without_prefect(options)
-    print_outcomes(outcomes, options.out, time.monotonic() - STARTED_S)
+    _print_outcomes(outcomes, options.out, time.monotonic() - STARTED_S)
     return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
 
 
@@ -60,18 +60,12 @@ def _print_estimate(options: Options) -> int:
     found = dry_run(batch.songs, {} if options.overwrite else look_for_done(batch, dry_run=True), batch.options)
     measured = earlier_rate(batch.out)
     rate = measured or expected_rate(len(batch.separator.instruments))
-    print_dry_run(found, batch.out, rate=rate, is_measured=measured is not None)
+    _print_dry_run(found, batch.out, rate=rate, is_measured=measured is not None)
     return 1 if found.unreadable else 0
 
 
-def print_outcomes(outcomes: Sequence[Outcome], out: Path, elapsed_s: float) -> None:
-    """Songs that failed with their reasons, and the batch in figures.
-
-    Args:
-        outcomes: Of all songs.
-        out: The output folder.
-        elapsed_s: Seconds since the command started.
-    """
+def _print_outcomes(outcomes: Sequence[Outcome], out: Path, elapsed_s: float) -> None:
+    """Songs that failed with their reasons, and the batch in figures."""
     totals = Totals.of(outcomes)
     if totals.failed:
         failed = [outcome for outcome in outcomes if outcome.status == "failed"]
@@ -89,8 +83,8 @@ def print_outcomes(outcomes: Sequence[Outcome], out: Path, elapsed_s: float) -> 
     say(lines)
 
 
-def print_dry_run(dry_run: DryRun, out: Path, *, rate: float, is_measured: bool) -> None:
-    """What would be done with the songs, how long it would take, and where the stems would go.
+def _print_dry_run(dry_run: DryRun, out: Path, *, rate: float, is_measured: bool) -> None:
+    """What would be done with the songs, where the stems would go, and how long it would take.
 
     Args:
         dry_run: The songs.

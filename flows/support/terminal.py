@@ -1,7 +1,7 @@
 """What every command shows on the terminal: lines, a progress bar, scores. Nothing here imports Prefect."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -37,10 +37,16 @@ def say(lines: Iterable[str]) -> None:
 def print_scores(summary: "ScoreSummary") -> None:
     """The medians of a test set beside the untouched mixture's."""
     tracks = f"{summary.num_tracks} {'track' if summary.num_tracks == 1 else 'tracks'}"
-    table = Table(title=f"SDR on {summary.dataset} ({tracks}, median of medians, dB)")
-    for column in ("stem", "untouched mixture", "scored", "gain"):
+    pairs = {stem: (scores.mixture_sdr, scores.sdr) for stem, scores in summary.stems.items()}
+    title = f"SDR on {summary.dataset} ({tracks}, median of medians, dB)"
+    print_pairs(title, ("stem", "untouched mixture", "scored", "gain"), pairs)
+
+
+def print_pairs(title: str, columns: Sequence[str], pairs: Mapping[str, tuple[float, float]]) -> None:
+    """A table with a row a stem: two scores in dB, and how much the second is above the first."""
+    table = Table(title=title)
+    for column in columns:
         table.add_column(column, justify="left" if column == "stem" else "right")
-    for stem, scores in summary.stems.items():
-        gain = scores.sdr - scores.mixture_sdr
-        table.add_row(stem, f"{scores.mixture_sdr:.2f}", f"{scores.sdr:.2f}", f"{gain:+.2f}")
+    for stem, (first, second) in pairs.items():
+        table.add_row(stem, f"{first:.2f}", f"{second:.2f}", f"{second - first:+.2f}")
     Console().print(table)

@@ -151,7 +151,7 @@ def keep_rounds_going(
     look_every_s: float = _LOOK_EVERY_S,
     longest_pause_s: float = _LONGEST_PAUSE_S,
 ) -> None:
-    """Start a round, wait for its end, pause, start the next, until ``stop``; an error is a line and a longer pause.
+    """Start a round, wait for its end, pause, start the next, until ``stop``; after an error print a line and wait.
 
     Args:
         start: Starts a round; returns the run's ID.
@@ -199,7 +199,7 @@ def keep_serving(
 
 
 class _Pauses:
-    """A line and a pause after each error, twice as long as the last."""
+    """After each error a line and a pause, twice as long as the last one."""
 
     def __init__(self, first_s: float, longest_s: float, stop: Event) -> None:
         self._first_s, self._longest_s, self._stop = min(first_s, longest_s), longest_s, stop

@@ -19,9 +19,8 @@ from sepcore.training.run_folder import RunFolder
 from tasks.tracking import tracking_uri
 from tasks.tracking.store import store_client
 
-CANDIDATE = "candidate"
-"""Alias of the version that was registered last."""
-
+# Alias of the version that was registered last.
+_CANDIDATE = "candidate"
 _STEP = "model_step"
 _CODE = Path(__file__).with_name("separation_model.py")
 # What `sepcore.separation.separator` imports. Listed, since MLflow would run the model to find out, for 15 s.
@@ -45,7 +44,7 @@ def register_model(run: RunFolder, name: str, config: ModelConfig, *, run_id: st
 
     Args:
         run: Holds ``config.json`` and ``model/``.
-        name: Of the registered model; what MLflow does not take in a name becomes ``-``.
+        name: Name of the model, see `registered_name`.
         config: Of the model.
         run_id: MLflow's id of the run.
         step: Training step of the weights.
@@ -56,8 +55,8 @@ def register_model(run: RunFolder, name: str, config: ModelConfig, *, run_id: st
     # `Model.log` knows no other way to say which store; the variable MLFLOW_TRACKING_URI is set by it as well.
     mlflow.set_tracking_uri(tracking_uri())
     with warnings.catch_warnings():
-        # MLflow misses an example and type hints, from which it would infer the signature that it is given here, and
-        # warns of types in chat agents of its own.
+        # MLflow wants an example and type hints, to infer the signature that it is given here, and warns of types in
+        # its own chat agents.
         warnings.simplefilter("ignore", UserWarning)
         logged = _log(run, config, run_id, step)
     client, registered = store_client(), registered_name(name)
@@ -73,7 +72,7 @@ def register_model(run: RunFolder, name: str, config: ModelConfig, *, run_id: st
         tags={"run_folder": run.path.name, _STEP: str(step)},
         model_id=logged.model_id,
     )
-    client.set_registered_model_alias(registered, CANDIDATE, str(made.version))
+    client.set_registered_model_alias(registered, _CANDIDATE, str(made.version))
     return str(made.version)
 
 
@@ -86,7 +85,7 @@ def version_of(run_id: str, name: str, step: int) -> ModelVersion | None:
 
 
 def registered_name(name: str) -> str:
-    """A model's name in the registry: what MLflow does not take in one becomes ``-``."""
+    """A model's name in the registry: characters that MLflow does not allow become ``-``."""
     return re.sub(r"[/:]", "-", name)
 
 

@@ -1,4 +1,4 @@
-"""MLflow's store: whether it answers, how long a call to it may take, and what it knows of a run."""
+"""MLflow's store: whether it answers, how long a call may take, and what it has of a run."""
 
 import errno
 import logging
@@ -23,9 +23,9 @@ from sepcore.system.urls import shown
 from tasks.tracking import SQLITE, tracking_uri
 
 _logger = logging.getLogger(__name__)
-# Each retry is a warning to it; that a store is gone is told once, by `StoreGuard`.
+# It warns of each retry; `StoreGuard` reports once that a store is gone.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-# What its database refuses is a traceback of forty lines to it; it is raised, too.
+# It logs what its database refuses as a traceback of forty lines; it is raised, too.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 _EXISTS, _UNKNOWN = ErrorCode.Name(RESOURCE_ALREADY_EXISTS), ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
@@ -39,7 +39,7 @@ _BELIEVED_S = 5.0
 # Where `make ui` shows the store of the working directory.
 _LOCAL_UI = "http://127.0.0.1:5000"
 
-# What is wrong with the disk or the process, not with the address.
+# Errors of the disk or the process, not of the address.
 _OF_THE_PLACE = DISK_FULL | NOT_PERMITTED | TOO_MANY_FILES
 _SYSTEM_ERROR = re.compile(r"\[Errno (-?\d+)\] ([\w ]+)")
 _SQLITE_ERROR = re.compile(r"\(sqlite3\.\w+\) (.+)")
@@ -80,7 +80,7 @@ def _ping(limit_s: float = _ANSWER_S) -> None:
 
 
 def unusable(error: Exception) -> TrackingError:
-    """What to tell the user of a store that failed."""
+    """The error of a store that failed, for the user."""
     uri, refused = tracking_uri(), _system_error(error)
     if uri.startswith(("http://", "https://")):
         hint = "Start that server, or unset MLFLOW_TRACKING_URI to track in mlflow.db in the working directory."
@@ -115,7 +115,7 @@ def _system_error(error: Exception) -> OSError | None:
 
 
 def call_with_timeout(limit_s: float, call: Callable[[], Result]) -> Result:
-    """Do something that may hang in a thread that the process does not wait for; TimeoutError after ``limit_s``."""
+    """Make a call that may hang, in a thread that the process does not wait for; TimeoutError after ``limit_s``."""
     answer: Future[Result] = Future()
 
     def work() -> None:
@@ -153,7 +153,7 @@ def page_address(experiment: str, run_id: str) -> str:
 
 
 def stored_run(run_id: str) -> Run | None:
-    """What the store has of a run, deleted or not; None if it does not know it. Raises what MLflow raises."""
+    """The store's run, deleted or not; None if it does not know it. Raises what MLflow raises."""
     try:
         return store_client().get_run(run_id)
     except mlflow.exceptions.MlflowException as error:

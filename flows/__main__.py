@@ -15,7 +15,7 @@ _COMPLETION = "Print what completes this command in a shell: bash or zsh."
 
 
 def main() -> None:
-    """Run the command that the first argument names, or say which there are."""
+    """Run the command that the first argument names, or list the commands."""
     known = commands()
     name, *rest = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def commands() -> dict[str, str]:
-    """What each command does, by its name: the first line of its package, none of which is imported."""
+    """The commands by name, each with the first line of its package, which is not imported."""
     about = {"completion": _COMPLETION}
     for package in sorted(Path(__file__).parent.glob("*/__main__.py")):
         text = ast.get_docstring(ast.parse(package.with_name("__init__.py").read_text("utf-8"))) or ""

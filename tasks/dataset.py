@@ -16,8 +16,8 @@ from sepcore.dataset.ingest.songs import SourceSong
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 
-# No task here has a Prefect cache: what is done is found by its files. A cached result would still say so after a file
-# was deleted. Only reading is retried, since recordings often lie on a shared disk.
+# No task here has a Prefect cache: its files show whether a song is done. A cached result would still say so after a
+# file was deleted. Only reading is retried, since recordings often lie on a shared disk.
 
 
 def _may_pass(task: object, run: object, state: State[Any]) -> bool:

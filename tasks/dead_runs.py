@@ -38,7 +38,7 @@ _notes = ProcessNotes(get_current_settings().home / "stemworks-processes")
 
 
 def note_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Prefect's hook of a flow that begins to run: note that this process runs it, and mark what is dead."""
+    """Prefect's hook of a flow that begins to run: note that this process runs it, and mark dead runs."""
     _notes.add(Note("prefect", _prefect_apis()[0], str(flow_run.id)))
     mark_dead_runs()
 
@@ -71,7 +71,7 @@ def _settle(notes: set[Note]) -> set[Note]:
 
 
 def _crash(client: SyncPrefectClient, run_ids: list[UUID]) -> None:
-    """Mark flow runs and their task runs, but for those that have ended after all."""
+    """Mark flow runs and their task runs that have not ended."""
     of_them = FlowRunFilter(id=FlowRunFilterId(any_=run_ids))
     state: State[Any] = Crashed(message=_MESSAGE)
     for task_run in _pages(lambda offset: client.read_task_runs(flow_run_filter=of_them, limit=_PAGE, offset=offset)):

@@ -22,13 +22,7 @@ OWN_PREFECT_API = "STEMWORKS_PREFECT_API"
 
 @dataclass(frozen=True)
 class Note:
-    """A run that a process works on.
-
-    Attributes:
-        kind: Whose run it is.
-        where: The Prefect API or the MLflow store that knows of it.
-        run: Its id there.
-    """
+    """A run that a process works on, by its id in a Prefect API or an MLflow store."""
 
     kind: Literal["prefect", "mlflow"]
     where: str

@@ -33,8 +33,8 @@ def is_passing(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.data, OSError) and not isinstance(state.data, _LASTING)
 
 
-# No Prefect cache: what is done is found out from the output folder's records. A cached result would still say so
-# after a stem was deleted.
+# No Prefect cache: the output folder's records say which songs are done. A cached result would still say so after a
+# stem was deleted.
 @task(
     task_run_name="separate-{song.shown_name}",
     retries=2,

@@ -109,15 +109,9 @@ def _check(
     beside: Sequence[CheckReport],
     for_training: bool = True,
 ) -> CheckReport:
-    """Check a manifest by a task run a song, and say which songs are left out; at least one is usable.
+    """`check_manifest` by a task run a song; say which songs are left out, at least one is usable.
 
-    Args:
-        csv: The manifest.
-        fallbacks: Folders for its report if nothing can be written beside the manifest.
-        config: What the songs must fit.
-        data_dir: Folder of the manifest's relative paths.
-        beside: Reports of manifests in which the songs are looked for, too.
-        for_training: Whether the songs must fit the config's channels and segments.
+    The report goes into one of the ``fallbacks`` if nothing can be written beside the manifest.
     """
 
     def measure_all(rows: Sequence[TrackRow]) -> Iterator[tuple[TrackRow, SongMeasures]]:

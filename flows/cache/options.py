@@ -1,7 +1,7 @@
 """The options of flows.cache."""
 
 import sys
-from typing import ClassVar, Self
+from typing import Self
 
 from pydantic import model_validator
 
@@ -14,8 +14,6 @@ from sepcore.config.model_config import ModelConfig
 
 class Options(OfConfig, OnRunner):
     """The CSVs that a config names to shards of cached spectrograms."""
-
-    uses_prefect: ClassVar[bool] = True
 
     data_dir: DataDir = None
     dry_run: Flag = False

@@ -29,7 +29,7 @@ def main(options: Options) -> int:
     if options.template:
         return _write_template(options.csvs[0], options)
     check_ffmpeg()
-    # All of them first, so that a wrong name in the second is not found after an hour.
+    # All configs first: a wrong name in the second CSV should not be found after an hour.
     configs = {csv: _config(csv, options) for csv in options.csvs}
     for csv, config in configs.items():
         check_trainable(config)

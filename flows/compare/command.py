@@ -23,7 +23,7 @@ from sepcore.training.run_folder import RunFolder
 _SHOWN_TRACKS = 10
 # Into a file or a pipe, where rich would take 80 columns and fold the numbers.
 _PIPE_WIDTH = 120
-# Columns that the table of stems needs, whose names are short; on a narrower terminal what can be spared goes.
+# Columns that the table of stems needs, whose names are short; on a narrower terminal the less important ones go.
 _WIDE = 108
 _SPARED = {"mean": "{mean_difference:+.2f}", "better": "{num_better}", "worse": "{num_worse}", "p": "{p:.2g}"}
 _CAPTION = (
@@ -63,7 +63,7 @@ def main(options: Options) -> None:
 
 
 def _scores(named: str, work_dir: Path) -> ScoreFolder:
-    """Of a folder that has scores itself, or of the run that is named."""
+    """The scores in a folder, or those of a run, given by any of its names."""
     path = Path(named)
     place = path.resolve()  # `.` inside a run's evaluation, or a link to it, is the run's, too
     if place.name == "evaluation" and (place.parent / "config.json").is_file():
@@ -88,7 +88,7 @@ def _scores(named: str, work_dir: Path) -> ScoreFolder:
 
 
 def _problem(run: RunFolder, scores: ScoreFolder) -> str:
-    """Why the scores of tracks are not the run's; those of an earlier version do not say whose they are."""
+    """Why the scores of tracks are not the run's; scores of an earlier version cannot be checked."""
     if scores.made_from is None:
         return ""
     if not is_of(run, scores.made_from):
@@ -99,7 +99,7 @@ def _problem(run: RunFolder, scores: ScoreFolder) -> str:
 
 
 def _warnings(a: ScoreFolder, b: ScoreFolder) -> Iterator[str]:
-    """What makes the comparison doubtful."""
+    """Warnings about a doubtful comparison."""
     for scores in (a, b):
         if scores.made_from is None and (scores.path.parent / "config.json").is_file():
             yield f"warning: {scores.path}: {UNVERIFIED}"
@@ -128,12 +128,7 @@ def _write(
 
 
 def print_comparison(comparison: Comparison, worse: Sequence[str]) -> None:
-    """The stems, the tracks on which B loses most, what B lacks, and what was left out.
-
-    Args:
-        comparison: What was found.
-        worse: The stems to mark, those that the gate refuses.
-    """
+    """The stems, the tracks on which B loses most, scores that B lacks, and notes; the ``worse`` stems are marked."""
     console = Console()
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
@@ -185,7 +180,7 @@ def _losses(losses: pd.DataFrame) -> Table:
 def _lacking(comparison: Comparison) -> Table:
     """A row a stem of which B lacks scores that A has."""
     table = Table("stem", box=SIMPLE_HEAD)
-    table.title = "scores that A has and B has not"
+    table.title = "scores that A has and B lacks"
     table.add_column("tracks", justify="right", no_wrap=True)
     table.add_column("frames", justify="right", no_wrap=True)
     table.add_column("such as")

@@ -40,7 +40,7 @@ class EvaluatedSongs:
     """The songs of a test set after their scoring.
 
     Attributes:
-        folder: Of the evaluation.
+        folder: The evaluation's.
         files: The score file of every song that could be scored.
         failed: The errors of the others, by song.
     """
@@ -226,7 +226,7 @@ def test_songs(songs: EvaluationSet, config: ModelConfig, out: Path) -> list[Tra
 
 
 def main(options: Options) -> None:
-    """Score, and print the scores; those of the songs that could be scored, if not all could."""
+    """Score, and print the scores, also if some songs could not be scored."""
     started = time.time_ns()
     try:
         evaluate.with_options(task_runner=options.task_runner(WORKERS))(**options.song_parameters())

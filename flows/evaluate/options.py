@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Self
 
 from cyclopts import Parameter
 from pydantic import BeforeValidator, NonNegativeInt, model_validator
 
 from flows.support.download import locate_with_bar
-from flows.support.inputs import MUSDB_OF_ENVIRONMENT, MUSDB_PATH, check_ffmpeg, check_musdb_folder, musdb_of, songs_of
+from flows.support.inputs import MUSDB_OF_ENVIRONMENT, MUSDB_PATH, check_ffmpeg, check_musdb_folder, musdb_of
 from flows.support.options import COMMAS, DataDir, SomeModel, WithOverrides, names
 from flows.support.runners import OnRunner
 from sepcore import load_config
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.songs import SourceSong, list_musdb_songs
 from sepcore.dataset.ingest.targets import MIXTURE, check_instruments
-from sepcore.dataset.manifest import TrackRow, manifest_name, manifest_signals
+from sepcore.dataset.manifest import TrackRow, load_manifest, manifest_name, manifest_signals
 from sepcore.errors import ConfigError, DatasetError
 from sepcore.evaluation.choices import BaselineName, ScoringEngine
 from sepcore.evaluation.scoring_config import config_of_stems, estimated_stems, estimated_tracks, scoring_config
@@ -62,7 +62,10 @@ class EvaluationSet:
     def rows(self, config: ModelConfig) -> list[TrackRow]:
         """The songs of the manifest, at least one; DatasetError otherwise."""
         assert self.csv is not None
-        return songs_of(self.csv, config, self.data_dir)
+        rows = load_manifest(self.csv, config, data_dir=self.data_dir)
+        if not rows:
+            raise DatasetError("lists no songs", path=self.csv, hint="Give a manifest with at least one song.")
+        return rows
 
     def musdb_songs(self, config: ModelConfig) -> list[SourceSong]:
         """The songs of MUSDB18, at least one, all with what the config needs; DatasetError otherwise."""
@@ -80,7 +83,7 @@ class EvaluationSet:
         if self.csv is not None:
             mix_name, offered = manifest_signals(self.csv)
             stems = offered if estimates is None else estimated_stems(estimates, offered)
-            first, *_ = songs_of(self.csv, config_of_stems(stems, mix_name), self.data_dir)
+            first, *_ = self.rows(config_of_stems(stems, mix_name))
             return scoring_config(stems, first.mixture, mix_name)
         song, *_ = self._musdb_songs()
         stems = _STEMS if estimates is None else estimated_stems(estimates, _offered(song))
@@ -96,15 +99,13 @@ class EvaluationSet:
 
 
 def _offered(song: SourceSong) -> list[str]:
-    """Stems that a song has or that are sums of what it has: MUSDB18's own first."""
+    """Stems that a song has or that are sums of its recordings: MUSDB18's own first."""
     names = [name for name, _ in song.recordings if name != MIXTURE]
     return list(dict.fromkeys([*(name for name in _STEMS if name in names), *names, *(name for name, _ in song.sums)]))
 
 
 class Options(WithOverrides, OnRunner):
     """museval's scores of a model, or of another program's stems, on MUSDB18's test songs or on the songs of a CSV."""
-
-    uses_prefect: ClassVar[bool] = True
 
     params: SomeModel = None
     mus_dir: Annotated[Path | None, Parameter(name="--mus_dir")] = None

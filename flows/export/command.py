@@ -12,11 +12,11 @@ from sepcore.export.destination import open_destination
 from sepcore.export.exporter import export_model
 
 if not logging.getLogger().isEnabledFor(logging.INFO):
-    logging.getLogger("tf2onnx").setLevel("CRITICAL")  # what it cannot convert is our one line
+    logging.getLogger("tf2onnx").setLevel("CRITICAL")  # our own line says what it cannot convert
 
 
 def main(options: Options) -> None:
-    """Export, and say what came."""
+    """Export, and print the result."""
     located = locate_with_bar(options.model)
     model = replace(located, config=options.changed(located.config))
 

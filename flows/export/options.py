@@ -1,4 +1,4 @@
-"""What an export can be told."""
+"""The options of flows.export."""
 
 import os
 from contextlib import suppress
@@ -18,7 +18,7 @@ class Options(WithOverrides):
     """A model in a form that runs without this project: TensorFlow's SavedModel, ONNX, or the files of sherpa-onnx."""
 
     model: Annotated[str, Positional("MODEL")]
-    """What -p takes: a name (2stems, …), a JSON file, a release tarball, a run folder."""
+    """A name (2stems, …), a JSON file, a release tarball, a run folder."""
     format: Literal["savedmodel", "onnx", "sherpa-onnx"]
     """savedmodel and onnx: waveform to stems, any model; sherpa-onnx: vocals.onnx and accompaniment.onnx, U-Nets of
     these two stems with Spleeter's spectrograms."""
@@ -28,7 +28,7 @@ class Options(WithOverrides):
     """Replace another export in that folder."""
 
     def set_environment(self, verbose: bool) -> None:
-        """What Keras picks for a GPU (cuDNN's LSTM) would run nowhere else."""
+        """Hide the GPU: operations that Keras chooses for one, such as cuDNN's LSTM, run nowhere else."""
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
     def check(self) -> None:

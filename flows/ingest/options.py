@@ -1,7 +1,7 @@
 """The options of flows.ingest."""
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Self
 
 from pydantic import model_validator
 
@@ -21,10 +21,8 @@ class Options(OfConfig, OnRunner):
 
     Audio is decoded and resampled once; files that have the config's rate and channels are used where they lie. A song
     that cannot be decoded or lacks an instrument is left out and named: the manifests list the others, left_out.csv
-    says why, and the exit code is 1. Run it again after mending them; what is done is kept.
+    says why, and the exit code is 1. Fix them and run it again; finished songs are kept.
     """
-
-    uses_prefect: ClassVar[bool] = True
 
     musdb_root: Path | None = None
     """MUSDB18 (.stem.mp4) or MUSDB18-HQ (wav folders); a mus.yaml in it is musdb's setup (default: MUSDB_PATH)."""
@@ -75,7 +73,7 @@ class Options(OfConfig, OnRunner):
         return musdb_of(self.musdb_root or MUSDB_OF_ENVIRONMENT, instead=self.stems_root)
 
     def check(self) -> None:
-        """Refuse everything that is wrong without opening a recording."""
+        """Refuse everything that can be seen without opening a recording."""
         check_ffmpeg()
         config = self.config()
         plan = plan_ingest(

@@ -20,7 +20,7 @@ class Options(OfConfig):
 
     data_dir: DataDir = None
     part: Literal["training", "validation"] = "training"
-    """Whose cache."""
+    """The cache of the training songs or of the validation songs."""
     song: str | None = None
     """The song, as the index names it (default: the first)."""
     chunk: int | None = None

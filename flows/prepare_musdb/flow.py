@@ -13,7 +13,7 @@ from sepcore.config.load import model_name
 
 @flow_of(Options, name="prepare-musdb", flow_run_name=run_name("prepare", musdb_root="", params="for"))
 def prepare_musdb(options: Options) -> dict[str, Path]:
-    """Ingest a MUSDB set and cache its spectrograms; gives the indexes ``training`` and ``validation``."""
+    """Ingest a MUSDB set and cache its spectrograms; returns the indexes ``training`` and ``validation``."""
     musdb, config, name = options.musdb(), options.config(), model_name(options.params)
     runner = options.task_runner()
     made = ingest.with_options(task_runner=runner)(config, name, manifests_of_musdb(musdb, name), musdb)

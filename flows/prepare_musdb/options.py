@@ -1,7 +1,6 @@
 """The options of flows.prepare_musdb."""
 
 from pathlib import Path
-from typing import ClassVar
 
 from flows.support.inputs import MUSDB_OF_ENVIRONMENT, check_ffmpeg, check_musdb_folder, check_trainable, musdb_of
 from flows.support.options import Model, OfConfig
@@ -14,8 +13,6 @@ class Options(OfConfig, OnRunner):
 
     flows.train --musdb-root then finds them done.
     """
-
-    uses_prefect: ClassVar[bool] = True
 
     params: Model = "musdb"
     musdb_root: Path = MUSDB_OF_ENVIRONMENT

@@ -12,9 +12,9 @@ from tasks.release import announce, judge, publish_models, upload_to_github
 
 @flow_of(Options, name="publish", flow_run_name=run_name("publish", runs="", version="as"))
 def publish(options: Options) -> list[str]:
-    """Publish the models of finished runs in one release: all, or none if the gate or what is there refuses one.
+    """Publish the models of finished runs in one release: all, or none if the gate or an existing release refuses one.
 
-    Gives the tarballs, and the address of the release on GitHub.
+    Returns the tarballs, and the address of the release on GitHub.
     """
     version, releases = options.version, options.releases
     folders = [resolve_run(run, options.work_dir) for run in options.runs]
@@ -34,5 +34,5 @@ def publish(options: Options) -> list[str]:
 
 
 def main(options: Options) -> None:
-    """Publish, and say where."""
+    """Publish, and print where."""
     say(f"release: {place}" for place in publish(**options.parameters()))

@@ -1,7 +1,7 @@
-"""The options of publishing."""
+"""The options of flows.publish."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Self
 
 from cyclopts import Parameter
 from pydantic import Field, model_validator
@@ -19,10 +19,8 @@ class Options(Base):
     model of this name that was released last. Of several runs all are published, or none.
     """
 
-    uses_prefect: ClassVar[bool] = True
-
     runs: Annotated[list[str], Positional("RUN"), Field(min_length=1)]
-    """Runs: each its folder, its name, or its MLflow run id."""
+    """Runs, each by its folder, its name, or its MLflow run id."""
     version: Version
     """Semantic version, e.g. 1.0.0."""
     models: Annotated[list[str] | None, Parameter(name=("--models", "--name"), consume_multiple=True)] = None
@@ -43,7 +41,7 @@ class Options(Base):
         return self
 
     def check(self) -> None:
-        """Refuse runs that are not there or not finished, and GitHub without what it needs."""
+        """Refuse runs that do not exist or are not finished, and GitHub without a repository and a token."""
         from sepcore.release.github_repository import GithubRepository
         from sepcore.release.training_record import ReleasableRun
 

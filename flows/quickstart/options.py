@@ -1,8 +1,7 @@
-"""Options of the quickstart."""
+"""The options of flows.quickstart."""
 
 import os
 from pathlib import Path
-from typing import ClassVar
 
 from pydantic import PositiveInt
 
@@ -15,10 +14,8 @@ FOLDER = Path("data/quickstart")
 class Options(Base):
     """The whole job once on a small made-up dataset: dataset, ingest, cache, train, evaluate, publish, separate."""
 
-    uses_prefect: ClassVar[bool] = True
-
     max_steps: PositiveInt | None = None
-    """Train for so many steps (default: the config's)."""
+    """Train for this many steps (default: the config's)."""
 
     def set_environment(self, verbose: bool) -> None:
         """Keep all that the quickstart makes in one folder, including the models that it unpacks."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import model_validator
 
@@ -24,8 +24,6 @@ class Options(Base):
     The songs must be the original ones; others are refused before the training. A run records where they are. For a
     release, or a run outside --work-dir and runs, give --musdb-root, or --train-csv and --validation-csv.
     """
-
-    uses_prefect: ClassVar[bool] = True
 
     source: Annotated[str, Positional("RELEASE|RUN")]
     """A release's tarball, or a run: its folder, name or MLflow run id."""
@@ -53,7 +51,7 @@ class Options(Base):
         return {key: getattr(self, key) for key in _CSVS}
 
     def check(self) -> None:
-        """Refuse what has no record, and songs or weights that are not there."""
+        """Refuse a source without a record, and songs or weights that do not exist."""
         check_ffmpeg()
         record = training_record(self.source, self.work_dir)
         check_trainable(record.config)

@@ -1,4 +1,4 @@
-"""What a separation can be told that needs no more than its songs."""
+"""The options of flows.separate, which needs no more than songs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +12,8 @@ from flows.separate_batch.options import SomePath
 class Options(options.Options):
     """Separate folders and files of audio or video into stems.
 
-    What is done already is left as it is: run the same command again after whatever. Songs are worked on one at a
-    time unless --workers says otherwise, since a song keeps all cores busy.
+    Songs that are done are left as they are, so the same command resumes after any interruption. Songs are separated
+    one at a time unless --workers says otherwise, since one song keeps all cores busy.
     """
 
     out: Annotated[SomePath, Parameter(name=("-o", "--output_path"))] = Path("separated")

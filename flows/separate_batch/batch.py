@@ -1,4 +1,4 @@
-"""What the folder command does with a Prefect API and without one: plan, look for what is done, conclude."""
+"""The steps that the folder command takes with and without Prefect: plan, look for finished songs, conclude."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,14 +21,7 @@ from sepcore.system.threads import num_cores, ordered_map
 
 @dataclass(frozen=True)
 class Batch:
-    """Songs and how to separate them.
-
-    Attributes:
-        out: The output folder.
-        songs: The songs, each with the places of its stems.
-        options: What is read of them and how stems are written.
-        separator: The model; its network is loaded when the first song needs it.
-    """
+    """Songs, how to read and write them, and the model, whose network is loaded when the first song needs it."""
 
     out: Path
     songs: list[Song]
@@ -55,12 +48,12 @@ def plan(options: SeparationOptions, paths: Sequence[Path], *, settled_s: float 
 
 
 def look_for_done(batch: Batch, *, by_time: bool = False, dry_run: bool = False) -> dict[Path, Outcome]:
-    """The songs whose stems are there already, by file.
+    """The songs whose stems are there already, by file; pages that are wanted and missing are made.
 
     Args:
         batch: The songs.
         by_time: Do not read songs whose size and time are the recorded ones; see `find_done`.
-        dry_run: Write nothing; otherwise pages that are wanted and missing are made.
+        dry_run: Write nothing, not even pages.
     """
 
     def skipped(song: Song) -> Outcome | None:
@@ -79,15 +72,9 @@ def look_for_done(batch: Batch, *, by_time: bool = False, dry_run: bool = False)
 def try_new(
     batch: Batch, songs: Sequence[Song], separate: Callable[[Sequence[Song]], dict[Path, Outcome]]
 ) -> tuple[dict[Path, Outcome], dict[Path, Outcome]]:
-    """Separate songs of a watched folder, except those that failed before and have not changed since.
+    """Separate the songs of a batch that are not done, except those that failed before and have not changed since.
 
-    Args:
-        batch: All songs.
-        songs: Those that are not done; one that has just been moved away is left out.
-        separate: Separates songs; called if there are any.
-
-    Returns:
-        The outcomes of this round, and of earlier rounds.
+    Returns the outcomes of this round, and those of earlier rounds. A song that has just been moved away has none.
     """
     fingerprint, options = batch.separator.fingerprint(), batch.options
     tries = {song: found for song in songs if (found := FailedTry.at(song, fingerprint, options))}

@@ -21,7 +21,7 @@ from sepcore.system.printable import printable
 
 
 def main(options: Options) -> int:
-    """Separate what is not done; 1 if songs failed."""
+    """Separate songs that are not done; 1 if songs failed."""
     options.check_scheduler()
     if options.dry_run:
         return _print_estimate(options)

@@ -27,13 +27,9 @@ class _Stopped(Exception):
 def separate_locally(
     batch: Batch, songs: Sequence[Song], *, workers: int = 1, overwrite: bool = False
 ) -> dict[Path, Outcome]:
-    """Separate songs of a batch, with bars on stderr; a song that fails does not stop the others.
+    """Separate the songs of a batch that are not done, with bars on stderr; one that fails does not stop the others.
 
-    Args:
-        batch: All songs.
-        songs: Those that are not done.
-        workers: How many at a time.
-        overwrite: Separate also songs that another process has just done.
+    With ``overwrite`` also songs that another process has just done.
 
     Raises:
         StemworksError: no song can be separated: a full disk, weights that do not fit. Songs that are being separated
@@ -93,7 +89,7 @@ _Bar = Callable[[Song], AbstractContextManager[Callable[[int], None]]]
 def _bars(batch: Batch, num_pending: int) -> Iterator[_Bar]:
     """Bars on stderr, one for all songs and one for each that is being separated; any thread may move them.
 
-    Yields a function that gives a song its bar, in whose context the number of samples done since can be told.
+    Yields a function that opens a song's bar, which is then told how many more samples are done.
     """
     total, sample_rate = len(batch.songs), batch.separator.config.sample_rate
     # Names are shown as they are, and do not push the bar away.

@@ -23,7 +23,7 @@ STARTED_S = time.monotonic()
 """When the command started: before the imports that the user waits for."""
 
 _WITH_BITS = ("wav", "flac")
-_READING = Parameter(group="what is read of each song")
+_READING = Parameter(group="which part of each song")
 _SEPARATING = Parameter(group="how it is separated")
 _WRITING = Parameter(group="how stems are written")
 
@@ -58,7 +58,7 @@ SomePath = Annotated[Path, BeforeValidator(_some_path)]
 
 
 class SeparationOptions(WithOverrides):
-    """Where stems go, what is read, how it is separated and written."""
+    """The output folder, and how songs are read, separated and written."""
 
     out: Annotated[SomePath, Parameter(name=("-o", "--output_path"))]
     """Stems go here."""
@@ -70,33 +70,33 @@ class SeparationOptions(WithOverrides):
     duration: Annotated[
         float | None, Field(gt=0, allow_inf_nan=False), Parameter(name=("-d", "--duration")), _READING
     ] = None
-    """So many seconds (default: to the end)."""
+    """Separate this many seconds (default: to the end)."""
     mwf: Annotated[bool | None, _SEPARATING] = None
     """Multichannel Wiener filtering (default: as the config says)."""
     engine: Annotated[EngineName, _SEPARATING] = "auto"
-    """What runs the network; auto: the fastest here."""
+    """Runtime of the network; auto: the fastest here."""
     overlap: Annotated[float, Field(ge=0, le=MAX_OVERLAP), _SEPARATING] = 0.0
-    """By which part of a segment neighbours overlap, 0 to 0.9."""
+    """Fraction of a segment by which neighbors overlap, 0 to 0.9."""
     shifts: Annotated[int, Field(ge=1, le=MAX_SHIFTS), _SEPARATING] = 1
-    """Separate so many times, shifted, and take the mean."""
+    """Separate this many times, shifted in time, and average."""
     precision: Annotated[Precision, _SEPARATING] = "float32"
-    """What the network computes in; bfloat16 is faster where the processor has it."""
+    """Number format of the network; bfloat16 is faster where the processor supports it."""
     codec: Annotated[Codec, Parameter(name=("-c", "--codec")), _WRITING] = "wav"
-    """Of the stems."""
+    """Format of the stems."""
     bitrate: Annotated[str, Parameter(name=("-b", "--bitrate")), _WRITING] = "128k"
-    """Of lossy codecs."""
+    """Bit rate of lossy codecs."""
     bits: Annotated[Bits, BeforeValidator(_bits), _WRITING] = 16
-    """Of wav (32: float) and flac."""
+    """Bit depth of wav (32: float) and flac."""
     stems: Annotated[tuple[str, ...], BeforeValidator(_some_stems), COMMAS, _WRITING] = ()
     """Only these, e.g. vocals,drums (default: all)."""
     residual: Annotated[Flag, _WRITING] = False
-    """Write also what the chosen stems leave of the song, as residual."""
+    """Also write the rest of the song without the chosen stems, as residual."""
     sample_rate: Annotated[int | Literal["source"] | None, BeforeValidator(_rate), _WRITING] = None
-    """Of the stems: source, or Hz (default: the model's)."""
+    """Sample rate of the stems in Hz, or source: the song's (default: the model's)."""
     mono: Annotated[Flag, _WRITING] = False
     """Write the stems of a mono song in one channel."""
     clipping: Annotated[Clipping | None, _WRITING] = None
-    """Of samples beyond full scale (default: clamp, where the format cannot hold them)."""
+    """Treatment of samples beyond full scale (default: clamp, where the format cannot hold them)."""
     page: Annotated[Flag, _WRITING] = False
     """Write a page to listen to the stems in a browser."""
 
@@ -123,7 +123,7 @@ class SeparationOptions(WithOverrides):
         )
 
     def stem_files(self) -> "StemFileOptions":
-        """What to read and how to write."""
+        """Which part to read and how to write."""
         from sepcore.separation.stem_files.options import StemFileOptions
 
         return StemFileOptions(
@@ -147,7 +147,7 @@ class BatchOptions(SeparationOptions):
     paths: Annotated[list[SomePath], Positional("PATH"), Field(min_length=1)]
     """Files, and folders at any depth."""
     overwrite: Flag = False
-    """Separate again what is done already."""
+    """Separate songs again that are done already."""
 
     def sent(self) -> dict[str, Any]:
         """The fields as Prefect can keep them: a path that is no UTF-8 as a ``file:`` URL."""
@@ -167,19 +167,19 @@ class FlowOptions(BatchOptions):
     """The options of a flow's run, which may be a round of a watched folder."""
 
     settled_s: float | None = None
-    """Of a watched folder: leave songs that were changed in these last seconds for the next run, and those that failed
+    """For a watched folder: leave songs that were changed in these last seconds for the next run, and songs that failed
     before until they change."""
 
 
 class Options(BatchOptions, OnRunner):
     """Separate folders and files of audio or video into stems.
 
-    Songs that are done are left as they are, so the same command resumes whatever ended it. They are separated one at
-    a time unless --workers says otherwise, since one song keeps all cores busy.
+    Songs that are done are left as they are, so the same command resumes after any interruption. They are
+    separated one at a time unless --workers says otherwise, since one song keeps all cores busy.
     """
 
     dry_run: Flag = False
-    """Only say what would be separated, and how long that would take."""
+    """Only print which songs would be separated, and how long that would take."""
 
 
 def _sendable(path: Path) -> str:

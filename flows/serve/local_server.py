@@ -31,7 +31,7 @@ def prefect_api(configured: str | None, port: int) -> Iterator[PrefectServer | N
 
     Args:
         configured: Address that Prefect's settings name, if they name one.
-        port: Of the shared server of this machine that is used otherwise.
+        port: Port of the shared server on this machine that is used otherwise.
 
     Yields:
         The server that was started here, if one was; its start is not waited for.
@@ -51,23 +51,7 @@ def prefect_api(configured: str | None, port: int) -> Iterator[PrefectServer | N
             hint="Start it with `prefect server start`, or remove it from PREFECT_API_URL and Prefect's profile to "
             "start a server here.",
         )
-    with _own_server(parts.port) as server:
-        yield server
-
-
-def is_answering(url: str) -> bool:
-    """Whether a Prefect server answers at the address of an API, be it only to ask for a credential."""
-    local = urlsplit(url).hostname in LOCAL  # no proxy leads there
-    try:
-        answer = httpx.get(f"{url.rstrip('/')}/health", timeout=_ANSWER_S, trust_env=not local)
-    except (httpx.HTTPError, httpx.InvalidURL):
-        return False
-    return answer.status_code in UNAUTHORIZED or (answer.is_success and answer.text.strip() == "true")
-
-
-@contextmanager
-def _own_server(port: int) -> Iterator[PrefectServer | None]:
-    home = prefect_home()
+    port, home = parts.port, prefect_home()
     credential = kept_credential(home / CREDENTIAL)
     with ExitStack() as stack:
         lock = os.open(lock_of_port(port), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -84,6 +68,16 @@ def _own_server(port: int) -> Iterator[PrefectServer | None]:
         yield server
 
 
+def is_answering(url: str) -> bool:
+    """Whether a Prefect server answers at the address of an API, be it only to ask for a credential."""
+    local = urlsplit(url).hostname in LOCAL  # no proxy leads there
+    try:
+        answer = httpx.get(f"{url.rstrip('/')}/health", timeout=_ANSWER_S, trust_env=not local)
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return False
+    return answer.status_code in UNAUTHORIZED or (answer.is_success and answer.text.strip() == "true")
+
+
 def _listen(port: int, lock: int, credential: str) -> socket.socket | None:
     """A socket that listens, with the lock held; None where a server of this user's own answers there."""
     deadline = time.monotonic() + _PATIENCE_S
@@ -93,9 +87,8 @@ def _listen(port: int, lock: int, credential: str) -> socket.socket | None:
             listening = socket.create_server((HOST, port))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise ConfigError(
-                    f"port {port} cannot be used ({error.strerror})", hint="Choose another with --port N."
-                ) from error
+                problem = f"port {port} cannot be used ({error.strerror})"
+                raise ConfigError(problem, hint="Choose another with --port N.") from error
             if not is_free(lock):
                 if _lets_in(port, credential):
                     return None

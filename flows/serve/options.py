@@ -16,7 +16,7 @@ class Options(Base):
     """
 
     port: Annotated[int, Field(ge=1, le=65_535)] = 4200
-    """Of a server on this machine."""
+    """Port of a server on this machine."""
 
     def set_environment(self, verbose: bool) -> None:
         """Show the log of runs on Prefect's page, and only warnings here."""

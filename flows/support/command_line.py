@@ -34,9 +34,11 @@ def run(options: type[Options], module: str) -> NoReturn:
     """The process of a command: its arguments, its checks, and then ``main`` of a module with slow imports.
 
     Args:
-        options: What the command can be told.
-        module: Name of the module, whose ``main`` takes the options and returns an exit code, or None.
+        options: Of the command.
+        module: Name of the module, whose ``main`` takes the options and returns an exit code, or None. For one called
+            ``flow`` a Prefect server is started where no API is configured.
     """
+    is_flow = module.endswith(".flow")
     given, verbose = _parsed(options, sys.argv[1:])
     given.set_environment(verbose)
     set_up_process(verbose)
@@ -44,12 +46,12 @@ def run(options: type[Options], module: str) -> NoReturn:
         sys.exit(code)
 
     def work() -> int | None:
-        if given.uses_prefect:
+        if is_flow:
             from flows.support.prefect_server import start_prefect, with_prefect
 
             start_prefect()  # it starts while the flow is imported
         main: Callable[[Options], int | None] = importlib.import_module(module).main
-        return with_prefect(partial(main, given)) if given.uses_prefect else main(given)
+        return with_prefect(partial(main, given)) if is_flow else main(given)
 
     run_command(work)
 
@@ -162,7 +164,7 @@ def _refuse_urls(given: Options) -> None:
 
 
 def _refused(error: CycloptsError, options: type[Options]) -> ConfigError:
-    """What is wrong with a command line."""
+    """The error for a command line that cyclopts refuses."""
     if isinstance(error, UnknownOptionError):
         flag = error.token.keyword or error.token.value
         own = (flag for name, field in options.model_fields.items() for flag in flags(name, field))

@@ -30,7 +30,7 @@ def flow_of(
     The flow refuses fields that do not go together with a ConfigError.
 
     Args:
-        options: What the flow can be told. Fields that must be given come first.
+        options: Become the parameters, required ones first.
         without: Fields that are no parameters, such as those of `OnRunner` where a task runner is given.
         about: Further arguments of Prefect's ``flow``.
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.manifest import TrackRow, check_columns, load_manifest
+from sepcore.dataset.manifest import check_columns
 from sepcore.errors import ConfigError, DatasetError
 from sepcore.signal.ffmpeg import find_program
 
@@ -72,14 +72,6 @@ def check_trainable(config: ModelConfig) -> None:
         config.check_trainable()
     except ValueError as error:
         raise ConfigError(str(error)) from error
-
-
-def songs_of(csv: Path, config: ModelConfig, data_dir: Path | None) -> list[TrackRow]:
-    """The songs of a manifest, at least one; DatasetError otherwise."""
-    rows = load_manifest(csv, config, data_dir=data_dir)
-    if not rows:
-        raise DatasetError("lists no songs", path=csv, hint="Give a manifest with at least one song.")
-    return rows
 
 
 def musdb_of(musdb_root: Path | None, *, instead: Path | None = None) -> Path | None:

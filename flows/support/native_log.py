@@ -21,8 +21,8 @@ _END_S = 5.0
 def filter_native_log() -> None:
     """Drop TensorFlow's information lines while it is imported; everything else reaches the terminal.
 
-    After its start it goes by ``TF_CPP_MIN_LOG_LEVEL``, which is set to errors unless the user has set it: what it, or
-    any other library, says last before a crash passes through nobody's hands.
+    After its start it goes by ``TF_CPP_MIN_LOG_LEVEL``, which is set to errors unless the user has set it: the last
+    words of a library before a crash are never filtered.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Python's own lines go to the terminal directly even then, so that progress bars stay bars.
@@ -45,7 +45,7 @@ class _QuietTensorflow(MetaPathFinder):
             def exec_module(module: Any) -> None:
                 with _without_chatter():
                     load(module)
-                    module.config.list_physical_devices()  # what it has to say of GPUs is said now
+                    module.config.list_physical_devices()  # so that its messages about GPUs come now
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

@@ -1,11 +1,11 @@
-"""What a command or a flow can be told: one class of fields makes the command line and Prefect's form."""
+"""The options of a command or a flow: one class of fields makes the command line and Prefect's form."""
 
 import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from cyclopts import Parameter
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -28,7 +28,7 @@ class Positional:
 
 
 class Options(BaseModel):
-    """What one command can be told. Fields are its options, in the order of its help; their docstrings are the help.
+    """The options of one command, in the order of its help; the fields' docstrings are the help.
 
     A field's flag is ``--its-name``, unless a ``Parameter`` names others. Limits, choices and defaults hold on the
     command line and in Prefect's form alike. A validator's ValueError is shown to the user: its text names the problem
@@ -36,9 +36,6 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    uses_prefect: ClassVar[bool] = False
-    """Whether the command is a flow, for which a Prefect server is started where no API is configured."""
 
     def set_environment(self, verbose: bool) -> None:
         """Set variables of the environment that libraries read when they are imported; by default none."""

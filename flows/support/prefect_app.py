@@ -1,8 +1,8 @@
 """Prefect's server, closed to strangers: a program of its own, started by `flows.support.prefect_server`.
 
 ``python -P prefect_app.py DESCRIPTOR [page]`` serves on the listening socket that it inherits, until its standard input
-ends: the other end of that pipe is held by whoever started it, and closes however that ends. Who may ask is told by
-Prefect's settings (``PREFECT_SERVER_API_AUTH_STRING``) and by `Closed`.
+ends: the process that started it holds the other end of that pipe, which closes however that process ends. Prefect's
+settings (``PREFECT_SERVER_API_AUTH_STRING``) and `Closed` limit who may ask.
 """
 
 import os
@@ -25,7 +25,7 @@ _App = Callable[[_Message, Callable[[], Awaitable[_Message]], _Send], Awaitable[
 
 
 class Closed:
-    """Refuses requests of other sites' pages, and those that came here under another name.
+    """Refuses requests of other sites' pages, and requests for another host name.
 
     A browser sends what any page asks it to, and names that page as ``Origin``. A page may also let a name of its own
     lead to this machine (DNS rebinding): to the browser it is then at its own server, but the ``Host`` is that name.

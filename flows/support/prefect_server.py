@@ -94,12 +94,7 @@ class PrefectServer:
 
 
 def use_prefect_api(url: str, credential: str) -> None:
-    """Lead Prefect, which has not been imported yet, and child processes to a server that was started here.
-
-    Args:
-        url: Of its API, on this machine.
-        credential: Required of its clients.
-    """
+    """Lead Prefect, which has not been imported yet, and child processes to the API of a server started here."""
     os.environ["PREFECT_API_URL"] = os.environ[OWN_PREFECT_API] = url
     os.environ["PREFECT_API_AUTH_STRING"] = credential
     # Neither the credential nor anything else leaves the machine on its way to the server.

@@ -27,7 +27,7 @@ class OnRunner(Options):
     runner: Annotated[RunnerName, _GROUP] = "local"
     """This machine, or a Dask cluster with a shared file system."""
     scheduler: Annotated[str | None, _GROUP] = None
-    """Of the Dask cluster, e.g. tcp://10.0.0.1:8786."""
+    """Address of the Dask cluster's scheduler, e.g. tcp://10.0.0.1:8786."""
     workers: Annotated[PositiveInt | None, _GROUP] = None
     """Songs at a time on this machine (default: as many as it has cores)."""
 
@@ -70,7 +70,7 @@ class OnRunner(Options):
 
 
 def model_anywhere(params: str) -> str:
-    """What ``-p`` takes, for a process with another working directory; a name stays a name."""
+    """A model reference, for a process with another working directory; a name stays a name."""
     return str(Path(params).absolute()) if Path(params).exists() else params
 
 

@@ -33,7 +33,7 @@ from tasks.training import TrainingSet, renew_run, train_model
 
 @flow_of(Options, name="train", flow_run_name=run_name("train", params="", musdb_root="on", version="for"))
 def train(options: Options) -> Path:
-    """Train the model of a config; gives the run's folder."""
+    """Train the model of a config; returns the run's folder."""
     options.check()
     config, name = options.config(), model_name(options.params)
     data_dir, work_dir, runner = options.data_dir, options.work_dir, options.task_runner()

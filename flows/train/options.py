@@ -1,7 +1,7 @@
 """The options of flows.train."""
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Self
 
 from pydantic import PositiveInt, model_validator
 
@@ -27,8 +27,6 @@ from sepcore.system.atomic import check_writable
 
 class Options(OfConfig, OnRunner):
     """Train a model with all stages: ingest (if asked) → cache → train → evaluate (given a test set) → publish."""
-
-    uses_prefect: ClassVar[bool] = True
 
     data_dir: DataDir = None
     musdb_root: Path | None = None

@@ -27,7 +27,7 @@ class Options(SeparationOptions):
     """Seconds between rounds."""
 
     def check(self) -> None:
-        """Refuse what is no folder."""
+        """Refuse a path that is no folder."""
         if not self.folder.is_dir():
             raise ConfigError("no such folder", path=self.folder, hint="Make it, or check the name.")
 

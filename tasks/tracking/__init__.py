@@ -1,4 +1,4 @@
-"""Training runs in MLflow. Where its store is, is told here, without importing MLflow, which takes seconds."""
+"""Training runs in MLflow. This module gives the store's address without importing MLflow, which takes seconds."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,8 @@ from pathlib import Path
 # is no git.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-# MLflow itself waits up to 120 s for an answer and asks eight times. What is not sent here is kept and sent later, so
-# nothing is gained by waiting. Files are given their time.
+# MLflow itself waits up to 120 s for an answer and asks eight times. Unsent records are kept and sent later, so
+# nothing is gained by waiting. Files may take longer.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT", "120")

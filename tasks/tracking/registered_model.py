@@ -23,7 +23,7 @@ from tasks.tracking.store import store_client
 _CANDIDATE = "candidate"
 _STEP = "model_step"
 _CODE = Path(__file__).with_name("separation_model.py")
-# What `sepcore.separation.separator` imports. Listed, since MLflow would run the model to find out, for 15 s.
+# Imports of `sepcore.separation.separator`; MLflow would run the model for 15 s to find out.
 _PACKAGES = (
     "tensorflow",
     "keras",
@@ -79,7 +79,7 @@ def register_model(run: RunFolder, name: str, config: ModelConfig, *, run_id: st
 def version_of(run_id: str, name: str, step: int) -> ModelVersion | None:
     """The newest registered version of a run's weights after ``step`` steps; raises what MLflow raises."""
     found = store_client().search_model_versions(f"name='{registered_name(name)}'")
-    # Versions of earlier releases of this project do not say of which step they are.
+    # Versions that earlier releases of this project registered do not name their step.
     same = (one for one in found if one.run_id == run_id and one.tags.get(_STEP, str(step)) == str(step))
     return max(same, key=lambda one: int(one.version), default=None)
 

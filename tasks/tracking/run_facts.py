@@ -47,13 +47,13 @@ def code_facts(project: Path = PROJECT) -> dict[str, str]:
 
 
 def card_facts(config: ModelConfig, csv: Path, training: ChunkIndex, result: TrainingResult) -> dict[str, str]:
-    """What the model card says of a training. Of paths no more than what a reader may recognize.
+    """Facts about a training for the model card, without paths of this machine.
 
     Args:
-        config: What was trained.
+        config: Of the model.
         csv: The manifest of the training songs.
         training: Their chunks.
-        result: How the training ended.
+        result: The end of the training.
     """
     facts = {
         "songs": str(training.num_songs),

@@ -10,8 +10,7 @@ from mlflow.pyfunc.model import PythonModel
 class SeparationModel(PythonModel):
     """Waveform in, stems out: float32 ``(samples, channels)`` in [-1, 1] at the config's sample rate, each."""
 
-    # MLflow would print a warning for want of type hints, which nothing else silences. What comes in is checked against
-    # the signature.
+    # MLflow would warn of missing type hints, and nothing else silences it. Inputs are checked against the signature.
     _skip_type_hint_validation = True
 
     def load_context(self, context: Any) -> None:

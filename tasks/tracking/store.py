@@ -66,7 +66,7 @@ def check_store() -> None:
                 _ping()
                 return
             file = Path(uri.removeprefix(SQLITE))
-            with suppress(OSError):  # where no lock can be, the store says what is wrong
+            with suppress(OSError):  # without a lock, the store itself reports what is wrong
                 # Two processes that make or migrate its tables at once break each other's.
                 stack.enter_context(locked(file.with_name(f".{file.name}.lock"), f"opening {file}"))
             _ping(_SQLITE_ANSWER_S)
@@ -186,7 +186,7 @@ class StoreGuard:
     """Calls to a store that may go away at any time: the first failure is logged, none is raised. Thread-safe.
 
     Args:
-        kept: What is not lost while the store is gone, for the line about the first failure.
+        kept: Says what is kept while the store is gone, for the line about the first failure.
     """
 
     def __init__(self, kept: str) -> None:
@@ -222,7 +222,7 @@ class StoreGuard:
                 self._gone = True
                 _logger.warning("MLflow's store at %s failed (%s); %s", tracking_uri(), reason(error), self._kept)
                 return
-            if reason(error) not in self._told:  # what else it does not take for that reason is told at the end
+            if reason(error) not in self._told:  # other calls that fail for that reason are listed at the end
                 self._told.add(reason(error))
                 _logger.warning("MLflow's store at %s does not take %s: %s", tracking_uri(), what, reason(error))
 

@@ -128,9 +128,9 @@ def _serve(options: Options) -> None:
     say([f"serving {name} every {options.every:g} s, stems go to {options.out}; Ctrl-C ends it"])
 
     def serve_quietly() -> None:
-        # Before its runner ends for an outage, it prints tracebacks.
+        # Prefect prints tracebacks when an outage ends its runner.
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-            # Unpaused: there are no schedules, and to pause them would wait for an API that may be away.
+            # Not paused at the end: there are no schedules, and pausing would wait for an API that may be away.
             serve(deployment, limit=1, pause_on_shutdown=False, print_starting_message=False)
 
     warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)

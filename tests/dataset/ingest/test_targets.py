@@ -99,7 +99,7 @@ def test_a_song_that_lacks_an_instrument_is_left_out_with_what_it_has_and_the_cu
         "A - B",
         "has no violin, flute (it has vocals, drums, bass, piano, other)",
     )
-    assert "a silent one where the song has none" in left_out.cure
+    assert "a silent one" in left_out.cure
     assert "instrument_mapping" in left_out.cure
     assert song_parts(song("vocals"), config("vocals", "accompaniment")).reason.startswith("has no accompaniment")
     assert song_parts(song("drums"), config("vocals", "accompaniment")).reason.startswith("has no vocals (")

@@ -58,7 +58,7 @@ def small_config(**keys: Any) -> ModelConfig:
     return parse_config(json.dumps(content | keys), "small.json")
 
 
-def randomise(network: Any, seed: int = 0) -> None:
+def randomize(network: Any, seed: int = 0) -> None:
     """Give every weight, batch norm's statistics too, a value of its own."""
     rng = np.random.default_rng(seed)
     for variable in network.weights:
@@ -79,7 +79,7 @@ def write_model(folder: Path, seed: int = 0, **keys: Any) -> Path:
     """Put a small model into a folder: config.json and model/, with weights by chance."""
     config = small_config(**keys)
     network = build_network(config)
-    randomise(network, seed)
+    randomize(network, seed)
     write_checkpoint(network, folder / "model", step=1)
     (folder / "config.json").write_text(config.to_json())
     return folder

@@ -111,7 +111,7 @@ def _serve(options: Options) -> None:
     name = f"separate-batch/{deployment.name}"
     deployment.apply()
 
-    # Not by a schedule: rounds that are due while one runs would pile up, or fill Prefect's page as cancelled.
+    # Not by a schedule: rounds that are due while one runs would pile up, or fill Prefect's page as canceled.
     def start() -> UUID:
         started = run_deployment(name, timeout=0)
         assert isinstance(started, FlowRun)

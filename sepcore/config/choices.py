@@ -18,7 +18,7 @@ Precision = Literal["float32", "bfloat16"]
 """What the network computes in."""
 
 MAX_OVERLAP = 0.9
-"""By which part of a segment neighbors overlap at most."""
+"""Fraction of a segment by which neighbors overlap at most."""
 
 MAX_SHIFTS = 64
 """How often a song is separated at most."""

@@ -57,7 +57,7 @@ class TrainingKeys(StrictModel):
     """Decay of the running mean of the weights that is validated and becomes the model; 0: the weights themselves (own
     key)."""
     batch_statistics: bool = False
-    """Batch norm normalises by the statistics of the batch, as it was meant; in Spleeter it never does (own key)."""
+    """Batch norm normalizes by the statistics of the batch, as it was meant; in Spleeter it never does (own key)."""
     batch_norm_momentum: _Share = 0.99
     """Momentum of the statistics that batch norm keeps for separation, with `batch_statistics` (own key)."""
     dropout: _Share = 0.0

@@ -36,7 +36,7 @@ class Engine(ABC):
 
         Args:
             blocks: Its consecutive pieces, of any length: float32 ``(samples, config.num_channels)``.
-            overlap: By which part of a segment neighbors overlap, 0 to below 1; their masks are cross-faded.
+            overlap: Fraction of a segment by which neighbors overlap, 0 to below 1; their masks are cross-faded.
 
         Yields:
             Consecutive pieces of the stems, float32 ``(stems, samples, channels)``; in all as many samples as came in.

@@ -211,8 +211,8 @@ def _save_picture(path: Path, song: ScoredSong, config: ModelConfig) -> None:
         panel.set_title(heading)
     figure.colorbar(loudness, ax=panels[:, :3].ravel().tolist(), label="dB", pad=0.01, aspect=30)
     figure.colorbar(mask, ax=panels[:, 3].tolist(), label="mask", pad=0.02, aspect=30)
-    grey = f"grey: mixture more than {DB_RANGE:.0f} dB below its loudest bin"
-    figure.supxlabel(grey, x=0.995, ha="right", fontsize="small")
+    gray = f"gray: mixture more than {DB_RANGE:.0f} dB below its loudest bin"
+    figure.supxlabel(gray, x=0.995, ha="right", fontsize="small")
     save_figure(path, figure)
 
 

@@ -37,7 +37,7 @@ class Separator:
         model: What ``-p`` takes: a name (``2stems``), a JSON file, a release tarball, a run folder.
         mwf: Multichannel Wiener filtering instead of ratio masks; None: as the config says.
         engine: See `SeparatorSettings`; so are ``overlap``, ``shifts`` and ``precision``.
-        overlap: By which part of a segment neighbours overlap.
+        overlap: Fraction of a segment by which neighbors overlap.
         shifts: How often the waveform is separated.
         precision: What the network computes in.
         overrides: Keys of the model's config with other values, such as ``{"mask_extension": "average"}``.

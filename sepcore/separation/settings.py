@@ -32,7 +32,7 @@ class SeparatorSettings:
             is not in `MODEL_PATH` is downloaded.
         mwf: Multichannel Wiener filtering instead of ratio masks; None: as the config says.
         engine: What runs the network: ``"openvino"`` on CPUs, ``"tensorflow"``; ``"auto"``: the best one here.
-        overlap: By which part of a segment neighbours overlap, 0 to 0.9; they are cross-faded. As Spleeter: 0.
+        overlap: Fraction of a segment by which neighbors overlap, 0 to 0.9; they are cross-faded. As Spleeter: 0.
         shifts: How often the song is separated, each time at another place on the grid of segments; the stems are the
             mean. As Spleeter: 1.
         precision: What the network computes in; ``"bfloat16"`` is faster on processors and GPUs that have it.

@@ -1,4 +1,4 @@
-"""Score seeded coloured noise in a process of its own.
+"""Score seeded colored noise in a process of its own.
 
     python evaluation_speed.py make SECONDS STEMS CHANNELS RATE FOLDER
     python evaluation_speed.py score ENGINE RUNS RATE FOLDER

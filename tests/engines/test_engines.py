@@ -17,7 +17,7 @@ from tests.models import (
     SMALL_UNET,
     TINY,
     convert_here,
-    randomise,
+    randomize,
     small_config,
     write_model,
 )
@@ -36,7 +36,7 @@ def samples(config, segments):
 def test_the_whole_graph_equals_numpy_around_the_network(model, keys):
     config = small_config(model=model, **keys)
     network = build_network(config)
-    randomise(network)
+    randomize(network)
     engine = TensorFlowEngine(config, network)
     for segments in (1, 3):
         block = samples(config, segments)

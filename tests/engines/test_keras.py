@@ -6,14 +6,14 @@ import pytest
 
 from sepcore.engines.keras import KerasEngine, TensorFlowEngine
 from sepcore.networks.registry import build_network
-from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY, randomise, small_config
+from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY, randomize, small_config
 
 pytestmark = pytest.mark.slow
 
 
 def network_of(config, seed=0):
     network = build_network(config)
-    randomise(network, seed)
+    randomize(network, seed)
     network.compile(jit_compile=False)
     return network
 
@@ -42,7 +42,7 @@ def test_new_weights_count_at_once_and_nothing_is_traced_again(waveform):
     network = network_of(config)
     before = separated(KerasEngine(config, network), waveform)
     traces = network.predict_function.experimental_get_tracing_count()
-    randomise(network, seed=1)
+    randomize(network, seed=1)
     after = separated(KerasEngine(config, network), waveform)
     assert np.abs(after - before).max() > 0.01
     np.testing.assert_allclose(after, separated(TensorFlowEngine(config, network), waveform), atol=1e-6)

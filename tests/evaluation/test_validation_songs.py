@@ -12,7 +12,7 @@ from sepcore.networks.registry import build_network
 from sepcore.signal.audio_reader import read_waveform
 from sepcore.signal.audio_writer import write_audio
 from tests.evaluation.songs import RATE, write_row, write_song
-from tests.models import TINY, randomise, small_config
+from tests.models import TINY, randomize, small_config
 
 STEMS = ("vocals", "accompaniment")
 
@@ -25,7 +25,7 @@ def config():
 @pytest.fixture(scope="module")
 def network(config):
     network = build_network(config)
-    randomise(network)
+    randomize(network)
     network.compile(jit_compile=False)
     return network
 

@@ -12,7 +12,7 @@ from sepcore.engines.keras import KerasEngine
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.provider.resolve import LocalModel
-from tests.models import randomise, small_config
+from tests.models import randomize, small_config
 
 MakeModel = Callable[..., LocalModel]
 
@@ -20,7 +20,7 @@ MakeModel = Callable[..., LocalModel]
 def random_network(config: ModelConfig, seed: int = 0) -> Any:
     """A config's network with a value of its own in every weight."""
     network = build_network(config)
-    randomise(network, seed)
+    randomize(network, seed)
     network.compile(jit_compile=False)
     return network
 

@@ -67,7 +67,7 @@ def test_a_model_is_written_with_its_config_and_checked(form, make_model, tmp_pa
     assert load_config(export.folder) == model.config
 
 
-def test_licence_and_model_card_go_along(make_model, tmp_path):
+def test_license_and_model_card_go_along(make_model, tmp_path):
     model = make_model(model=TINY)
     (model.folder / "LICENSE").write_text("MIT")
     export = export_model(model, "savedmodel", open_destination(tmp_path / "export"))

@@ -19,7 +19,7 @@ from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.signal.audio_writer import write_audio
 from tests.canaries import SECRETS
-from tests.models import randomise, small_config
+from tests.models import randomize, small_config
 from tests.repository import ROOT
 
 # What a developer may have set and a test must not meet.
@@ -127,7 +127,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small two-stem model at 8 kHz: config.json and model/."""
     folder = tmp_path_factory.mktemp("small")
     network = build_network(small_config())
-    randomise(network)
+    randomize(network)
     write_checkpoint(network, folder / "model", step=1)
     (folder / "config.json").write_text(json.dumps(json.loads(small_config().to_json())))
     return folder

@@ -8,7 +8,7 @@ from sepcore.networks import registry
 from sepcore.networks.instrument import he_uniform
 from sepcore.networks.registry import build_network, register_network
 from sepcore.networks.unet import UNet
-from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, randomise, small_config
+from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, randomize, small_config
 from tests.raised import raises
 
 
@@ -30,7 +30,7 @@ def test_a_network_estimates_every_stem_in_the_shape_of_the_mixture(model, chann
 def test_a_u_net_never_estimates_more_than_the_mixture():
     config = small_config()
     network = build_network(config)
-    randomise(network)
+    randomize(network)
     mixture = magnitudes(config)
     assert (np.asarray(network(mixture)) <= mixture[:, None]).all()
 
@@ -38,7 +38,7 @@ def test_a_u_net_never_estimates_more_than_the_mixture():
 def test_a_softmax_u_nets_stems_add_up_to_the_mixture():
     config = small_config(model=SMALL_SOFTMAX, instrument_list=["a", "b", "c"])
     network = build_network(config)
-    randomise(network)
+    randomize(network)
     mixture = magnitudes(config)
     np.testing.assert_allclose(np.asarray(network(mixture)).sum(axis=1), mixture, rtol=1e-5)
 
@@ -46,7 +46,7 @@ def test_a_softmax_u_nets_stems_add_up_to_the_mixture():
 def test_batch_norm_and_dropout_rest_in_training_as_in_spleeter():
     config = small_config()
     network = build_network(config)
-    randomise(network)
+    randomize(network)
     mixture = magnitudes(config)
     np.testing.assert_array_equal(network(mixture, training=True), network(mixture, training=False))
 
@@ -92,7 +92,7 @@ def test_a_network_of_ones_own_is_found_by_its_name(monkeypatch):
 @pytest.mark.parametrize("model", [SMALL_UNET, SMALL_SOFTMAX])
 def test_live_batch_norm_uses_the_batchs_statistics_in_training_and_keeps_their_running_mean(model):
     network = build_network(small_config(model=model, batch_statistics=True, batch_norm_momentum=0.75))
-    randomise(network)
+    randomize(network)
     mixture = magnitudes(small_config())
     norms = [norm for net in network.layers if isinstance(net, UNet) for norm in net.down_norms]
     first, convolution = norms[0], next(net for net in network.layers if isinstance(net, UNet)).down[0]

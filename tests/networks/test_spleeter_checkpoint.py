@@ -12,7 +12,7 @@ from sepcore.errors import CheckpointError
 from sepcore.networks import spleeter_checkpoint
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint, write_checkpoint
-from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY, randomise, small_config
+from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY, randomize, small_config
 from tests.raised import raises
 from tests.repository import ROOT
 
@@ -23,7 +23,7 @@ GOLDEN = ROOT / "tests" / "golden"
 def written(tmp_path):
     """A two-stem network with weights of its own, and the folder of its checkpoint."""
     network = build_network(small_config())
-    randomise(network)
+    randomize(network)
     write_checkpoint(network, tmp_path / "model", step=7)
     return network, tmp_path / "model"
 
@@ -43,7 +43,7 @@ def rewrite(folder: Path, change) -> None:
 def test_every_kind_of_network_reads_what_it_wrote(model, tmp_path):
     config = small_config(model=model, instrument_list=["a", "b", "c"])
     network = build_network(config)
-    randomise(network)
+    randomize(network)
     write_checkpoint(network, tmp_path / "model", step=7)
     again = build_network(config)
     assert read_checkpoint(again, tmp_path / "model") == 7
@@ -87,7 +87,7 @@ def cudnn_lstm(x, kernel, recurrent_kernel, bias):
 
 def test_the_tensors_of_a_blstm_give_its_estimates_as_cudnn_computes_them(tmp_path):
     network = build_network(small_config(model=SMALL_BLSTM, T=8, F=6))
-    randomise(network)
+    randomize(network)
     write_checkpoint(network, tmp_path / "model", step=0)
     stored = tf.train.load_checkpoint(str(tmp_path / "model"))
     magnitudes = np.random.default_rng(0).random((1, 8, 6, 2)).astype(np.float32)
@@ -166,7 +166,7 @@ def test_the_same_weights_give_the_same_bytes(written, tmp_path):
 def test_a_registered_network_finds_its_weights_again_however_many_layers_the_process_has_made(tmp_path):
     config = small_config(model=TINY)
     network = build_network(config)
-    randomise(network)
+    randomize(network)
     write_checkpoint(network, tmp_path / "model", step=3)
     keras.layers.Dense(1)  # takes a number
     again = build_network(config)

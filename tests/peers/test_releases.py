@@ -17,7 +17,7 @@ from sepcore import Separator
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.provider.store import model_path
-from tests.models import SMALL_UNET, randomise, small_config
+from tests.models import SMALL_UNET, randomize, small_config
 from tests.release.publishing import publish_release
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
@@ -85,7 +85,7 @@ def test_a_release_made_here_separates_alike_here_and_in_spleeter(served, spleet
     config = small_config(model_dir="tiny", train_csv="x", validation_csv="x", model=SMALL_UNET)
     run = tmp_path / "run"
     network = build_network(config)
-    randomise(network)
+    randomize(network)
     write_checkpoint(network, run / "model", step=3)
     (run / "config.json").write_text(config.to_json())
     (run / "done.json").write_text(json.dumps({"name": "tiny", "steps": 3, "dataset": "none"}))

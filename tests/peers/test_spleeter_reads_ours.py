@@ -8,7 +8,7 @@ from sepcore import Separator
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.signal.audio_writer import write_audio
-from tests.models import SMALL_SOFTMAX, SMALL_UNET, randomise, small_config
+from tests.models import SMALL_SOFTMAX, SMALL_UNET, randomize, small_config
 
 SCRIPT = Path(__file__).with_name("spleeter_separate.py")
 
@@ -26,7 +26,7 @@ SCRIPT = Path(__file__).with_name("spleeter_separate.py")
 def test_the_real_spleeter_reads_our_checkpoint_and_gives_our_stems(keys, spleeter_python, tmp_path, monkeypatch):
     config = small_config(model_dir="ours", train_csv="x", validation_csv="x", **keys)
     network = build_network(config)
-    randomise(network)
+    randomize(network)
     write_checkpoint(network, tmp_path / "ours", step=3)
     (tmp_path / "ours.json").write_text(config.to_json())
     waveform = np.random.default_rng(0).uniform(-0.5, 0.5, (40_000, 2)).astype(np.float32)

@@ -14,9 +14,9 @@ def test_stereo_becomes_mono_as_its_mean():
 
 
 def test_the_centre_of_surround_is_heard_on_both_sides_and_full_scale_does_not_clip():
-    centre = np.zeros((1, 6), np.float32)
-    centre[:, 2] = 1
-    left, right = to_channels(centre, 2)[0]
+    center = np.zeros((1, 6), np.float32)
+    center[:, 2] = 1
+    left, right = to_channels(center, 2)[0]
     assert left == right > 0.2
     assert np.abs(to_channels(np.ones((1, 6), np.float32), 2)).max() <= 1 + 1e-6
 

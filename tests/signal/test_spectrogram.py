@@ -13,7 +13,7 @@ def waveform():
 def test_frames_are_scipys(waveform):
     ours = stft(waveform, frame_length=512, hop_length=128)
     transform = scipy.signal.ShortTimeFFT(hann_window(512), hop=128, fs=1, phase_shift=None)
-    first = 256 // 128  # scipy's first frame is centred on sample 0
+    first = 256 // 128  # scipy's first frame is centered on sample 0
     theirs = transform.stft(waveform.T)[:, :, -transform.p_min + first :][:, :, : len(ours)]
     np.testing.assert_allclose(ours, theirs.transpose(2, 1, 0), atol=2e-4)
 

@@ -16,7 +16,7 @@ from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.trainer import TrainingWork, fit
-from tests.models import randomise, small_config
+from tests.models import randomize, small_config
 from tests.repository import ROOT
 
 
@@ -62,7 +62,7 @@ def write_model(folder, **keys):
     """A run folder with random weights, batch norm's statistics too."""
     config = small_config(**keys)
     network = build_network(config)
-    randomise(network)
+    randomize(network)
     write_checkpoint(network, folder / "model", step=0)
     (folder / "config.json").write_text(config.to_json())
     return network

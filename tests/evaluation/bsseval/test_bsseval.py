@@ -42,7 +42,7 @@ def test_scores_are_musevals(window, hop):
 )
 def test_any_number_of_stems_and_channels_is_scored_as_by_museval(shape, scale):
     references, estimates = noise(*shape)
-    # Coloured: some 40 dB more in the bass than in the treble.
+    # Colored: some 40 dB more in the bass than in the treble.
     references, estimates = (scale * lfilter([1], [1, -0.95], stems, axis=1) for stems in (references, estimates))
     expected = museval.evaluate(references, estimates, RATE, RATE)
     np.testing.assert_allclose(bss_eval(references, estimates, RATE, RATE), expected, rtol=0, atol=1e-5)
@@ -60,10 +60,10 @@ def test_a_window_longer_than_the_blocks_is_scored_as_by_museval():
     assert_equal(bss_eval(references, estimates, 100_000, 50_000), expected)
 
 
-@pytest.mark.parametrize("panned", ["centre", "left"])
+@pytest.mark.parametrize("panned", ["center", "left"])
 def test_channels_that_follow_from_each_other_are_scored_as_by_museval(panned):
     references, estimates = noise(samples=2 * RATE, channels=2)
-    references[0, :, 1] = references[0, :, 0] if panned == "centre" else 0
+    references[0, :, 1] = references[0, :, 0] if panned == "center" else 0
     expected = museval.evaluate(references, estimates, RATE, RATE)
     assert_equal(bss_eval(references, estimates, RATE, RATE), expected)
 

@@ -88,7 +88,7 @@ def test_pictures_and_box_plots_are_shown(page):
     assert page.locator("figure svg text", has_text="untouched mixture").count() == 2
 
 
-def test_the_box_plot_takes_the_colours_of_the_page(open_page, tmp_path):
+def test_the_box_plot_takes_the_colors_of_the_page(open_page, tmp_path):
     path = write_report(tmp_path, evaluation(stems=STEMS))
     inks = {}
     for scheme in ("light", "dark"):

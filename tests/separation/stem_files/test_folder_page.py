@@ -50,7 +50,7 @@ def test_songs_in_one_folder_need_no_column_for_it(out):
     assert ">folder<" not in write_folder_page(out, write_pages(out, ["One", "Two"])).read_text("utf-8")
 
 
-def test_each_song_leads_to_the_list_and_to_its_neighbours(out):
+def test_each_song_leads_to_the_list_and_to_its_neighbors(out):
     write_folder_page(out, write_pages(out, ["a/One", "b/Two", "b/Three"]))
     one, three, two = (out / name / "index.html" for name in ("a/One", "b/Three", "b/Two"))
     assert linked(one)[:2] == [(None, "../../index.html"), ("next", "../../b/Three/index.html")]
@@ -73,7 +73,7 @@ def test_links_change_nothing_else_in_a_page(out):
     assert after[changed[0]].startswith(b'<nav class="songs"')
 
 
-def test_a_page_whose_neighbours_stay_is_not_written_again(out):
+def test_a_page_whose_neighbors_stay_is_not_written_again(out):
     pages = write_pages(out, ["One", "Two"])
     write_folder_page(out, pages)
     page = out / "One" / "index.html"

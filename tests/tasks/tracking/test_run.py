@@ -18,7 +18,7 @@ from tasks.tracking import tracking_uri
 from tasks.tracking.registered_model import version_of
 from tasks.tracking.run import is_all_sent, tracked
 from tasks.tracking.store import run_folder_of
-from tests.models import randomise, small_config
+from tests.models import randomize, small_config
 from tests.raised import raises
 
 
@@ -178,7 +178,7 @@ def test_the_model_loads_from_the_registry_and_separates_as_separator_does(store
     run = RunFolder(tmp_path / "mine-model")
     run.start(config)
     network = build_network(config)
-    randomise(network)
+    randomize(network)
     write_checkpoint(network, run.model, step=7)
     with tracked(run, "mine", training=True) as tracking:
         for again in (False, False, True):

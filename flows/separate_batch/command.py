@@ -93,8 +93,8 @@ def _print_dry_run(dry_run: DryRun, out: Path, *, rate: float, is_measured: bool
         is_measured: Whether earlier runs had that rate.
     """
     if dry_run.unreadable:
-        unreadable = [Outcome(song, "failed", reason) for song, reason in dry_run.unreadable.items()]
-        _print_reasons(f"{len(unreadable)} of {dry_run.num_songs} cannot be read", "why it would fail", unreadable)
+        title = f"{len(dry_run.unreadable)} of {dry_run.num_songs} cannot be read"
+        _print_reasons(title, "why it would fail", dry_run.unreadable)
     num_songs = len(dry_run.to_separate)
     if num_songs:
         table = Table("song", "length", "stems in", title=f"{num_songs} would be separated")

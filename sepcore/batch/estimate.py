@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sepcore.batch.song import Song, failed
+from sepcore.batch.song import Outcome, Song, failed
 from sepcore.errors import AudioDecodeError
 from sepcore.separation.stem_files.options import StemFileOptions
 from sepcore.signal.audio_reader import probe_audio
@@ -45,8 +45,8 @@ class DryRun:
     to_separate: dict[Path, tuple[float | None, Path]] = field(default_factory=dict)
     """Each song's `audio_seconds` and the folder of its stems."""
     done: list[Path] = field(default_factory=list)
-    unreadable: dict[Path, str] = field(default_factory=dict)
-    """Why each of these songs would fail."""
+    unreadable: list[Outcome] = field(default_factory=list)
+    """The songs that would fail."""
 
     @property
     def num_songs(self) -> int:
@@ -69,5 +69,5 @@ def dry_run(songs: Iterable[Song], done: Container[Path], options: StemFileOptio
         try:
             found.to_separate[song.path] = audio_seconds(song.path, options), song.folders[0]
         except (AudioDecodeError, OSError) as error:
-            found.unreadable[song.path] = failed(song.path, error).reason
+            found.unreadable.append(failed(song.path, error))
     return found

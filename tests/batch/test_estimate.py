@@ -21,9 +21,8 @@ def test_a_dry_run_tells_what_would_be_separated_what_is_done_and_what_cannot_be
     found = dry_run(plan(tmp_path / "songs"), {done}, StemFileOptions())
     assert found.to_separate == {new: (3, tmp_path / "out" / "new")}
     assert found.done == [done]
-    assert list(found.unreadable) == [text]
-    assert found.unreadable[text].startswith(f"{text}: ")
-    assert "ffprobe" in found.unreadable[text]
+    assert [outcome.song for outcome in found.unreadable] == [text]
+    assert "ffprobe" in found.unreadable[0].why
     assert (found.num_songs, found.audio_s) == (3, 3)
     assert not (tmp_path / "out").exists()
 

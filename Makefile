@@ -18,7 +18,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install need-ffmpeg need-chromium demo test test-all size lint types bench long faults ui peers golden lock clean
+.PHONY: help install need-ffmpeg need-chromium demo test test-all size wheel lint types bench long faults ui peers golden lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,12 @@ test-all: install need-chromium ## the tests that make test leaves out: servers,
 
 size: install ## lines and modules of each room, exceptions from the linter, circles
 	@$(BIN)/python tests/size.py
+
+wheel: install ## build the wheel and the sdist into dist/, and check what is in them and that the base separates
+	rm -rf build dist
+	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python
+	$(BIN)/python -m tests.wheel_contents dist
+	STEMWORKS_DIST=dist $(BIN)/python -m pytest tests/test_lean_installation.py
 
 lint: install ## ruff: rules and format; import-linter: layers and rooms
 	$(BIN)/ruff check .
@@ -66,7 +72,7 @@ golden: peers ## make the golden cases of tests/golden anew with the real Spleet
 	$(PEERS)/bin/python tests/golden/make_golden.py
 
 lock: install ## resolve pyproject.toml anew into requirements.lock
-	@$(uv) pip compile pyproject.toml --upgrade --extra dev --universal --python-version 3.11 --generate-hashes \
+	@$(uv) pip compile pyproject.toml --upgrade --extra all --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-package uv --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
 
 clean: ## remove caches and build leftovers (not .venv, data, runs or releases)

@@ -13,6 +13,7 @@ from traceback import format_exception
 from types import FrameType, TracebackType
 from typing import NoReturn
 
+from flows.support.extras import missing_extra
 from flows.support.native_log import filter_native_log
 from flows.support.prefect_api import causes, end_at_once, is_of_prefect_api, raise_without_api
 from sepcore.errors import StemworksError
@@ -77,6 +78,8 @@ def guarded(work: Callable[[], int | None]) -> int:
         # been closed is an OSError.
         if any(isinstance(cause, KeyboardInterrupt) for cause in causes(error)):
             return _say(_INTERRUPTED_LINE, _INTERRUPTED)
+        if (missing := missing_extra(error)) is not None:
+            return _say(str(missing), missing.exit_code)
         if not isinstance(error, OSError):
             raise
         # A full disk, a folder without rights: the message says what it is about.

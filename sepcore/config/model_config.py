@@ -92,5 +92,5 @@ class ModelConfig(TrainingKeys, DatasetKeys, SeparationKeys):
 
 
 def config_folder() -> Path:
-    """The folder of the JSON files that the project ships."""
-    return Path(__file__).resolve().parents[2] / "conf"
+    """The folder of the JSON files that the project ships: a link to `conf/` in a checkout, a copy in a wheel."""
+    return Path(__file__).resolve().parents[1] / "conf"

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-import yaml
-
 from sepcore.errors import DatasetError, FfmpegMissing
 from sepcore.signal.ffmpeg import AUDIO_SUFFIXES
 from sepcore.system.printable import printable
@@ -166,6 +164,8 @@ def _wav_folders(folder: Path, setup: _Setup) -> Iterator[tuple[str, tuple[tuple
 
 
 def _read_setup(root: Path) -> _Setup:
+    import yaml  # with musdb, only for this layout
+
     try:
         import musdb
     except RuntimeError as error:

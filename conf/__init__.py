@@ -1,1 +1,0 @@
-"""One JSON per model; a package only so that the files are installed beside the code."""

@@ -1,0 +1,28 @@
+"""What to install where a command needs a package that the base leaves out."""
+
+from flows.support.prefect_api import causes
+from sepcore.errors import StemworksError
+
+EXTRAS = {
+    "train": ("tensorflow", "keras", "mlflow", "musdb", "yaml", "google", "matplotlib"),
+    "evaluate": ("museval", "pandas", "threadpoolctl", "matplotlib"),
+    "orchestrate": ("prefect", "fastapi", "sqlalchemy", "uvicorn", "dotenv", "yaml"),
+    "export": ("onnx", "onnxruntime", "tf2onnx", "tensorflow", "keras"),
+    "cluster": ("prefect_dask", "dask", "distributed"),
+    "jax": ("jax",),
+}
+"""Modules that an extra of pyproject.toml brings and the base does not."""
+
+
+class ExtraMissing(StemworksError):
+    """A package is not installed that comes with an extra."""
+
+
+def missing_extra(error: BaseException) -> ExtraMissing | None:
+    """What to tell the user if an error came of the import of such a module; None of any other error."""
+    missing = next((cause.name for cause in causes(error) if isinstance(cause, ModuleNotFoundError)), None)
+    extras = [f"'stemworks[{extra}]'" for extra, modules in EXTRAS.items() if missing in modules]
+    if not extras:
+        return None
+    hint = f"Install it with: pip install {' or '.join(extras)}; 'stemworks[all]' serves every command."
+    return ExtraMissing(f"this command needs {missing}, which is not installed", hint=hint)

@@ -1,0 +1,140 @@
+"""The wheel alone, with nothing but the base's dependencies: it separates, and says what other commands need."""
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from flows.__main__ import commands
+from flows.support.extras import EXTRAS
+from tests.models import write_model
+from tests.repository import ROOT
+from tests.test_dependencies import imported_modules, modules_of
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+ABSENT = {"tensorflow", "keras", "mlflow", "prefect", "onnx", "pandas", "matplotlib", "torch"}
+
+
+def distributions(requirements):
+    """Names of what a plain installation of some requirements brings, themselves among them."""
+    found, left = set(), [Requirement(text) for text in requirements]
+    while left:
+        requirement = left.pop()
+        wanted = [extra for extra in ("", *requirement.extras)]
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            for text in importlib.metadata.requires(requirement.name) or []:
+                of_it = Requirement(text)
+                if of_it.name not in found and any(
+                    of_it.marker is None or of_it.marker.evaluate({"extra": extra}) for extra in wanted
+                ):
+                    left.append(of_it)
+            found.add(requirement.name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def lean(tmp_path_factory):
+    """A Python with the wheel and the base's dependencies only."""
+    folder = tmp_path_factory.mktemp("lean")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    wheels = Path(os.environ.get("STEMWORKS_DIST") or build(pip, folder)).absolute()
+    venv.create(folder / "venv", with_pip=False)
+    packages = next((folder / "venv" / "lib").glob("python*/site-packages"))
+    subprocess.run([*pip, "install", "--no-deps", "--target", packages, *wheels.glob("*.whl")], check=True)
+    for name in distributions(PROJECT["dependencies"]):
+        installed = importlib.metadata.distribution(name)
+        for top in {file.parts[0] for file in installed.files or [] if file.parts[0] not in ("..", "__pycache__")}:
+            if not (packages / top).exists():
+                (packages / top).symlink_to(Path(str(installed.locate_file(top))))
+    return folder / "venv" / "bin" / "python"
+
+
+def build(pip, folder):
+    """The folder of a wheel of this checkout, which is built from a copy: a build leaves files beside the code."""
+    checkout = folder / "checkout"
+    for name in ("flows", "tasks", "sepcore", "conf"):
+        shutil.copytree(ROOT / name, checkout / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder / "dist", checkout], check=True)
+    return folder / "dist"
+
+
+@pytest.fixture
+def run(lean, tmp_path):
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return lambda *arguments: subprocess.run(
+        [lean, *map(str, arguments)], cwd=tmp_path, env=kept, capture_output=True, text=True, check=False
+    )
+
+
+def test_what_is_imported_beyond_the_base_is_named_with_its_extra():
+    base = {module for name in distributions(PROJECT["dependencies"]) for module in modules_of(name)}
+    own = {"flows", "tasks", "sepcore", ""}
+    imported = {module for module in imported_modules() if "." not in module} - own - set(sys.stdlib_module_names)
+    assert imported - base == {module for modules in EXTRAS.values() for module in modules} & imported
+    for extra, modules in EXTRAS.items():
+        wanted = [text for text in PROJECT["optional-dependencies"][extra] if not text.startswith("stemworks[")]
+        brought = {module.split(".")[0] for name in distributions(wanted) for module in modules_of(name)}
+        assert set(modules) <= brought - base, extra
+
+
+@pytest.mark.slow
+def test_the_wheel_has_the_configs_as_data_and_brings_no_package_called_conf(run):
+    listed = run(
+        "-c",
+        "from sepcore.config.model_config import config_folder as f; print(*sorted(c.stem for c in f().glob('*')))",
+    )
+    assert listed.stdout.split() == sorted(file.stem for file in (ROOT / "conf").glob("*.json")), listed.stderr
+    assert run("-c", "import conf").returncode == 1
+
+
+@pytest.mark.slow
+def test_the_base_separates_with_pages_and_imports_nothing_of_an_extra(run, lean, tmp_path):
+    model = write_model(tmp_path / "model")
+    subprocess.run(
+        ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "sine=duration=2", tmp_path / "song.wav"], check=True
+    )
+    for mwf in ([], ["--mwf"]):
+        done = run("-m", "flows.separate_batch", "song.wav", "-o", "out", "-p", model, "--page", "--overwrite", *mwf)
+        assert (done.returncode, "1 done" in done.stdout) == (0, True), done.stderr
+    assert {file.suffix for file in (tmp_path / "out").rglob("*") if file.is_file()} >= {".wav", ".html", ".parquet"}
+    script = "import sys, numpy, sepcore; print(*sepcore.Separator(sys.argv[1]).separate(numpy.zeros((9, 2), 'f4')))"
+    assert run("-c", script, model).stdout.split() == ["vocals", "accompaniment"]
+    assert run("-m", "flows", "models", "list").returncode == 0
+    installed = {path.name for path in next(lean.parents[1].glob("lib/python*/site-packages")).iterdir()}
+    assert not installed & ABSENT
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", sorted(set(commands()) - {"completion"}))
+def test_every_commands_help_needs_no_extra(run, command):
+    shown = run("-m", f"flows.{command}", "--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "Usage:" in shown.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "package", "extra"),
+    [
+        ("quickstart", "prefect", "orchestrate"),
+        ("serve", "yaml", "orchestrate"),
+        ("export {model} --format onnx -o out", "keras", "export"),
+        ("compare {model} {model}", "pandas", "evaluate"),
+    ],
+)
+def test_a_command_whose_extra_is_missing_says_what_to_install(run, tmp_path, command, package, extra):
+    model = write_model(tmp_path / "model")
+    refused = run("-m", *f"flows.{command}".format(model=model).split())
+    assert refused.returncode == 2, refused.stderr
+    assert len(refused.stderr.splitlines()) == 1, refused.stderr
+    assert package in refused.stderr
+    assert f"stemworks[{extra}]" in refused.stderr

@@ -14,9 +14,11 @@ from sepcore.dataset.ingest import songs as found
 from sepcore.dataset.ingest.plan import plan_ingest
 from sepcore.errors import DatasetError
 from sepcore.evaluation.bsseval.sdr import GLOBAL_METRICS, GlobalScores
+from sepcore.evaluation.report.score_tables import _METRICS
 from sepcore.evaluation.scores import StemScores
 from sepcore.evaluation.track_scores import TOTAL_COLUMNS, TRACK_COLUMNS
 from sepcore.networks import registry
+from sepcore.release.card import _COLUMNS
 from tests.models import small_config
 from tests.raised import raises
 from tests.repository import ROOT
@@ -64,8 +66,22 @@ def test_the_layout_of_the_recipe_finds_songs_that_can_be_ingested(tmp_path, mon
     songs = found.find_dataset(None, tmp_path, "prefixed")
     assert [song.artist for song in songs] == ["A", "B", "C"]
     assert len(plan_ingest(songs, small_config()).splits) == 3
-    with raises(DatasetError, "'prefix'", hint="folders or prefixed"):
+    with raises(DatasetError, "'prefix'", hint="prefixed"):
         found.find_dataset(None, tmp_path, "prefix")
+    (tmp_path / "empty").mkdir()
+    for folder, problem in (("nowhere", "no such folder"), ("empty", "no songs")):
+        with raises(DatasetError, problem, path=tmp_path / folder):
+            found.find_dataset(None, tmp_path / folder, "prefixed")
+
+
+def test_songs_of_any_layout_that_would_be_ingested_as_one_are_refused(tmp_path, monkeypatch):
+    def both(root):
+        recordings = (("vocals", found.Recording(root / "vocals.wav")),)
+        return [found.SourceSong("Same", "", split, recordings) for split in ("train", "test")]
+
+    monkeypatch.setitem(found.LAYOUTS, "careless", both)
+    with raises(DatasetError, "2 songs", "Same", path=tmp_path):
+        found.find_dataset(None, tmp_path, "careless")
 
 
 @pytest.mark.slow
@@ -91,10 +107,10 @@ def test_the_flow_of_the_recipe_runs_as_a_command(tmp_path):
     assert (result.returncode, result.stdout) == (0, "songs: 2\n"), result.stderr
 
 
-def test_a_field_of_global_scores_is_all_that_a_metric_needs_to_be_in_every_table():
+def test_every_metric_of_whole_tracks_is_in_every_table_the_report_and_the_card():
     fields = {field.name for field in dataclasses.fields(GlobalScores)}
     assert fields == set(GLOBAL_METRICS) <= {field.name for field in dataclasses.fields(StemScores)}
-    assert set(GLOBAL_METRICS.values()) <= set(TOTAL_COLUMNS) & set(TRACK_COLUMNS)
+    assert set(GLOBAL_METRICS.values()) <= set(TOTAL_COLUMNS) & set(TRACK_COLUMNS) & set(_METRICS) & set(_COLUMNS)
 
 
 def test_the_files_and_names_of_the_recipes_exist():

@@ -133,14 +133,16 @@ class FolderEstimates:
         folder = next((folder for folder in folders if folder.is_dir()), None)
         if folder is None:
             raise DatasetError(
-                "no such folder, so there are no estimates of this song",
+                f"no such folder, so {row.name} has no estimates",
                 path=folders[0],
                 hint="Make it, with an audio file for each stem.",
             )
         found = audio_by_stem(folder)
         missing = [name for name in self.config.instruments if name not in found]
         if missing:
-            raise DatasetError(f"no estimate of {', '.join(missing)}", path=folder, hint=f"Add {missing[0]}.wav.")
+            raise DatasetError(
+                f"{row.name} has no estimate of {', '.join(missing)}", path=folder, hint=f"Add {missing[0]}.wav."
+            )
         return [estimate_file(row.name, found[name]) for name in self.config.instruments]
 
 

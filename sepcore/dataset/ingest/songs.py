@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ class SourceSong:
     """One song of a dataset."""
 
     name: str  # name of its folder, or of its ``.stem.mp4``, as `printable` text
-    subset: str  # name of the folder that it is in; "" for the dataset's root
+    subset: str  # name of the folder that it is in; "" for the dataset's root; no two songs of one have the same name
     own_split: Split | None  # the dataset's own split; None if it has none
     # The stems, and the mixture if there is one, with their names (see `recording_name`).
     recordings: tuple[tuple[str, Recording], ...]
@@ -67,8 +68,7 @@ def list_folder_songs(root: Path) -> list[SourceSong]:
     Raises:
         DatasetError: there is no such folder or no song in it, or it is MUSDB18.
     """
-    if not root.is_dir():
-        raise DatasetError("no such folder", path=root, hint="Give the folder that holds the songs' folders.")
+    _check_folder(root)
     songs = []
     for name in _folders(root):
         folder = root / name
@@ -198,13 +198,32 @@ def find_dataset(musdb_root: Path | None, stems_root: Path | None, layout: str =
     """The songs of a MUSDB set, or of another set in one of the `LAYOUTS`.
 
     Raises:
-        DatasetError: neither or both are given, there is no such layout, or there are no songs.
+        DatasetError: neither or both are given, there is no such layout or folder, there are no songs in it, or two of
+            them would be ingested as one.
     """
     if musdb_root is not None and stems_root is None:
         return list_musdb_songs(musdb_root)
     if stems_root is not None and musdb_root is None:
         if layout not in LAYOUTS:
             raise DatasetError(f"there is no layout {layout!r}", hint=f"Choose {' or '.join(LAYOUTS)}.")
-        return LAYOUTS[layout](stems_root)
+        return _checked(LAYOUTS[layout], stems_root)
     hint = "Give --musdb-root for MUSDB18 and sets in its layout, --stems-root for any other set."
     raise DatasetError("exactly one of --musdb-root and --stems-root is needed", hint=hint)
+
+
+def _checked(find_songs: Callable[[Path], list[SourceSong]], root: Path) -> list[SourceSong]:
+    _check_folder(root)
+    songs = find_songs(root)
+    if not songs:
+        raise DatasetError("no songs found", path=root, hint="Check the folder, or give another --layout.")
+    places = Counter((song.subset, song.name) for song in songs)
+    (subset, name), number = places.most_common(1)[0]
+    if number > 1:
+        folder = root / subset if subset else root
+        raise DatasetError(f"{number} songs called {name}", path=folder, hint="Rename them, or leave one of them.")
+    return songs
+
+
+def _check_folder(root: Path) -> None:
+    if not root.is_dir():
+        raise DatasetError("no such folder", path=root, hint="Give the folder that holds the songs' folders.")

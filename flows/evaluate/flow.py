@@ -168,8 +168,11 @@ def _failure(parts: dict[str, EvaluatedSongs], num_songs: int) -> SongsFailed:
 
 def _line(song: str, error: StemworksError | OSError) -> str:
     """An error that names its song once: one without a path does so itself, and so does the path of a song's folder."""
-    names_song = isinstance(error, StemworksError) and (error.path is None or song in Path(error.path).parts)
-    return str(error) if names_song else f"{song}: {error}"
+    if isinstance(error, StemworksError):
+        path = None if error.path is None else Path(error.path)
+        if path is None or song in (path.name, path.parent.name):
+            return str(error)
+    return f"{song}: {error}"
 
 
 def evaluate_songs(rows: Sequence[TrackRow], estimates: Estimates, out: Path, engine: ScoringEngine) -> EvaluatedSongs:

@@ -109,7 +109,7 @@ def _first_fault(error: ValidationError, options: type[Options]) -> ConfigError:
     if name not in options.model_fields:
         return ConfigError(f"{name}: no such option", hint=nearest(name, list(options.model_fields)))
     field = options.model_fields[name]
-    if missing:
+    if detail["type"] == "missing":
         return ConfigError(f"{'/'.join(flags(name, field))} is missing", hint=one_line(field.description))
     flag, value = max(flags(name, field), key=len), detail.get("input")
     if detail["type"] == "value_error":

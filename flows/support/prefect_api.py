@@ -38,28 +38,27 @@ def prefect_setting(*path: str) -> str | None:
     Returns:
         The first value found, which may be empty as an exported variable may be; None if there is none.
     """
-    found = _outside_profiles(*path)
-    if found is None:
-        value = _active_profile().get("_".join(("prefect", *path)).upper())
-        found = None if value is None else str(value)
-    return found
-
-
-def _outside_profiles(*path: str) -> str | None:
     name = "_".join(("prefect", *path))
     sources = (
         lambda: _variable(os.environ, name),
         lambda: _variable(_dotenv(), name),
         lambda: _entry(_toml(Path("prefect.toml")), *path),
         lambda: _entry(_toml(Path("pyproject.toml")), "tool", "prefect", *path),
+        lambda: _active_profile().get(name.upper()),
     )
     values = (source() for source in sources)
     return next((str(value) for value in values if value is not None and not isinstance(value, dict)), None)
 
 
 def _active_profile() -> dict[str, Any]:
-    file = _outside_profiles("profiles_path") or f"{os.environ.get('PREFECT_HOME') or '~/.prefect'}/profiles.toml"
-    content = _toml(Path(file))
+    # As Prefect looks for this one: names in upper case only, and empty ones do not count.
+    named = (
+        os.environ.get("PREFECT_PROFILES_PATH")
+        or _dotenv().get("PREFECT_PROFILES_PATH")
+        or _entry(_toml(Path("prefect.toml")), "profiles_path")
+        or _entry(_toml(Path("pyproject.toml")), "tool", "prefect", "profiles_path")
+    )
+    content = _toml(Path(named or f"{os.environ.get('PREFECT_HOME') or '~/.prefect'}/profiles.toml"))
     active = os.environ.get("PREFECT_PROFILE") or content.get("active")
     profile = _entry(content, "profiles", active) if active else None
     return profile if isinstance(profile, dict) else {}
@@ -152,8 +151,12 @@ def end_at_once(code: int) -> NoReturn:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, what it was raised from or while handling, and so on."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
+    """An error, all that it was raised from or while handling, and so on; each once."""
+    left: list[BaseException | None] = [error]
+    seen = set()
+    while left:
+        cause = left.pop()
+        if cause is not None and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            left += cause.__context__, cause.__cause__

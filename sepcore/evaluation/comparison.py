@@ -61,10 +61,12 @@ class Comparison:
         difference alone decides.
 
         Args:
-            margin_db: An accepted loss in dB, at least 0.
+            margin_db: An accepted loss in dB, at least 0; ValueError for another.
             strict: Let the median difference alone decide everywhere.
             allow_missing: Ignore missing scores.
         """
+        if not margin_db >= 0:
+            raise ValueError(f"margin_db is {margin_db}; expected an accepted loss in dB, at least 0.")
         stems = self.stems
         alone = strict | (stems["num_tracks"] < tracks_needed(self.confidence))
         deciding = stems["high"].where(~alone, stems["median_difference"])

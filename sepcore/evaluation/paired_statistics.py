@@ -32,6 +32,7 @@ def median_interval(
     References:
         B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
+    _check(confidence, resamples)
     rng = np.random.default_rng(seed)
     num_tracks = len(differences)
     rows = max(1, _BLOCK // num_tracks)
@@ -78,6 +79,7 @@ def tracks_needed(confidence: float = 0.95) -> int:
     With n tracks the smallest p of a two-sided signed-rank (or sign) test is 2 / 2^n, if all differences have one sign;
     the widest interval, from the least to the greatest, misses the median just as often.
     """
+    _check(confidence)
     # Rounded: 1 - 0.75 in binary must not ask for one track more.
     return max(1, math.ceil(round(1 - math.log2(1 - confidence), 9)))
 
@@ -103,3 +105,10 @@ def missing_scores(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> pd.DataFram
     lacking = (found["found"] == "left_only").groupby([found["track"], found["target"]], sort=False)
     counts = lacking.agg(num_frames="size", num_missing="sum").reset_index()
     return counts.loc[counts["num_missing"] > 0, [*at[:2], "num_frames", "num_missing"]].reset_index(drop=True)
+
+
+def _check(confidence: float, resamples: int = 1) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}; expected a number between 0 and 1, such as 0.95.")
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}; expected at least 1, such as 10000.")

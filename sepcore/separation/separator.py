@@ -89,7 +89,8 @@ class Separator:
                 engine = load_engine(self.settings.engine, self.config, self.folder, precision=self.settings.precision)
             except (CheckpointError, FileNotFoundError):
                 # Half of the old ones, half of the new; somebody who copies them need not be faster than we look.
-                time.sleep(_FIRST_PAUSE_S * 2**loading)
+                if loading + 1 < _LOADINGS:
+                    time.sleep(_FIRST_PAUSE_S * 2**loading)
                 if self._files() == before:
                     raise
                 continue

@@ -264,3 +264,9 @@ def test_all_of_it_becomes_json():
     assert (content["metric"], content["confidence"], len(content["tracks"])) == ("SDR", 0.95, 2 * TRACKS)
     assert content["stems"][0]["target"] == "vocals"
     assert content["stems"][0]["p"] == stem(comparison, "vocals")["p"]
+
+
+@pytest.mark.parametrize("margin", [-1, float("nan")])
+def test_a_margin_that_no_stem_could_fail_is_refused(margin):
+    with pytest.raises(ValueError, match=f"margin_db is {margin}"):
+        compare_scores(model(1), model(2)).worse_stems(margin)

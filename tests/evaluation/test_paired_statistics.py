@@ -90,3 +90,12 @@ def test_from_the_needed_number_of_tracks_on_the_test_can_reach_the_level(confid
     assert tracks_needed(confidence) == needed
     assert signed_rank_p(np.arange(1.0, needed + 1)) <= 1 - confidence + 1e-12
     assert signed_rank_p(np.arange(1.0, needed)) > 1 - confidence
+
+
+@pytest.mark.parametrize(
+    "options", [{"confidence": 1.0}, {"confidence": 0.0}, {"confidence": float("nan")}, {"resamples": 0}]
+)
+def test_an_interval_of_nothing_is_refused(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=name):
+        median_interval(differences(), **options)

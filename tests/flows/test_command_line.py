@@ -110,6 +110,20 @@ def test_a_mistake_is_one_line_that_says_what_is_allowed(refusal, name, words):
     assert not lacking(refusal(name, *words.split()), REFUSALS[name][words])
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "facts"),
+    [
+        ("export", "2stems --format foo", "--format foo savedmodel, onnx, sherpa-onnx"),
+        ("watch", "-o out --bits 99", "--bits 99 16, 24, 32"),
+        ("separate_batch", "-o out --overlap 5", ("--overlap is 5", "0 to 0.9")),
+    ],
+)
+def test_a_wrong_value_is_told_as_such_though_another_option_is_missing(refusal, name, words, facts):
+    line = refusal(name, *words.split())
+    assert not lacking(line, facts)
+    assert "missing" not in line
+
+
 def test_an_empty_path_is_no_path(refusal):
     assert not lacking(refusal("separate_batch", "", "-o", "out"), "PATH: empty .")
     assert not lacking(refusal("separate_batch", "song.wav", "-o", ""), "--output_path: empty .")

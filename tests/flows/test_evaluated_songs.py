@@ -42,6 +42,7 @@ def test_killed_beside_the_new_tables_nothing_says_that_they_are_of_the_old_mode
 def test_the_line_of_a_failed_song_begins_with_its_name_only_where_nothing_else_names_it():
     of_its_folder = DatasetError("Song has no estimate of vocals", path="stems/test/Song")
     of_a_recording = AudioDecodeError("is empty", path="recordings/1.wav")
+    of_a_namesake = AudioDecodeError("is empty", path="/Song/data/recordings/1.wav")
     of_no_file = DatasetError("Song: one of its files has no samples")
-    lines = [evaluation._line("Song", error) for error in (of_its_folder, of_a_recording, of_no_file)]
-    assert lines == [str(of_its_folder), f"Song: {of_a_recording}", str(of_no_file)]
+    lines = [evaluation._line("Song", error) for error in (of_its_folder, of_a_recording, of_a_namesake, of_no_file)]
+    assert lines == [str(of_its_folder), f"Song: {of_a_recording}", f"Song: {of_a_namesake}", str(of_no_file)]

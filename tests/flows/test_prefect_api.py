@@ -7,7 +7,8 @@ import sys
 import pytest
 from prefect.settings import Settings
 
-from flows.support.prefect_api import configured_prefect_api, prefect_home, prefect_setting
+from flows.support.prefect_api import causes, configured_prefect_api, prefect_home, prefect_setting, raise_without_api
+from sepcore.errors import GateRefused
 from tests.repository import ROOT
 
 PROFILES = 'active = "a"\n[profiles.a]\nPREFECT_API_URL = "http://profile/api"\n[profiles.b]\n'
@@ -27,6 +28,7 @@ VARIANTS = {
     "an unknown active profile": {"home/profiles.toml": PROFILES.replace('"a"', '"c"')},
     "profiles where .env says": {".env": "PREFECT_PROFILES_PATH=mine.toml\n", "mine.toml": PROFILES},
     "profiles where prefect.toml says": {"prefect.toml": 'profiles_path = "mine.toml"\n', "mine.toml": PROFILES},
+    "profiles where .env says in lower case": {".env": "prefect_profiles_path=mine.toml\n", "mine.toml": PROFILES},
     "a table instead of an address": {"prefect.toml": "[api.url]\na = 1\n", "home/profiles.toml": PROFILES},
 }
 
@@ -64,6 +66,29 @@ def test_an_empty_variable_takes_an_address_back(here, monkeypatch):
     (here / ".env").write_text(SOURCES[".env"][1])
     monkeypatch.setenv("PREFECT_API_URL", "")
     assert configured_prefect_api() == (Settings().api.url or None) is None
+
+
+def test_an_empty_variable_leaves_the_place_of_profiles_to_the_next_source(here, monkeypatch):
+    monkeypatch.setenv("PREFECT_PROFILES_PATH", "")
+    (here / ".env").write_text("PREFECT_PROFILES_PATH=mine.toml\n")
+    (here / "mine.toml").write_text(PROFILES)
+    assert configured_prefect_api() == Settings().api.url == "http://profile/api"
+
+
+def test_every_cause_of_an_error_is_found_once_however_they_are_tied():
+    first, second, third = (ValueError(str(number)) for number in range(3))
+    first.__cause__, first.__context__ = second, third
+    third.__context__ = first
+    assert list(causes(first)) == [first, second, third]
+
+
+def test_what_ended_a_command_is_raised_though_prefects_api_failed_too(monkeypatch):
+    refused = GateRefused("worse than the last release")
+    unreachable, failed = ConnectionError("refused"), RuntimeError("All connection attempts failed")
+    failed.__cause__, failed.__context__ = unreachable, refused
+    with pytest.raises(GateRefused) as raised:
+        raise_without_api(failed)
+    assert raised.value is refused
 
 
 @pytest.mark.parametrize("file", ["home/profiles.toml", "prefect.toml", "pyproject.toml", ".env"])

@@ -4,6 +4,7 @@ import ast
 import runpy
 import sys
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -22,7 +23,9 @@ def main() -> None:
         width = max(map(len, known))
         say(["Usage: stemworks COMMAND [OPTIONS]", "", "Music source separation, from data sets to stems.", ""])
         say(f"  {one:{width}}  {about}" for one, about in known.items())
-        say(["", "stemworks COMMAND --help lists a command's options."])
+        say(["", "stemworks COMMAND --help lists a command's options, --version prints the version."])
+    elif name == "--version":
+        say([f"stemworks {version('stemworks')}"])
     elif name == "completion":
         _complete(rest, known)
     elif name in known:
@@ -31,8 +34,9 @@ def main() -> None:
     else:
         from flows.support.options import nearest
 
+        kind = "option" if name.startswith("-") else "command"
         hint = nearest(name, list(known)) or f"Give one of {', '.join(known)}."
-        _refuse(f"{name}: no such command. {hint}")
+        _refuse(f"{name}: no such {kind}. {hint}")
 
 
 def commands() -> dict[str, str]:
@@ -47,7 +51,8 @@ def commands() -> dict[str, str]:
 def _complete(given: list[str], known: dict[str, str]) -> None:
     shells = [shell for shell in _SHELLS if given == [shell]]
     if not shells:
-        _refuse(f"completion {' '.join(given)}: no such shell. Give one of {', '.join(_SHELLS)}.")
+        problem = f"completion {' '.join(given)}: no such shell" if given else "completion: the shell is missing"
+        _refuse(f"{problem}. Give one of {', '.join(_SHELLS)}.")
     from cyclopts import App
 
     from flows.support.command_line import command_app
@@ -56,7 +61,9 @@ def _complete(given: list[str], known: dict[str, str]) -> None:
     for name in known:
         if name != "completion":
             app.command(command_app(import_module(f"flows.{name}.options").Options, name))
-    sys.stdout.write(app.generate_completion(prog_name="stemworks", shell=shells[0]))
+    script = app.generate_completion(prog_name="stemworks", shell=shells[0])
+    # Where no command or option fits, bash completes a file.
+    sys.stdout.write(script.replace("complete -F ", "complete -o default -F "))
 
 
 def _refuse(line: str) -> NoReturn:

@@ -122,7 +122,7 @@ def _champion_before(name: str, version: str) -> Champion | None:
         return None
     text = stored.tags.get(_SCORES)
     try:
-        return Champion(str(released), ScoreSummary.from_json(text) if text else None)
+        return Champion(str(released), ScoreSummary.from_json(text) if text else None, "MLflow's registry")
     except DatasetError as error:
         _logger.warning("the champion of %s has no readable scores: %s", name, error)
         return None

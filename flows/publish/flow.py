@@ -24,6 +24,7 @@ def publish(options: Options) -> list[str]:
         for folder, name in zip(folders, names, strict=True)
     ]
     published = publish_models(judged, version, releases, options.github)
+    say(f"{one.name} is published against the gate: {one.forced}" for one in published if one.forced)
     page = None
     if options.github:
         with transfer_bar("upload") as report:

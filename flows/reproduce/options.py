@@ -69,6 +69,8 @@ def training_record(source: str, work_dir: Path) -> "TrainingRecord":
     path = Path(source)
     if path.is_file() and is_archive(path):
         return TrainingRecord.of_release(path)
+    if is_archive(path):
+        raise ConfigError("no such file", path=path, hint="Give a release's tarball, or a run.")
     run = resolve_run(source, work_dir).path
     # The paths in a folder from elsewhere may be another machine's, as in a release.
     own = any(run.resolve().is_relative_to(folder.resolve()) for folder in (work_dir, Path("runs")))

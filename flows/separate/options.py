@@ -17,4 +17,4 @@ class Options(options.Options):
     """
 
     out: Annotated[SomePath, Parameter(name=("-o", "--output_path"))] = Path("separated")
-    """Stems go here."""
+    """Folder of the stems."""

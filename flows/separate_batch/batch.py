@@ -7,7 +7,7 @@ from pathlib import Path
 from flows.separate_batch.options import SeparationOptions
 from flows.support.download import locate_with_bar
 from flows.support.inputs import check_ffmpeg
-from flows.support.terminal import progress_bar
+from flows.support.terminal import progress_bar, say
 from sepcore.batch.plan import find_songs, plan_batch, settled_songs
 from sepcore.batch.records import FailedTry, forget_failed_try
 from sepcore.batch.run import skip_if_done
@@ -16,6 +16,7 @@ from sepcore.separation.separator import Separator
 from sepcore.separation.shared import shared_separator
 from sepcore.separation.stem_files.folder_page import write_folder_page
 from sepcore.separation.stem_files.options import StemFileOptions
+from sepcore.system.printable import printable
 from sepcore.system.threads import num_cores, ordered_map
 
 
@@ -98,5 +99,6 @@ def conclude(batch: Batch, outcomes: Mapping[Path, Outcome]) -> list[Outcome]:
     write_summary(batch.out, songs, outcomes)
     if batch.options.page:
         pages = [(song.name, song.page) for song in songs if outcomes[song.path].status != "failed"]
-        write_folder_page(batch.out, [(name, page) for name, page in pages if page])
+        if listed := write_folder_page(batch.out, [(name, page) for name, page in pages if page]):
+            say([f"page: {printable(listed)}"])
     return [outcomes[song.path] for song in songs]

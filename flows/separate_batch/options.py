@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import unquote_to_bytes
 
 from cyclopts import Parameter
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from flows.support.options import COMMAS, Flag, Model, Positional, WithOverrides, names
-from flows.support.runners import OnRunner, model_anywhere
+from flows.support.runners import GROUP, OnRunner, model_anywhere
 from sepcore.config.choices import MAX_OVERLAP, MAX_SHIFTS, Bits, Clipping, Codec, EngineName, Precision
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class SeparationOptions(WithOverrides):
     """The output folder, and how songs are read, separated and written."""
 
     out: Annotated[SomePath, Parameter(name=("-o", "--output_path"))]
-    """Stems go here."""
+    """Folder of the stems."""
     params: Model = "2stems"
     filename_format: Annotated[str, Parameter(name=("-f", "--filename_format"))] = "{filename}/{instrument}.{codec}"
     """Fields {filename} {instrument} {foldername} {codec}."""
@@ -178,6 +178,8 @@ class Options(BatchOptions, OnRunner):
     separated one at a time unless --workers says otherwise, since one song keeps all cores busy.
     """
 
+    workers: Annotated[PositiveInt | None, GROUP] = None
+    """Songs at a time on this machine (default: one, which keeps all cores busy)."""
     dry_run: Flag = False
     """Only print which songs would be separated, and how long that would take."""
 

@@ -22,7 +22,9 @@ from sepcore.system.urls import shown
 from tasks import one_line_errors
 
 _INTERRUPTED = 130
-_INTERRUPTED_LINE = "Interrupted. Completed work was kept, and nothing is half-written."
+_INTERRUPTED_LINE = (
+    "Interrupted. Completed work was kept, and nothing is half-written. Run the same command again to resume."
+)
 _LIKE_CTRL_C = signal.SIGTERM, signal.SIGHUP
 _AGAIN_S = 0.05
 _again: threading.Timer | None = None

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
 
 _CONNECT_TIMEOUT_S = 5
-_GROUP = Parameter(group="where songs are worked on")
+GROUP = Parameter(group="where songs are worked on")
 RunnerName = Literal["local", "dask"]
 
 
 class OnRunner(Options):
     """The options of a command whose songs are worked on by tasks."""
 
-    runner: Annotated[RunnerName, _GROUP] = "local"
+    runner: Annotated[RunnerName, GROUP] = "local"
     """This machine, or a Dask cluster with a shared file system."""
-    scheduler: Annotated[str | None, _GROUP] = None
+    scheduler: Annotated[str | None, GROUP] = None
     """Address of the Dask cluster's scheduler, e.g. tcp://10.0.0.1:8786."""
-    workers: Annotated[PositiveInt | None, _GROUP] = None
+    workers: Annotated[PositiveInt | None, GROUP] = None
     """Songs at a time on this machine (default: as many as it has cores)."""
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from sepcore.dataset.manifest import load_manifest
 from sepcore.errors import GateRefused
 from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint
 from sepcore.evaluation.run_scores import run_scores
+from sepcore.training.checkpoints import kept_steps
 from sepcore.training.initial_weights import initial_fingerprint
 from sepcore.training.metrics_log import MetricsRecord
 from sepcore.training.run_choice import choose_run, unfinished_run, what_is_new
@@ -70,6 +71,8 @@ def train(options: Options) -> Path:
         say([f"{run.path}: is finished; nothing to train"])
         where = renew_run(name, config, run, inputs, data)
     else:
+        if steps := kept_steps(run.checkpoints):
+            say([f"{run.path}: resumes from step {steps[-1]}"])
         with progress_bar(TextColumn("{task.fields[note]}", markup=False)) as bar:
             report = TrainingProgress(bar, name, config.train_max_steps)
             where = train_model(name, config, run, inputs, data, report)

@@ -40,6 +40,12 @@ class Champion:
 
     version: str
     scores: ScoreSummary | None
+    place: str = ""
+    """Where it was found."""
+
+    def __str__(self) -> str:
+        """For messages: the version, and where it is."""
+        return f"{self.version} in {self.place}" if self.place else self.version
 
 
 def release_before(releases: Path, name: str, version: str) -> Champion | None:
@@ -53,7 +59,7 @@ def release_before(releases: Path, name: str, version: str) -> Champion | None:
         return None
     tarball = tarballs[newest]
     try:
-        return Champion(str(newest), released_scores(tarball))
+        return Champion(str(newest), released_scores(tarball), str(releases))
     except (OSError, ValueError) as error:
         reason = f"{METRICS_FILE}: {error.problem}" if isinstance(error, DatasetError) else error
         raise ReleaseError(
@@ -98,10 +104,10 @@ def check_gate(
             hint="Train longer or on more songs, or publish with --force.",
         )
     if champion is not None and champion.scores is not None:
-        _check_beside(scores, champion.version, champion.scores, margin_db)
+        _check_beside(scores, champion, champion.scores, margin_db)
 
 
-def _check_beside(scores: ScoreSummary, version: str, before: ScoreSummary, margin_db: float) -> None:
+def _check_beside(scores: ScoreSummary, champion: Champion, before: ScoreSummary, margin_db: float) -> None:
     mine, others = (f"{one.dataset} ({one.num_tracks} songs)" for one in (scores, before))
     if scores.made_from is not None and before.made_from is not None:
         same_songs = scores.made_from.songs == before.made_from.songs
@@ -110,11 +116,11 @@ def _check_beside(scores: ScoreSummary, version: str, before: ScoreSummary, marg
         same_songs = mine == others
     if not same_songs:
         raise GateRefused(
-            f"release refused: scored on {mine}, but the champion {version} on {others}, so they cannot be compared",
+            f"release refused: scored on {mine}, but the champion {champion} on {others}, so they cannot be compared",
             hint="Evaluate this run on that test set, or publish with --force.",
         )
     worse = [
-        f"{name} ({scores.stems[name].sdr:.2f} dB, {version} has {stem.sdr:.2f} dB)"
+        f"{name} ({scores.stems[name].sdr:.2f} dB, {champion.version} has {stem.sdr:.2f} dB)"
         if name in scores.stems
         else f"{name} (the new model does not have it)"
         for name, stem in before.stems.items()
@@ -123,7 +129,7 @@ def _check_beside(scores: ScoreSummary, version: str, before: ScoreSummary, marg
     if worse:
         raise GateRefused(
             f"release refused: SDR on {scores.dataset} is more than {margin_db:g} dB below that of the champion "
-            f"{version} for {', '.join(worse)}",
+            f"{champion} for {', '.join(worse)}",
             hint="Train further, allow more with --margin, or publish with --force.",
         )
 

@@ -1,6 +1,7 @@
 """From the words of a command line to its options: what is taken, and the one line for what is not."""
 
 import hashlib
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -233,6 +234,11 @@ def stemworks(monkeypatch, *words):
     main()
 
 
+def test_stemworks_tells_its_version(monkeypatch, capsys):
+    stemworks(monkeypatch, "--version")
+    assert re.fullmatch(r"stemworks \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
 def test_stemworks_lists_its_commands(monkeypatch, capsys):
     stemworks(monkeypatch)
     told = capsys.readouterr().out
@@ -245,6 +251,8 @@ def test_stemworks_lists_its_commands(monkeypatch, capsys):
     [
         (["trian"], "stemworks: trian: ", "train --help"),
         (["zzz"], "stemworks: zzz: ", "cache check train --help"),
+        (["--bogus"], "stemworks: --bogus: ", "option --help"),
+        (["completion"], "stemworks: completion: ", "bash zsh --help"),
         (["completion", "fish"], "stemworks: completion fish: ", "bash zsh --help"),
         (["train", "--max-step", "3"], "stemworks train: --max-step: ", "--max-steps --help"),
     ],
@@ -266,4 +274,7 @@ def test_completion_knows_commands_and_options(monkeypatch, capsys, shell):
     for word in ("separate_batch", "--max-steps", "--overlap"):
         assert word in script
     if shell == "bash":
-        assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+        shown = subprocess.run(
+            ["bash"], input=f"{script}\ncomplete -p stemworks", text=True, capture_output=True, check=True
+        )
+        assert "-o default" in shown.stdout, "no file is completed"

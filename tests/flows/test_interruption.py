@@ -12,7 +12,7 @@ from tests.repository import ROOT
 
 pytestmark = pytest.mark.slow
 
-LINE = "Interrupted. Completed work was kept, and nothing is half-written.\n"
+LINE = "Interrupted. Completed work was kept, and nothing is half-written. Run the same command again to resume.\n"
 # argv: a folder for output, what to do, and what is ignored at the start, as by nohup or a script's background job.
 SCRIPT = """
 import gc, os, signal, sys, tempfile, time

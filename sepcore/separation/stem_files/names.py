@@ -140,9 +140,11 @@ def check_no_clash(songs: dict[Path, dict[str, Path]]) -> None:
                     for other, theirs in songs.items()
                     if other != song and clashing in (str(their).casefold() for their in theirs.values())
                 ]
+                rename = any(other.with_suffix("") == song.with_suffix("") for other in songs if other != song)
+                hint = "No -f tells them apart: rename one" if rename else "Put {filename} and {foldername} into -f"
                 raise ConfigError(
                     f"{printable(song)} and {' and '.join(others)} would both write {printable(path)}",
-                    hint="Put {filename} and {foldername} into -f, or separate them into different folders.",
+                    hint=f"{hint}, or separate them into different folders.",
                 )
             if real(path) in inputs:
                 raise ConfigError(

@@ -105,3 +105,11 @@ def test_an_absolute_format_below_an_output_folder_however_that_is_written_gives
 def test_a_format_that_leads_elsewhere_is_refused_whichever_of_the_two_is_absolute(out, filename_format):
     with raises(ConfigError, repr(filename_format), f"out of {out}"):
         stem_paths(Path("a.mp3"), out, ["vocals"], filename_format=filename_format)
+
+
+def test_the_hint_for_songs_that_clash_helps(tmp_path):
+    stems = {"vocals": tmp_path / "out" / "a" / "vocals.wav"}
+    with raises(ConfigError, "a.mp3", "a.wav", hint="rename one"):
+        check_no_clash({tmp_path / "a.mp3": stems, tmp_path / "a.wav": stems})
+    with raises(ConfigError, "a.mp3", "b/a.mp3", hint="{foldername}"):
+        check_no_clash({tmp_path / "a.mp3": stems, tmp_path / "b" / "a.mp3": stems})

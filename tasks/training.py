@@ -77,7 +77,6 @@ def train_model(
     Raises:
         TrainingError: as of `fit`; or another process has finished it with another config or other inputs meanwhile.
     """
-    training, validation = read_index(data.training_index, config), read_index(data.validation_index, config)
     with training_slot(), run.locked():  # before anything of the run is touched: another process may train there
         # The wait may have been long. What another process has finished meanwhile is not trained again.
         if run.finished() is not None and not is_run_of(run, config, inputs) and run.inputs() is not None:
@@ -86,56 +85,69 @@ def train_model(
                 path=run.path,
                 hint="Run the command again.",
             )
-        if run.is_done(config):
-            return _renew(name, config, run, inputs, data)
-        # TensorFlow: not for who only names or serves the flow
-        from sepcore.training.trainer import TrainingWork, check_checkpoint_fits, fit
+        if not run.is_done(config):
+            return _train(name, config, run, inputs, data, report)
+        return _renew(name, config, run, inputs, data)
 
-        if kept_steps(run.checkpoints) and not is_run_of(run, config, inputs):
-            check_checkpoint_fits(config, run)
-        begin(run, config, inputs)
-        with tracked(run, name, training=True) as tracking, ProgressArtifact(f"training {name}") as progress:
-            show_link(f"training {name} mlflow", tracking.url(), "MLflow run", name)
-            _log_what_is_trained(tracking, config, data, training, validation)
-            tracking.log_surroundings()
 
-            def show(record: MetricsRecord) -> None:
-                report(record)
-                max_steps = config.train_max_steps
-                progress(record.step, max_steps, step_note(record.step, max_steps, record.metrics))
+def _train(
+    name: str,
+    config: ModelConfig,
+    run: RunFolder,
+    inputs: RunInputs,
+    data: TrainingSet,
+    report: Callable[[MetricsRecord], None],
+) -> str:
+    training, validation = read_index(data.training_index, config), read_index(data.validation_index, config)
+    # TensorFlow: not for who only names or serves the flow
+    from sepcore.training.trainer import TrainingWork, check_checkpoint_fits, fit
 
-            examples = ValidationExamples(_validation_songs(config, data, validation), config, tracking)
-            work = TrainingWork(
-                training_batches=lambda first: with_chunk_named(
-                    training_batches(training, config, first_step=first), training
-                ),
-                validation_batches=lambda: with_chunk_named(validation_batches(validation, config), validation),
-                report=show,
-                score_songs=examples,
-                why_unscored=examples.why_unscored,
-                validated=examples.keep_few,
-                initial_weights=inputs.initial_weights,
-                describe_batch=lambda step: describe_batch(training, config, step),
+    if kept_steps(run.checkpoints) and not is_run_of(run, config, inputs):
+        check_checkpoint_fits(config, run)
+    begin(run, config, inputs)
+    with tracked(run, name, training=True) as tracking, ProgressArtifact(f"training {name}") as progress:
+        show_link(f"training {name} mlflow", tracking.url(), "MLflow run", name)
+        _log_what_is_trained(tracking, config, data, training, validation)
+        tracking.log_surroundings()
+
+        def show(record: MetricsRecord) -> None:
+            report(record)
+            max_steps = config.train_max_steps
+            progress(record.step, max_steps, step_note(record.step, max_steps, record.metrics))
+
+        examples = ValidationExamples(_validation_songs(config, data, validation), config, tracking)
+        work = TrainingWork(
+            training_batches=lambda first: with_chunk_named(
+                training_batches(training, config, first_step=first), training
+            ),
+            validation_batches=lambda: with_chunk_named(validation_batches(validation, config), validation),
+            report=show,
+            score_songs=examples,
+            why_unscored=examples.why_unscored,
+            validated=examples.keep_few,
+            initial_weights=inputs.initial_weights,
+            describe_batch=lambda step: describe_batch(training, config, step),
+        )
+        result = fit(config, run, work)
+        _, where = put_into_model_dir(run, config)
+        get_run_logger().info("%s: %d steps; %s", name, result.steps, where)
+        _log_weights(tracking, result.model_step, result.choice_note)
+        tracking.register(name, config, result.model_step)
+        run.finish(
+            FinishedRun(
+                name=name,
+                steps=result.steps,
+                dataset=training.fingerprint(),
+                mlflow_run_id=tracking.run_id,
+                ended_early=result.ended_early,
+                choice_note=result.choice_note,
+                facts=card_facts(config, data.training_csv, training, result),
+                data=data.paths(),
+                inputs=inputs,
             )
-            result = fit(config, run, work)
-            _, where = put_into_model_dir(run, config)
-            get_run_logger().info("%s: %d steps; %s", name, result.steps, where)
-            _log_weights(tracking, result.model_step, result.choice_note)
-            tracking.register(name, config, result.model_step)
-            run.finish(
-                FinishedRun(
-                    name=name,
-                    steps=result.steps,
-                    dataset=training.fingerprint(),
-                    mlflow_run_id=tracking.run_id,
-                    ended_early=result.ended_early,
-                    choice_note=result.choice_note,
-                    facts=card_facts(config, data.training_csv, training, result),
-                    data=data.paths(),
-                    inputs=inputs,
-                )
-            )
-        tracking.note_all_sent(result.steps)
+        )
+    tracking.note_all_sent(result.steps)
+
     return where
 
 

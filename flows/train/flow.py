@@ -67,15 +67,15 @@ def train(options: Options) -> Path:
     run = choose_run(work_dir, name, config, inputs, fresh=options.fresh, force=options.force)
     if new and not run.path.exists():
         say([f"{run.path}: {new}"])
-    if run.is_done(config):
-        say([f"{run.path}: is finished; nothing to train"])
-        where = renew_run(name, config, run, inputs, data)
-    else:
+    if not run.is_done(config):
         if steps := kept_steps(run.checkpoints):
             say([f"{run.path}: resumes from step {steps[-1]}"])
         with progress_bar(TextColumn("{task.fields[note]}", markup=False)) as bar:
             report = TrainingProgress(bar, name, config.train_max_steps)
             where = train_model(name, config, run, inputs, data, report)
+    else:
+        say([f"{run.path}: is finished; nothing to train"])
+        where = renew_run(name, config, run, inputs, data)
     its_songs = songs_fingerprint(map(song_fingerprint, test_songs)) if test_songs else None
     run.note_data(data.paths(), test_songs=its_songs)
     say([where])

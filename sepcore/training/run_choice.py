@@ -3,8 +3,10 @@
 import itertools
 import json
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sepcore.config.load import load_config
 from sepcore.config.model_config import ModelConfig
@@ -12,6 +14,35 @@ from sepcore.errors import ConfigError, TrainingError
 from sepcore.training.checkpoints import forget_selections, kept_steps
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.run_record import RunInputs
+
+Keys = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Past:
+    """A run as its folder tells, beside the keys of a config that decide weights."""
+
+    folder: RunFolder
+    keys: Keys | None
+    """`ModelConfig.deciding_keys` of its config; None if it has none yet, or one of a version with other keys."""
+    init_from: str | None = None
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> Self:
+        try:
+            config = load_config(folder.path)
+        except ConfigError:
+            return cls(folder, None)
+        return cls(folder, config.deciding_keys(), config.init_from)
+
+    @property
+    def is_unfinished(self) -> bool:
+        return bool(kept_steps(self.folder.checkpoints)) and self.folder.finished() is None
+
+    def is_of_before(self, keys: Keys, init_from: str | None) -> bool:
+        """Whether an earlier version has trained this config here; it knew initial weights by their name only."""
+        begun = self.keys == keys and self.folder.inputs() is None and _is_begun(self.folder)
+        return begun and self.init_from == init_from
 
 
 def choose_run(
@@ -34,18 +65,21 @@ def choose_run(
     Raises:
         TrainingError: see `check_unchanged`.
     """
-    check_unchanged(work_dir, name, config, fresh=fresh, force=force)
+    runs, keys = _runs(work_dir, name), config.deciding_keys()
+    if not (fresh or force):
+        _refuse_surprises(runs, keys, config.init_from)
     new = RunFolder.of(work_dir, name, config, inputs)
     numbered = (RunFolder(work_dir / f"{new.path.name}-{number}") for number in itertools.count(2))
     if fresh:
         return next(run for run in itertools.chain([new], numbered) if not run.path.exists())
-    runs = _runs(work_dir, name)
-    same = [run for run in runs if is_run_of(run, config, inputs)]
+    same = [run for run in runs if run.keys == keys and run.folder.inputs() == inputs]
     if not same and force:
-        same = [run for run in runs if _is_of_before(run, config) and run.dataset() == inputs.songs["training"]]
-        same = same or list(filter(_is_unfinished, runs))
+        dataset = inputs.songs["training"]
+        same = [run for run in runs if run.is_of_before(keys, config.init_from) and run.folder.dataset() == dataset]
+        same = same or [run for run in runs if run.is_unfinished]
     # A folder of this name may hold the weights of another config, with which `force` went on in it.
-    return same[-1] if same else next(run for run in itertools.chain([new], numbered) if not _is_begun(run))
+    free = (run for run in itertools.chain([new], numbered) if not _is_begun(run))
+    return same[-1].folder if same else next(free)
 
 
 def check_unchanged(
@@ -58,23 +92,26 @@ def check_unchanged(
             unfinished under the same name (the keys that differ are named); or the newest run of this config is of
             an earlier version, which did not note all that it was trained with.
     """
-    if fresh or force:
-        return
-    runs = _runs(work_dir, name)
-    same = [run for run in runs if _has_config(run, config)]
-    if same and _is_of_before(same[-1], config):
+    if not (fresh or force):
+        _refuse_surprises(_runs(work_dir, name), config.deciding_keys(), config.init_from)
+
+
+def _refuse_surprises(runs: Sequence[_Past], keys: Keys, init_from: str | None) -> None:
+    same = [run for run in runs if run.keys == keys]
+    if same and same[-1].is_of_before(keys, init_from):
         raise TrainingError(
             "was trained by an earlier version, which did not record its validation songs",
-            path=same[-1].path,
+            path=same[-1].folder.path,
             hint="Give --fresh (a new run beside it) or --force (take it as the run of these songs), or move it away.",
         )
-    unfinished = list(filter(_is_unfinished, runs))
+    unfinished = [run for run in runs if run.is_unfinished]
     if not same and unfinished:
-        run = unfinished[-1]
-        differing = _differing(load_config(run.path).deciding_keys(), config.deciding_keys())
+        folder, before = unfinished[-1].folder, unfinished[-1].keys
+        # Where it has no such keys, the error of its config says why.
+        differing = _differing(load_config(folder.path).deciding_keys() if before is None else before, keys)
         raise TrainingError(
-            f"stopped at step {kept_steps(run.checkpoints)[-1]} and was trained with {differing}",
-            path=run.path,
+            f"stopped at step {kept_steps(folder.checkpoints)[-1]} and was trained with {', '.join(differing)}",
+            path=folder.path,
             hint="Put that back to resume, or give --fresh (a new run beside it) or --force (resume with what is set "
             "now).",
         )
@@ -82,29 +119,28 @@ def check_unchanged(
 
 def unfinished_run(work_dir: Path, name: str, config: ModelConfig) -> RunFolder | None:
     """The newest unfinished run of a config; it is resumed if its inputs are still the same."""
-    runs = [run for run in _runs(work_dir, name) if _is_unfinished(run) and _has_config(run, config)]
+    keys = config.deciding_keys()
+    runs = [run.folder for run in _runs(work_dir, name) if run.keys == keys and run.is_unfinished]
     return runs[-1] if runs else None
 
 
 def what_is_new(work_dir: Path, name: str, config: ModelConfig, inputs: RunInputs) -> str | None:
     """How a run that is about to start differs from the newest one of its name; None if there is none."""
-    runs = [run for run in _runs(work_dir, name) if _is_begun(run)]
+    runs = [run for run in _runs(work_dir, name) if _is_begun(run.folder)]
     if not runs:
         return None
-    before = runs[-1].inputs()
+    folder, keys = runs[-1].folder, runs[-1].keys
+    before = folder.inputs()
     parts = [] if before is None else before.differences(inputs)
-    if before is None and runs[-1].dataset() != inputs.songs["training"]:
+    if before is None and folder.dataset() != inputs.songs["training"]:
         parts.append("other training songs")
-    try:
-        parts += _differing_parts(load_config(runs[-1].path).deciding_keys(), config.deciding_keys())
-    except ConfigError:
-        parts.append("a config of another version")
-    return f"a new run: {runs[-1].path} was trained with {', '.join(parts)}" if parts else None
+    parts += ["a config of another version"] if keys is None else _differing(keys, config.deciding_keys())
+    return f"a new run: {folder.path} was trained with {', '.join(parts)}" if parts else None
 
 
 def is_run_of(run: RunFolder, config: ModelConfig, inputs: RunInputs) -> bool:
     """Whether a run was last worked in with this config, as far as it decides weights, and these inputs."""
-    return _has_config(run, config) and run.inputs() == inputs
+    return _Past.of(run).keys == config.deciding_keys() and run.inputs() == inputs
 
 
 def begin(run: RunFolder, config: ModelConfig, inputs: RunInputs) -> None:
@@ -119,7 +155,7 @@ def begin(run: RunFolder, config: ModelConfig, inputs: RunInputs) -> None:
     run.start(config, inputs)
 
 
-def _runs(work_dir: Path, name: str) -> list[RunFolder]:
+def _runs(work_dir: Path, name: str) -> list[_Past]:
     """All runs of a name, in the order in which trainings last began in them; those of earlier versions come first.
 
     By a counter: a clock may jump, and a config's file is written again when keys of separation change.
@@ -127,41 +163,20 @@ def _runs(work_dir: Path, name: str) -> list[RunFolder]:
     pattern = re.compile(rf"{re.escape(name)}-[0-9a-f]{{12}}(-\d+)?")
     configs = [file for file in work_dir.glob("*/config.json") if pattern.fullmatch(file.parent.name)]
     ordered = sorted(configs, key=lambda file: (RunFolder(file.parent).turn(), file.stat().st_mtime_ns, str(file)))
-    return [RunFolder(file.parent) for file in ordered]
-
-
-def _has_config(run: RunFolder, config: ModelConfig) -> bool:
-    try:
-        return load_config(run.path).deciding_keys() == config.deciding_keys()
-    except ConfigError:  # of a version with other keys, or not there yet
-        return False
-
-
-def _is_of_before(run: RunFolder, config: ModelConfig) -> bool:
-    """Whether an earlier version has trained this config here; it knew initial weights by their name only."""
-    begun = run.inputs() is None and _is_begun(run) and _has_config(run, config)
-    return begun and load_config(run.path).init_from == config.init_from
+    return [_Past.of(RunFolder(file.parent)) for file in ordered]
 
 
 def _is_begun(run: RunFolder) -> bool:
     return bool(kept_steps(run.checkpoints)) or run.finished() is not None
 
 
-def _is_unfinished(run: RunFolder) -> bool:
-    return bool(kept_steps(run.checkpoints)) and run.finished() is None
-
-
-def _differing(before: dict[str, Any], now: dict[str, Any]) -> str:
-    return ", ".join(_differing_parts(before, now))
-
-
-def _differing_parts(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+def _differing(before: Keys, now: Keys, prefix: str = "") -> list[str]:
     """``learning_rate 0.0001 (now 0.0005)``, … for all keys that differ; a key at its default is in neither."""
     parts = []
     for key in sorted({*before, *now}):
         old, new = before.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            parts += _differing_parts(old, new, f"{prefix}{key}.")
+            parts += _differing(old, new, f"{prefix}{key}.")
         elif old != new:
             parts.append(f"{prefix}{key} {_shown(old)} (now {_shown(new)})")
     return parts

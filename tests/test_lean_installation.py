@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from flows.__main__ import commands
-from flows.support.extras import EXTRAS
+from flows.support.extras import EXTRAS, missing_extra
 from tests.models import write_model
 from tests.repository import ROOT
 from tests.test_dependencies import imported_modules, modules_of
@@ -84,6 +84,15 @@ def test_what_is_imported_beyond_the_base_is_named_with_its_extra():
         wanted = [text for text in PROJECT["optional-dependencies"][extra] if not text.startswith("stemworks[")]
         brought = {module.split(".")[0] for name in distributions(wanted) for module in modules_of(name)}
         assert set(modules) <= brought - base, extra
+
+
+def test_only_a_failed_import_itself_is_told_as_a_missing_extra():
+    missing = ModuleNotFoundError("No module named 'jax'", name="jax")
+    assert "stemworks[jax]" in missing_extra(missing).hint
+    assert missing_extra(ModuleNotFoundError("No module named 'other'", name="other")) is None
+    fault = ValueError("raised by a library that does without jax")
+    fault.__context__ = missing
+    assert missing_extra(fault) is None
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """What to install where a command needs a package that the base leaves out."""
 
-from flows.support.prefect_api import causes
 from sepcore.errors import StemworksError
 
 EXTRAS = {
@@ -19,8 +18,11 @@ class ExtraMissing(StemworksError):
 
 
 def missing_extra(error: BaseException) -> ExtraMissing | None:
-    """What to tell the user if an error came of the import of such a module; None of any other error."""
-    missing = next((cause.name for cause in causes(error) if isinstance(cause, ModuleNotFoundError)), None)
+    """What to tell the user if an error is the failed import of such a module; None for any other error.
+
+    Not for what was raised while a library handled the lack of one: that is another fault, to be seen whole.
+    """
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
     extras = [f"'stemworks[{extra}]'" for extra, modules in EXTRAS.items() if missing in modules]
     if not extras:
         return None

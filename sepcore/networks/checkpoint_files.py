@@ -47,8 +47,7 @@ def find_checkpoint(folder: Path) -> Path | None:
 
 def checkpoint_data(folder: Path) -> list[Path]:
     """The files that hold the weights of a folder's checkpoint, in their order; none without a whole checkpoint."""
-    checkpoint = find_checkpoint(folder)
-    return data_files(checkpoint) if checkpoint else []
+    return checkpoint_files(folder)[1:]
 
 
 def checkpoint_files(folder: Path) -> list[Path]:

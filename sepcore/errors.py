@@ -68,6 +68,10 @@ class OutputNotWritable(StemworksError):
     """The output folder takes no more, whatever the song: the disk is full or read-only."""
 
 
+class EngineUnusable(StemworksError):
+    """What should run the network is not installed, or does not load on this machine."""
+
+
 class CheckpointError(StemworksError):
     """A checkpoint does not hold every tensor that the network needs, in the shape that it needs."""
 

@@ -14,6 +14,7 @@ from sepcore.config.choices import Precision
 from sepcore.config.model_config import ModelConfig
 from sepcore.engines.base import Engine
 from sepcore.engines.openvino_network import build_model
+from sepcore.errors import EngineUnusable
 from sepcore.system.threads import num_cores
 
 # Segments at the same time, each on its share of the cores: so no core waits while another thread runs numpy before and
@@ -27,6 +28,8 @@ class OpenVinoEngine(Engine):
     It is given as the tensors of one of Spleeter's networks, from `load_tensors`, or as the file of a registered one,
     from `convert_network_once`. ``"bfloat16"`` is twice as fast on processors that have it; others compute in float32
     anyway.
+
+    EngineUnusable if OpenVINO does not load.
     """
 
     def __init__(
@@ -37,13 +40,9 @@ class OpenVinoEngine(Engine):
         precision: Precision = "float32",
     ) -> None:
         super().__init__(config)
-        openvino = _import_openvino()
+        openvino, core = load_openvino()
         cores = num_cores()
         self.parallel_blocks = min(cores, _MOST_STREAMS)
-        # OpenVINO 2026.4 makes a table of types on first use, under a lock of its own: two threads that did so at once
-        # would wait for each other forever.
-        openvino.Type.f32.to_dtype()
-        core = openvino.Core()
         # With a fixed shape OpenVINO can plan its memory; single segments are as fast as several.
         if isinstance(network, Path):
             model = core.read_model(network)
@@ -78,6 +77,27 @@ class OpenVinoEngine(Engine):
             finally:
                 self._idle.put(request)
         return np.concatenate(estimates)
+
+
+def load_openvino() -> tuple[Any, Any]:
+    """OpenVINO and its core, with the plugin for this CPU; EngineUnusable if they do not load."""
+    try:
+        openvino = _import_openvino()
+        # OpenVINO 2026.4 makes a table of types on first use, under a lock of its own: two threads that did so at once
+        # would wait for each other forever.
+        openvino.Type.f32.to_dtype()
+        core = openvino.Core()
+        core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin
+    except Exception as error:  # of the import system, the dynamic linker, pybind11, or OpenVINO's own
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise  # Ctrl-C in the import of a compiled package is an ImportError
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise EngineUnusable(
+            f"OpenVINO does not load on this machine ({reason})",
+            hint="Install it again (pip install --force-reinstall openvino), or install 'stemworks[train]' and use the "
+            "engine tensorflow.",
+        ) from error
+    return openvino, core
 
 
 def _import_openvino() -> Any:

@@ -11,8 +11,8 @@ from sepcore.config.choices import EngineName, Precision
 from sepcore.config.model_config import ModelConfig
 from sepcore.engines.base import Engine
 from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network
-from sepcore.engines.openvino import OpenVinoEngine
-from sepcore.errors import ConfigError
+from sepcore.engines.openvino import OpenVinoEngine, load_openvino
+from sepcore.errors import ConfigError, EngineUnusable
 from sepcore.networks.stored_tensors import load_tensors, tensor_shapes
 
 _logger = logging.getLogger(__name__)
@@ -29,19 +29,23 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
     """Load the network of ``config``, with the checkpoint in ``folder``, on an engine.
 
     ``"tensorflow"`` is the reference, ``"openvino"`` is for CPUs. ``"auto"`` takes TensorFlow where there is a GPU,
-    else OpenVINO; in a process that has loaded TensorFlow it does not convert a registered network. Only the network
+    else OpenVINO; in a process that has loaded TensorFlow it does not convert a registered network. Where OpenVINO does
+    not load, or cannot run the network, ``"auto"`` warns and takes TensorFlow if it is installed. Only the network
     computes in ``precision``: STFT, masks and inverse STFT are always float32.
 
     Raises:
         ConfigError: there is no such engine, or it cannot run this network.
+        EngineUnusable: OpenVINO does not load, and TensorFlow is not wanted or not installed.
         CheckpointError: the weights do not fit.
     """
     check_engine(name)
     if name == "openvino" or (name == "auto" and _prefers_openvino(config, folder)):
         try:
-            shapes = tensor_shapes(config)  # None: a registered network
-            network = convert_network_once(config, folder) if shapes is None else load_tensors(shapes, folder)[0]
-            return OpenVinoEngine(config, network, precision=precision)
+            return _openvino_engine(config, folder, precision)
+        except EngineUnusable as error:
+            if name == "openvino" or not _has_tensorflow():
+                raise
+            _logger.warning("%s: runs on TensorFlow, since %s", folder.name, error.problem)
         except ConversionFailed as error:
             if name == "openvino":
                 raise ConfigError(
@@ -53,18 +57,30 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
     return TensorFlowEngine.load(config, folder, precision=precision)
 
 
+def _openvino_engine(config: ModelConfig, folder: Path, precision: Precision) -> OpenVinoEngine:
+    shapes = tensor_shapes(config)
+    if shapes is not None:
+        return OpenVinoEngine(config, load_tensors(shapes, folder)[0], precision=precision)
+    load_openvino()  # before a registered network is converted in vain
+    return OpenVinoEngine(config, convert_network_once(config, folder), precision=precision)
+
+
+def _has_tensorflow() -> bool:
+    return all(map(find_spec, ("tensorflow", "keras")))
+
+
 def _prefers_openvino(config: ModelConfig, folder: Path) -> bool:
     runs_tensorflow = "tensorflow" in sys.modules  # before a GPU is looked for
-    if tensorflow_lists_gpu() or not find_spec("openvino"):
+    if tensorflow_lists_gpu():
         return False
     is_built_in = tensor_shapes(config) is not None
     return is_built_in or not runs_tensorflow or converted_network(config, folder) is not None
 
 
 def tensorflow_lists_gpu() -> bool:
-    """Whether TensorFlow finds a GPU; it is loaded only on machines with one from NVIDIA."""
+    """Whether TensorFlow is installed and finds a GPU; it is loaded only on machines with one from NVIDIA."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    if hidden or not any(_DEVICES.glob("nvidia[0-9]*")):
+    if hidden or not any(_DEVICES.glob("nvidia[0-9]*")) or not _has_tensorflow():
         return False
     import tensorflow as tf
 

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -70,6 +72,9 @@ def test_a_gpu_that_tensorflow_cannot_use_does_not_count(tmp_path, monkeypatch, 
     assert "TensorFlow cannot use this machine's GPU" in caplog.text
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
     assert select.tensorflow_lists_gpu()
+    with monkeypatch.context() as without:  # as the base is installed
+        without.setitem(sys.modules, "tensorflow", None)
+        assert not select.tensorflow_lists_gpu()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert not select.tensorflow_lists_gpu()
 

@@ -111,6 +111,7 @@ def test_the_base_separates_with_pages_and_imports_nothing_of_an_extra(run, lean
     subprocess.run(
         ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "sine=duration=2", tmp_path / "song.wav"], check=True
     )
+    (tmp_path / ".env").write_text("SOMETHING=else\n")
     for mwf in ([], ["--mwf"]):
         done = run("-m", "flows.separate_batch", "song.wav", "-o", "out", "-p", model, "--page", "--overwrite", *mwf)
         assert (done.returncode, "1 done" in done.stdout) == (0, True), done.stderr
@@ -118,6 +119,10 @@ def test_the_base_separates_with_pages_and_imports_nothing_of_an_extra(run, lean
     script = "import sys, numpy, sepcore; print(*sepcore.Separator(sys.argv[1]).separate(numpy.zeros((9, 2), 'f4')))"
     assert run("-c", script, model).stdout.split() == ["vocals", "accompaniment"]
     assert run("-m", "flows", "models", "list").returncode == 0
+    shutil.copytree(model / "model", tmp_path / "pretrained_models" / "mine")
+    shutil.copy(model / "config.json", tmp_path / "pretrained_models" / "mine")
+    verified = run("-m", "flows", "models", "verify", "mine")
+    assert (verified.returncode, "every tensor" in verified.stdout) == (0, True), verified.stderr
     installed = {path.name for path in next(lean.parents[1].glob("lib/python*/site-packages")).iterdir()}
     assert not installed & ABSENT
 

@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -71,7 +72,7 @@ def _variable(variables: Mapping[str, str], name: str) -> str | None:
 
 def _dotenv() -> dict[str, str]:
     path = Path(".env")
-    if not path.is_file():
+    if not path.is_file() or not find_spec("dotenv"):  # which comes with Prefect: without it nobody asks
         return {}
     from dotenv import dotenv_values
 

@@ -10,6 +10,7 @@ from sepcore.config.load import load_config
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import CheckpointError, ConfigError, ProviderError
 from sepcore.networks.checkpoint_files import find_checkpoint
+from sepcore.networks.stored_tensors import load_tensors, tensor_shapes
 from sepcore.provider.checksum import VerifiedArchive
 from sepcore.provider.download import fetched_model, published_models
 from sepcore.provider.host import Release
@@ -70,15 +71,24 @@ class InstalledModel:
                 path=self.folder,
                 hint="Put its config.json next to them.",
             )
-        from sepcore.networks.registry import build_network
-        from sepcore.networks.spleeter_checkpoint import read_checkpoint
-
         try:
-            read_checkpoint(build_network(self.config), self.folder)
+            _check_weights(self.config, self.folder)
         except CheckpointError as error:
             path = error.path or self.folder
             raise ProviderError(error.problem, hint=error.hint, path=path, errno=error.errno) from error
         return "every tensor of its network is there; its origin is unknown"
+
+
+def _check_weights(config: ModelConfig, folder: Path) -> None:
+    shapes = tensor_shapes(config)
+    if shapes is not None:
+        load_tensors(shapes, folder)
+        return
+    # Only Keras knows the tensors of a registered network.
+    from sepcore.networks.registry import build_network
+    from sepcore.networks.spleeter_checkpoint import read_checkpoint
+
+    read_checkpoint(build_network(config), folder)
 
 
 def installed_models() -> list[InstalledModel]:

@@ -43,7 +43,7 @@ wheel: install ## build the wheel and the sdist into dist/, and check what is in
 	$(BIN)/python -m tests.wheel_contents dist
 	STEMWORKS_DIST=dist $(BIN)/python -m pytest tests/test_lean_installation.py
 
-lint: install ## ruff: rules and format; import-linter: layers and rooms
+lint: install ## ruff: rules and format; import-linter: layers, rooms and extras
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports

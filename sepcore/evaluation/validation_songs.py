@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import TrackRow
 from sepcore.engines.base import Engine
-from sepcore.engines.keras import KerasEngine
 from sepcore.errors import DatasetError, StemworksError
 from sepcore.evaluation.bsseval.sdr import sdr_frames
 from sepcore.evaluation.excerpt_media import (
@@ -81,6 +80,8 @@ class ValidationSongs:
 
     def score(self, network: Any) -> list[ScoredSong]:
         """Separate at most ten minutes of every readable song by ratio masks, and score it; ``network`` is Keras's."""
+        from sepcore.engines.keras import KerasEngine  # with TensorFlow, which scoring does without
+
         engine = KerasEngine(self._config, network)
         songs = []
         self.unscored = {}

@@ -2,23 +2,43 @@
 
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
 import venv
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
 from flows.__main__ import commands
-from flows.support.extras import EXTRAS, missing_extra
+from flows.support.extras import EXTRAS, PIPELINE, missing_extra
+from tests.imports import packages_on_load
 from tests.models import write_model
 from tests.repository import ROOT
 from tests.test_dependencies import imported_modules, modules_of
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+# Commands whose syntax is right and whose content is wrong, each with the extras that it needs.
+WITH_EXTRAS = {
+    "cache -p nowhere.json": PIPELINE,
+    "compare nowhere nowhere": ("evaluate",),
+    "evaluate -p nowhere.json --csv nowhere.csv -o out": PIPELINE,
+    "export nowhere --format onnx -o out": ("export",),
+    "ingest --musdb-root nowhere --out out": PIPELINE,
+    "inspect -p nowhere.json -o chunk.png": ("train",),
+    "prepare_musdb --musdb-root nowhere": PIPELINE,
+    "publish nowhere --version 1.0.0": PIPELINE,
+    "quickstart": PIPELINE,
+    "reproduce nowhere": PIPELINE,
+    "serve": PIPELINE,
+    "train -p musdb": PIPELINE,
+    "train -p musdb --runner dask --scheduler tcp://127.0.0.1:9": (*PIPELINE, "cluster"),
+    "separate_batch nowhere -o out --runner dask --scheduler tcp://127.0.0.1:9": ("evaluate", "cluster"),
+}
 ABSENT = {"tensorflow", "keras", "mlflow", "prefect", "onnx", "pandas", "matplotlib", "torch"}
 
 
@@ -70,8 +90,13 @@ def build(pip, folder):
 @pytest.fixture
 def run(lean, tmp_path):
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return lambda *arguments: subprocess.run(
-        [lean, *map(str, arguments)], cwd=tmp_path, env=kept, capture_output=True, text=True, check=False
+    return lambda *arguments, **variables: subprocess.run(
+        [lean, *map(str, arguments)],
+        cwd=tmp_path,
+        env=kept | variables,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -84,6 +109,13 @@ def test_what_is_imported_beyond_the_base_is_named_with_its_extra():
         wanted = [text for text in PROJECT["optional-dependencies"][extra] if not text.startswith("stemworks[")]
         brought = {module.split(".")[0] for name in distributions(wanted) for module in modules_of(name)}
         assert set(modules) <= brought - base, extra
+
+
+def test_the_extra_all_is_named_only_where_it_helps():
+    (of_all,) = PROJECT["optional-dependencies"]["all"]
+    for extra, modules in EXTRAS.items():
+        told = missing_extra(ModuleNotFoundError(name=modules[0]))
+        assert ("stemworks[all]" in told.hint) == (extra in of_all), extra
 
 
 def test_only_a_failed_import_itself_is_told_as_a_missing_extra():
@@ -135,20 +167,48 @@ def test_every_commands_help_needs_no_extra(run, command):
     assert "Usage:" in shown.stdout
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("command", "package", "extra"),
-    [
-        ("quickstart", "prefect", "orchestrate"),
-        ("serve", "yaml", "orchestrate"),
-        ("export {model} --format onnx -o out", "keras", "export"),
-        ("compare {model} {model}", "pandas", "evaluate"),
-    ],
-)
-def test_a_command_whose_extra_is_missing_says_what_to_install(run, tmp_path, command, package, extra):
-    model = write_model(tmp_path / "model")
-    refused = run("-m", *f"flows.{command}".format(model=model).split())
+def told_extras(refused):
+    """The extras that a command's one line names."""
     assert refused.returncode == 2, refused.stderr
-    assert len(refused.stderr.splitlines()) == 1, refused.stderr
-    assert package in refused.stderr
-    assert f"stemworks[{extra}]" in refused.stderr
+    (line,) = refused.stderr.splitlines()
+    return re.search(r"pip install 'stemworks\[([\w,]+)\]'", line)[1].split(",")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", WITH_EXTRAS)
+def test_an_extra_that_is_not_installed_is_told_before_what_else_is_wrong(run, command):
+    assert told_extras(run("-m", *f"flows.{command}".split())) == list(WITH_EXTRAS[command])
+
+
+@pytest.mark.parametrize("command", WITH_EXTRAS)
+def test_the_same_where_the_modules_of_the_extras_are_hidden(tmp_path, command):
+    hidden = {module for modules in EXTRAS.values() for module in modules}
+    (tmp_path / "sitecustomize.py").write_text(f"import sys; sys.modules |= dict.fromkeys({hidden})\n")
+    refused = subprocess.run(
+        [sys.executable, "-m", *f"flows.{command}".split()],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told_extras(refused) == list(WITH_EXTRAS[command])
+
+
+@pytest.mark.slow
+def test_a_configured_prefect_api_asks_for_its_extras(run):
+    refused = run("-m", "flows.separate", "nothing.wav", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert told_extras(refused) == ["evaluate", "orchestrate"]
+
+
+@pytest.mark.parametrize("command", sorted(set(commands()) - {"completion"}))
+def test_the_extras_of_a_command_bring_all_that_it_loads(command):
+    (started,) = re.findall(
+        r'run\(Options, "([\w.]+)"\)', (ROOT / "flows" / command / "__main__.py").read_text("utf-8")
+    )
+    options = import_module(f"flows.{command}.options").Options
+    brought = {module for extra in options.needs for module in EXTRAS[extra]}
+    of_extras = {module for modules in EXTRAS.values() for module in modules}
+    assert packages_on_load(started) & of_extras <= brought
+    assert not packages_on_load(options.__module__) & of_extras
+    assert not options.needs or command in {line.split()[0] for line in WITH_EXTRAS}

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from flows.support.extras import PIPELINE
 from flows.support.inputs import check_ffmpeg, check_manifests
 from flows.support.options import DataDir, Flag, OfConfig
 from flows.support.runners import OnRunner
@@ -14,6 +15,8 @@ from sepcore.config.model_config import ModelConfig
 
 class Options(OfConfig, OnRunner):
     """The CSVs that a config names to shards of cached spectrograms."""
+
+    needs = PIPELINE
 
     data_dir: DataDir = None
     dry_run: Flag = False

@@ -24,6 +24,8 @@ class Options(Base):
     of it that A has, unless with --allow-missing.
     """
 
+    needs = ("evaluate",)
+
     a: Annotated[str, Positional("A")]
     """The reference: a run (its folder, its name or its MLflow run id) or a folder of scores."""
     b: Annotated[str, Positional("B")]

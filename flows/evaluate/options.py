@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from pydantic import BeforeValidator, NonNegativeInt, model_validator
 
 from flows.support.download import locate_with_bar
+from flows.support.extras import PIPELINE
 from flows.support.inputs import MUSDB_OF_ENVIRONMENT, MUSDB_PATH, check_ffmpeg, check_musdb_folder, musdb_of
 from flows.support.options import COMMAS, DataDir, SomeModel, WithOverrides, names
 from flows.support.runners import OnRunner
@@ -106,6 +107,8 @@ def _offered(song: SourceSong) -> list[str]:
 
 class Options(WithOverrides, OnRunner):
     """museval's scores of a model, or of another program's stems, on MUSDB18's test songs or on the songs of a CSV."""
+
+    needs = PIPELINE
 
     params: SomeModel = None
     mus_dir: Annotated[Path | None, Parameter(name="--mus_dir")] = None

@@ -17,6 +17,8 @@ from sepcore.export.formats import check_exportable
 class Options(WithOverrides):
     """A model in a form that runs without this project: TensorFlow's SavedModel, ONNX, or the files of sherpa-onnx."""
 
+    needs = ("export",)
+
     model: Annotated[str, Positional("MODEL")]
     """A name (2stems, …), a JSON file, a release tarball, a run folder."""
     format: Literal["savedmodel", "onnx", "sherpa-onnx"]

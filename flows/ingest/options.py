@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from flows.support.extras import PIPELINE
 from flows.support.inputs import MUSDB_OF_ENVIRONMENT, check_ffmpeg, musdb_of
 from flows.support.options import Flag, Model, OfConfig, Share
 from flows.support.runners import OnRunner
@@ -23,6 +24,8 @@ class Options(OfConfig, OnRunner):
     that cannot be decoded or lacks an instrument is left out and named: the manifests list the others, left_out.csv
     says why, and the exit code is 1. Fix them and run it again; finished songs are kept.
     """
+
+    needs = PIPELINE
 
     musdb_root: Path | None = None
     """MUSDB18 (.stem.mp4) or MUSDB18-HQ (wav folders); a mus.yaml in it is musdb's setup (default: MUSDB_PATH)."""

@@ -18,6 +18,8 @@ def _png(path: Path) -> Path:
 class Options(OfConfig):
     """A picture of one cached chunk: its spectrograms beside those that the recordings give now."""
 
+    needs = ("train",)
+
     data_dir: DataDir = None
     part: Literal["training", "validation"] = "training"
     """The cache of the training songs or of the validation songs."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from flows.support.extras import PIPELINE
 from flows.support.inputs import MUSDB_OF_ENVIRONMENT, check_ffmpeg, check_musdb_folder, check_trainable, musdb_of
 from flows.support.options import Model, OfConfig
 from flows.support.runners import OnRunner
@@ -13,6 +14,8 @@ class Options(OfConfig, OnRunner):
 
     flows.train --musdb-root then finds them done.
     """
+
+    needs = PIPELINE
 
     params: Model = "musdb"
     musdb_root: Path = MUSDB_OF_ENVIRONMENT

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from cyclopts import Parameter
 from pydantic import Field, model_validator
 
+from flows.support.extras import PIPELINE
 from flows.support.inputs import resolve_run
 from flows.support.options import Flag, Positional, Releases, Version, WorkDir
 from flows.support.options import Options as Base
@@ -18,6 +19,8 @@ class Options(Base):
     Refused (exit code 1) unless every stem beats the untouched mixture and none is worse than in the champion, the
     model of this name that was released last. Of several runs all are published, or none.
     """
+
+    needs = PIPELINE
 
     runs: Annotated[list[str], Positional("RUN"), Field(min_length=1)]
     """Runs, each by its folder, its name, or its MLflow run id."""

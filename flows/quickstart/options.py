@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import PositiveInt
 
+from flows.support.extras import PIPELINE
 from flows.support.inputs import check_ffmpeg
 from flows.support.options import Options as Base
 
@@ -13,6 +14,8 @@ FOLDER = Path("data/quickstart")
 
 class Options(Base):
     """The whole job once on a small made-up dataset: dataset, ingest, cache, train, evaluate, publish, separate."""
+
+    needs = PIPELINE
 
     max_steps: PositiveInt | None = None
     """Train for this many steps (default: the config's)."""

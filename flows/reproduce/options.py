@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import model_validator
 
+from flows.support.extras import PIPELINE
 from flows.support.inputs import check_ffmpeg, check_musdb_folder, check_trainable, resolve_run
 from flows.support.options import DataDir, Positional, WorkDir
 from flows.support.options import Options as Base
@@ -24,6 +25,8 @@ class Options(Base):
     The songs must be the original ones; others are refused before the training. A run records where they are. For a
     release, or a run outside --work-dir and runs, give --musdb-root, or --train-csv and --validation-csv.
     """
+
+    needs = PIPELINE
 
     source: Annotated[str, Positional("RELEASE|RUN")]
     """A release's tarball, or a run: its folder, name or MLflow run id."""

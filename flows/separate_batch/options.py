@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from flows.support.options import COMMAS, Flag, Model, Positional, WithOverrides, names
+from flows.support.prefect_api import configured_prefect_api
 from flows.support.runners import GROUP, OnRunner, model_anywhere
 from sepcore.config.choices import MAX_OVERLAP, MAX_SHIFTS, Bits, Clipping, Codec, EngineName, Precision
 
@@ -108,6 +109,10 @@ class SeparationOptions(WithOverrides):
             raise ValueError("flac holds 16 or 24 bits. Give --bits 24, or -c wav for float.")
         return self
 
+    def extras(self) -> tuple[str, ...]:
+        """See `Options.extras`: with a Prefect API songs are separated in a flow's run."""
+        return (*super().extras(), *(("evaluate", "orchestrate") if configured_prefect_api() else ()))
+
     def settings(self) -> "SeparatorSettings":
         """How to separate."""
         from sepcore.separation.settings import SeparatorSettings
@@ -182,6 +187,10 @@ class Options(BatchOptions, OnRunner):
     """Songs at a time on this machine (default: one, which keeps all cores busy)."""
     dry_run: Flag = False
     """Only print which songs would be separated, and how long that would take."""
+
+    def extras(self) -> tuple[str, ...]:
+        """See `Options.extras`."""
+        return () if self.dry_run else super().extras()
 
 
 def _sendable(path: Path) -> str:

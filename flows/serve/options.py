@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from flows.support.extras import PIPELINE
 from flows.support.options import Options as Base
 
 
@@ -14,6 +15,8 @@ class Options(Base):
     Uses the Prefect API of PREFECT_API_URL or of the active profile; without one, that of a server on this machine,
     which is started if none answers, and ends with this command.
     """
+
+    needs = PIPELINE
 
     port: Annotated[int, Field(ge=1, le=65_535)] = 4200
     """Port of a server on this machine."""

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from rich import box
 
 from flows.support.command import guarded, run_command, set_up_process
+from flows.support.extras import check_extras
 from flows.support.options import COMMAS, Options, WithOverrides, choices, flags, is_of, nearest, one_line, positional
 from sepcore.errors import ConfigError
 from sepcore.system.printable import printable
@@ -42,7 +43,12 @@ def run(options: type[Options], module: str) -> NoReturn:
     given, verbose = _parsed(options, sys.argv[1:])
     given.set_environment(verbose)
     set_up_process(verbose)
-    if code := guarded(given.check):
+
+    def check() -> None:
+        check_extras(given.extras())  # first: what the other checks find may be the lack of one
+        given.check()
+
+    if code := guarded(check):
         sys.exit(code)
 
     def work() -> int | None:

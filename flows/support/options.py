@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from cyclopts import Parameter
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -37,8 +37,15 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Extras of pyproject.toml without which the command cannot do its work; by default the base is enough."""
+
     def set_environment(self, verbose: bool) -> None:
         """Set variables of the environment that libraries read when they are imported; by default none."""
+
+    def extras(self) -> tuple[str, ...]:
+        """The extras that the command needs with these options."""
+        return self.needs
 
     def check(self) -> None:
         """Refuse with a StemworksError what can be refused before slow imports; by default nothing."""

@@ -1,7 +1,6 @@
 """Where a flow's tasks run: in threads of this process, or on a Dask cluster whose machines share a file system."""
 
 import socket
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 from cyclopts import Parameter
 from pydantic import PositiveInt, model_validator
 
+from flows.support.extras import check_extras
 from flows.support.options import Options
 from sepcore.errors import ConfigError
 from sepcore.system.threads import num_cores
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
 
 _CONNECT_TIMEOUT_S = 5
+_ON_CLUSTER = "evaluate", "cluster"
 GROUP = Parameter(group="where songs are worked on")
 RunnerName = Literal["local", "dask"]
 
@@ -41,12 +42,14 @@ class OnRunner(Options):
             raise ValueError("--runner dask needs --scheduler. Give the address that `dask scheduler` prints.")
         if self.workers is not None:
             raise ValueError("--workers is for this machine. Tell a Dask cluster's workers how many they are.")
-        if not find_spec("prefect_dask"):
-            raise ValueError("--runner dask needs prefect-dask. Run `pip install -e '.[cluster]'`.")
         parts = urlsplit(self.scheduler)
         if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
             raise ValueError(f"--scheduler is {self.scheduler!r}. Give tcp://HOST:PORT as `dask scheduler` prints it.")
         return self
+
+    def extras(self) -> tuple[str, ...]:
+        """See `Options.extras`; tasks on a cluster are those of a flow."""
+        return (*super().extras(), *(_ON_CLUSTER if self.runner == "dask" else ()))
 
     def song_parameters(self) -> dict[str, Any]:
         """The fields as a flow that has a task runner takes them: all but those of this class."""
@@ -79,6 +82,7 @@ def task_runner(
 ) -> "TaskRunner[Any]":
     """Prefect's task runner for these options."""
     if runner == "dask":
+        check_extras(_ON_CLUSTER)  # a deployment's run meets no command line
         from prefect_dask.task_runners import DaskTaskRunner
 
         return DaskTaskRunner(address=scheduler)

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import PositiveInt, model_validator
 
 from flows.support.download import locate_with_bar
+from flows.support.extras import PIPELINE
 from flows.support.inputs import (
     MUSDB_OF_ENVIRONMENT,
     MUSDB_PATH,
@@ -27,6 +28,8 @@ from sepcore.system.atomic import check_writable
 
 class Options(OfConfig, OnRunner):
     """Train a model with all stages: ingest (if asked) → cache → train → evaluate (given a test set) → publish."""
+
+    needs = PIPELINE
 
     data_dir: DataDir = None
     musdb_root: Path | None = None

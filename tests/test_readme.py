@@ -6,6 +6,7 @@ import pytest
 
 from sepcore.config.table import config_table
 from tests.repository import ROOT
+from tests.wheel_contents import relative_targets
 
 PAGES = {str(page.relative_to(ROOT)): page.read_text("utf-8") for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
 MANUAL = "\n".join(text for name, text in PAGES.items() if name != "CHANGELOG.md")
@@ -34,6 +35,21 @@ def test_every_link_leads_to_a_page_and_a_heading_that_are_there(page):
         if heading:
             headings = re.findall(r"^#+ (.+)$", there.read_text("utf-8"), re.MULTILINE)
             assert heading in {re.sub(r"[^\w -]", "", found.lower()).replace(" ", "-") for found in headings}, heading
+
+
+def test_the_readme_has_no_link_that_only_the_repository_could_follow():
+    assert relative_targets(PAGES["README.md"]) == []
+    assert relative_targets("[a](docs/a.md) ![b](b.png) <img src='c.png'>\n[d]: docs/d.md\n[e](https://host/e)") == [
+        "docs/a.md",
+        "b.png",
+        "docs/d.md",
+        "c.png",
+    ]
+
+
+def test_every_page_that_the_readme_names_is_there():
+    named = set(re.findall(r"`((?:docs/)?\w+\.md)`", PAGES["README.md"]))
+    assert named == PAGES.keys() - {"README.md"}
 
 
 def test_the_readme_is_read_in_minutes():

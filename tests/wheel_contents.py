@@ -1,6 +1,7 @@
 """Check the wheel and the sdist in a folder: what they hold, and what their metadata say. `make wheel` runs it."""
 
 import email
+import re
 import subprocess
 import sys
 import tarfile
@@ -22,6 +23,13 @@ def tracked():
     return {f"sepcore/{name}" if name.startswith("conf/") else name for name in names} - NOT_INSTALLED
 
 
+def relative_targets(markdown):
+    """Where its links and images lead that are no whole addresses: an index shows the README without the repository."""
+    ways = r"\]\(\s*<?([^)>\s]+)", r"^ {0,3}\[[^\]]+\]:\s*<?([^>\s]+)", r"(?:href|src)\s*=\s*[\"']?([^\"'\s>]+)"
+    targets = [target for way in ways for target in re.findall(way, markdown, re.MULTILINE)]
+    return [target for target in targets if not re.match(r"https?://|mailto:", target)]
+
+
 def faults(folder):
     """Everything that is wrong with the wheel and the sdist in a folder, a line each."""
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
@@ -37,6 +45,8 @@ def faults(folder):
     yield from (f"{sdist.name}: lacks {name}" for name in sorted(tracked() - packed))
     if metadata["Description-Content-Type"] != "text/markdown" or not metadata.get_payload().strip():
         yield f"{wheel.name}: its description is not the README's Markdown"
+    for target in relative_targets(metadata.get_payload()):
+        yield f"{wheel.name}: its description links to {target}, which is only in the repository"
     direct = [text for text in metadata.get_all("Requires-Dist") if "@" in text]
     yield from (f"{wheel.name}: {text} is an address, which no index takes" for text in direct)
 

@@ -40,7 +40,7 @@ def find_checkpoint(folder: Path) -> Path | None:
         with pointer.open("rb") as file:
             text = file.read(_MOST_OF_A_POINTER).decode("utf-8", "replace")
         named = re.search(r'^model_checkpoint_path: "(.*)"', text, re.MULTILINE)
-        if named:
+        if named and Path(named[1]).name:
             prefixes.append(folder / Path(named[1]).name)
     return next((prefix for prefix in reversed(prefixes) if _is_whole(prefix)), None)
 

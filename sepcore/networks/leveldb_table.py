@@ -15,6 +15,8 @@ _TRAILER_BYTES = 5  # the compression and the checksum behind each block
 _BLOCK_BYTES = 262_144
 _RESTART_INTERVAL = 16
 _VARINT_BYTES = 10
+# A key is stored as what differs from the one before: of long ones, a megabyte of a table would hold gigabytes.
+_MOST_KEY_BYTES = 1024
 _MASK_DELTA = 0xA282EAD8
 _UINT32 = 0xFFFFFFFF
 
@@ -54,16 +56,21 @@ def read_table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The keys and values of a whole table, in their order.
 
     Raises:
-        DamagedTable: it is cut off, a checksum is wrong, or a length leads out of its block.
+        DamagedTable: it is cut off, a checksum is wrong, a length leads out of its block, blocks overlap, or a key is
+            longer than a kilobyte.
     """
     footer = content[-_FOOTER_BYTES:]
     if len(footer) < _FOOTER_BYTES or struct.unpack("<Q", footer[-8:])[0] != _MAGIC:
         raise DamagedTable("it does not end as a table does, so it is cut off or something else")
     _, at = _read_handle(footer, 0)  # of the metadata, which TensorFlow leaves empty
     handle, _ = _read_handle(footer, at)
-    last = None
+    last, end = None, 0
     for _, value in _entries(_block(content, *handle)):
-        for key, entry in _entries(_block(content, *_read_handle(value, 0)[0])):
+        (offset, length), _ = _read_handle(value, 0)
+        if offset < end:  # a large block without an entry could be named, and checked, without end
+            raise DamagedTable("its blocks overlap")
+        end = offset + length + _TRAILER_BYTES
+        for key, entry in _entries(_block(content, offset, length)):
             if last is not None and key <= last:
                 raise DamagedTable("its keys are not in order")
             last = key
@@ -101,6 +108,8 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         length, at = read_varint(block, at)
         if shared > len(key) or at + fresh + length > end:
             raise DamagedTable("an entry leads out of its block")
+        if shared + fresh > _MOST_KEY_BYTES:
+            raise DamagedTable(f"a key of it is longer than {_MOST_KEY_BYTES} bytes")
         key = key[:shared] + block[at : at + fresh]
         yield key, block[at + fresh : at + fresh + length]
         at += fresh + length

@@ -113,13 +113,28 @@ def load_tensors(shapes: Mapping[str, Shape], folder: Path) -> tuple[dict[str, N
     stored = bundle.shapes
     names = _stored_names(shapes, stored)
     _check_names_and_shapes({names[name]: shape for name, shape in shapes.items()}, stored, prefix)
-    values = {name: np.asarray(bundle.read(names[name]), np.float32) for name in shapes}
+    values = {name: _weights(bundle, names[name], prefix) for name in shapes}
     broken = [names[name] for name, value in values.items() if not np.isfinite(value).all()]
     if broken:
         raise CheckpointError(
             f"NaN or infinity in {first_few(broken, _SHOWN)}", path=prefix, hint="Train the model again."
         )
-    return values, int(bundle.read("global_step")) if "global_step" in stored else 0
+    return values, _step(bundle, prefix) if "global_step" in stored else 0
+
+
+def _weights(bundle: TensorBundle, name: str, prefix: Path) -> NDArray[np.float32]:
+    stored = bundle.read(name)
+    if stored.dtype.kind != "f":
+        raise CheckpointError(f"{name} is of {stored.dtype}, not of floats", path=prefix, hint=GET_AGAIN)
+    with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, which is refused
+        return stored.astype(np.float32, copy=False)
+
+
+def _step(bundle: TensorBundle, prefix: Path) -> int:
+    step = bundle.read("global_step") if bundle.shapes["global_step"] == () else None
+    if step is None or step.dtype.kind not in "iu":
+        raise CheckpointError("global_step is not one whole number", path=prefix, hint=GET_AGAIN)
+    return int(step)
 
 
 _OF_A_MODEL = re.compile(

@@ -8,6 +8,7 @@ import math
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,8 +18,10 @@ from numpy.typing import NDArray
 
 from sepcore.errors import CheckpointError
 from sepcore.networks.leveldb_table import DamagedTable, masked, read_table, read_varint, varint, write_table
+from sepcore.system.printable import printable
 
-# By TensorFlow's numbers (tensorflow/core/framework/types.proto). Others, such as texts, cannot be read.
+# By TensorFlow's numbers (tensorflow/core/framework/types.proto). Others, such as texts, cannot be read; bfloat16 is
+# read as float32, whose upper half it is.
 _DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("<f4"),
     2: np.dtype("<f8"),
@@ -34,15 +37,19 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     23: np.dtype("<u8"),
 }
 _NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
+_BFLOAT16 = 14
+_PART_OF_A_VARIABLE = b"\0"  # what its key, a coded name and range, begins with
 GET_AGAIN = "Fetch or train the model again."
-# Spleeter's have 15 kB. A table of that size has some hundred thousand tensors.
-_MOST_INDEX_BYTES = 32 << 20
+# Spleeter's have 15 kB and 600 tensors, three times as many after training. At worst they take 70 MB when read.
+_MOST_INDEX_BYTES = 4 << 20
+_MOST_TENSORS = 20_000
 _MOST_DIMENSIONS = 8
+_MOST_ELEMENTS = 1 << 48  # NumPy counts bytes in 63 bits, in empty arrays too
 _FIXED_SIZES = {1: 8, 5: 4}  # bytes of a number, by protobuf's type of a field
 _MOST_SHARDS = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TensorEntry:
     """Where a tensor is."""
 
@@ -58,15 +65,14 @@ class TensorEntry:
     def parsed(cls, message: bytes) -> Self:
         """From a ``BundleEntryProto``; DamagedTable if it is none."""
         fields = dict(_fields(message))
-        sides = [
-            _number_of(dict(_fields(_bytes_of(side))), 1)
-            for field, side in _fields(_bytes_of(fields.get(2, b"")))
-            if field == 2
-        ]
-        if len(sides) > _MOST_DIMENSIONS:
-            raise DamagedTable("a tensor of it has too many dimensions")
+        of_shape = _fields(_bytes_of(fields.get(2, b"")))
+        found = (_number_of(dict(_fields(_bytes_of(side))), 1) for field, side in of_shape if field == 2)
+        sides = tuple(islice(found, _MOST_DIMENSIONS + 1))
+        # A negative side, such as -1 for an unknown one, is stored as a number near 2 ** 64.
+        if len(sides) > _MOST_DIMENSIONS or math.prod(side or 1 for side in sides) > _MOST_ELEMENTS:
+            raise DamagedTable("a tensor of it has a shape that none can have")
         dtype, shard, offset, num_bytes, checksum = (_number_of(fields, field) for field in (1, 3, 4, 5, 6))
-        return cls(dtype, tuple(sides), shard, offset, num_bytes, checksum, 7 in fields)
+        return cls(dtype, sides, shard, offset, num_bytes, checksum, 7 in fields)
 
     def packed(self) -> bytes:
         """As a ``BundleEntryProto``, without the fields that have their default, as protobuf writes it."""
@@ -93,12 +99,15 @@ class TensorBundle:
             raise self._damaged(f"its index is larger than {_MOST_INDEX_BYTES >> 20} MiB")
         content = file.read_bytes()
         try:
-            table = dict(read_table(content))
+            table = dict(islice(read_table(content), _MOST_TENSORS + 1))
+            if len(table) > _MOST_TENSORS:
+                raise DamagedTable(f"it has more than {_MOST_TENSORS} tensors")
             header = dict(_fields(table.pop(b"", b"")))
             self._num_shards = _number_of(header, 1)
             if not 1 <= self._num_shards <= _MOST_SHARDS or _number_of(header, 2):
                 raise DamagedTable("it is of another byte order, or no checkpoint's")
-            self._entries = {name.decode(): TensorEntry.parsed(entry) for name, entry in table.items()}
+            whole = {name: entry for name, entry in table.items() if not name.startswith(_PART_OF_A_VARIABLE)}
+            self._entries = {name.decode(): TensorEntry.parsed(entry) for name, entry in whole.items()}
         except (DamagedTable, UnicodeDecodeError) as error:
             raise self._damaged(f"its index cannot be read: {error}") from error
 
@@ -108,29 +117,40 @@ class TensorBundle:
         return {name: entry.shape for name, entry in self._entries.items()}
 
     def read(self, name: str) -> NDArray[Any]:
-        """Read a tensor from its file.
+        """Read a tensor from its file, one of bfloat16 as float32.
 
         Raises:
             KeyError: there is none of that name.
-            CheckpointError: its bytes are not what was written, or its type cannot be read.
+            CheckpointError: its bytes are not what was written, its file is missing, or its type cannot be read.
             OSError: its file cannot be read.
         """
-        entry = self._entries[name]
-        dtype = _DTYPES.get(entry.dtype)
+        entry, name = self._entries[name], printable(name)
+        is_bfloat16 = entry.dtype == _BFLOAT16
+        dtype = np.dtype("<u2") if is_bfloat16 else _DTYPES.get(entry.dtype)
         if dtype is None or entry.is_sliced:
-            raise self._damaged(f"{name} is of a kind that cannot be read")
+            what = "in several parts" if entry.is_sliced else f"of TensorFlow's type {entry.dtype}"
+            raise CheckpointError(
+                f"{name} is {what}, which cannot be read", path=self._prefix, hint="Store it whole, as float32."
+            )
         if entry.num_bytes != math.prod(entry.shape) * dtype.itemsize:
             raise self._damaged(f"{name} has {entry.num_bytes} bytes, which is not its shape {entry.shape}")
         file = self._prefix.with_name(f"{self._prefix.name}.data-{entry.shard:05}-of-{self._num_shards:05}")
-        if not 0 <= entry.shard < self._num_shards or entry.offset + entry.num_bytes > file.stat().st_size:
+        try:
+            size = file.stat().st_size
+        except FileNotFoundError as error:
+            raise self._damaged(f"{file.name}, which holds {name}, is missing") from error
+        if entry.shard >= self._num_shards or entry.offset + entry.num_bytes > size:
             raise self._damaged(f"{name} lies outside of {file.name}")
         if not entry.num_bytes:
-            return np.zeros(entry.shape, dtype)
+            return np.zeros(entry.shape, np.float32 if is_bfloat16 else dtype)
         # Not mapped: a file that is cut short by whoever rewrites it would end the process (SIGBUS).
         raw = np.fromfile(file, np.uint8, entry.num_bytes, offset=entry.offset)
         if masked(google_crc32c.value(raw)) != entry.checksum:
             raise self._damaged(f"{name} has a wrong checksum")
-        return raw.view(dtype).reshape(entry.shape)
+        values = raw.view(dtype)
+        if is_bfloat16:
+            values = (values.astype("<u4") << 16).view("<f4")
+        return values.reshape(entry.shape)
 
     def _damaged(self, why: str) -> CheckpointError:
         return CheckpointError(f"damaged checkpoint: {why}", path=self._prefix, hint=GET_AGAIN)

@@ -38,6 +38,15 @@ def test_the_checkpoint_file_decides_among_several_also_by_a_path_of_another_mac
     assert find_checkpoint(tmp_path) == tmp_path / "model.ckpt-2"
 
 
+@pytest.mark.parametrize("named", ["", "/", "."])
+def test_a_checkpoint_file_that_names_nothing_leads_to_no_files_beside_the_folder(tmp_path, named):
+    write(tmp_path, "folder.index", "folder.data-00000-of-00001")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "checkpoint").write_text(f'model_checkpoint_path: "{named}"\n')
+    assert find_checkpoint(folder) is None
+
+
 def test_without_a_checkpoint_file_the_newest_counts(tmp_path):
     write(tmp_path, "a.index", "a.data-00000-of-00001", "b.index", "b.data-00000-of-00001")
     assert find_checkpoint(tmp_path) == tmp_path / "b"

@@ -1,17 +1,15 @@
 """TensorFlow checkpoints without TensorFlow, which is the oracle."""
 
-import struct
-import tracemalloc
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from sepcore.errors import CheckpointError
 from sepcore.networks.tensor_bundle import TensorBundle, write_tensor_bundle
+from tests.raised import raises
 
 FILES = ("model.index", "model.data-00000-of-00001")
 DTYPES = ["<f4", "<f8", "<i4", "<i8", "u1", "<i2", "?", "<f2"]
@@ -39,6 +37,7 @@ def small(seed=0):
 
 @settings(max_examples=60, deadline=None)
 @given(tensors=TENSORS)
+@example(tensors={"Gesäng/kernel": np.float32([1]), "音/kernel": np.float32([2]), "𝄞/kernel": np.float32([3])})
 def test_what_is_written_is_byte_for_byte_what_tensorflow_writes_and_is_read_back(tensors, tmp_path_factory):
     theirs, ours = (tmp_path_factory.mktemp(name) for name in ("theirs", "ours"))
     write_by_tensorflow(theirs / "model", tensors)
@@ -73,64 +72,36 @@ def test_tensors_in_several_files_are_read(tmp_path):
         np.testing.assert_array_equal(bundle.read(name), value)
 
 
-def test_a_text_or_a_partitioned_variable_is_listed_but_not_read(tmp_path):
+def test_tensors_of_bfloat16_are_read_as_float32(tmp_path):
+    values = np.random.default_rng(0).standard_normal((5, 7)).astype(np.float32)
+    halves = {"kernel": tf.cast(values, tf.bfloat16), "empty": tf.zeros((0, 3), tf.bfloat16)}
+    tf.raw_ops.SaveV2(
+        prefix=str(tmp_path / "model"), tensor_names=[*halves], shape_and_slices=["", ""], tensors=[*halves.values()]
+    )
+    bundle = TensorBundle(tmp_path / "model")
+    for name, value in halves.items():
+        np.testing.assert_array_equal(bundle.read(name), tf.cast(value, tf.float32).numpy(), strict=True)
+
+
+@pytest.mark.parametrize("start", [0, 128, 300])
+def test_a_partitioned_variable_is_listed_but_not_read(start, tmp_path):
+    part = f"600 2 {start},2:-"
+    tf.raw_ops.SaveV2(
+        prefix=str(tmp_path / "model"),
+        tensor_names=["bias", "parted"],
+        shape_and_slices=["", part],
+        tensors=[tf.constant([1.0]), tf.ones((2, 2))],
+    )
+    bundle = TensorBundle(tmp_path / "model")
+    assert bundle.shapes == {"bias": (1,), "parted": (600, 2)}
+    assert bundle.read("bias") == [1]
+    with raises(CheckpointError, "parted", "parts", path=tmp_path / "model", hint="whole"):
+        bundle.read("parted")
+
+
+def test_a_text_is_listed_but_not_read(tmp_path):
     write_by_tensorflow(tmp_path / "model", {"graph": np.array(b"text"), "bias": np.float32([1])})
     bundle = TensorBundle(tmp_path / "model")
     assert bundle.read("bias") == [1]
-    with pytest.raises(CheckpointError):
+    with raises(CheckpointError, "graph", "type 7", path=tmp_path / "model", hint="float32"):
         bundle.read("graph")
-
-
-@settings(max_examples=200, deadline=None)
-@given(data=st.data())
-def test_damage_is_refused_or_changes_nothing(data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("damaged")
-    tensors = small()
-    write_tensor_bundle(folder / "model", tensors)
-    path = folder / data.draw(st.sampled_from(FILES))
-    content = bytearray(path.read_bytes())
-    if data.draw(st.booleans()):
-        content = content[: data.draw(st.integers(0, len(content) - 1))]
-    else:
-        place = data.draw(st.integers(0, len(content) - 1))
-        content[place] ^= data.draw(st.integers(1, 255))
-    path.write_bytes(content)
-    try:
-        bundle = TensorBundle(folder / "model")
-        read = {name: bundle.read(name) for name in bundle.shapes}
-    except CheckpointError as refused:
-        error = refused
-    else:
-        assert set(read) == set(tensors)
-        for name, value in tensors.items():
-            np.testing.assert_array_equal(read[name], value)
-        return
-    assert error.path == folder / "model"
-    assert "\n" not in str(error)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"\0" * 47,
-        b"\xff" * 40 + struct.pack("<Q", 0xDB4775248B80FB57),
-        b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01" * 4 + struct.pack("<Q", 0xDB4775248B80FB57),
-        b"\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\x7f".ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57),
-    ],
-)
-def test_an_index_made_to_do_harm_is_refused_in_little_memory(content, tmp_path):
-    (tmp_path / "model.index").write_bytes(content)
-    (tmp_path / "model.data-00000-of-00001").write_bytes(b"")
-    tracemalloc.start()
-    with pytest.raises(CheckpointError):
-        TensorBundle(tmp_path / "model")
-    assert tracemalloc.get_traced_memory()[1] < 1 << 20
-    tracemalloc.stop()
-
-
-def test_an_index_without_end_is_refused(tmp_path):
-    with (tmp_path / "model.index").open("wb") as file:
-        file.truncate(1 << 30)
-    with pytest.raises(CheckpointError):
-        TensorBundle(tmp_path / "model")

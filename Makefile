@@ -37,7 +37,7 @@ test-all: install need-chromium ## the tests that make test leaves out: servers,
 size: install ## lines and modules of each room, exceptions from the linter, circles
 	@$(BIN)/python tests/size.py
 
-wheel: install ## build the wheel and the sdist into dist/, and check what is in them and that the base separates
+wheel: install ## build the wheel and the sdist into dist/, and check what is in them, the base, and the quickstart with [all] (minutes)
 	rm -rf build dist
 	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python
 	$(BIN)/python -m tests.wheel_contents dist

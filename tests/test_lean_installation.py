@@ -1,4 +1,4 @@
-"""The wheel alone, with nothing but the base's dependencies: it separates, and says what other commands need."""
+"""The wheel: with the base alone it separates, and says what other commands need; with [all] it does the whole job."""
 
 import importlib.metadata
 import os
@@ -59,41 +59,55 @@ def distributions(requirements):
     return found
 
 
-@pytest.fixture(scope="module")
-def lean(tmp_path_factory):
-    """A Python with the wheel and the base's dependencies only."""
-    folder = tmp_path_factory.mktemp("lean")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    wheels = Path(os.environ.get("STEMWORKS_DIST") or build(pip, folder)).absolute()
-    venv.create(folder / "venv", with_pip=False)
-    packages = next((folder / "venv" / "lib").glob("python*/site-packages"))
-    subprocess.run([*pip, "install", "--no-deps", "--target", packages, *wheels.glob("*.whl")], check=True)
-    for name in distributions(PROJECT["dependencies"]):
+KEPT = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+
+
+def install(folder, wheel, requirements):
+    """An environment with the wheel and a plain installation of some requirements; the folder of its programs."""
+    venv.create(folder, with_pip=False)
+    packages = next((folder / "lib").glob("python*/site-packages"))
+    python = folder / "bin" / "python"
+    subprocess.run([*PIP, "--python", python, "install", "--no-deps", "--no-index", wheel], check=True)
+    for name in distributions(requirements):
         installed = importlib.metadata.distribution(name)
         for top in {file.parts[0] for file in installed.files or [] if file.parts[0] not in ("..", "__pycache__")}:
             if not (packages / top).exists():
                 (packages / top).symlink_to(Path(str(installed.locate_file(top))))
-    return folder / "venv" / "bin" / "python"
+    return python.parent
 
 
-def build(pip, folder):
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel in the folder that STEMWORKS_DIST names, or one of this checkout."""
+    dist = Path(os.environ.get("STEMWORKS_DIST") or build(tmp_path_factory.mktemp("wheel")))
+    (found,) = dist.absolute().glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def lean(tmp_path_factory, wheel):
+    """A Python with the wheel and the base's dependencies only."""
+    return install(tmp_path_factory.mktemp("lean"), wheel, PROJECT["dependencies"]) / "python"
+
+
+def build(folder):
     """The folder of a wheel of this checkout, which is built from a copy: a build leaves files beside the code."""
     checkout = folder / "checkout"
     for name in ("flows", "tasks", "sepcore", "conf"):
         shutil.copytree(ROOT / name, checkout / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, checkout)
-    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", folder / "dist", checkout], check=True)
+    subprocess.run([*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", folder / "dist", checkout], check=True)
     return folder / "dist"
 
 
 @pytest.fixture
 def run(lean, tmp_path):
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return lambda *arguments, **variables: subprocess.run(
         [lean, *map(str, arguments)],
         cwd=tmp_path,
-        env=kept | variables,
+        env=KEPT | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -212,3 +226,26 @@ def test_the_extras_of_a_command_bring_all_that_it_loads(command):
     assert packages_on_load(started) & of_extras <= brought
     assert not packages_on_load(options.__module__) & of_extras
     assert not options.needs or command in {line.split()[0] for line in WITH_EXTRAS}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif("STEMWORKS_DIST" not in os.environ, reason="of minutes: make wheel runs it")
+def test_the_wheel_with_the_extra_all_does_the_whole_job_in_an_empty_folder(wheel, tmp_path):
+    extras = PROJECT["optional-dependencies"]
+    (of_all,) = extras["all"]
+    wanted = [text for extra in sorted(Requirement(of_all).extras) for text in extras[extra]]
+    programs = install(tmp_path / "venv", wheel, [*PROJECT["dependencies"], *wanted])
+    (folder := tmp_path / "empty").mkdir()
+    done = subprocess.run(
+        [programs / "stemworks", "quickstart"],
+        cwd=folder,
+        env=KEPT | {"PATH": f"{programs}{os.pathsep}{KEPT['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(folder.glob("data/quickstart/releases/*/*.tar.gz"))
+    assert list(folder.glob("data/quickstart/**/vocals.wav"))
+    assert (folder / "mlflow.db").is_file()

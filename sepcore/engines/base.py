@@ -73,8 +73,7 @@ class Engine(ABC):
         num_bins = config.num_bins if config.mask_extension == "zeros" else config.frame_length // 2 + 1
         spectrum = stft(samples, num_bins=num_bins, **geometry)
         estimates = join_segments(self.estimate(self.segments(spectrum)))
-        stems = np.zeros((len(estimates), config.num_channels, len(samples)), np.float32)
-        stems = np.moveaxis(stems, 1, 2)
+        stems = np.zeros((len(estimates), *samples.shape), np.float32)
         # A few frames at a time go through all steps in the cache, twice as fast as all frames step by step.
         for part in frame_parts(len(spectrum)):
             masks = ratio_masks(estimates[:, part], exponent=config.separation_exponent)

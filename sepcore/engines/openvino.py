@@ -47,6 +47,7 @@ class OpenVinoEngine(Engine):
         if isinstance(network, Path):
             model = core.read_model(network)
             model.reshape([1, config.segment_frames, config.num_bins, config.num_channels])
+            model = _channels_first(openvino, model)
         else:
             model = build_model(openvino, config, network)
         compiled = core.compile_model(
@@ -71,12 +72,27 @@ class OpenVinoEngine(Engine):
         for segment in magnitudes:
             request = self._idle.get()
             try:
-                request.infer([segment[None]], share_inputs=True)
+                request.infer([np.ascontiguousarray(np.moveaxis(segment, -1, 0))[None]], share_inputs=True)
                 # A copy: the next segment overwrites the request's memory.
                 estimates.append(request.get_output_tensor(0).data.copy())
             finally:
                 self._idle.put(request)
-        return np.concatenate(estimates)
+        return np.moveaxis(estimates[0] if len(estimates) == 1 else np.concatenate(estimates), 2, -1)
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether this processor has instructions for it (AVX512_BF16, AMX); others would compute in float32."""
+    return "BF16" in _import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _channels_first(openvino: Any, model: Any) -> Any:
+    """A network that takes and gives channels last, as `build_model` builds them."""
+    steps = openvino.preprocess.PrePostProcessor(model)
+    layouts = (steps.input(), "NCHW", "NHWC"), (steps.output(), "NSCHW", "NSHWC")
+    for end, outside, inside in layouts:
+        end.tensor().set_layout(openvino.Layout(outside))
+        end.model().set_layout(openvino.Layout(inside))
+    return steps.build()
 
 
 def load_openvino() -> tuple[Any, Any]:

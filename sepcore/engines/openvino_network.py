@@ -23,8 +23,8 @@ _TAPS = 3  # rows before upsampling that a kernel of 5 reaches, one to each side
 def build_model(openvino: Any, config: ModelConfig, tensors: Mapping[str, Array]) -> Any:
     """One of Spleeter's networks as an ``openvino.Model``, with its checkpoint's tensors (`stored_tensors`).
 
-    It turns magnitudes, float32 ``(1, T, F, channels)``, into estimates, ``(1, stems, T, F, channels)``. The caller
-    decides how the package ``openvino`` is imported.
+    It turns magnitudes, float32 ``(1, channels, T, F)``, into estimates, ``(1, stems, channels, T, F)``: convolutions
+    want channels first. The caller decides how the package ``openvino`` is imported.
     """
     return _Builder(openvino, tensors).build(config)
 
@@ -37,16 +37,14 @@ class _Builder:
 
     def build(self, config: ModelConfig) -> Any:
         op, params = self._op, config.model.params
-        shape = (1, config.segment_frames, config.num_bins, config.num_channels)
-        magnitudes = op.parameter(list(shape), np.float32, name="magnitudes")
+        shape = [1, config.num_channels, config.segment_frames, config.num_bins]
+        magnitudes = op.parameter(shape, np.float32, name="magnitudes")
         indices = range(len(config.instruments))
         if isinstance(params, BLSTMParams):
             stems = [self._blstm(magnitudes, index, shape) for index in indices]
             return self._ov.Model([self._stacked(stems)], [magnitudes], "network")
         assert isinstance(params, UNetParams)
-        first = self._moved(magnitudes, 0, 3, 1, 2)  # convolutions want channels first
-        logits = [self._moved(self._unet(first, index, params), 0, 2, 3, 1) for index in indices]
-        stacked = self._stacked(logits)
+        stacked = self._stacked([self._unet(magnitudes, index, params) for index in indices])
         masks = op.softmax(stacked, 1) if config.model.type == "unet.softmax_unet" else op.sigmoid(stacked)
         mixture = op.unsqueeze(magnitudes, self._integers(1))
         return self._ov.Model([op.multiply(masks, mixture)], [magnitudes], "network")
@@ -69,14 +67,14 @@ class _Builder:
         return self._convolution(x, layer_name("conv2d", first_conv + levels), _KEEP, _HALVE)
 
     def _convolution(self, x: Any, layer: str, strides: list[int], dilations: list[int]) -> Any:
-        kernel = self._constant(self._tensors[f"{layer}/kernel"].transpose(3, 2, 0, 1))
+        kernel = self._constant(_channels_first(self._tensors[f"{layer}/kernel"]).swapaxes(0, 1))
         convolved = self._op.convolution(x, kernel, strides, _NONE, _NONE, dilations, auto_pad="same_upper")
         return self._op.add(convolved, self._per_channel(self._tensors[f"{layer}/bias"]))
 
     def _upsampled(self, x: Any, layer: str) -> Any:
         """A transposed convolution of stride 2; TensorFlow's ``same`` cuts one row less before than after."""
         op, kernel, bias = self._op, self._tensors[f"{layer}/kernel"], self._tensors[f"{layer}/bias"]
-        weights = kernel.transpose(3, 2, 0, 1)
+        weights = _channels_first(kernel).swapaxes(0, 1)
         if weights.shape[1] == 1:
             phases = op.convolution(x, self._constant(phase_kernels(weights, 1, 1)), _KEEP, _KEEP, _KEEP, _KEEP)
             return op.add(op.depth_to_space(phases, "blocks_first", 2), self._per_channel(bias))
@@ -97,17 +95,19 @@ class _Builder:
             return self._op.prelu(x, self._constant(np.array([_LEAKY_SLOPE], np.float32)))
         return self._op.elu(x, 1.0) if name == "ELU" else self._op.relu(x)
 
-    def _blstm(self, magnitudes: Any, instrument: int, shape: tuple[int, ...]) -> Any:
+    def _blstm(self, magnitudes: Any, instrument: int, shape: list[int]) -> Any:
         """The estimate of an instrument; see `sepcore.networks.blstm.BLSTM`."""
         op = self._op
-        _, frames, bins, channels = shape
-        x = op.reshape(magnitudes, self._integers(1, frames, bins * channels), special_zero=False)
+        _, channels, frames, bins = shape
+        last = self._moved(magnitudes, 0, 2, 3, 1)
+        x = op.reshape(last, self._integers(1, frames, bins * channels), special_zero=False)
         for level in range(3):
             x = self._bidirectional(x, 3 * instrument + level, frames)
         layer = layer_name("time_distributed", instrument)
         x = op.matmul(x, self._constant(self._tensors[f"{layer}/kernel"]), transpose_a=False, transpose_b=False)
         x = op.relu(op.add(x, self._constant(self._tensors[f"{layer}/bias"])))
-        return op.reshape(x, self._integers(*shape), special_zero=False)
+        last = op.reshape(x, self._integers(1, frames, bins, channels), special_zero=False)
+        return self._moved(last, 0, 3, 1, 2)
 
     def _bidirectional(self, x: Any, number: int, frames: int) -> Any:
         op, name = self._op, layer_name("bidirectional", number)
@@ -131,7 +131,8 @@ class _Builder:
         return self._op.transpose(x, self._integers(*axes))
 
     def _constant(self, value: Array) -> Any:
-        return self._op.constant(np.ascontiguousarray(value, np.float32))
+        # Shared: copies take as long as reading the checkpoint.
+        return self._op.constant(np.ascontiguousarray(value, np.float32), shared_memory=True)
 
     def _per_channel(self, value: Array) -> Any:
         return self._constant(value.reshape(1, -1, 1, 1))
@@ -155,6 +156,14 @@ def phase_kernels(weights: Array, top: int, left: int) -> Array:
         if 0 <= row < height and 0 <= column < width:
             kernels[phase_row, phase_column, :, tap_row, tap_column] = weights[:, 0, row, column]
     return kernels.reshape(4, inputs, _TAPS, _TAPS)
+
+
+def _channels_first(kernel: Array) -> Array:
+    """``(height, width, inputs, outputs)`` to ``(inputs, outputs, height, width)``."""
+    # In two steps, which take half as long as one.
+    height, width, inputs, outputs = kernel.shape
+    turned = np.ascontiguousarray(kernel.reshape(height * width, inputs * outputs).T)
+    return turned.reshape(inputs, outputs, height, width)
 
 
 def _reordered(gates: Array) -> Array:

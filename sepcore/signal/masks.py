@@ -35,6 +35,8 @@ def extend_masks(masks: Any, *, num_bins: int, extension: str, xp: ModuleType = 
     The ``extension`` ``"zeros"`` makes the bins above silent; ``"average"`` gives them the frame's mean mask.
     """
     missing = num_bins - masks.shape[-2]
+    if not missing:
+        return masks
     if extension == "zeros":
         return xp.pad(masks, [(0, 0)] * (len(masks.shape) - 2) + [(0, missing), (0, 0)])
     average = xp.mean(masks, axis=-2, keepdims=True)

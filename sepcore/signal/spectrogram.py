@@ -5,10 +5,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 _CACHED_FRAMES = 32
+_I, _MINUS_I = np.complex64(1j), np.complex64(-1j)
 
 
 @lru_cache(maxsize=8)
@@ -65,20 +65,24 @@ def magnitude_spectrogram(
 def _transformed(
     waveform: NDArray[np.float32], frame_length: int, hop_length: int, num_bins: int, kind: type[np.generic]
 ) -> NDArray[Any]:
-    """The STFT, or where ``kind`` is real its magnitudes."""
+    """The STFT, or where ``kind`` is real its magnitudes: a view of an array ``(channels, frames, bins)``.
+
+    Windows are multiplied by the ``frame_length`` that the FFTs divide by: without dividing, NumPy 2.4's compute in
+    double precision and take six times as long.
+    """
     if waveform.shape[1] == 2:
         # One complex FFT of both channels takes half the time of two real ones.
         windows = _windows(np.ascontiguousarray(waveform).view(np.complex64), frame_length, hop_length)
-        transform, window = _transform_two, hann_window(frame_length) * np.float32(0.5)
+        transform, window = _transform_two, hann_window(frame_length) * np.float32(frame_length / 2)
     else:
         windows = _windows(waveform, frame_length, hop_length)
-        transform, window = _transform_each, hann_window(frame_length)
+        transform, window = _transform_each, hann_window(frame_length) * np.float32(frame_length)
     frames = windows.shape[1]
-    spectrum: NDArray[Any] = np.empty((frames, num_bins, waveform.shape[1]), kind)
+    spectrum: NDArray[Any] = np.empty((waveform.shape[1], frames, num_bins), kind)
     # A few frames at a time stay in the cache, which is faster than all at once, and bit for bit the same.
     for part in frame_parts(frames):
-        transform(windows[:, part] * window, spectrum[part])
-    return spectrum
+        transform(windows[:, part] * window, spectrum[:, part])
+    return np.moveaxis(spectrum, 0, -1)
 
 
 def frame_parts(frames: int) -> Iterator[slice]:
@@ -88,7 +92,7 @@ def frame_parts(frames: int) -> Iterator[slice]:
 
 
 def _transform_each(frames: NDArray[Any], spectrum: NDArray[Any]) -> None:
-    transformed = scipy.fft.rfft(frames, axis=-1)[..., : spectrum.shape[1]].transpose(1, 2, 0)
+    transformed = np.fft.rfft(frames, axis=-1, norm="forward")[..., : spectrum.shape[-1]]
     if np.isrealobj(spectrum):
         np.abs(transformed, out=spectrum)
     else:
@@ -97,19 +101,17 @@ def _transform_each(frames: NDArray[Any], spectrum: NDArray[Any]) -> None:
 
 def _transform_two(frames: NDArray[Any], spectrum: NDArray[Any]) -> None:
     """Frames are ``(left + i right) / 2``; with their FFT Z: ``L[k] = Z[k] + Z*[-k]``, ``iR[k] = Z[k] - Z*[-k]``."""
-    num_bins = spectrum.shape[1]
-    transformed = scipy.fft.fft(frames[0], axis=-1, overwrite_x=True)
+    num_bins = spectrum.shape[-1]
+    transformed = np.fft.fft(frames[0], axis=-1, norm="forward", out=frames[0])
     positive, negative = transformed[:, :num_bins], np.empty((len(transformed), num_bins), np.complex64)
     np.conjugate(transformed[:, 0], out=negative[:, 0])
     np.conjugate(transformed[:, :-num_bins:-1], out=negative[:, 1:])
     if np.isrealobj(spectrum):
-        np.abs(positive + negative, out=spectrum[..., 0])
-        np.abs(positive - negative, out=spectrum[..., 1])
+        np.abs(positive + negative, out=spectrum[0])
+        np.abs(positive - negative, out=spectrum[1])
     else:
-        np.add(positive, negative, out=spectrum[..., 0])
-        rotated = positive - negative
-        spectrum[..., 1].real = rotated.imag
-        np.negative(rotated.real, out=spectrum[..., 1].imag)
+        np.add(positive, negative, out=spectrum[0])
+        np.multiply(positive - negative, _MINUS_I, out=spectrum[1])
 
 
 def _windows(waveform: NDArray[Any], frame_length: int, hop_length: int) -> NDArray[Any]:
@@ -131,13 +133,34 @@ def inverse_stft(spectrum: NDArray[np.complex64], *, frame_length: int, hop_leng
         float32 ``(..., samples, channels)`` with ``samples = (frames - 1) * hop_length + frame_length``. The first and
         last ``frame_length - hop_length`` samples lack the frames beyond the ends.
     """
-    frames = scipy.fft.irfft(np.moveaxis(spectrum, -1, -3), frame_length, axis=-1)
-    frames = frames.astype(np.float32, copy=False)
-    frames *= synthesis_window(frame_length, hop_length)
-    overlap, count = frame_length // hop_length, frames.shape[-2]
+    *lead, count, _, num_channels = spectrum.shape
+    overlap = frame_length // hop_length
+    added = np.zeros((*lead, count + overlap - 1, hop_length * num_channels), np.float32)
+    window = np.repeat(synthesis_window(frame_length, hop_length), num_channels)
     # A frame is `overlap` hops long: hop k of all frames is added at once, k hops further on.
-    hops = frames.reshape(*frames.shape[:-1], overlap, hop_length)
-    added = np.zeros((*frames.shape[:-2], count + overlap - 1, hop_length), np.float32)
-    for hop in range(overlap):
-        added[..., hop : hop + count, :] += hops[..., hop, :]
-    return np.moveaxis(added.reshape(*added.shape[:-2], -1), -2, -1)
+    for part in frame_parts(count):
+        frames = _frames(spectrum[..., part, :, :], frame_length)
+        frames *= window
+        hops = frames.reshape(*frames.shape[:-1], overlap, -1)
+        for hop in range(overlap):
+            added[..., part.start + hop : part.stop + hop, :] += hops[..., hop, :]
+    return added.reshape(*lead, -1, num_channels)
+
+
+def _frames(spectrum: NDArray[np.complex64], frame_length: int) -> NDArray[np.float32]:
+    """The inverse transforms of frames, ``(..., bins, channels)``: ``(..., frame_length * channels)``, interleaved."""
+    if spectrum.shape[-1] != 2:
+        frames = np.fft.irfft(np.moveaxis(spectrum, -1, -2), frame_length, axis=-1)
+        return np.moveaxis(frames, -1, -2).reshape(*frames.shape[:-2], -1).astype(np.float32, copy=False)
+    # Of both channels at once, as in `_transform_two`: Z[k] = L[k] + i R[k], Z[-k] = (L[k] - i R[k])*.
+    left, right = spectrum[..., 0], spectrum[..., 1]
+    turned = right * _I
+    num_bins, middle = left.shape[-1], frame_length // 2
+    mirrored = min(num_bins, middle)
+    packed = np.zeros((*left.shape[:-1], frame_length), np.complex64)
+    np.add(left, turned, out=packed[..., :num_bins])
+    difference = left[..., 1:mirrored] - turned[..., 1:mirrored]
+    np.conjugate(difference[..., ::-1], out=packed[..., frame_length - mirrored + 1 :])
+    for edge in (0, middle)[: 1 + (num_bins > middle)]:  # bins of a real waveform that are real
+        packed[..., edge] = left[..., edge].real + _I * right[..., edge].real
+    return np.fft.ifft(packed, axis=-1, out=packed).view(np.float32)

@@ -26,6 +26,20 @@ def test_the_inverse_gives_the_waveform_back_where_all_frames_overlap(waveform, 
     np.testing.assert_allclose(again[inner], waveform[inner], atol=1e-5)
 
 
+@pytest.mark.parametrize("num_channels", [1, 2, 3])
+@pytest.mark.parametrize("num_bins", [1, 64, 256, 257])
+def test_the_inverse_is_that_of_each_channel_alone_for_any_spectrum(num_bins, num_channels):
+    rng = np.random.default_rng(num_bins)
+    shape = (2, 70, num_bins, num_channels)  # more frames than are transformed at once
+    spectrum = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+    ours = inverse_stft(spectrum, frame_length=512, hop_length=128)
+    expected = np.zeros((2, 69 * 128 + 512, num_channels))
+    for frame in range(70):
+        windowed = np.fft.irfft(spectrum[:, frame].astype(complex), 512, axis=1) * hann_window(512)[:, None] / 1.5
+        expected[:, frame * 128 : frame * 128 + 512] += windowed
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
 def test_a_waveform_shorter_than_a_window_has_no_frames():
     assert stft(np.zeros((100, 2), np.float32), frame_length=512, hop_length=128).shape == (0, 257, 2)
 

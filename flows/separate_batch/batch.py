@@ -19,6 +19,11 @@ from sepcore.separation.stem_files.options import StemFileOptions
 from sepcore.system.printable import printable
 from sepcore.system.threads import num_cores, ordered_map
 
+_PRECISIONS = {
+    "bfloat16": "precision: bfloat16, in which this processor computes",
+    "float32": "precision: float32 (bfloat16 needs OpenVINO and a processor that computes in it)",
+}
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -44,6 +49,8 @@ def plan(options: SeparationOptions, paths: Sequence[Path], *, settled_s: float 
     check_ffmpeg()
     locate_with_bar(options.params)
     separator, files = shared_separator(options.settings()), options.stem_files()
+    if options.precision == "auto":
+        say([_PRECISIONS[separator.settings.precision]])
     planned = plan_batch(songs, options.out, separator.instruments, files, filename_format=options.filename_format)
     return Batch(options.out, planned, files, separator)
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -37,6 +38,9 @@ def separate_locally(
     """
     if not songs:
         return {}
+    batch.separator.load_early()
+    # Imported while the network is loaded and runs.
+    Thread(target=import_module, args=["sepcore.batch.summary"], daemon=True).start()
     remove_other_records(songs)
     stop = Event()
     with _bars(batch, len(songs)) as bar_of:

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import unquote_to_bytes
@@ -14,6 +15,7 @@ from flows.support.options import COMMAS, Flag, Model, Positional, WithOverrides
 from flows.support.prefect_api import configured_prefect_api
 from flows.support.runners import GROUP, OnRunner, model_anywhere
 from sepcore.config.choices import MAX_OVERLAP, MAX_SHIFTS, Bits, Clipping, Codec, EngineName, Precision
+from sepcore.errors import StemworksError
 
 if TYPE_CHECKING:
     from sepcore.separation.settings import SeparatorSettings
@@ -81,7 +83,7 @@ class SeparationOptions(WithOverrides):
     shifts: Annotated[int, Field(ge=1, le=MAX_SHIFTS), _SEPARATING] = 1
     """Separate this many times, shifted in time, and average."""
     precision: Annotated[Precision, _SEPARATING] = "float32"
-    """Number format of the network; bfloat16 is faster where the processor supports it."""
+    """Number format of the network; bfloat16 is faster on processors that compute in it, which auto finds out."""
     codec: Annotated[Codec, Parameter(name=("-c", "--codec")), _WRITING] = "wav"
     """Format of the stems."""
     bitrate: Annotated[str, Parameter(name=("-b", "--bitrate")), _WRITING] = "128k"
@@ -114,7 +116,8 @@ class SeparationOptions(WithOverrides):
         return (*super().extras(), *(("evaluate", "orchestrate") if configured_prefect_api() else ()))
 
     def settings(self) -> "SeparatorSettings":
-        """How to separate."""
+        """How to separate; a precision of ``"auto"`` is this machine's, for all that work on the songs."""
+        from sepcore.engines.select import chosen_precision
         from sepcore.separation.settings import SeparatorSettings
 
         return SeparatorSettings(
@@ -123,7 +126,7 @@ class SeparationOptions(WithOverrides):
             engine=self.engine,
             overlap=self.overlap,
             shifts=self.shifts,
-            precision=self.precision,
+            precision=chosen_precision(self.precision, self.engine),
             overrides=self.overrides or {},
         )
 
@@ -191,6 +194,17 @@ class Options(BatchOptions, OnRunner):
     def extras(self) -> tuple[str, ...]:
         """See `Options.extras`."""
         return () if self.dry_run else super().extras()
+
+    def start_early(self) -> None:
+        """Load the network if all songs will need it in this process, and the model is at hand."""
+        is_new = self.overwrite or not self.out.exists()
+        if is_new and not self.dry_run and self.runner == "local" and not configured_prefect_api():
+            from sepcore.provider.resolve import is_at_hand
+            from sepcore.separation.shared import shared_separator
+
+            with suppress(StemworksError, OSError):  # the command meets it again, and says it
+                if is_at_hand(self.params):
+                    shared_separator(self.settings()).load_early()
 
 
 def _sendable(path: Path) -> str:

@@ -88,8 +88,8 @@ def guarded(work: Callable[[], int | None]) -> int:
         return _say(f"{error.filename or 'system'}: {error.strerror or error}", 2)
 
 
-def run_command(work: Callable[[], int | None]) -> NoReturn:
-    """`guarded` work, and the end of the process."""
+def run_command(work: Callable[[], int | None], *, at_once: bool = False) -> NoReturn:
+    """`guarded` work, and the end of the process; ``at_once`` without freeing a network's memory bit by bit."""
     try:
         code = guarded(work)
     except Exception as error:
@@ -100,6 +100,8 @@ def run_command(work: Callable[[], int | None]) -> NoReturn:
         _again.cancel()  # nothing is left to interrupt
     if code == _INTERRUPTED:
         _drop_output_to_closed_terminal()
+    if at_once and "prefect" not in sys.modules:  # which has events to send
+        end_at_once(code)
     sys.exit(code)
 
 

@@ -31,13 +31,14 @@ _HELP = DefaultFormatter(
 _VERBOSE = "Log what is done, Prefect's and TensorFlow's lines too."
 
 
-def run(options: type[Options], module: str) -> NoReturn:
+def run(options: type[Options], module: str, *, at_once: bool = False) -> NoReturn:
     """The process of a command: its arguments, its checks, and then ``main`` of a module with slow imports.
 
     Args:
         options: Of the command.
         module: Name of the module, whose ``main`` takes the options and returns an exit code, or None. For one called
             ``flow`` a Prefect server is started where no API is configured.
+        at_once: See `run_command`.
     """
     is_flow = module.endswith(".flow")
     given, verbose = _parsed(options, sys.argv[1:])
@@ -50,6 +51,7 @@ def run(options: type[Options], module: str) -> NoReturn:
 
     if code := guarded(check):
         sys.exit(code)
+    given.start_early()
 
     def work() -> int | None:
         if is_flow:
@@ -59,7 +61,7 @@ def run(options: type[Options], module: str) -> NoReturn:
         main: Callable[[Options], int | None] = importlib.import_module(module).main
         return with_prefect(partial(main, given)) if is_flow else main(given)
 
-    run_command(work)
+    run_command(work, at_once=at_once)
 
 
 def command_app(options: type[Options], name: str) -> App:

@@ -47,6 +47,9 @@ class Options(BaseModel):
         """The extras that the command needs with these options."""
         return self.needs
 
+    def start_early(self) -> None:
+        """Start what may run in a thread while the command's modules are imported; by default nothing."""
+
     def check(self) -> None:
         """Refuse with a StemworksError what can be refused before slow imports; by default nothing."""
 

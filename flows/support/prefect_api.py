@@ -139,10 +139,10 @@ def raise_without_api(error: Exception) -> NoReturn:
 
 
 def end_at_once(code: int) -> NoReturn:
-    """End the process without what Prefect would still send to an API that is away.
+    """End the process without its clean-up: memory to free, what Prefect would still send to an API that is away.
 
-    It sends every event before a process ends and tries each for ten seconds, three events for every song's task: a
-    command on a large dataset would hang for hours after its last line.
+    Prefect sends every event before a process ends and tries each for ten seconds, three events for every song's task:
+    a command on a large dataset would hang for hours after its last line.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,11 @@ class SeparationRecord:
 
 
 def find_done(
-    song: Song, separator: str, options: StemFileOptions, *, by_time: bool = False
+    song: Song, separator: Callable[[], str], options: StemFileOptions, *, by_time: bool = False
 ) -> SeparationRecord | None:
     """The record of a song that is done: same audio, model and options, and every stem complete.
+
+    The model's fingerprint is asked of ``separator`` only where there is a record.
 
     It also counts if the output folder has been moved or copied. With ``by_time`` a song is not read if its size and
     time of change are the recorded ones, for a folder that is checked every few seconds.
@@ -63,7 +65,7 @@ def find_done(
     if (
         record is None
         or record.format != _FORMAT
-        or record.separator != separator
+        or record.separator != separator()
         or record.options != _deciding_options(options)
         or set(record.stems) != {file.as_posix() for _, file in song.stems}
         or not all(_is_there(song.out / file, file, record) for file in record.stems)

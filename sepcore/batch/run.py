@@ -34,7 +34,7 @@ def skip_if_done(
     the stems, unless ``write_page`` is false.
     """
     try:
-        record = find_done(song, separator.fingerprint(), options, by_time=by_time)
+        record = find_done(song, separator.fingerprint, options, by_time=by_time)
     except OSError:
         return None
     if record is None:

@@ -14,7 +14,7 @@ Clipping = Literal["rescale", "clamp", "none"]
 EngineName = Literal["auto", "openvino", "tensorflow"]
 """What runs the network; ``auto`` is the fastest on this machine."""
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "auto"]
 """What the network computes in."""
 
 MAX_OVERLAP = 0.9

@@ -81,8 +81,12 @@ class OpenVinoEngine(Engine):
 
 
 def computes_in_bfloat16() -> bool:
-    """Whether this processor has instructions for it (AVX512_BF16, AMX); others would compute in float32."""
-    return "BF16" in _import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    """Whether OpenVINO has instructions for it here (AVX512_BF16, AMX); other processors would compute in float32."""
+    try:
+        _, core = load_openvino()
+    except EngineUnusable:  # whoever loads a network says so
+        return False
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _channels_first(openvino: Any, model: Any) -> Any:

@@ -11,7 +11,7 @@ from sepcore.config.choices import EngineName, Precision
 from sepcore.config.model_config import ModelConfig
 from sepcore.engines.base import Engine
 from sepcore.engines.converted import ConversionFailed, convert_network_once, converted_network
-from sepcore.engines.openvino import OpenVinoEngine, load_openvino
+from sepcore.engines.openvino import OpenVinoEngine, computes_in_bfloat16, load_openvino
 from sepcore.errors import ConfigError, EngineUnusable
 from sepcore.networks.stored_tensors import load_tensors, tensor_shapes
 
@@ -39,6 +39,7 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
         CheckpointError: the weights do not fit.
     """
     check_engine(name)
+    precision = chosen_precision(precision, name)
     if name == "openvino" or (name == "auto" and _prefers_openvino(config, folder)):
         try:
             return _openvino_engine(config, folder, precision)
@@ -67,6 +68,15 @@ def _openvino_engine(config: ModelConfig, folder: Path, precision: Precision) ->
 
 def _has_tensorflow() -> bool:
     return all(map(find_spec, ("tensorflow", "keras")))
+
+
+def chosen_precision(precision: Precision, engine: EngineName) -> Precision:
+    """What a network will compute in here: ``"auto"`` is bfloat16 for OpenVINO on a processor that computes in it."""
+    if precision != "auto":
+        return precision
+    if engine == "tensorflow" or tensorflow_lists_gpu() or not find_spec("openvino"):
+        return "float32"
+    return "bfloat16" if computes_in_bfloat16() else "float32"
 
 
 def _prefers_openvino(config: ModelConfig, folder: Path) -> bool:

@@ -114,6 +114,15 @@ def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:
     return LocalModel(name, load_config(folder), folder)
 
 
+def is_at_hand(descriptor: str | Path) -> bool:
+    """Whether `locate_model` has nothing to fetch or unpack: for a folder, or the name of a model in `MODEL_PATH`."""
+    name, here = _without_prefix(str(descriptor)), model_path()
+    if Path(descriptor).exists():
+        return Path(descriptor).is_dir()
+    is_stored = _PLAIN_NAME.fullmatch(name) is not None and find_checkpoint(here / name) is not None
+    return is_stored and not (here / f"{name}.tar.gz").exists()  # which may be a newer one
+
+
 def published_name(name: str) -> str:
     """The name of a model in a release: ``2stems`` for ``2stems-16kHz``, which borrows its weights.
 

@@ -3,6 +3,8 @@
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, Self
@@ -13,9 +15,10 @@ from numpy.typing import NDArray
 from sepcore.config.choices import Bits, Clipping, EngineName, Precision
 from sepcore.engines.base import Engine
 from sepcore.engines.converted import weights_sha256
-from sepcore.engines.select import load_engine
+from sepcore.engines.select import chosen_precision, load_engine
 from sepcore.errors import CheckpointError, ConfigError, ProviderError
 from sepcore.networks.checkpoint_files import checkpoint_files, find_checkpoint
+from sepcore.networks.stored_tensors import tensor_shapes
 from sepcore.provider.checksum import file_identity
 from sepcore.separation.settings import SeparatorSettings, located_model
 from sepcore.separation.shifts import average_over_shifts
@@ -24,10 +27,24 @@ from sepcore.separation.stem_files.options import StemFileOptions, check_options
 from sepcore.separation.stem_files.song import separate_file
 from sepcore.separation.wiener_stream import wiener_stream
 from sepcore.signal.channels import to_channels
+from sepcore.system.threads import in_thread
 
 # Weights that are replaced while they are read are read again, so often, each time after a longer pause.
 _LOADINGS = 4
 _FIRST_PAUSE_S = 0.5
+
+_File = tuple[Path, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A network that has been loaded."""
+
+    engine: Engine
+    files: list[_File]
+    """Of its weights, as they were."""
+    weights: str
+    """Their fingerprint."""
 
 
 class Separator:
@@ -61,6 +78,7 @@ class Separator:
         overrides: Mapping[str, Any] | None = None,
         load: bool = True,
     ) -> None:
+        precision = chosen_precision(precision, engine)
         self.settings = SeparatorSettings(str(model), mwf, engine, overlap, shifts, precision, dict(overrides or {}))
         located = located_model(self.settings)
         self.name = located.name
@@ -69,9 +87,9 @@ class Separator:
         self.mwf = self.config.mwf if mwf is None else mwf
         self._loading = Lock()
         self.load_s = 0.0
-        """Seconds that loading the network took; 0 before."""
-        self._engine: Engine | None = None
-        self._weights: str | None = None
+        """Seconds that were spent waiting for the network; 0 before."""
+        self._early: Future[_Loaded] | None = None
+        self._loaded: _Loaded | None = None
         if load:
             self.load()
 
@@ -80,13 +98,13 @@ class Separator:
         """The separator of some settings, whose network is loaded when it is first needed."""
         return cls(**vars(settings), load=False)
 
-    def _load_engine(self) -> tuple[Engine, str]:
-        """The engine, and the fingerprint of the very weights that are in it."""
+    def _load(self) -> _Loaded:
         for loading in range(_LOADINGS):
             before = self._files()
+            fingerprint = in_thread(weights_sha256, self.folder)
             try:
-                weights = weights_sha256(self.folder)
                 engine = load_engine(self.settings.engine, self.config, self.folder, precision=self.settings.precision)
+                weights = fingerprint.result()
             except (CheckpointError, FileNotFoundError):
                 # Half of the old ones, half of the new; somebody who copies them need not be faster than we look.
                 if loading + 1 < _LOADINGS:
@@ -95,14 +113,14 @@ class Separator:
                     raise
                 continue
             if self._files() == before:
-                return engine, weights
+                return _Loaded(engine, before, weights)
         raise CheckpointError(
             f"the weights were replaced {_LOADINGS} times while they were being loaded",
             path=self.folder,
             hint="Try again when nothing writes there.",
         )
 
-    def _files(self) -> list[tuple[Path, tuple[int, ...]]]:
+    def _files(self) -> list[_File]:
         """The files of the weights as they are now; none if one is missing."""
         try:
             return [(file, file_identity(file)) for file in checkpoint_files(self.folder)]
@@ -117,11 +135,21 @@ class Separator:
     def load(self) -> Engine:
         """Load the network, unless it is; see `engine`."""
         with self._loading:
-            if self._engine is None:
+            if self._loaded is None:
                 started = time.monotonic()
-                self._engine, self._weights = self._load_engine()
-                self.load_s = time.monotonic() - started
-            return self._engine
+                early, self._early = self._early, None
+                loaded = early.result() if early else self._load()
+                if loaded.files != self._files():  # replaced since
+                    loaded = self._load()
+                self._loaded, self.load_s = loaded, time.monotonic() - started
+            return self._loaded.engine
+
+    def load_early(self) -> None:
+        """Let a thread load one of Spleeter's networks, which `load` then waits for; others are left to `load`."""
+        is_quick = self.settings.engine != "tensorflow" and tensor_shapes(self.config) is not None
+        with self._loading:
+            if is_quick and self._loaded is None and self._early is None:
+                self._early = in_thread(self._load)
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -137,7 +165,7 @@ class Separator:
         deciding = f"{config.fingerprint()} {config.separation_exponent} {config.mask_extension} {self.mwf}"
         if settings.overlap or settings.shifts > 1 or settings.precision != "float32":
             deciding += f" {settings.overlap} {settings.shifts} {settings.precision}"
-        weights = self._weights or weights_sha256(self.folder)
+        weights = self._loaded.weights if self._loaded else weights_sha256(self.folder)
         return hashlib.sha256(f"{deciding} {weights}".encode()).hexdigest()[:16]
 
     def is_outdated(self) -> bool:
@@ -148,7 +176,7 @@ class Separator:
             found = located_model(self.settings)
             if (found.folder, found.config) != (self.folder, self.config):
                 return True
-            return self._weights is not None and weights_sha256(self.folder) != self._weights
+            return self._loaded is not None and weights_sha256(self.folder) != self._loaded.weights
         except (ConfigError, ProviderError, OSError):
             return False
 

@@ -35,7 +35,8 @@ class SeparatorSettings:
         overlap: Fraction of a segment by which neighbors overlap, 0 to 0.9; they are cross-faded. As Spleeter: 0.
         shifts: How often the song is separated, each time at another place on the grid of segments; the stems are the
             mean. As Spleeter: 1.
-        precision: What the network computes in; ``"bfloat16"`` is faster on processors and GPUs that have it.
+        precision: What the network computes in; ``"bfloat16"`` is faster on processors and GPUs that have it;
+            ``"auto"``: see `chosen_precision`.
         overrides: Keys of the model's config with other values, dotted where they lie inside an object.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Work on several threads: how many cores there are, a map that keeps the order, a stream read ahead."""
+"""Work on several threads: how many cores there are, one call, a map that keeps the order, a stream read ahead."""
 
 import math
 import os
@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -58,6 +58,14 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, th
         finally:
             for future in under_way:
                 future.cancel()
+
+
+def in_thread(function: Callable[..., Result], *args: Any) -> Future[Result]:
+    """Call a function in a thread of its own; the process waits for its end."""
+    thread = ThreadPoolExecutor(1)
+    called = thread.submit(function, *args)
+    thread.shutdown(wait=False)
+    return called
 
 
 @dataclass

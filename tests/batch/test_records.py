@@ -79,7 +79,7 @@ def test_a_record_of_an_earlier_version_goes_by_sizes(separator, done):
 
 
 def test_another_model_or_setting_is_not_done(done):
-    assert find_done(done, "0123456789abcdef", OPTIONS) is None
+    assert find_done(done, lambda: "0123456789abcdef", OPTIONS) is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sepcore.errors import ConfigError, ProviderError
 from sepcore.provider import resolve
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import known_sha256
-from sepcore.provider.resolve import LocalModel, locate_model
+from sepcore.provider.resolve import LocalModel, is_at_hand, locate_model
 from sepcore.provider.transfer import NotPublished
 from tests.provider.conftest import CHECKPOINT, Response, names
 from tests.raised import raises
@@ -119,6 +119,19 @@ def test_what_leads_nowhere_is_answered_with_what_there_is(descriptor):
     with raises(ConfigError, path=descriptor, hint="2stems, ") as error:
         locate_model(descriptor)
     assert "JSON" in error.value.hint
+
+
+def test_a_model_is_at_hand_where_nothing_must_be_fetched_or_unpacked(models, write_checkpoint):
+    assert not is_at_hand("2stems")
+    write_checkpoint(models / "2stems")
+    assert is_at_hand("2stems")
+    assert is_at_hand("spleeter:2stems")
+    assert not is_at_hand("2stems-16kHz")  # borrows its weights
+    assert is_at_hand(models / "2stems")
+    assert not is_at_hand(models / "2stems.json")
+    archive = release(models, "2stems")
+    assert not is_at_hand(archive)
+    assert not is_at_hand("2stems")  # the tarball may hold other weights
 
 
 def test_a_failed_download_is_one_line_and_leaves_nothing(models, server):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sepcore import Separator, load_config
+from sepcore.engines.select import chosen_precision
 from sepcore.errors import AudioDecodeError, CheckpointError, ConfigError, ProviderError
 from sepcore.separation.settings import SeparatorSettings
 from sepcore.signal.audio_reader import read_waveform
@@ -28,6 +29,39 @@ def separator(model):
 
 def song(samples=30_000, channels=2, seed=0):
     return np.random.default_rng(seed).uniform(-0.5, 0.5, (samples, channels)).astype(np.float32)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_network_that_is_loaded_early_is_that_of_the_files_when_it_is_needed(replaced, model, tmp_path):
+    other = write_model(tmp_path / "other", seed=5)
+    shutil.copytree(model, tmp_path / "used")
+    early = Separator(tmp_path / "used", load=False)
+    early.load_early()
+    assert early._early is not None
+    early._early.result()
+    if replaced:
+        shutil.copytree(other, tmp_path / "used", dirs_exist_ok=True)
+    expected = Separator(other if replaced else model)
+    np.testing.assert_array_equal(early.separate(song())["vocals"], expected.separate(song())["vocals"])
+    assert early.fingerprint() == expected.fingerprint()
+
+
+def test_what_goes_wrong_early_is_raised_when_the_network_is_needed_and_another_try_may_succeed(model, tmp_path):
+    shutil.copytree(model, tmp_path, dirs_exist_ok=True)
+    next(tmp_path.rglob("*.index")).write_bytes(b"no table")
+    early = Separator(tmp_path, load=False)
+    early.load_early()
+    with pytest.raises(CheckpointError):
+        early.load()
+    shutil.copytree(model, tmp_path, dirs_exist_ok=True)
+    assert early.load()
+
+
+def test_the_automatic_precision_is_one_of_the_others_and_counts_as_it(model):
+    chosen = Separator(model, precision="auto")
+    assert chosen.settings.precision == chosen_precision("auto", "auto") != "auto"
+    assert chosen.fingerprint() == Separator(model, precision=chosen.settings.precision).fingerprint()
+    assert Separator(model, engine="tensorflow", precision="auto", load=False).settings.precision == "float32"
 
 
 ENGINES = ["tensorflow", "openvino"]

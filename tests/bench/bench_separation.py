@@ -18,6 +18,7 @@ import pytest
 import soundfile
 
 from sepcore import load_config
+from sepcore.engines.select import chosen_precision
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
 from tests.bench.measured import run_measured
@@ -32,7 +33,7 @@ RATE = 44100
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """MODEL_PATH with Spleeter's 2stems (random weights where the real ones are not there), its network converted."""
+    """MODEL_PATH with Spleeter's 2stems, unpacked (random weights where the real ones are not there)."""
     folder = tmp_path_factory.mktemp("models")
     if (SHARED / "models" / "2stems.tar.gz").is_file():
         shutil.copyfile(SHARED / "models" / "2stems.tar.gz", folder / "2stems.tar.gz")
@@ -41,6 +42,7 @@ def models(tmp_path_factory):
         (folder / "2stems" / ".probe").write_text("OK")
     code = "from sepcore import Separator; Separator('2stems')"
     subprocess.run([sys.executable, "-c", code], env=environment(folder), check=True, capture_output=True)
+    (folder / "2stems.tar.gz").unlink(missing_ok=True)
     return folder
 
 
@@ -104,13 +106,16 @@ def warm(models, size, **pythons):
 @pytest.mark.peers
 def test_a_loaded_model_beside_spleeter(spleeter_python, models, full_size, say):
     size = seconds, _, _ = (180, 3, 3) if full_size else (12, 1, 1)
-    ours, theirs = warm(models, size, ours=sys.executable, spleeter=spleeter_python)
-    say(
-        f"separation of {seconds} s, warm: ours {seconds / ours.elapsed_s:.1f}, Spleeter "
-        f"{seconds / theirs.elapsed_s:.1f} times real time, ratio {theirs.elapsed_s / ours.elapsed_s:.2f}; our network "
-        f"alone {ours.network_s / ours.elapsed_s:.0%} of our time; peak memory {ours.memory_mb:.0f} and "
-        f"{theirs.memory_mb:.0f} MB"
+    precise, automatic, theirs = warm(
+        models, size, ours=sys.executable, bfloat16=sys.executable, spleeter=spleeter_python
     )
+    for name, ours in {"float32": precise, f"auto ({chosen_precision('auto', 'auto')})": automatic}.items():
+        say(
+            f"separation of {seconds} s, warm, {name}: ours {seconds / ours.elapsed_s:.1f}, Spleeter "
+            f"{seconds / theirs.elapsed_s:.1f} times real time, ratio {theirs.elapsed_s / ours.elapsed_s:.2f}; our "
+            f"network alone {ours.network_s / ours.elapsed_s:.0%} of our time; peak memory {ours.memory_mb:.0f} and "
+            f"{theirs.memory_mb:.0f} MB"
+        )
 
 
 def test_a_loaded_model_beside_open_unmix(models, full_size, say):

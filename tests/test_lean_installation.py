@@ -249,3 +249,4 @@ def test_the_wheel_with_the_extra_all_does_the_whole_job_in_an_empty_folder(whee
     assert list(folder.glob("data/quickstart/releases/*/*.tar.gz"))
     assert list(folder.glob("data/quickstart/**/vocals.wav"))
     assert (folder / "mlflow.db").is_file()
+    assert "mlflow ui --backend-store-uri sqlite:///" in done.stdout  # there is no Makefile

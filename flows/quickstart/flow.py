@@ -42,8 +42,16 @@ def main(options: Options) -> None:
             f"release:  {_RELEASE}",
             f"stems:    {_STEMS}",
             f"tracking: {shown(tracking_uri())}",
-            "browse the run:        make ui",
+            f"browse the run:        {_ui_command()}",
             f"separate your songs:   python -m flows.separate_batch SONGS -o OUT -p {_RELEASE}",
             "train on MUSDB18:      python -m flows.train -p musdb --musdb-root MUSDB18",
         ]
     )
+
+
+def _ui_command() -> str:
+    """What opens MLflow's page; a checkout's Makefile also keeps strangers out of it."""
+    uri = shown(tracking_uri())
+    if "sqlite:" not in uri:
+        return uri
+    return "make ui" if Path("Makefile").is_file() else f"mlflow ui --backend-store-uri {uri}"

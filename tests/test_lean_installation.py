@@ -217,9 +217,7 @@ def test_a_configured_prefect_api_asks_for_its_extras(run):
 
 @pytest.mark.parametrize("command", sorted(set(commands()) - {"completion"}))
 def test_the_extras_of_a_command_bring_all_that_it_loads(command):
-    (started,) = re.findall(
-        r'run\(Options, "([\w.]+)"\)', (ROOT / "flows" / command / "__main__.py").read_text("utf-8")
-    )
+    (started,) = re.findall(r'run\(Options, "([\w.]+)"', (ROOT / "flows" / command / "__main__.py").read_text("utf-8"))
     options = import_module(f"flows.{command}.options").Options
     brought = {module for extra in options.needs for module in EXTRAS[extra]}
     of_extras = {module for modules in EXTRAS.values() for module in modules}

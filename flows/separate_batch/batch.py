@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from flows.separate_batch.options import SeparationOptions
@@ -12,6 +13,7 @@ from sepcore.batch.plan import find_songs, plan_batch, settled_songs
 from sepcore.batch.records import FailedTry, forget_failed_try
 from sepcore.batch.run import skip_if_done
 from sepcore.batch.song import Outcome, Song
+from sepcore.config.choices import Precision
 from sepcore.separation.separator import Separator
 from sepcore.separation.shared import shared_separator
 from sepcore.separation.stem_files.folder_page import write_folder_page
@@ -50,7 +52,7 @@ def plan(options: SeparationOptions, paths: Sequence[Path], *, settled_s: float 
     locate_with_bar(options.params)
     separator, files = shared_separator(options.settings()), options.stem_files()
     if options.precision == "auto":
-        say([_PRECISIONS[separator.settings.precision]])
+        _say_precision(separator.settings.precision)
     planned = plan_batch(songs, options.out, separator.instruments, files, filename_format=options.filename_format)
     return Batch(options.out, planned, files, separator)
 
@@ -109,3 +111,8 @@ def conclude(batch: Batch, outcomes: Mapping[Path, Outcome]) -> list[Outcome]:
         if listed := write_folder_page(batch.out, [(name, page) for name, page in pages if page]):
             say([f"page: {printable(listed)}"])
     return [outcomes[song.path] for song in songs]
+
+
+@cache  # once, in a process that looks at a folder again and again
+def _say_precision(chosen: Precision) -> None:
+    say([_PRECISIONS[chosen]])

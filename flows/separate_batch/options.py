@@ -116,8 +116,7 @@ class SeparationOptions(WithOverrides):
         return (*super().extras(), *(("evaluate", "orchestrate") if configured_prefect_api() else ()))
 
     def settings(self) -> "SeparatorSettings":
-        """How to separate; a precision of ``"auto"`` is this machine's, for all that work on the songs."""
-        from sepcore.engines.select import chosen_precision
+        """How to separate."""
         from sepcore.separation.settings import SeparatorSettings
 
         return SeparatorSettings(
@@ -126,7 +125,7 @@ class SeparationOptions(WithOverrides):
             engine=self.engine,
             overlap=self.overlap,
             shifts=self.shifts,
-            precision=chosen_precision(self.precision, self.engine),
+            precision=self.precision,
             overrides=self.overrides or {},
         )
 
@@ -197,12 +196,13 @@ class Options(BatchOptions, OnRunner):
 
     def start_early(self) -> None:
         """Load the network if all songs will need it in this process, and the model is at hand."""
-        is_new = self.overwrite or not self.out.exists()
-        if is_new and not self.dry_run and self.runner == "local" and not configured_prefect_api():
-            from sepcore.provider.resolve import is_at_hand
-            from sepcore.separation.shared import shared_separator
+        if self.dry_run or self.runner != "local" or configured_prefect_api():
+            return
+        with suppress(StemworksError, OSError):  # the command meets it again, and says it
+            if self.overwrite or not self.out.exists():
+                from sepcore.provider.resolve import is_at_hand
+                from sepcore.separation.shared import shared_separator
 
-            with suppress(StemworksError, OSError):  # the command meets it again, and says it
                 if is_at_hand(self.params):
                     shared_separator(self.settings()).load_early()
 

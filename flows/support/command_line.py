@@ -48,10 +48,10 @@ def run(options: type[Options], module: str, *, at_once: bool = False) -> NoRetu
     def check() -> None:
         check_extras(given.extras())  # first: what the other checks find may be the lack of one
         given.check()
+        given.start_early()
 
     if code := guarded(check):
         sys.exit(code)
-    given.start_early()
 
     def work() -> int | None:
         if is_flow:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from sepcore.system.threads import num_cores
 # Segments at the same time, each on its share of the cores: so no core waits while another thread runs numpy before and
 # after the network. Each takes 120 MB, so there are not more of them with many cores.
 _MOST_STREAMS = 4
+# OpenVINO 2026.4 makes a table of types on first use, under a lock of its own: of two threads that did so at once, one
+# would hold that lock and the other the interpreter's, for ever.
+_first_use = Lock()
 
 
 class OpenVinoEngine(Engine):
@@ -102,12 +106,11 @@ def _channels_first(openvino: Any, model: Any) -> Any:
 def load_openvino() -> tuple[Any, Any]:
     """OpenVINO and its core, with the plugin for this CPU; EngineUnusable if they do not load."""
     try:
-        openvino = _import_openvino()
-        # OpenVINO 2026.4 makes a table of types on first use, under a lock of its own: two threads that did so at once
-        # would wait for each other forever.
-        openvino.Type.f32.to_dtype()
-        core = openvino.Core()
-        core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin
+        with _first_use:
+            openvino = _import_openvino()
+            openvino.Type.f32.to_dtype()
+            core = openvino.Core()
+            core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin
     except Exception as error:  # of the import system, the dynamic linker, pybind11, or OpenVINO's own
         if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             raise  # Ctrl-C in the import of a compiled package is an ImportError

@@ -39,7 +39,7 @@ def load_engine(name: EngineName, config: ModelConfig, folder: Path, *, precisio
         CheckpointError: the weights do not fit.
     """
     check_engine(name)
-    precision = chosen_precision(precision, name)
+    precision = chosen_precision(precision, name, config)
     if name == "openvino" or (name == "auto" and _prefers_openvino(config, folder)):
         try:
             return _openvino_engine(config, folder, precision)
@@ -70,11 +70,14 @@ def _has_tensorflow() -> bool:
     return all(map(find_spec, ("tensorflow", "keras")))
 
 
-def chosen_precision(precision: Precision, engine: EngineName) -> Precision:
-    """What a network will compute in here: ``"auto"`` is bfloat16 for OpenVINO on a processor that computes in it."""
+def chosen_precision(precision: Precision, engine: EngineName, config: ModelConfig) -> Precision:
+    """What a network will compute in here.
+
+    ``"auto"`` is bfloat16 for one of Spleeter's in OpenVINO on a processor that computes in it, otherwise float32.
+    """
     if precision != "auto":
         return precision
-    if engine == "tensorflow" or tensorflow_lists_gpu() or not find_spec("openvino"):
+    if engine == "tensorflow" or tensor_shapes(config) is None or tensorflow_lists_gpu() or not find_spec("openvino"):
         return "float32"
     return "bfloat16" if computes_in_bfloat16() else "float32"
 

@@ -101,7 +101,9 @@ class TensorBundle:
         try:
             table = dict(islice(read_table(content), _MOST_TENSORS + 1))
             if len(table) > _MOST_TENSORS:
-                raise DamagedTable(f"it has more than {_MOST_TENSORS} tensors")
+                raise CheckpointError(
+                    f"has more than {_MOST_TENSORS} tensors", path=prefix, hint="Leave out those that no network needs."
+                )
             header = dict(_fields(table.pop(b"", b"")))
             self._num_shards = _number_of(header, 1)
             if not 1 <= self._num_shards <= _MOST_SHARDS or _number_of(header, 2):

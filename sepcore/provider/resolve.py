@@ -92,8 +92,7 @@ def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:
     name = _without_prefix(descriptor)
     shipped = load_config(name) if _is_shipped(name) else None
     model_dir = (shipped and shipped.model_dir) or name
-    # A variant such as 2stems-16kHz borrows the weights of another name, unless it has been trained itself.
-    slots = list(dict.fromkeys([name, model_dir] if model_dir in PRETRAINED else [model_dir, name]))
+    slots = _slots(name, model_dir)
     folder = None
     if _PLAIN_NAME.fullmatch(name):
         stored = (_stored(slot) for slot in slots)
@@ -115,12 +114,19 @@ def _of_name(descriptor: str, on_progress: OnProgress | None) -> LocalModel:
 
 
 def is_at_hand(descriptor: str | Path) -> bool:
-    """Whether `locate_model` has nothing to fetch or unpack: for a folder, or the name of a model in `MODEL_PATH`."""
-    name, here = _without_prefix(str(descriptor)), model_path()
-    if Path(descriptor).exists():
-        return Path(descriptor).is_dir()
-    is_stored = _PLAIN_NAME.fullmatch(name) is not None and find_checkpoint(here / name) is not None
-    return is_stored and not (here / f"{name}.tar.gz").exists()  # which may be a newer one
+    """Whether `locate_model` has nothing to fetch or unpack: for the folder of a model, or the name of one."""
+    path = Path(descriptor)
+    if path.is_file():
+        return False  # a tarball, or a config whose model may have to be fetched
+    if _has_config(path):
+        return _first_whole([path / "model", path]) is not None
+    name = _without_prefix(str(descriptor))
+    if not _PLAIN_NAME.fullmatch(name):
+        return False
+    slots = _slots(name, (_is_shipped(name) and load_config(name).model_dir) or name)
+    # A tarball may hold newer weights.
+    has_tarball = any((model_path() / f"{slot}.tar.gz").exists() for slot in slots)
+    return not has_tarball and find_checkpoint(model_path() / slots[0]) is not None
 
 
 def published_name(name: str) -> str:
@@ -135,6 +141,12 @@ def published_name(name: str) -> str:
         )
     model_dir = load_config(name).model_dir if _is_shipped(name) else None
     return model_dir if model_dir in PRETRAINED else name
+
+
+def _slots(name: str, model_dir: str) -> list[str]:
+    """Where the weights of a named model may lie in `MODEL_PATH`, the first choice first."""
+    # A variant such as 2stems-16kHz borrows the weights of another name, unless it has been trained itself.
+    return list(dict.fromkeys([name, model_dir] if model_dir in PRETRAINED else [model_dir, name]))
 
 
 def _without_prefix(name: str) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -15,12 +16,12 @@ from numpy.typing import NDArray
 from sepcore.config.choices import Bits, Clipping, EngineName, Precision
 from sepcore.engines.base import Engine
 from sepcore.engines.converted import weights_sha256
-from sepcore.engines.select import chosen_precision, load_engine
-from sepcore.errors import CheckpointError, ConfigError, ProviderError
+from sepcore.engines.select import load_engine
+from sepcore.errors import CheckpointError, ConfigError, ProviderError, StemworksError
 from sepcore.networks.checkpoint_files import checkpoint_files, find_checkpoint
 from sepcore.networks.stored_tensors import tensor_shapes
 from sepcore.provider.checksum import file_identity
-from sepcore.separation.settings import SeparatorSettings, located_model
+from sepcore.separation.settings import SeparatorSettings, located_model, with_precision
 from sepcore.separation.shifts import average_over_shifts
 from sepcore.separation.stem_files.names import DEFAULT_FORMAT, chosen_stems, stem_paths
 from sepcore.separation.stem_files.options import StemFileOptions, check_options
@@ -78,9 +79,9 @@ class Separator:
         overrides: Mapping[str, Any] | None = None,
         load: bool = True,
     ) -> None:
-        precision = chosen_precision(precision, engine)
-        self.settings = SeparatorSettings(str(model), mwf, engine, overlap, shifts, precision, dict(overrides or {}))
-        located = located_model(self.settings)
+        settings = SeparatorSettings(str(model), mwf, engine, overlap, shifts, precision, dict(overrides or {}))
+        located = located_model(settings)
+        self.settings = with_precision(settings, located.config)
         self.name = located.name
         self.folder = located.folder
         self.config = located.config
@@ -138,8 +139,11 @@ class Separator:
             if self._loaded is None:
                 started = time.monotonic()
                 early, self._early = self._early, None
-                loaded = early.result() if early else self._load()
-                if loaded.files != self._files():  # replaced since
+                loaded = None
+                if early:
+                    with suppress(StemworksError, OSError):  # what was wrong may have been mended
+                        loaded = early.result()
+                if loaded is None or loaded.files != self._files():  # replaced since
                     loaded = self._load()
                 self._loaded, self.load_s = loaded, time.monotonic() - started
             return self._loaded.engine

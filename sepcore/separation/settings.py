@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 from sepcore.config.choices import MAX_OVERLAP, MAX_SHIFTS, EngineName, Precision
 from sepcore.config.load import OVERRIDES, changed_config
-from sepcore.engines.select import check_engine
+from sepcore.config.model_config import ModelConfig
+from sepcore.engines.select import check_engine, chosen_precision
 from sepcore.errors import ConfigError
 from sepcore.provider.resolve import LocalModel, locate_model
 
@@ -74,6 +75,11 @@ def located_model(settings: SeparatorSettings) -> LocalModel:
     if differing:
         _warn_of_weights(model.name, ", ".join(differing))
     return replace(model, config=config)
+
+
+def with_precision(settings: SeparatorSettings, config: ModelConfig) -> SeparatorSettings:
+    """Settings whose precision is not ``"auto"`` any more; see `chosen_precision`."""
+    return replace(settings, precision=chosen_precision(settings.precision, settings.engine, config))
 
 
 @lru_cache

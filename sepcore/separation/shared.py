@@ -10,7 +10,7 @@ from typing import Self
 
 from sepcore.errors import CheckpointError
 from sepcore.separation.separator import Separator
-from sepcore.separation.settings import SeparatorSettings
+from sepcore.separation.settings import SeparatorSettings, located_model, with_precision
 
 _logger = logging.getLogger(__name__)
 _one_at_a_time = Lock()
@@ -56,6 +56,8 @@ def shared_separator(settings: SeparatorSettings) -> Separator:
     outlive many training runs and downloads. Call this before each song to get the current model.
     """
     with _one_at_a_time:
+        if settings.precision == "auto":  # so that a worker that is handed the separator's own settings finds it here
+            settings = with_precision(settings, located_model(settings).config)
         separator = _separator(settings)
         if separator.is_outdated():
             _logger.warning("%s: the model has been replaced; the new one separates from here on", separator.name)

@@ -155,12 +155,12 @@ def _frames(spectrum: NDArray[np.complex64], frame_length: int) -> NDArray[np.fl
     # Of both channels at once, as in `_transform_two`: Z[k] = L[k] + i R[k], Z[-k] = (L[k] - i R[k])*.
     left, right = spectrum[..., 0], spectrum[..., 1]
     turned = right * _I
-    num_bins, middle = left.shape[-1], frame_length // 2
-    mirrored = min(num_bins, middle)
+    num_bins = left.shape[-1]
+    mirrored = min(num_bins, (frame_length + 1) // 2)
     packed = np.zeros((*left.shape[:-1], frame_length), np.complex64)
     np.add(left, turned, out=packed[..., :num_bins])
     difference = left[..., 1:mirrored] - turned[..., 1:mirrored]
     np.conjugate(difference[..., ::-1], out=packed[..., frame_length - mirrored + 1 :])
-    for edge in (0, middle)[: 1 + (num_bins > middle)]:  # bins of a real waveform that are real
+    for edge in {0, num_bins - 1} if 2 * (num_bins - 1) == frame_length else {0}:  # bins that are real
         packed[..., edge] = left[..., edge].real + _I * right[..., edge].real
     return np.fft.ifft(packed, axis=-1, out=packed).view(np.float32)

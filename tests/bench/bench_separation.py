@@ -109,7 +109,8 @@ def test_a_loaded_model_beside_spleeter(spleeter_python, models, full_size, say)
     precise, automatic, theirs = warm(
         models, size, ours=sys.executable, bfloat16=sys.executable, spleeter=spleeter_python
     )
-    for name, ours in {"float32": precise, f"auto ({chosen_precision('auto', 'auto')})": automatic}.items():
+    chosen = chosen_precision("auto", "auto", load_config("2stems"))
+    for name, ours in {"float32": precise, f"auto ({chosen})": automatic}.items():
         say(
             f"separation of {seconds} s, warm, {name}: ours {seconds / ours.elapsed_s:.1f}, Spleeter "
             f"{seconds / theirs.elapsed_s:.1f} times real time, ratio {theirs.elapsed_s / ours.elapsed_s:.2f}; our "

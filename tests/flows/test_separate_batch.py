@@ -73,6 +73,13 @@ def test_what_is_done_is_skipped_fast_without_network_and_tensorflow(run, ready,
     assert not [path for path in before if before[path] == after[path]]
 
 
+def test_an_output_folder_that_cannot_be_looked_for_is_one_line(run, ready, tmp_path):
+    write_song(tmp_path / "a.wav")
+    refused = run("separate_batch", "a.wav", "-o", "a" * 300, "-p", ready)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
+    assert "File name too long" in refused.stderr
+
+
 def test_a_summary_tells_of_the_latest_run_with_what_was_skipped(run, ready, tmp_path):
     write_song(tmp_path / "songs" / "a.wav", seconds=2)
     run("separate_batch", "songs", "-o", "out", "-p", ready)

@@ -121,14 +121,21 @@ def test_what_leads_nowhere_is_answered_with_what_there_is(descriptor):
     assert "JSON" in error.value.hint
 
 
-def test_a_model_is_at_hand_where_nothing_must_be_fetched_or_unpacked(models, write_checkpoint):
+def test_a_model_is_at_hand_where_nothing_must_be_fetched_or_unpacked(
+    models, write_checkpoint, write_run, tmp_path, monkeypatch
+):
     assert not is_at_hand("2stems")
     write_checkpoint(models / "2stems")
     assert is_at_hand("2stems")
     assert is_at_hand("spleeter:2stems")
     assert not is_at_hand("2stems-16kHz")  # borrows its weights
-    assert is_at_hand(models / "2stems")
+    write_run(tmp_path / "run")
+    assert is_at_hand(tmp_path / "run")
     assert not is_at_hand(models / "2stems.json")
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
+    (here / "4stems").mkdir()  # of stems, say
+    assert not is_at_hand("4stems")
     archive = release(models, "2stems")
     assert not is_at_hand(archive)
     assert not is_at_hand("2stems")  # the tarball may hold other weights

@@ -9,10 +9,11 @@ from sepcore import Separator, load_config
 from sepcore.engines.select import chosen_precision
 from sepcore.errors import AudioDecodeError, CheckpointError, ConfigError, ProviderError
 from sepcore.separation.settings import SeparatorSettings
+from sepcore.separation.shared import shared_separator
 from sepcore.signal.audio_reader import read_waveform
 from sepcore.signal.audio_writer import write_audio
 from tests import golden
-from tests.models import small_config, write_model
+from tests.models import TINY, small_config, write_model
 from tests.raised import raises
 
 
@@ -46,22 +47,29 @@ def test_a_network_that_is_loaded_early_is_that_of_the_files_when_it_is_needed(r
     assert early.fingerprint() == expected.fingerprint()
 
 
-def test_what_goes_wrong_early_is_raised_when_the_network_is_needed_and_another_try_may_succeed(model, tmp_path):
+@pytest.mark.parametrize("mended", [False, True])
+def test_what_goes_wrong_early_counts_only_if_it_still_does_when_the_network_is_needed(mended, model, tmp_path):
     shutil.copytree(model, tmp_path, dirs_exist_ok=True)
     next(tmp_path.rglob("*.index")).write_bytes(b"no table")
     early = Separator(tmp_path, load=False)
     early.load_early()
-    with pytest.raises(CheckpointError):
-        early.load()
+    assert early._early is not None
+    assert early._early.exception()
+    if not mended:
+        with pytest.raises(CheckpointError):
+            early.load()
     shutil.copytree(model, tmp_path, dirs_exist_ok=True)
     assert early.load()
 
 
 def test_the_automatic_precision_is_one_of_the_others_and_counts_as_it(model):
     chosen = Separator(model, precision="auto")
-    assert chosen.settings.precision == chosen_precision("auto", "auto") != "auto"
+    assert chosen.settings.precision == chosen_precision("auto", "auto", chosen.config) != "auto"
     assert chosen.fingerprint() == Separator(model, precision=chosen.settings.precision).fingerprint()
     assert Separator(model, engine="tensorflow", precision="auto", load=False).settings.precision == "float32"
+    assert chosen_precision("auto", "auto", small_config(model=TINY)) == "float32"  # may have to run on TensorFlow
+    settings = SeparatorSettings(str(model), precision="auto")
+    assert shared_separator(settings) is shared_separator(shared_separator(settings).settings)
 
 
 ENGINES = ["tensorflow", "openvino"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sepcore.config.choices import NumChunks
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.manifest import check_columns
 from sepcore.errors import ConfigError, DatasetError
@@ -29,7 +30,7 @@ class PartToCache:
     name: str
     csv: Path
     folder: Path
-    num_chunks: int
+    num_chunks: NumChunks
 
 
 def parts_to_cache(
@@ -48,9 +49,10 @@ def parts_to_cache(
     check_trainable(config)
     training = _manifest("train_csv", train_csv or config.train_csv)
     validation = _manifest("validation_csv", validation_csv or config.validation_csv)
+    of_validation: NumChunks = "all" if config.chunks_per_song == "all" else 1
     return (
         PartToCache("training", training, Path(config.training_cache), config.chunks_per_song),
-        PartToCache("validation", validation, Path(config.validation_cache), 1),
+        PartToCache("validation", validation, Path(config.validation_cache), of_validation),
     )
 
 

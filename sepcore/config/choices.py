@@ -14,6 +14,9 @@ Clipping = Literal["rescale", "clamp", "none"]
 EngineName = Literal["auto", "openvino", "tensorflow"]
 """What runs the network; ``auto`` is the fastest on this machine."""
 
+NumChunks = int | Literal["all"]
+"""How many chunks of a song are cached, at least 1; ``all`` cover it."""
+
 Precision = Literal["float32", "bfloat16", "auto"]
 """What the network computes in."""
 

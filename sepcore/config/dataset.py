@@ -1,6 +1,7 @@
 """The keys of a model's JSON that say what it is trained on, and how that is cached and varied."""
 
-from typing import Annotated, Literal, Self
+import json
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -33,8 +34,9 @@ class DatasetKeys(StrictModel):
     """Manifest of the validation songs."""
     test_csv: str | None = None
     """Manifest of the test songs (a key of this project's own)."""
-    chunks_per_song: PositiveInt = Field(2, alias="n_chunks_per_song")
-    """Chunks cached of each training song, spread evenly over it."""
+    chunks_per_song: PositiveInt | Literal["all"] = Field(2, alias="n_chunks_per_song")
+    """Chunks cached of each training song, spread evenly over it (of a validation song: one, in its middle). `"all"`
+    (own value) covers all songs from end to end, those of validation too."""
     chunk_duration_s: PositiveFloat = Field(20.0, alias="chunk_duration")
     """Length of a cached chunk in seconds."""
     training_cache: str = "training_cache"
@@ -43,8 +45,11 @@ class DatasetKeys(StrictModel):
     """Folder of the validation shards."""
     cache_format: Literal["tfrecord", "parquet"] = "tfrecord"
     """Form of the shards: TFRecord, or Parquet (zstd), which pandas, Dask and Spark read (own key)."""
-    cache_dtype: Literal["uint8", "float16"] = "uint8"
-    """How magnitudes are cached: a byte on Spleeter's scale of 100 dB, or twice that without its rounding (own key)."""
+    cache_content: Literal["spectrogram", "waveform"] = "spectrogram"
+    """What is cached: magnitudes, as Spleeter does, or PCM (own key)."""
+    cache_dtype: Literal["uint8", "float16", "int16", "int24"] = "uint8"
+    """How magnitudes are cached (`uint8`, a byte on Spleeter's scale of 100 dB, or `float16`, twice that without its
+    rounding) or waveforms (`int16`, their default, or `int24`; own key)."""
     instrument_mapping: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Recordings that ingest adds up to an instrument, as `{"other": ["piano", "guitar"]}` (own key)."""
     augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
@@ -57,6 +62,15 @@ class DatasetKeys(StrictModel):
             raise ValueError(f"{value} {NO_PATH}. {MOUNT_HINT}")
         return value
 
+    @field_validator("chunks_per_song", mode="before")
+    @classmethod
+    def _is_count_or_all(cls, value: Any) -> Any:
+        # pydantic itself would name the members of the union, with an error for each.
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        if not is_count and value != "all":
+            raise ValueError(f'{json.dumps(value, default=str)} is no number of chunks. Give 1 or more, or "all".')
+        return value
+
     @field_validator("instrument_mapping")
     @classmethod
     def _mapping_names_recordings(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -66,6 +80,19 @@ class DatasetKeys(StrictModel):
                 f"{faulty[0]!r} is mapped to {list(value[faulty[0]])}; name one recording or more, each once."
             )
         return value
+
+    @model_validator(mode="after")
+    def _dtype_is_of_the_content(self) -> Self:
+        if self.cache_content == "waveform" and "cache_dtype" not in self.model_fields_set:
+            object.__setattr__(self, "cache_dtype", "int16")  # the field's default is for spectrograms
+        allowed = {"spectrogram": ("uint8", "float16"), "waveform": ("int16", "int24")}
+        if self.cache_dtype not in allowed[self.cache_content]:
+            (other,) = allowed.keys() - {self.cache_content}
+            raise ValueError(
+                f"cache_dtype is {self.cache_dtype}; cache_content {self.cache_content} is cached as "
+                f"{' or '.join(allowed[self.cache_content])}. Take one of them, or set cache_content to {other}."
+            )
+        return self
 
     @model_validator(mode="after")
     def _caches_differ(self) -> Self:

@@ -60,6 +60,11 @@ class ModelConfig(TrainingKeys, DatasetKeys, SeparationKeys):
         return int(self.chunk_duration_s * self.sample_rate)
 
     @property
+    def segment_samples(self) -> int:
+        """Samples that the STFT frames of one segment span."""
+        return (self.segment_frames - 1) * self.hop_length + self.frame_length
+
+    @property
     def chunk_frames(self) -> int:
         """STFT frames of a cached chunk: no padding at its ends, as in Spleeter's training."""
         return 1 + (self.chunk_samples - self.frame_length) // self.hop_length

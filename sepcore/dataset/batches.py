@@ -9,8 +9,8 @@ import numpy as np
 
 from sepcore.config.dataset import AugmentationConfig
 from sepcore.config.model_config import ModelConfig
+from sepcore.dataset.cache.chunk_reader import read_chunk
 from sepcore.dataset.cache.index import ChunkIndex
-from sepcore.dataset.cache.maintenance import read_chunk
 from sepcore.dataset.examples import Example, TrainingExamples
 from sepcore.dataset.segments import UNREADABLE, segment_reader
 
@@ -44,7 +44,7 @@ def validation_batches(index: ChunkIndex, config: ModelConfig) -> "tf.data.Datas
     """The middle segment of every chunk, not augmented, as from `training_batches`; the last batch may be smaller."""
     import tensorflow as tf
 
-    read, num_frames = segment_reader(index, config), tf.constant(index.num_frames, tf.int64)
+    read, num_frames = segment_reader(index, config), tf.constant(index.length, tf.int64)
 
     def middle(chunk: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
         first_frame = (num_frames[chunk] - config.segment_frames) // 2

@@ -91,7 +91,7 @@ class TrainingExamples:
     """
 
     def __init__(self, index: "ChunkIndex", config: ModelConfig) -> None:
-        self._config, self._num_frames = config, index.num_frames
+        self._config, self._num_frames = config, index.length
         self._remixer = Remixer(index, len(config.instruments))
         # Two: around the end of an epoch, examples of both epochs are drawn in turn.
         self._order = lru_cache(maxsize=2)(lambda epoch: epoch_order(config.random_seed, epoch, len(index)))

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
+from sepcore.dataset.cache.byte_range import ByteRange
 from sepcore.dataset.cache.chunks import FLOAT16_PEAK
 from sepcore.dataset.cache.index import ChunkIndex
-from sepcore.dataset.cache.shard_formats import ByteRange, code_columns
+from sepcore.dataset.cache.parquet import code_columns
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -6,8 +6,8 @@ import pytest
 from sepcore.config.dataset import AugmentationConfig
 from sepcore.dataset.batches import change_gains, power_sum, resample, training_batches, with_chunk_named
 from sepcore.dataset.cache.build_index import build_index
+from sepcore.dataset.cache.chunk_reader import read_chunk
 from sepcore.dataset.cache.index import read_index
-from sepcore.dataset.cache.maintenance import read_chunk
 from sepcore.dataset.examples import TrainingExamples
 from tests.dataset.cache.conftest import shard_of
 from tests.dataset.conftest import write_noise_song

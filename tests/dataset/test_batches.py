@@ -11,8 +11,8 @@ import pytest
 from sepcore.config.dataset import AugmentationConfig
 from sepcore.dataset.batches import power_sum, training_batches, validation_batches, with_chunk_named
 from sepcore.dataset.cache.build_index import build_index
+from sepcore.dataset.cache.chunk_reader import read_chunk
 from sepcore.dataset.cache.index import read_index
-from sepcore.dataset.cache.maintenance import read_chunk
 from sepcore.dataset.examples import TrainingExamples
 from sepcore.errors import DatasetError
 from sepcore.signal.audio_reader import read_waveform

@@ -157,7 +157,7 @@ def test_stretched_frames_lie_around_the_segment_within_the_chunk():
 def test_stretched_stems_of_chunks_of_different_lengths_fit_all_of_them(config):
     index = index_of([1] * 20, num_frames=range(64, 84))
     examples = drawn(config, 300, index, remix=1, time_stretch=0.5)
-    available = index.num_frames[examples["chunks"]]
+    available = index.length[examples["chunks"]]
     assert examples["first_frames"].min() == 0
     assert (examples["first_frames"] + examples["num_frames"][:, None] <= available).all()
     assert (examples["num_frames"] <= available.min(axis=1)).all()

@@ -18,12 +18,13 @@ from sepcore.dataset.cache.index import (
     CHUNK_COLUMNS,
     INDEX_FOLDER,
     INDEX_NAME,
+    LENGTH_COLUMN,
     SHARD_COLUMNS,
     SUMMARY_KEY,
     chunk_schema,
     folder_of_shards,
 )
-from sepcore.dataset.cache.plan import content_fingerprint, index_settings
+from sepcore.dataset.cache.plan import content_fingerprint, index_settings, least_length
 from sepcore.dataset.cache.shards import Shard, read_columns, writing
 from sepcore.errors import DatasetError
 from sepcore.system.atomic import atomic_path, remove_leftovers, write_bytes
@@ -62,7 +63,7 @@ def build_index(folder: Path, shards: Iterable[tuple[str, Shard]], config: Model
 
     songs = sorted(shards, key=itemgetter(0))
     summary = _summary(songs, config)
-    key, schema = summary["key"], chunk_schema()
+    key, schema = summary["key"], chunk_schema(config.cache_content)
     path = _own_path(folder, key)
     with writing(path):
         if _existing_index(folder, key) != path:
@@ -102,11 +103,11 @@ def _tables(songs: _Songs, config: ModelConfig) -> Iterator["pa.Table"]:
     """The rows of the index, a few songs at a time: there may be millions."""
     remaining = iter(songs)
     while part := list(islice(remaining, _SONGS_AT_ONCE)):
-        yield _chunk_table(part, least_frames=config.segment_frames)
+        yield _chunk_table(part, config.cache_content, least_length(config))
 
 
-def _chunk_table(songs: _Songs, *, least_frames: int) -> "pa.Table":
-    """The rows of the chunks with at least so many frames.
+def _chunk_table(songs: _Songs, content: str, least: int) -> "pa.Table":
+    """The rows of the chunks with at least so many frames or samples.
 
     Built column by column: a Python object for each of a million chunks would take minutes.
     """
@@ -118,7 +119,7 @@ def _chunk_table(songs: _Songs, *, least_frames: int) -> "pa.Table":
     song_of_row = pa.array(np.repeat(np.arange(len(songs), dtype=np.int32), counts))
     shared = {"song": [song for song, _ in songs], "shard": [shard.path.name for _, shard in songs]}
     shared |= {name: [of_song[name] for of_song in columns] for name in SHARD_COLUMNS}
-    by_chunk = {name: chain.from_iterable(map(itemgetter(name), columns)) for name in CHUNK_COLUMNS}
+    by_chunk = {name: chain.from_iterable(map(itemgetter(name), columns)) for name in CHUNK_COLUMNS[content]}
     by_chunk["chunk"] = chain.from_iterable(map(range, counts))
 
     def column(field: "pa.Field") -> "pa.Array":
@@ -127,10 +128,10 @@ def _chunk_table(songs: _Songs, *, least_frames: int) -> "pa.Table":
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         return pa.array(shared[field.name], kind).take(song_of_row)
 
-    schema = chunk_schema()
+    schema = chunk_schema(content)
     table = pa.table({field.name: column(field) for field in schema})
     # The cast makes the dictionaries, from the remaining rows only.
-    return table.filter(pc.greater_equal(table["num_frames"], least_frames)).cast(schema)
+    return table.filter(pc.greater_equal(table[LENGTH_COLUMN[content]], least)).cast(schema)
 
 
 def _columns(shard: Shard) -> dict[str, Any]:
@@ -148,8 +149,8 @@ def _summary(songs: _Songs, config: ModelConfig) -> dict[str, Any]:
         for song, shard in songs:
             columns = _columns(shard)
             chunks = zip(count(), *(columns[name] for name in _CHUNK_KEYS[1:]), strict=False)
-            frames = columns["num_frames"]
-            listed = [chunk for chunk in chunks if frames[chunk[0]] >= config.segment_frames]
+            lengths = columns[LENGTH_COLUMN[config.cache_content]]
+            listed = [chunk for chunk in chunks if lengths[chunk[0]] >= least_length(config)]
             contents.append((shard.content or shard.fingerprint, len(listed)))
             if listed:
                 yield song, shard.path.name, shard.fingerprint, listed

@@ -1,4 +1,4 @@
-"""Chunks: excerpts of a song, some 20 s long, whose spectrograms are cached, and the codes of their magnitudes.
+"""Chunks: excerpts of a song, some 20 s long, that are cached as spectrograms or PCM, and the codes of magnitudes.
 
 A magnitude is a byte on Spleeter's decibel scale of 100 dB, or a float16. Bytes are rounded, not truncated as in
 Spleeter: this halves the error, on music from -31.9 dB to -37.7 dB of the signal. Float16 takes twice the space for
@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.cache.plan import ShardPlan
+from sepcore.dataset.cache.pcm import BeyondScale, PcmSignal, PcmType, encode_pcm, residual_db
+from sepcore.dataset.cache.plan import ShardPlan, fewest_samples
+from sepcore.errors import DatasetError
 from sepcore.signal.audio_reader import read_blocks
 from sepcore.signal.spectrogram import magnitude_spectrogram
 
@@ -36,15 +38,27 @@ Codes = NDArray[np.uint8] | NDArray[np.float16]
 
 @dataclass(frozen=True)
 class Signal:
-    """One signal of a chunk: the codes of `encode`, ``(frames, bins, channels)``, and their range in dB."""
+    """One spectrogram of a chunk: the codes of `encode`, ``(frames, bins, channels)``, and their range in dB."""
 
     codes: Codes
     min_db: float
     max_db: float
 
+    def __len__(self) -> int:
+        """STFT frames."""
+        return len(self.codes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Frames, bins and channels."""
+        return self.codes.shape
+
     def magnitude(self) -> NDArray[np.float32]:
         """The decoded magnitudes, linear amplitude: float32 ``(frames, bins, channels)``."""
         return decode(self.codes, self.min_db, self.max_db)
+
+
+Signals = tuple[Signal | PcmSignal, ...]
 
 
 @dataclass(frozen=True)
@@ -53,16 +67,18 @@ class Chunk:
 
     number: int  # place among the song's chunks, from 0
     start_s: float  # where it starts in the song, in seconds
-    signals: tuple[Signal, ...]  # the mixture, then the instruments in the order of the config, all of the same shape
+    # The mixture, then the instruments in the order of the config, all of the same shape and the same kind.
+    signals: Signals
+    residual_db: float | None = None  # see `pcm.residual_db`; only of waveforms that are about to be stored
 
     @property
-    def num_frames(self) -> int:
-        """STFT frames of each signal."""
-        return len(self.signals[0].codes)
+    def length(self) -> int:
+        """STFT frames of each spectrogram, or samples of each waveform."""
+        return len(self.signals[0])
 
 
 def song_chunks(plan: ShardPlan, config: ModelConfig, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[Chunk]:
-    """Spectrograms of a song's chunks, one chunk at a time; every file is decoded once.
+    """The spectrograms or waveforms of a song's chunks, one chunk at a time; every file is decoded once.
 
     All files advance together, and little more than one chunk of each is held: memory depends neither on the length of
     the song nor on the number of chunks.
@@ -74,10 +90,11 @@ def song_chunks(plan: ShardPlan, config: ModelConfig, *, block_samples: int = _B
 
     Yields:
         The chunks in the order of their starts, without padding, their signals cut to the shortest. They end before
-        the first one without a whole frame.
+        the first one without a whole frame, or of waveforms without a sample.
 
     Raises:
         AudioDecodeError: a file cannot be decoded.
+        DatasetError: a waveform is too loud for PCM, see `encode_pcm`.
     """
     with ExitStack() as open_files:
         windows = []
@@ -92,11 +109,26 @@ def song_chunks(plan: ShardPlan, config: ModelConfig, *, block_samples: int = _B
         for number, start in enumerate(plan.starts):
             waveforms = [window.samples(start, start + config.chunk_samples) for window in windows]
             length = min(len(waveform) for waveform in waveforms)
-            if length < config.frame_length:
+            if length < fewest_samples(config):
                 return
-            magnitudes = (chunk_magnitude(waveform[:length], config) for waveform in waveforms)
-            signals = tuple(Signal(*encode(magnitude, config.cache_dtype)) for magnitude in magnitudes)
-            yield Chunk(number, start / config.sample_rate, signals)
+            waveforms, start_s = [waveform[:length] for waveform in waveforms], start / config.sample_rate
+            if config.cache_dtype == "int16" or config.cache_dtype == "int24":
+                signals = _pcm_signals(waveforms, plan, config.cache_dtype, config.sample_rate)
+                yield Chunk(number, start_s, signals, residual_db(waveforms))
+            else:
+                magnitudes = (chunk_magnitude(waveform, config) for waveform in waveforms)
+                yield Chunk(number, start_s, tuple(Signal(*encode(each, config.cache_dtype)) for each in magnitudes))
+
+
+def _pcm_signals(waveforms: list[Samples], plan: ShardPlan, dtype: PcmType, sample_rate: int) -> tuple[PcmSignal, ...]:
+    signals = []
+    for waveform, file in zip(waveforms, plan.files, strict=True):
+        try:
+            signals.append(encode_pcm(waveform, dtype, sample_rate=sample_rate))
+        except BeyondScale as error:
+            hint = "Scale its samples to [-1, 1]; they look like integers in a file of floats."
+            raise DatasetError(f"{file.signal} of {plan.song!r} {error}", path=Path(file.path), hint=hint) from error
+    return tuple(signals)
 
 
 def chunk_magnitude(waveform: Samples, config: ModelConfig) -> NDArray[np.float32]:
@@ -163,15 +195,19 @@ def _float16_step(max_db: float) -> np.float32:
     return np.float32(10 ** (max_db / 20) / FLOAT16_PEAK)
 
 
-def decode(codes: NDArray[Any], min_db: float, max_db: float) -> NDArray[np.float32]:
-    """The magnitudes (linear amplitude, float32, same shape) of `encode`'s codes.
+def decode(
+    codes: NDArray[Any], min_db: float, max_db: float, *, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """The magnitudes (linear amplitude, float32, same shape) of `encode`'s codes; written to ``out`` if there is one.
 
     In the 100 dB below the loudest bin, bytes are off by at most half a step, (max_db - min_db) / 510 dB; float16 is
     off by at most 0.005 dB in the upper 174 dB.
     """
     if codes.dtype == np.float16:
-        return codes.astype(np.float32) * _float16_step(max_db)
+        scaled: NDArray[np.float32] = np.multiply(codes, _float16_step(max_db), out=out, dtype=np.float32)
+        return scaled
     # Looked up: an exponential for every bin would take several times as long.
     of_code = (10 ** (np.linspace(min_db, max_db, _HIGHEST_CODE + 1) / 20)).astype(np.float32)
-    magnitude: NDArray[np.float32] = of_code[codes]
+    # The default mode would copy the result once more.
+    magnitude: NDArray[np.float32] = of_code.take(codes, out=out, mode="clip")
     return magnitude

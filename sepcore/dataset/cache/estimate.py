@@ -10,8 +10,9 @@ import numpy as np
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunks import Chunk, Signal, song_chunks
-from sepcore.dataset.cache.plan import ShardPlan, chunk_frames
-from sepcore.dataset.cache.shard_formats import FRAMING_BYTES, serialize
+from sepcore.dataset.cache.pcm import SAMPLE_BYTES, PcmSignal
+from sepcore.dataset.cache.plan import ShardPlan, chunk_lengths
+from sepcore.dataset.cache.tfrecord import FRAMING_BYTES, serialize
 from sepcore.dataset.check.findings import common_samples
 from sepcore.signal.audio_reader import read_waveform
 
@@ -37,23 +38,30 @@ def estimate_cache(plans: Sequence[ShardPlan], config: ModelConfig, *, num_worke
     """
 
     @cache
-    def record_bytes(num_frames: int) -> int:
-        signal = Signal(np.zeros((num_frames, config.num_bins, config.num_channels), config.cache_dtype), 0.0, 0.0)
-        signals = (signal,) * (1 + len(config.instruments))
-        return len(serialize(Chunk(0, 0.0, signals), config.instruments)) + FRAMING_BYTES
+    def record_bytes(length: int) -> int:
+        num_signals = 1 + len(config.instruments)
+        if config.cache_dtype == "int16" or config.cache_dtype == "int24":
+            pcm = bytes(length * config.num_channels * SAMPLE_BYTES[config.cache_dtype])
+            chunk = Chunk(
+                0, 0.0, (PcmSignal(pcm, (length, config.num_channels), config.cache_dtype, 1.0),) * num_signals
+            )
+        else:
+            codes = np.zeros((length, config.num_bins, config.num_channels), config.cache_dtype)
+            chunk = Chunk(0, 0.0, (Signal(codes, 0.0, 0.0),) * num_signals)
+        return len(serialize(chunk, config.instruments)) + FRAMING_BYTES
 
-    frames = [num_frames for plan in plans for num_frames in chunk_frames(plan, config)]
-    num_bytes = sum(map(record_bytes, frames))
+    lengths = [length for plan in plans for length in chunk_lengths(plan, config)]
+    num_bytes = sum(map(record_bytes, lengths))
     if config.cache_format == "parquet":
-        num_bytes = round(num_bytes * _ZSTD_RATIO[config.cache_dtype])
-    return CacheEstimate(len(plans), len(frames), num_bytes, _seconds(plans, len(frames), config) / num_workers / 60)
+        num_bytes = round(num_bytes * _ZSTD_RATIO.get(config.cache_dtype, 1.0))  # PCM is not compressed
+    return CacheEstimate(len(plans), len(lengths), num_bytes, _seconds(plans, len(lengths), config) / num_workers / 60)
 
 
 def _seconds(plans: Sequence[ShardPlan], num_chunks: int, config: ModelConfig) -> float:
     """The time that one worker needs, at the speed of the first chunk."""
     if not num_chunks:
         return 0.0
-    example = replace(next(plan for plan in plans if chunk_frames(plan, config)), starts=(0,))
+    example = replace(next(plan for plan in plans if chunk_lengths(plan, config)), starts=(0,))
 
     def read() -> None:
         for file in example.files:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
+from sepcore.dataset.cache.pcm_index import PCM_COLUMNS, PcmIndex
 from sepcore.dataset.cache.plan import index_settings
 from sepcore.errors import DatasetError
 
@@ -25,16 +26,40 @@ SUMMARY_KEY = "stemworks"
 """The entry in an index's metadata that holds the settings, counts, key and fingerprint."""
 SHARD_COLUMNS = ("fingerprint", "instruments", "length_s")
 """The columns that are equal for all chunks of a shard."""
-CHUNK_COLUMNS = ("start_s", "num_frames", "min_db", "max_db", "offset", "num_bytes", "checksum")
-"""The columns that differ from chunk to chunk."""
+LENGTH_COLUMN = {"spectrogram": "num_frames", "waveform": "num_samples"}
+"""The column with the length of a chunk, by the content of the shards."""
+_PLACE_COLUMNS = ("offset", "num_bytes", "checksum")
+CHUNK_COLUMNS = {
+    "spectrogram": ("start_s", "num_frames", "min_db", "max_db", *_PLACE_COLUMNS),
+    "waveform": ("start_s", "num_samples", *PCM_COLUMNS, "residual_db", *_PLACE_COLUMNS),
+}
+"""The columns that differ from chunk to chunk, by the content of the shards."""
 
 
 @cache
-def chunk_schema() -> "pa.Schema":
-    """The columns of the index."""
+def chunk_schema(content: str) -> "pa.Schema":
+    """The columns of an index of ``spectrogram`` or ``waveform`` shards."""
     import pyarrow as pa
 
     name = pa.dictionary(pa.int32(), pa.string())
+    of_content = {
+        "spectrogram": [
+            ("num_frames", pa.int32()),  # STFT frames of each signal
+            ("min_db", pa.list_(pa.float32())),  # of each signal: the value of code 0 (float16: the quietest bin)
+            ("max_db", pa.list_(pa.float32())),  # of each signal: the value of code 255 (float16: the loudest bin)
+        ],
+        "waveform": [
+            ("num_samples", pa.int32()),  # of each signal, per channel
+            ("scale", pa.list_(pa.float32())),  # of each signal: the value of full scale, 1 or above
+            ("sample_bytes", pa.list_(pa.uint8())),  # of each signal: 2 or 3
+            ("pcm_offset", pa.list_(pa.int64())),  # of each signal: its first byte in the shard
+            # Of each signal: CRC-32C of each 2^14 samples, and the RMS of each second in dB relative to full scale.
+            ("block_checksums", pa.list_(pa.list_(pa.uint32()))),
+            ("levels_db", pa.list_(pa.list_(pa.float32()))),
+            # RMS of the mixture minus the sum of the stems, in dB relative to full scale.
+            ("residual_db", pa.float32()),
+        ],
+    }
     return pa.schema(
         [
             ("song", name),  # in the manifest
@@ -42,9 +67,7 @@ def chunk_schema() -> "pa.Schema":
             ("chunk", pa.int32()),  # place among the song's chunks, from 0; in a Parquet shard also the row group
             ("start_s", pa.float64()),  # where the chunk starts in the song, in seconds
             ("length_s", pa.float64()),  # of a chunk, in seconds; one at the song's end is shorter
-            ("num_frames", pa.int32()),  # STFT frames of each signal
-            ("min_db", pa.list_(pa.float32())),  # of each signal: the value of code 0 (float16: the quietest bin)
-            ("max_db", pa.list_(pa.float32())),  # of each signal: the value of code 255 (float16: the loudest bin)
+            *of_content[content],
             ("shard", name),  # file name
             ("offset", pa.int64()),  # first byte of the chunk's record or row group in the shard
             ("num_bytes", pa.int64()),  # its length, including TFRecord's framing of 16 bytes
@@ -67,11 +90,14 @@ class ChunkIndex:
     offset: NDArray[np.int64]
     num_bytes: NDArray[np.int64]
     checksum: NDArray[np.uint32]
-    num_frames: NDArray[np.int32]
+    # How long it is, in the unit of `ChunkReader.read`: ``num_frames`` of a spectrogram, ``num_samples`` of a waveform.
+    length: NDArray[np.int32]
+    cache_content: str  # ``spectrogram`` or ``waveform``
     cache_format: str  # ``tfrecord`` or ``parquet``
-    cache_dtype: str  # ``uint8`` or ``float16``
+    cache_dtype: str  # ``uint8`` or ``float16``; of waveforms ``int16`` or ``int24``
     num_songs: int  # songs that have a chunk
     content: str  # what `fingerprint` returns
+    pcm: PcmIndex | None = None  # of waveforms
 
     def __len__(self) -> int:
         return len(self.shard)
@@ -84,6 +110,16 @@ class ChunkIndex:
     def fingerprint(self) -> str:
         """Sixteen hex digits of what all chunks decode to; the same for every ``cache_format``."""
         return self.content
+
+    def levels(self, chunk: int) -> NDArray[np.float32]:
+        """RMS of each signal of a chunk of waveforms, by its number from 0, in each of its seconds.
+
+        In dB relative to full scale, over all channels, -180 dB (silence) or more: float32 ``(signals, seconds)``, the
+        mixture's first. The last second may be shorter.
+        """
+        if self.pcm is None:
+            raise ValueError("the index is of spectrograms and has no levels. Set cache_content to waveform.")
+        return self.pcm.levels_db[chunk]
 
     def row(self, number: int) -> dict[str, Any]:
         """All columns of one chunk, by its number from 0; read from the file."""
@@ -133,6 +169,11 @@ def read_index(place: Path, config: ModelConfig) -> ChunkIndex:
         with pq.ParquetFile(path) as file:
             summary = json.loads(file.metadata.metadata[SUMMARY_KEY.encode()])
             made_with = summary["settings"]
+            content = made_with.get("cache_content", "spectrogram")
+            if content != config.cache_content:
+                problem = f"was made with cache_content = {json.dumps(content)} (the config's is "
+                hint = "Cache the songs again with this config, or set cache_content to the index's."
+                raise DatasetError(f"{problem}{json.dumps(config.cache_content)})", path=path, hint=hint)
             differing = [
                 f"{key} = {json.dumps(made_with.get(key))} (the config's is {json.dumps(value)})"
                 for key, value in index_settings(config).items()
@@ -141,7 +182,7 @@ def read_index(place: Path, config: ModelConfig) -> ChunkIndex:
             if differing:
                 hint = "Cache the songs again with this config."
                 raise DatasetError(f"was made with {', '.join(differing)}", path=path, hint=hint)
-            shards, columns = _read_arrays(file)
+            shards, columns = _read_arrays(file, config)
     except (pa.ArrowInvalid, KeyError, TypeError) as error:
         hint = "Delete it and cache the songs again."
         raise DatasetError(f"is not an index of shards ({error})", path=path, hint=hint) from error
@@ -156,6 +197,7 @@ def read_index(place: Path, config: ModelConfig) -> ChunkIndex:
         folder=folder_of_shards(path),
         shards=shards,
         **columns,
+        cache_content=config.cache_content,
         cache_format=config.cache_format,
         cache_dtype=config.cache_dtype,
         num_songs=summary["num_usable_songs"],
@@ -168,21 +210,29 @@ def folder_of_shards(index: Path) -> Path:
     return index.parent.parent if index.parent.name == INDEX_FOLDER else index.parent
 
 
-def _read_arrays(file: "pq.ParquetFile") -> tuple[tuple[str, ...], dict[str, NDArray[Any]]]:
+def _read_arrays(file: "pq.ParquetFile", config: ModelConfig) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The names of the shards, and the columns that training needs."""
-    names = ["chunk", "num_frames", "offset", "num_bytes", "checksum"]
-    arrays: dict[str, NDArray[Any]] = {"shard": np.empty(file.metadata.num_rows, np.int32)}
+    length, schema = LENGTH_COLUMN[config.cache_content], chunk_schema(config.cache_content)
+    names = ["chunk", length, *_PLACE_COLUMNS]
+    of_pcm = [*PCM_COLUMNS, "residual_db"] if config.cache_content == "waveform" else []
+    arrays: dict[str, Any] = {"shard": np.empty(file.metadata.num_rows, np.int32)}
     for name in names:
-        arrays[name] = np.empty(file.metadata.num_rows, chunk_schema().field(name).type.to_pandas_dtype())
+        arrays[name] = np.empty(file.metadata.num_rows, schema.field(name).type.to_pandas_dtype())
+    pcm_tables = []
     numbers: dict[str, int] = {}
     first = 0
     for group in range(file.num_row_groups):  # only one of them is in memory at a time
-        table = file.read_row_group(group, columns=["shard", *names])
+        table = file.read_row_group(group, columns=["shard", *names, *of_pcm])
         part = slice(first, first + len(table))
         shard = table.column("shard").combine_chunks()
         of_group = [numbers.setdefault(name, len(numbers)) for name in shard.dictionary.to_pylist()]
         arrays["shard"][part] = np.array(of_group, np.int32)[shard.indices.to_numpy()]
         for name in names:
             arrays[name][part] = table.column(name).to_numpy()
+        if of_pcm:
+            pcm_tables.append(table.select(of_pcm))
         first = part.stop
+    arrays["length"] = arrays.pop(length)
+    if of_pcm:
+        arrays["pcm"] = PcmIndex.of(pcm_tables, 1 + len(config.instruments))
     return tuple(numbers), arrays

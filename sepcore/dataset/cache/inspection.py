@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunks import DB_RANGE, FLOOR, Chunk, SampleWindow, chunk_magnitude
 from sepcore.dataset.cache.index import ChunkIndex
+from sepcore.dataset.cache.pcm import PcmSignal
 from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 from sepcore.signal.audio_reader import read_blocks
@@ -129,6 +130,7 @@ def compare_chunk(chunk: Chunk, row: TrackRow, config: ModelConfig) -> list[Sign
     """
     comparisons = []
     for name, signal, path in zip(("mixture", *config.instruments), chunk.signals, row.files, strict=True):
+        assert not isinstance(signal, PcmSignal)
         byte_error_db = (signal.max_db - signal.min_db) / _BYTE_STEPS / 2
         rounding_db = byte_error_db if config.cache_dtype == "uint8" else _FLOAT16_ERROR_DB
         cached_db, recomputed_db = _decibels(signal.magnitude()), _decibels(_recompute(path, chunk, config))
@@ -138,7 +140,7 @@ def compare_chunk(chunk: Chunk, row: TrackRow, config: ModelConfig) -> list[Sign
 
 def _recompute(path: Path, chunk: Chunk, config: ModelConfig) -> NDArray[np.float32]:
     start = round(chunk.start_s * config.sample_rate)
-    num_samples = (chunk.num_frames - 1) * config.hop_length + config.frame_length
+    num_samples = (chunk.length - 1) * config.hop_length + config.frame_length
     # Decoded from the file's start, as for the cache: after a seek, a resampler's samples lie elsewhere.
     with closing(read_blocks(path, sample_rate=config.sample_rate, num_channels=config.num_channels)) as blocks:
         waveform = SampleWindow(blocks, config.num_channels).samples(start, start + num_samples)

@@ -1,19 +1,15 @@
-"""Upkeep of a folder of shards: locking, reading with checksums, removing damaged and unneeded shards."""
+"""Upkeep of a folder of shards: locking, removing damaged and unneeded shards."""
 
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sepcore.dataset.cache.build_index import fingerprints_in, indexes_of
-from sepcore.dataset.cache.chunks import Chunk
-from sepcore.dataset.cache.index import ChunkIndex
-from sepcore.dataset.cache.shard_formats import ByteRange, parse_record, read_row
+from sepcore.dataset.cache.byte_range import ByteRange
 from sepcore.dataset.cache.shards import SHARD_NAME, find_shards, read_columns, sidecar_path
-from sepcore.errors import CacheNotWritable, DatasetError
+from sepcore.errors import CacheNotWritable
 from sepcore.system.locks import locked
 from sepcore.system.os_errors import fix_for, reason_of
-
-_VERIFY = "`python -m flows.cache -p CONFIG --verify`"
 
 
 @contextmanager
@@ -32,39 +28,6 @@ def lock_cache(folder: Path) -> Iterator[None]:
             hint = f"{fix_for(error)}, or set training_cache and validation_cache to other folders."
             raise CacheNotWritable(problem, path=folder, hint=hint, errno=error.errno) from error
         yield
-
-
-def read_chunk(index: ChunkIndex, number: int) -> Chunk:
-    """Read one chunk, by its row in the index (from 0), and verify its checksum.
-
-    Raises:
-        DatasetError: the chunk is damaged, or its shard is missing.
-    """
-    row = index.row(number)
-    path, what = index.folder / row["shard"], f"chunk {row['chunk']} of {row['song']!r}"
-
-    def lost(fault: str) -> DatasetError:
-        return DatasetError(f"{what} {fault}", path=path, hint=f"Run {_VERIFY} to cache the song again.")
-
-    try:
-        with path.open("rb") as file:
-            written = ByteRange(row["offset"], row["num_bytes"], row["checksum"]).read_from(file)
-    except FileNotFoundError as error:
-        raise lost("is missing") from error
-    except OSError as error:
-        problem = f"{what} cannot be read ({reason_of(error)})"
-        hint = f"{fix_for(error, reading=True)}, or cache the song again with {_VERIFY}."
-        raise DatasetError(problem, path=path, hint=hint, errno=error.errno) from error
-    if written is None:
-        raise lost("is damaged")
-    if path.suffix == ".tfrecord":
-        return Chunk(row["chunk"], row["start_s"], parse_record(written))
-    import pyarrow as pa
-
-    try:
-        return Chunk(row["chunk"], row["start_s"], read_row(path, row["chunk"], row["instruments"]))
-    except (OSError, pa.ArrowException) as error:  # the list of row groups at the file's end is damaged
-        raise lost("is damaged") from error
 
 
 def remove_damaged_shards(folder: Path) -> Iterator[str]:

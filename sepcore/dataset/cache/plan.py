@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sepcore.config.choices import NumChunks
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.check.findings import common_samples
 from sepcore.dataset.check.measure import SongMeasures
@@ -31,13 +32,13 @@ class ShardPlan:
     content: str  # the fingerprint of what the chunks decode to: the same for every ``cache_format``
 
 
-def shard_plans(report: CheckReport, config: ModelConfig, *, num_chunks: int) -> list[ShardPlan]:
+def shard_plans(report: CheckReport, config: ModelConfig, *, num_chunks: NumChunks) -> list[ShardPlan]:
     """`plan_shard` of every usable song of a checked manifest."""
     return [plan_shard(song.row, song.files, config, num_chunks=num_chunks) for song in report.usable]
 
 
-def plan_shard(row: TrackRow, files: SongMeasures, config: ModelConfig, *, num_chunks: int) -> ShardPlan:
-    """Place the chunks of one song that was checked.
+def plan_shard(row: TrackRow, files: SongMeasures, config: ModelConfig, *, num_chunks: NumChunks) -> ShardPlan:
+    """Place the chunks of one song that was checked: a number of them (`chunk_starts`), or all (`covering_starts`).
 
     If a file is shorter than the row says, the chunks are placed by the shortest file.
 
@@ -55,10 +56,14 @@ def plan_shard(row: TrackRow, files: SongMeasures, config: ModelConfig, *, num_c
                 path=Path(file.path),
                 hint="Training takes only songs with n_channels channels: convert the song, or take its row out.",
             )
-    duration_s = min(row.duration_s, common_samples(files, config) / config.sample_rate)
-    starts_s = chunk_starts(duration_s, chunk_duration_s=config.chunk_duration_s, num_chunks=num_chunks)
-    # In a song hardly longer than a chunk Spleeter's starts go backwards; decoding goes forwards.
-    starts = tuple(sorted(round(start_s * config.sample_rate) for start_s in starts_s))
+    num_samples = common_samples(files, config)
+    if num_chunks == "all":
+        starts = covering_starts(num_samples, config.chunk_samples)
+    else:
+        duration_s = min(row.duration_s, num_samples / config.sample_rate)
+        starts_s = chunk_starts(duration_s, chunk_duration_s=config.chunk_duration_s, num_chunks=num_chunks)
+        # In a song hardly longer than a chunk Spleeter's starts go backwards; decoding goes forwards.
+        starts = tuple(sorted(round(start_s * config.sample_rate) for start_s in starts_s))
     # The default format stands for all, so that runs and releases keep the fingerprints that they have.
     default_form = config.model_copy(update={"cache_format": "tfrecord"})
     fingerprint, content = (_shard_fingerprint(files, starts, form) for form in (config, default_form))
@@ -77,13 +82,35 @@ def chunk_starts(duration_s: float, *, chunk_duration_s: float, num_chunks: int)
     return [max(_MARGIN_S + number * step_s, 0.0) for number in range(num_chunks)]
 
 
-def chunk_frames(plan: ShardPlan, config: ModelConfig) -> list[int]:
-    """STFT frames of each chunk that will be cached."""
+def covering_starts(num_samples: int, chunk_samples: int) -> tuple[int, ...]:
+    """Where the chunks start, in samples, that cover a song without gaps.
+
+    They lie end to end; the last one ends with the song and is as long as the others, so it overlaps the one before it.
+    A shorter one would be drawn as often as the others, so the song's end would be trained on too much, and one that is
+    too short for a segment would be lost; the places would depend on ``T``. A song shorter than a chunk is one chunk.
+    """
+    last = max(num_samples - chunk_samples, 0)
+    return (*range(0, last, chunk_samples), last)
+
+
+def chunk_lengths(plan: ShardPlan, config: ModelConfig) -> list[int]:
+    """STFT frames, or samples of waveforms, of each chunk that will be cached."""
     end = common_samples(plan.files, config)
     lengths = (min(config.chunk_samples, end - start) for start in plan.starts)
-    return [
-        1 + (length - config.frame_length) // config.hop_length for length in lengths if length >= config.frame_length
-    ]
+    stored = [length for length in lengths if length >= fewest_samples(config)]
+    if config.cache_content == "waveform":
+        return stored
+    return [1 + (length - config.frame_length) // config.hop_length for length in stored]
+
+
+def fewest_samples(config: ModelConfig) -> int:
+    """Samples of the shortest chunk that is stored."""
+    return 1 if config.cache_content == "waveform" else config.frame_length
+
+
+def least_length(config: ModelConfig) -> int:
+    """STFT frames, or samples of waveforms, of the shortest chunk that an index lists: those of a segment."""
+    return config.segment_samples if config.cache_content == "waveform" else config.segment_frames
 
 
 def planned_fingerprints(plans: Iterable[ShardPlan], config: ModelConfig) -> set[str]:
@@ -92,7 +119,7 @@ def planned_fingerprints(plans: Iterable[ShardPlan], config: ModelConfig) -> set
     An index of Parquet shards from an earlier version has one of the shards' own fingerprints.
     """
     songs = [
-        (plan, sum(frames >= config.segment_frames for frames in chunk_frames(plan, config)))
+        (plan, sum(length >= least_length(config) for length in chunk_lengths(plan, config)))
         for plan in sorted(plans, key=lambda plan: plan.song)
     ]
     return {
@@ -109,23 +136,28 @@ def _shard_fingerprint(files: SongMeasures, starts: tuple[int, ...], config: Mod
 
 def _shard_settings(config: ModelConfig) -> dict[str, Any]:
     # Under the keys of the config's JSON. ``T`` is not among them: every chunk is stored, however short.
-    return {
+    settings = {
         "format": _FORMAT_VERSION,
         "cache_format": config.cache_format,
         "cache_dtype": config.cache_dtype,
         "instrument_list": list(config.instruments),
         "sample_rate": config.sample_rate,
         "n_channels": config.num_channels,
-        "frame_length": config.frame_length,
-        "frame_step": config.hop_length,
-        "F": config.num_bins,
         "chunk_duration": config.chunk_duration_s,
     }
+    # Waveforms serve every STFT. Spectrograms have no ``cache_content``: they are older than this key.
+    if config.cache_content == "waveform":
+        return {"cache_content": "waveform", **settings}
+    return {**settings, **_stft_settings(config), "F": config.num_bins}
+
+
+def _stft_settings(config: ModelConfig) -> dict[str, Any]:
+    return {"frame_length": config.frame_length, "frame_step": config.hop_length}
 
 
 def index_settings(config: ModelConfig) -> dict[str, Any]:
-    """What an index depends on beside the audio: the shards' settings, and ``T``, which decides what it lists."""
-    return {**_shard_settings(config), "T": config.segment_frames}
+    """What an index depends on beside the audio: the shards' settings, and a segment's, which decide what it lists."""
+    return {**_shard_settings(config), **_stft_settings(config), "T": config.segment_frames}
 
 
 def content_fingerprint(songs: Iterable[tuple[str, int]]) -> str:

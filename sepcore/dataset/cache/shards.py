@@ -14,9 +14,11 @@ from typing import Any, Self
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunks import Chunk, song_chunks
-from sepcore.dataset.cache.index import CHUNK_COLUMNS, SHARD_COLUMNS
+from sepcore.dataset.cache.index import CHUNK_COLUMNS, LENGTH_COLUMN, SHARD_COLUMNS
+from sepcore.dataset.cache.parquet import write_parquet
+from sepcore.dataset.cache.pcm import SAMPLE_BYTES, PcmSignal, block_checksums
 from sepcore.dataset.cache.plan import ShardPlan
-from sepcore.dataset.cache.shard_formats import write_parquet, write_tfrecord
+from sepcore.dataset.cache.tfrecord import write_tfrecord
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError
 from sepcore.system.atomic import atomic_path
 from sepcore.system.os_errors import fix_for, reason_of
@@ -24,7 +26,7 @@ from sepcore.system.os_errors import fix_for, reason_of
 SHARD_NAME = re.compile(r".+-(?P<fingerprint>[0-9a-f]{16})\.(?P<kind>tfrecord|parquet|json)")
 """The name of a shard and of the JSON file beside it: song, fingerprint, format."""
 # In the JSON file, `num_bytes` is the size of the shard and `length` that of a chunk.
-_JSON_KEYS = {name: "length" if name == "num_bytes" else name for name in CHUNK_COLUMNS}
+_JSON_KEYS = {"num_bytes": "length"}
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,14 @@ def sidecar_path(shard: Path) -> Path:
 def read_columns(shard: Path) -> dict[str, Any] | None:
     """A shard's ``size`` in bytes, a value for each of the `SHARD_COLUMNS` and a list for each of the `CHUNK_COLUMNS`.
 
+    These are the columns of spectrograms or of waveforms, whichever the shard holds.
     None if the shard is missing or incomplete, or has no JSON file that describes it.
     """
     try:
         described = json.loads(sidecar_path(shard).read_text("utf-8"))
         columns = {"size": described["num_bytes"]} | {name: described[name] for name in SHARD_COLUMNS}
-        columns |= {name: described[key] for name, key in _JSON_KEYS.items()}
+        content = "waveform" if LENGTH_COLUMN["waveform"] in described else "spectrogram"
+        columns |= {name: described[_JSON_KEYS.get(name, name)] for name in CHUNK_COLUMNS[content]}
         return columns if shard.stat().st_size == columns["size"] else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
@@ -108,35 +112,56 @@ def read_columns(shard: Path) -> dict[str, Any] | None:
 
 def _write_columns(path: Path, columns: Mapping[str, Any]) -> None:
     described = {name: columns[name] for name in SHARD_COLUMNS} | {"num_bytes": columns["size"]}
-    described |= {key: columns[name] for name, key in _JSON_KEYS.items()}
+    of_chunks = (name for name in columns if name not in SHARD_COLUMNS and name != "size")
+    described |= {_JSON_KEYS.get(name, name): columns[name] for name in of_chunks}
     path.write_text(json.dumps(described, separators=(",", ":")), "utf-8")
 
 
 def _write(path: Path, plan: ShardPlan, config: ModelConfig) -> dict[str, Any]:
     """Write the shard's file, and return its columns as `read_columns` does."""
-    columns: dict[str, Any] = {name: [] for name in CHUNK_COLUMNS}
+    columns: dict[str, Any] = {name: [] for name in CHUNK_COLUMNS[config.cache_content]}
 
     def noted_chunks() -> Iterator[Chunk]:
         with _read_errors_named(plan):
             for chunk in song_chunks(plan, config):
-                columns["start_s"].append(chunk.start_s)
-                columns["num_frames"].append(chunk.num_frames)
-                columns["min_db"].append([signal.min_db for signal in chunk.signals])
-                columns["max_db"].append([signal.max_db for signal in chunk.signals])
+                for name, value in _described(chunk, config.cache_content).items():
+                    columns[name].append(value)
                 yield chunk
 
     with path.open("w+b") as file:
         if config.cache_format == "tfrecord":
             places = write_tfrecord(file, noted_chunks(), config.instruments)
         else:
-            places = write_parquet(file, noted_chunks(), config.instruments, length_s=config.chunk_duration_s)
+            places = write_parquet(file, noted_chunks(), config)
         file.flush()
         # The JSON file marks the shard as complete and must not reach the disk before it.
         os.fsync(file.fileno())
         columns["size"] = file.tell()
     columns |= {name: [getattr(place, name) for place in places] for name in ("offset", "num_bytes", "checksum")}
+    if config.cache_content == "waveform":
+        columns["pcm_offset"] = [place.pcm_offsets for place in places]
     shared = (plan.fingerprint, config.instruments, config.chunk_duration_s)
     return columns | dict(zip(SHARD_COLUMNS, shared, strict=True))
+
+
+def _described(chunk: Chunk, content: str) -> dict[str, Any]:
+    """The columns of a chunk, all but its place in the shard."""
+    columns: dict[str, Any] = {"start_s": chunk.start_s, LENGTH_COLUMN[content]: chunk.length}
+    if content == "waveform":
+        columns["residual_db"] = chunk.residual_db
+    for signal in chunk.signals:
+        if isinstance(signal, PcmSignal):
+            of_signal: dict[str, Any] = {
+                "scale": signal.scale,
+                "sample_bytes": SAMPLE_BYTES[signal.dtype],
+                "block_checksums": block_checksums(signal),
+                "levels_db": signal.levels_db,
+            }
+        else:
+            of_signal = {"min_db": signal.min_db, "max_db": signal.max_db}
+        for name, value in of_signal.items():
+            columns.setdefault(name, []).append(value)
+    return columns
 
 
 def _complete_shard(path: Path) -> Shard | None:

@@ -117,7 +117,7 @@ def test_signals_are_cut_to_the_shortest(config, write_song):
 def test_chunks_that_end_with_the_song_are_kept_down_to_one_frame(config, write_song):
     plan = plan_of(write_song("song", duration_s=2.07), config, num_chunks=2)
     plan = dataclasses.replace(plan, starts=(0, 6000, 12_000, 16_000))
-    frames = [chunk.num_frames for chunk in song_chunks(plan, config)]
+    frames = [chunk.length for chunk in song_chunks(plan, config)]
     whole = [1 + (min(12_000, 16_560 - start) - 512) // 128 for start in plan.starts]
     assert frames == whole
     assert frames[0] == config.chunk_frames

@@ -58,7 +58,7 @@ def test_columns_say_where_each_chunk_stands(config, songs, tmp_path):
     assert index.shard_paths == [str(shard_of_a.path), str(shard_of_b.path)]
     assert index.shard.tolist() == [0, 0, 0, 1, 1]
     assert index.chunk.tolist() == [0, 1, 2, 0, 1]
-    assert index.num_frames.tolist() == [config.chunk_frames] * 5
+    assert index.length.tolist() == [config.chunk_frames] * 5
     columns = [read_columns(shard.path) for shard in (shard_of_a, shard_of_b)]
     assert index.offset.tolist() == [offset for of_shard in columns for offset in of_shard["offset"]]
     assert index.num_bytes.tolist() == [num_bytes for of_shard in columns for num_bytes in of_shard["num_bytes"]]
@@ -96,7 +96,7 @@ def test_many_songs_come_in_parts_and_are_read_as_one(config, songs, tmp_path, m
     monkeypatch.setattr("sepcore.dataset.cache.build_index._SONGS_AT_ONCE", 1)
     index = built(tmp_path, songs, config)
     assert rows(index) == rows_of_whole
-    for column in ("shard", "chunk", "offset", "num_bytes", "num_frames"):
+    for column in ("shard", "chunk", "offset", "num_bytes", "length"):
         np.testing.assert_array_equal(getattr(index, column), getattr(whole, column))
     assert (index.shards, index.fingerprint()) == (whole.shards, whole.fingerprint())
 

@@ -29,7 +29,7 @@ def test_of_unchanged_recordings_only_the_rounding_is_seen(config, write_song, d
     compared = compare_chunk(last, row, config)
     assert [signal.name for signal in compared] == ["mixture", "vocals", "drums"]
     for signal in compared:
-        assert signal.cached_db.shape == signal.recomputed_db.shape == (last.num_frames, 128, 2)
+        assert signal.cached_db.shape == signal.recomputed_db.shape == (last.length, 128, 2)
         assert 0 < signal.rms_db < signal.largest_db <= signal.rounding_db < rounding_db
         assert "all of it rounding" in signal.summary
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from sepcore.dataset.cache.build_index import build_index
+from sepcore.dataset.cache.chunk_reader import read_chunk
 from sepcore.dataset.cache.chunks import song_chunks
 from sepcore.dataset.cache.index import read_index
-from sepcore.dataset.cache.maintenance import lock_cache, prune, read_chunk, remove_damaged_shards
+from sepcore.dataset.cache.maintenance import lock_cache, prune, remove_damaged_shards
 from sepcore.dataset.cache.shards import find_shards, sidecar_path, write_shard
 from sepcore.errors import DatasetError
 from tests.dataset.cache.conftest import plan_of, shard_of

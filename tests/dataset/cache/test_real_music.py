@@ -7,8 +7,8 @@ import pytest
 
 from sepcore import load_config
 from sepcore.dataset.cache.build_index import build_index
+from sepcore.dataset.cache.chunk_reader import read_chunk
 from sepcore.dataset.cache.index import read_index
-from sepcore.dataset.cache.maintenance import read_chunk
 from sepcore.dataset.manifest import TrackRow
 from sepcore.signal.audio_reader import probe_audio, read_waveform
 from tests.dataset.cache.conftest import shard_of

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from sepcore.dataset.cache.chunks import Chunk, Signal, encode
-from sepcore.dataset.cache.shard_formats import parse_record, read_row, write_parquet, write_tfrecord
+from sepcore.dataset.cache.parquet import read_row, write_parquet
+from sepcore.dataset.cache.tfrecord import parse_record, write_tfrecord
 
 
 def noise_chunk(number, *, num_frames=7, dtype="uint8"):
@@ -32,7 +33,7 @@ def test_the_bytes_are_those_that_tensorflow_writes(tmp_path, dtype):
             features = {
                 "signals": Feature(bytes_list=BytesList(value=[b"mixture", b"vocals", b"drums"])),
                 "codes": Feature(bytes_list=BytesList(value=[signal.codes.tobytes() for signal in chunk.signals])),
-                "shape": Feature(int64_list=Int64List(value=[chunk.num_frames, 5, 2])),
+                "shape": Feature(int64_list=Int64List(value=[chunk.length, 5, 2])),
                 "min_db": Feature(float_list=FloatList(value=[signal.min_db for signal in chunk.signals])),
                 "max_db": Feature(float_list=FloatList(value=[signal.max_db for signal in chunk.signals])),
             }
@@ -72,21 +73,21 @@ def test_records_come_back_as_they_were(dtype):
 
 
 def test_the_cache_is_made_and_verified_without_tensorflow():
-    modules = ["build_index", "estimate", "index", "inspection", "maintenance", "shard_formats", "shards"]
+    modules = ["build_index", "chunk_reader", "estimate", "index", "inspection", "maintenance", "shards"]
     imports = "; ".join(f"import sepcore.dataset.cache.{module}" for module in modules)
     script = f"import sys; {imports}; raise SystemExit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def write(path, chunks, instruments=("vocals", "drums")):
+def write(path, chunks, config):
     with path.open("w+b") as file:
-        return write_parquet(file, chunks, instruments, length_s=1.5)
+        return write_parquet(file, chunks, config)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float16"])
-def test_pandas_reads_a_row_a_chunk_that_tells_all_that_is_needed(tmp_path, dtype):
+def test_pandas_reads_a_row_a_chunk_that_tells_all_that_is_needed(tmp_path, config, dtype):
     chunk = noise_chunk(1, dtype=dtype)
-    write(tmp_path / "shard.parquet", [noise_chunk(0, dtype=dtype), chunk])
+    write(tmp_path / "shard.parquet", [noise_chunk(0, dtype=dtype), chunk], config)
     row = pd.read_parquet(tmp_path / "shard.parquet").iloc[1]
     assert (row.chunk, row.start_s, row.length_s, row["dtype"]) == (1, 0.5, 1.5, dtype)
     codes = np.frombuffer(row.stem_drums, row["dtype"]).reshape(row.num_frames, row.num_bins, row.num_channels)
@@ -95,9 +96,9 @@ def test_pandas_reads_a_row_a_chunk_that_tells_all_that_is_needed(tmp_path, dtyp
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float16"])
-def test_rows_come_back_as_they_were(tmp_path, dtype):
+def test_rows_come_back_as_they_were(tmp_path, config, dtype):
     chunks = [noise_chunk(number, num_frames=1 + number, dtype=dtype) for number in range(3)]
-    write(tmp_path / "shard.parquet", chunks)
+    write(tmp_path / "shard.parquet", chunks, config)
     for chunk in chunks:
         signals = read_row(tmp_path / "shard.parquet", chunk.number, ("vocals", "drums"))
         for signal, expected in zip(signals, chunk.signals, strict=True):
@@ -105,19 +106,20 @@ def test_rows_come_back_as_they_were(tmp_path, dtype):
             assert (signal.min_db, signal.max_db) == (np.float32(expected.min_db), np.float32(expected.max_db))
 
 
-def test_the_chunks_byte_ranges_cover_the_file(tmp_path):
-    ranges = write(tmp_path / "shard.parquet", [noise_chunk(number) for number in range(3)])
+def test_the_chunks_byte_ranges_cover_the_file(tmp_path, config):
+    ranges = write(tmp_path / "shard.parquet", [noise_chunk(number) for number in range(3)], config)
     ends = [0, *(stands.end for stands in ranges)]
     assert ends[:-1] == [stands.offset for stands in ranges]
     assert ends[-1] == (tmp_path / "shard.parquet").stat().st_size
 
 
-def test_the_same_chunks_give_the_same_bytes(tmp_path):
+def test_the_same_chunks_give_the_same_bytes(tmp_path, config):
     for name in ("a", "b"):
-        write(tmp_path / name, [noise_chunk(0), noise_chunk(1)])
+        write(tmp_path / name, [noise_chunk(0), noise_chunk(1)], config)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_an_instrument_may_be_called_as_a_column_is(tmp_path):
-    write(tmp_path / "shard.parquet", [noise_chunk(0)], instruments=("chunk", "mixture"))
+def test_an_instrument_may_be_called_as_a_column_is(tmp_path, config):
+    odd = config.model_copy(update={"instruments": ("chunk", "mixture")})
+    write(tmp_path / "shard.parquet", [noise_chunk(0)], odd)
     assert len(read_row(tmp_path / "shard.parquet", 0, ("chunk", "mixture"))) == 3

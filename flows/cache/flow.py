@@ -18,6 +18,7 @@ from sepcore.dataset.cache.build_index import build_index, find_index
 from sepcore.dataset.cache.maintenance import lock_cache, prune, remove_damaged_shards
 from sepcore.dataset.cache.plan import ShardPlan, planned_fingerprints, shard_plans
 from sepcore.dataset.cache.shards import Shard, find_shards
+from sepcore.dataset.cache.waveform_findings import beyond_full_scale
 from sepcore.dataset.check.check import check_manifest, require_usable
 from sepcore.dataset.check.measure import SongMeasures
 from sepcore.dataset.check.report import CheckReport, place_of_report
@@ -196,6 +197,7 @@ def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelC
             path=part.csv,
             hint=" ".join([*hints, "The other songs were kept."]),
         )
+    say(beyond_full_scale((plan.song, shards[plan.fingerprint]) for plan in missing.values()))
     return shards
 
 

@@ -7,8 +7,9 @@ from flows.support.inputs import PartToCache, parts_to_cache
 from flows.support.terminal import say
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunk_reader import read_chunk
+from sepcore.dataset.cache.comparison import compare_chunk
 from sepcore.dataset.cache.index import read_index
-from sepcore.dataset.cache.inspection import chunk_row, compare_chunk, save_picture
+from sepcore.dataset.cache.inspection import chunk_row, save_picture
 from sepcore.dataset.manifest import TrackRow, scan_manifest
 from sepcore.errors import DatasetError
 
@@ -22,7 +23,7 @@ def main(options: Options) -> None:
     song, chunk = index.row(number)["song"], read_chunk(index, number)
     comparisons = compare_chunk(chunk, _song(song, part, config, options.data_dir), config)
     # One at a song's end is shorter than the config's.
-    end_s = chunk.start_s + ((chunk.length - 1) * config.hop_length + config.frame_length) / config.sample_rate
+    end_s = chunk.start_s + chunk.num_samples(config) / config.sample_rate
     title = f"{song} – chunk {chunk.number}, {chunk.start_s:.2f} s to {end_s:.2f} s ({part.name}, row {number})"
     save_picture(options.output, comparisons, config, title=title, start_s=chunk.start_s)
     say([title, *(comparison.summary for comparison in comparisons), f"picture: {options.output}"])

@@ -17,6 +17,7 @@ from flows.train.options import Options
 from sepcore.config.load import model_name
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.index import read_index
+from sepcore.dataset.cache.waveform_findings import songs_that_do_not_add_up
 from sepcore.dataset.manifest import load_manifest
 from sepcore.errors import GateRefused
 from sepcore.evaluation.file_fingerprint import song_fingerprint, songs_fingerprint
@@ -61,8 +62,9 @@ def train(options: Options) -> Path:
     )
     training, validation = parts_to_cache(config, train_csv=train_csv, validation_csv=validation_csv)
     data = TrainingSet(training.csv, validation.csv, indexes["training"], indexes["validation"], data_dir, tested)
-    songs = {part: read_index(index, config).fingerprint() for part, index in indexes.items()}
-    inputs = RunInputs(songs, initial_weights(config))
+    cached = {part: read_index(index, config) for part, index in indexes.items()}
+    say(songs_that_do_not_add_up(cached["training"], config))
+    inputs = RunInputs({part: index.fingerprint() for part, index in cached.items()}, initial_weights(config))
     new = None if options.fresh else what_is_new(work_dir, name, config, inputs)
     run = choose_run(work_dir, name, config, inputs, fresh=options.fresh, force=options.force)
     if new and not run.path.exists():

@@ -58,25 +58,33 @@ class Cached:
     bytes_per_chunk: float
     memory_mb: float
     process_s: float
+    audio_s: float = 0.0  # of the chunks
+    reads_s: float = 0.0  # parts of a segment's length of all signals that one thread reads in a second
 
 
 @pytest.fixture
 def cache_songs(full_size, tmp_path, measured):
-    """``cache_songs("ours", python)`` caches the same songs each time, four stems each, in a process of its own."""
+    """``cache_songs("ours", python)`` caches the same songs each time, four stems each, in a process of its own.
+
+    Keywords are other values of the config's keys.
+    """
     if full_size:
         size = {"num_songs": 3, "duration_s": 180, "n_chunks_per_song": 20}
     else:
         size = {"num_songs": 1, "duration_s": 5, "n_chunks_per_song": 3, "T": 64, "chunk_duration": 2}
     write_dataset(tmp_path, FOUR_STEMS, **size)
 
-    def cache(who, python):
+    def cache(who, python, **keys):
+        config = json.loads((tmp_path / "config.json").read_text()) | keys
+        (tmp_path / "this.json").write_text(json.dumps(config))
         folder = tmp_path / f"{who} {len(list(tmp_path.iterdir()))}"
         folder.mkdir()
-        took = measured(python, CACHE_SPEED, who, tmp_path / "config.json", folder)
+        took = measured(python, CACHE_SPEED, who, tmp_path / "this.json", folder)
         answer = json.loads(took.said)
         num_bytes = sum(path.stat().st_size for path in folder.iterdir())
         chunks = answer["chunks"]
-        return Cached(chunks, answer["elapsed_s"], num_bytes / chunks, took.largest_mb, took.elapsed_s)
+        more = {name: answer[name] for name in ("audio_s", "reads_s") if name in answer}
+        return Cached(chunks, answer["elapsed_s"], num_bytes / chunks, took.largest_mb, took.elapsed_s, **more)
 
     return cache
 
@@ -89,6 +97,29 @@ def test_cache_alone(cache_songs, capsys):
             f"\ncache of {cached.num_chunks} chunks of 5 signals: {cached.num_chunks / cached.elapsed_s:.2f} a second, "
             f"{cached.bytes_per_chunk / 1e6:.3f} MB each; peak memory {cached.memory_mb:.0f} MB\n"
         )
+
+
+CONTENTS = {
+    "magnitudes": {},
+    "magnitudes, float16": {"cache_dtype": "float16"},
+    "magnitudes, parquet": {"cache_format": "parquet"},
+    "waveforms": {"cache_content": "waveform"},
+    "waveforms, int24": {"cache_content": "waveform", "cache_dtype": "int24"},
+    "waveforms, parquet": {"cache_content": "waveform", "cache_format": "parquet"},
+}
+
+
+@pytest.mark.slow
+def test_waveforms_beside_magnitudes(cache_songs, capsys):
+    for name, keys in CONTENTS.items():
+        cached = cache_songs("ours", sys.executable, **keys)
+        num_bytes = cached.bytes_per_chunk * cached.num_chunks
+        with capsys.disabled():
+            sys.stdout.write(
+                f"\n{name}: {num_bytes / cached.audio_s * 3600 / 1e9:.2f} GB an hour of 5 signals, cached at "
+                f"{cached.audio_s / cached.elapsed_s:.0f} times real time, {cached.reads_s:.0f} segments of all signals "
+                f"read a second by one thread; peak memory {cached.memory_mb:.0f} MB\n"
+            )
 
 
 @pytest.mark.peers

@@ -3,7 +3,8 @@
     python cache_speed.py ours|spleeter CONFIG CACHE
 
 The CSV's paths are relative to its folder. Prints a JSON line: chunks, and the seconds from the first song to the
-last chunk on the disk, imports and what comes before not counted: ours is measured as a flow works once its songs are
+last chunk on the disk (ours also: the seconds of chunks, and parts of a segment's length, of all signals, that one thread
+reads a second, in memory already), imports and what comes before not counted: ours is measured as a flow works once its songs are
 checked, songs in parallel, index included; Spleeter's from the first chunk asked for, with nothing behind its cache.
 """
 
@@ -13,9 +14,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 
-def cache_ours(config_path: Path, cache: Path) -> tuple[int, float]:
-    """Number of chunks and seconds."""
+READS = 100
+
+
+def cache_ours(config_path: Path, cache: Path) -> dict[str, float]:
+    """Number of chunks and seconds, and what reading takes."""
     from concurrent.futures import ThreadPoolExecutor
 
     from sepcore import load_config
@@ -38,10 +43,28 @@ def cache_ours(config_path: Path, cache: Path) -> tuple[int, float]:
         shards = list(threads.map(lambda plan: write_shard(plan, config, cache), plans))
         build_index(cache, [(plan.song, shard) for plan, shard in zip(plans, shards, strict=True)], config)
         elapsed_s = time.perf_counter() - started
-    return len(read_index(cache, config)), elapsed_s
+    index = read_index(cache, config)
+    samples = index.length if index.pcm else (index.length - 1) * config.hop_length + config.frame_length
+    audio_s = float(samples.sum() / config.sample_rate)
+    return {"chunks": len(index), "elapsed_s": elapsed_s, "audio_s": audio_s, "reads_s": reads_s(index, config)}
 
 
-def cache_spleeters(config_path: Path, cache: Path) -> tuple[int, float]:
+def reads_s(index, config) -> float:
+    """Parts of a segment's length that one thread reads in a second from chunks in turn."""
+    from sepcore.dataset.cache.chunk_reader import ChunkReader
+
+    reader, length = ChunkReader(index, config), config.segment_samples if index.pcm else config.segment_frames
+    rng = np.random.default_rng(0)
+    places = [
+        (chunk % len(index), rng.integers(index.length[chunk % len(index)] - length + 1)) for chunk in range(READS)
+    ]
+    started = time.perf_counter()
+    for chunk, first in places:
+        reader.read(chunk, int(first), length, slice(None))
+    return READS / (time.perf_counter() - started)
+
+
+def cache_spleeters(config_path: Path, cache: Path) -> dict[str, float]:
     """Number of chunks and seconds."""
     from spleeter.audio.adapter import AudioAdapter
     from spleeter.dataset import DatasetBuilder
@@ -60,13 +83,13 @@ def cache_spleeters(config_path: Path, cache: Path) -> tuple[int, float]:
     builder.build(str(csv), cache_directory=str(cache / "training"), n_chunks_per_song=config["n_chunks_per_song"])
     started = time.perf_counter()
     num_chunks = sum(1 for _ in builder.cached)
-    return num_chunks, time.perf_counter() - started
+    return {"chunks": num_chunks, "elapsed_s": time.perf_counter() - started}
 
 
 def main():
     who, config, cache = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    chunks, elapsed_s = {"ours": cache_ours, "spleeter": cache_spleeters}[who](config, cache)
-    sys.stdout.write(json.dumps({"chunks": chunks, "elapsed_s": elapsed_s}) + "\n")
+    took = {"ours": cache_ours, "spleeter": cache_spleeters}[who](config, cache)
+    sys.stdout.write(json.dumps(took) + "\n")
 
 
 if __name__ == "__main__":

@@ -82,6 +82,14 @@ def test_a_written_config_reads_back_equal():
         ({"random_seed": 2**32}, ["random_seed is 4294967296", "less than 4294967296"], ""),
         ({"random_seed": -1}, ["random_seed is -1", "greater than or equal to 0"], ""),
         ({"sample_rate": "44100"}, ['sample_rate is "44100"', "integer"], ""),
+        ({"n_chunks_per_song": 0}, ["n_chunks_per_song: 0"], '1 or more, or "all".'),
+        ({"n_chunks_per_song": "every"}, ['n_chunks_per_song: "every"'], '1 or more, or "all".'),
+        ({"cache_dtype": "int16"}, ["cache_dtype is int16", "spectrogram", "uint8 or float16"], "waveform."),
+        (
+            {"cache_content": "waveform", "cache_dtype": "uint8"},
+            ["cache_dtype is uint8", "waveform", "int16 or int24"],
+            "spectrogram.",
+        ),
         ({"sample_rate": 10**9}, ["sample_rate is 1000000000", "less than or equal to 768000"], ""),
     ],
 )
@@ -89,6 +97,15 @@ def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(keys, named, h
     with raises(ConfigError, *named, path="mine.json", hint=hint) as caught:
         parse_config(json.dumps(keys), "mine.json")
     assert "\n" not in str(caught.value)
+
+
+def test_waveforms_are_cached_in_16_bits_unless_24_are_asked_for():
+    keys = {"cache_content": "waveform"}
+    plain, fine = (parse_config(json.dumps(keys | more), "x") for more in ({}, {"cache_dtype": "int24"}))
+    assert (plain.cache_dtype, fine.cache_dtype) == ("int16", "int24")
+    assert parse_config(plain.to_json(), "x") == plain
+    assert changed_config(plain, {"cache_content": "spectrogram"}, "x").cache_dtype == "uint8"
+    assert len({config.fingerprint() for config in (plain, fine, parse_config("{}", "x"))}) == 3
 
 
 def test_every_mistake_gets_its_own_line_with_the_files_name():

@@ -74,8 +74,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # At another rate and without mixtures: three files to be made of each.
         stems = {name: noise(rng, 2 * RATE) for name in INSTRUMENTS}
         write_song(folder / "recordings" / f"Artist {number} - Song", stems, 2 * RATE)
-    for name, cache_format in (("config", "tfrecord"), ("parquet", "parquet")):
-        (folder / f"{name}.json").write_text(json.dumps(CONFIG | {"cache_format": cache_format}))
+    forms = {
+        "config": {"cache_format": "tfrecord"},
+        "parquet": {"cache_format": "parquet"},
+        "waveform": {"cache_content": "waveform", "n_chunks_per_song": "all"},
+    }
+    for name, keys in forms.items():
+        (folder / f"{name}.json").write_text(json.dumps(CONFIG | keys))
     return folder
 
 

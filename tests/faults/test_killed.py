@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from tests.faults.workplace import CACHE, INGEST, NUM_KILLS, PARQUET_CACHE, PATIENCE_S, kill_group
+from tests.faults.workplace import CACHE, INGEST, NUM_KILLS, PARQUET_CACHE, PATIENCE_S, WAVEFORM_CACHE, kill_group
 
 pytestmark = pytest.mark.slow
 
-JOBS = (CACHE, PARQUET_CACHE, INGEST)
+JOBS = (CACHE, PARQUET_CACHE, WAVEFORM_CACHE, INGEST)
 # About what a song takes.
 SONG_S = 0.15
 

@@ -58,6 +58,7 @@ class Job:
 
 CACHE = Job(("flows.cache", "-p", "config.json"), ("training_cache", "validation_cache"))
 PARQUET_CACHE = replace(CACHE, arguments=("flows.cache", "-p", "parquet.json"))
+WAVEFORM_CACHE = replace(CACHE, arguments=("flows.cache", "-p", "waveform.json"))
 INGEST = Job(
     ("flows.ingest", "--stems-root", "recordings", "--out", "ingested", "-p", "config.json"),
     ("ingested",),

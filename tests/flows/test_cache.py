@@ -11,8 +11,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet
 import pytest
+import scipy.io.wavfile
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.cache import flow as cache_flow
@@ -28,6 +30,8 @@ from tests.raised import raises
 from tests.repository import ROOT
 
 pytestmark = pytest.mark.slow
+
+WAVEFORM = {"cache_content": "waveform", "cache_dtype": "int16", "n_chunks_per_song": "all"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,7 +84,31 @@ def test_what_is_not_content_caches_nothing_anew(here):
     assert shards(here) == before
 
 
-@pytest.mark.parametrize("keys", [{"frame_step": 64}, {"cache_format": "parquet"}, {"cache_dtype": "float16"}])
+def test_waveforms_are_cached_once_for_every_network_and_cover_songs_of_both_parts(here):
+    indexes = cache(write_config(here, "config.json", **WAVEFORM))
+    before = shards(here, "*_cache/song*")
+    config = load_config("config.json")
+    for part in ("training", "validation"):
+        index = read_index(indexes[part], config)
+        assert len(index) > index.num_songs
+        assert set(index.length.tolist()) == {config.chunk_samples}
+    cache(write_config(here, "other.json", frame_step=64, F=128))
+    assert shards(here, "*_cache/song*") == before
+
+
+def test_signals_beyond_full_scale_are_named_once(here, capsys):
+    rate, samples = scipy.io.wavfile.read(here / "song1" / "bass.wav")
+    scipy.io.wavfile.write(
+        here / "song1" / "bass.wav", rate, (1.5 * samples / np.abs(samples).max()).astype(np.float32)
+    )
+    for expected in (1, 0):
+        cache(write_config(here, "config.json", **WAVEFORM))
+        assert capsys.readouterr().out.count("'song1' (bass)") == expected
+
+
+@pytest.mark.parametrize(
+    "keys", [{"frame_step": 64}, {"cache_format": "parquet"}, {"cache_dtype": "float16"}, WAVEFORM]
+)
 def test_another_spectrogram_or_form_is_cached_beside_the_first(here, keys):
     cache("config.json")
     before = shards(here)
@@ -114,7 +142,9 @@ def test_pruning_removes_what_no_given_config_needs(here, capsys):
     assert shards(here) == before
 
 
-def test_a_flipped_byte_is_found_named_and_mended_when_asked(here, capsys):
+@pytest.mark.parametrize("keys", [{}, WAVEFORM])
+def test_a_flipped_byte_is_found_named_and_mended_when_asked(here, capsys, keys):
+    write_config(here, "config.json", **keys)
     cache("config.json")
     shard = next(here.glob("training_cache/song2-*.tfrecord"))
     sound = shard.read_bytes()

@@ -26,10 +26,11 @@ def shards(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+@pytest.mark.parametrize("keys", [{}, {"cache_content": "waveform", "cache_dtype": "int24"}])
 def test_a_cluster_makes_the_same_shards_and_every_worker_takes_part(
-    small_dataset, scheduler, prefect_server, run, tmp_path
+    small_dataset, scheduler, prefect_server, run, tmp_path, keys
 ):
-    config = json.loads((small_dataset / "config.json").read_text())
+    config = json.loads((small_dataset / "config.json").read_text()) | keys
     results = {}
     for runner, options in {"local": [], "dask": ["--runner", "dask", "--scheduler", scheduler]}.items():
         # Relative paths, though a cluster's workers have another working directory.

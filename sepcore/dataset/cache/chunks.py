@@ -76,6 +76,12 @@ class Chunk:
         """STFT frames of each spectrogram, or samples of each waveform."""
         return len(self.signals[0])
 
+    def num_samples(self, config: ModelConfig) -> int:
+        """Samples per channel that it spans."""
+        if isinstance(self.signals[0], PcmSignal):
+            return self.length
+        return (self.length - 1) * config.hop_length + config.frame_length
+
 
 def song_chunks(plan: ShardPlan, config: ModelConfig, *, block_samples: int = _BLOCK_SAMPLES) -> Iterator[Chunk]:
     """The spectrograms or waveforms of a song's chunks, one chunk at a time; every file is decoded once.

@@ -72,18 +72,19 @@ def encode_pcm(waveform: NDArray[np.float32], dtype: PcmType, *, sample_rate: in
             peak = f"a peak of {max(-low, high):.4g}, full scale is 1 and the largest that can be stored"
             raise BeyondScale(f"has {peak} {LARGEST_SCALE:.0f}")
     shape = waveform.shape[0], waveform.shape[1]
-    codes = np.rint(waveform * np.float32(_full_scale(dtype) / scale))
+    codes = np.rint(waveform * np.float32(full_scale(dtype) / scale))
     levels_db = second_levels(waveform, sample_rate)
     return PcmSignal(_to_bytes(codes, dtype), shape, dtype, scale, levels_db)
 
 
 def _fits(low: float, high: float, dtype: PcmType, scale: float) -> bool:
-    full = _full_scale(dtype)
+    full = full_scale(dtype)
     # Python rounds as NumPy does, halves to even. NaN fits into no scale.
     return -full - 0.5 <= low * full / scale and high * full / scale < full - 0.5
 
 
-def _full_scale(dtype: PcmType) -> int:
+def full_scale(dtype: PcmType) -> int:
+    """The first code that is too large."""
     return 1 << (8 * SAMPLE_BYTES[dtype] - 1)
 
 

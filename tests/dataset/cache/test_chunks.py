@@ -9,7 +9,7 @@ import scipy.signal
 from sepcore.dataset.cache.chunks import decode, encode, song_chunks
 from sepcore.errors import AudioDecodeError
 from sepcore.signal.audio_reader import read_blocks, read_waveform
-from tests.dataset.cache.conftest import plan_of
+from tests.dataset.cache.conftest import in_dtype, plan_of
 from tests.raised import raises
 
 
@@ -122,6 +122,12 @@ def test_chunks_that_end_with_the_song_are_kept_down_to_one_frame(config, write_
     assert frames == whole
     assert frames[0] == config.chunk_frames
     assert frames[-1] == 1
+
+
+def test_waveforms_are_kept_down_to_a_sample(config, write_song):
+    plan = plan_of(write_song("song", duration_s=2.07), in_dtype(config, "int16"), num_chunks=2)
+    plan = dataclasses.replace(plan, starts=(0, 16_559, 16_560))
+    assert [chunk.length for chunk in song_chunks(plan, in_dtype(config, "int16"))] == [12_000, 1]
 
 
 def test_a_song_shorter_than_a_frame_has_none(config, write_song):

@@ -4,7 +4,7 @@ import pytest
 
 from sepcore.dataset.cache.estimate import estimate_cache
 from sepcore.dataset.cache.shards import write_shard
-from tests.dataset.cache.conftest import plan_of
+from tests.dataset.cache.conftest import in_dtype, plan_of
 
 
 @pytest.fixture
@@ -15,13 +15,19 @@ def plans(config, write_song):
     return [plan_of(row, config, num_chunks=3) for row in rows]
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "float16"])
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "int16", "int24"])
 def test_chunks_and_bytes_of_tfrecord_shards_are_known_exactly(config, plans, tmp_path, dtype):
-    config = config.model_copy(update={"cache_dtype": dtype})
+    config = in_dtype(config, dtype)
     estimate = estimate_cache(plans, config, num_workers=1)
     shards = [write_shard(plan, config, tmp_path) for plan in plans]
     assert (estimate.num_songs, estimate.num_chunks) == (3, sum(shard.num_chunks for shard in shards))
     assert estimate.num_bytes == sum(shard.size for shard in shards)
+
+
+def test_parquet_shards_of_waveforms_are_about_as_large(config, plans, tmp_path):
+    config = in_dtype(config, "int16").model_copy(update={"cache_format": "parquet"})
+    estimate = estimate_cache(plans[:2], config, num_workers=1)
+    assert estimate.num_bytes == pytest.approx(sum(write_shard(plan, config, tmp_path).size for plan in plans), rel=0.1)
 
 
 def test_parquet_shards_are_estimated_smaller(config, plans):

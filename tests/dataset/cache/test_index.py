@@ -11,7 +11,7 @@ from sepcore.dataset.cache.build_index import build_index, find_index
 from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.cache.shards import read_columns, sidecar_path, write_shard
 from sepcore.errors import DatasetError
-from tests.dataset.cache.conftest import plan_of, shard_of
+from tests.dataset.cache.conftest import in_dtype, plan_of, shard_of
 from tests.dataset.conftest import write_noise_song
 from tests.raised import raises
 
@@ -260,6 +260,7 @@ def test_an_index_of_other_settings_is_refused_and_they_are_named(config, songs,
 @pytest.mark.parametrize(
     ("setting", "named"),
     [
+        ({"cache_content": "waveform", "cache_dtype": "int16"}, ('cache_content = "spectrogram"', '"waveform"')),
         ({"segment_frames": 32}, ("T = 64", "32")),
         ({"cache_dtype": "float16"}, ('cache_dtype = "uint8"', '"float16"')),
         ({"cache_format": "parquet"}, ('cache_format = "tfrecord"', '"parquet"')),
@@ -269,6 +270,27 @@ def test_an_index_for_another_segment_or_form_of_shards_is_refused(config, songs
     build_index(tmp_path, songs, config)
     with raises(DatasetError, *named, path=tmp_path / "index.parquet"):
         read_index(tmp_path, config.model_copy(update=setting))
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ({"cache_content": "spectrogram", "cache_dtype": "uint8"}, ('cache_content = "waveform"', '"spectrogram"')),
+        ({"cache_dtype": "int24"}, ('cache_dtype = "int16"', '"int24"')),
+        ({"sample_rate": 16_000}, ("sample_rate = 8000", "16000")),
+        ({"num_channels": 1}, ("n_channels = 2", "1")),
+        ({"segment_frames": 32}, ("T = 64", "32")),
+        ({"hop_length": 64}, ("frame_step = 128", "64")),
+    ],
+)
+def test_an_index_of_waveforms_with_other_settings_is_refused_with_the_key(
+    config, write_song, tmp_path, setting, named
+):
+    waveforms = in_dtype(config, "int16")
+    build_index(tmp_path, [("song", shard_of(write_song("song"), waveforms, tmp_path, num_chunks=2))], waveforms)
+    with raises(DatasetError, *named, path=tmp_path / "index.parquet") as raised:
+        read_index(tmp_path, waveforms.model_copy(update=setting))
+    assert raised.value.problem.count(" = ") == 1
 
 
 def test_zero_usable_chunks_are_refused_with_the_reason(config, write_song, tmp_path):

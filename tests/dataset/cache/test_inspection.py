@@ -7,10 +7,11 @@ from PIL import Image
 
 from sepcore.dataset.cache.build_index import build_index
 from sepcore.dataset.cache.chunks import song_chunks
+from sepcore.dataset.cache.comparison import SignalComparison, compare_chunk
 from sepcore.dataset.cache.index import read_index
-from sepcore.dataset.cache.inspection import SignalComparison, chunk_row, compare_chunk, save_picture
+from sepcore.dataset.cache.inspection import chunk_row, save_picture
 from sepcore.errors import DatasetError
-from tests.dataset.cache.conftest import plan_of, shard_of
+from tests.dataset.cache.conftest import in_dtype, plan_of, shard_of
 from tests.raised import raises
 
 SONGS = ["Ada - Ferry", "Bram - Window", "Cleo - Hollow Window"]
@@ -62,6 +63,38 @@ def test_a_recording_that_has_become_too_short_is_named(config, write_song):
     rewrite(row.files[1], lambda waveform: waveform[:16_000])
     with raises(DatasetError, "1.25 s", path=row.files[1]):
         compare_chunk(chunk, row, config)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int24"])
+def test_of_waveforms_the_samples_are_compared(config, write_song, tmp_path, dtype):
+    config = in_dtype(config, dtype)
+    row = write_song("song")
+    (chunk,) = song_chunks(plan_of(row, config, num_chunks=1), config)
+    rewrite(row.files[2], lambda waveform: waveform // 2)
+    mixture, vocals, drums = compare_chunk(chunk, row, config)
+    assert vocals.cached_db.shape == (config.chunk_frames, 128, 2)
+    assert (vocals.largest_db, mixture.rms_error) == (0, 0)
+    for sound in (mixture, vocals):
+        assert "at most 0 steps" in sound.summary
+        assert "all of it rounding" in sound.summary
+    assert "it was cached from other audio" in drums.summary
+    assert drums.rms_db == pytest.approx(6.02, abs=0.1)
+    save_picture(tmp_path / "picture.png", [mixture, drums], config, title="A song", start_s=1.0)
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
+
+
+def test_rounded_waveforms_are_within_half_a_step(config, write_song, tmp_path):
+    config, row = in_dtype(config, "int16"), write_song("song")
+    for path in row.files:
+        quiet = np.random.default_rng(0).uniform(-1e-4, 1e-4, (32_000, 2))
+        soundfile.write(path, quiet, config.sample_rate, subtype="FLOAT")
+    (chunk,) = song_chunks(plan_of(row, config, num_chunks=1), config)
+    compared = compare_chunk(chunk, row, config)
+    for signal in compared:
+        assert "all of it rounding" in signal.summary
+        assert 0.9 < signal.largest_error / signal.half_step <= 1
+        assert signal.rms_error == pytest.approx(2 * signal.half_step / 12**0.5, rel=0.05)
+    save_picture(tmp_path / "picture.png", compared[:1], config, title="All of it noise", start_s=1.0)
 
 
 def test_silence_equals_silence(config, write_song):

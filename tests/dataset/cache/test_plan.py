@@ -3,10 +3,12 @@ import os
 import shutil
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sepcore.dataset.cache.plan import chunk_starts
+from sepcore.dataset.cache.plan import chunk_starts, covering_starts
 from sepcore.errors import DatasetError
-from tests.dataset.cache.conftest import plan_of
+from tests.dataset.cache.conftest import in_dtype, plan_of
 from tests.raised import raises
 
 
@@ -21,6 +23,21 @@ def test_a_single_chunk_lies_in_the_middle():
 @pytest.mark.parametrize("num_chunks", [1, 4])
 def test_no_chunk_of_a_short_song_starts_before_it(num_chunks):
     assert min(chunk_starts(3, chunk_duration_s=20, num_chunks=num_chunks)) == 0
+
+
+@given(num_samples=st.integers(0, 2000), chunk_samples=st.integers(1, 500))
+def test_all_chunks_cover_a_song_in_full_chunks_as_few_as_can_be(num_samples, chunk_samples):
+    starts = covering_starts(num_samples, chunk_samples)
+    covered = {sample for start in starts for sample in range(start, min(start + chunk_samples, num_samples))}
+    assert covered == set(range(num_samples))
+    assert len(starts) == max(-(-num_samples // chunk_samples), 1)
+    assert starts[:-1] == tuple(range(0, chunk_samples * (len(starts) - 1), chunk_samples))
+    assert starts[-1] == max(num_samples - chunk_samples, 0)
+
+
+def test_all_chunks_cover_the_recordings_though_the_row_is_short(config, write_song):
+    row = dataclasses.replace(write_song("song"), duration_s=3.0)
+    assert plan_of(row, config, num_chunks="all").starts == (0, 12_000, 20_000)
 
 
 def test_a_plan_has_the_checked_files_and_starts_in_samples(config, write_song):
@@ -99,6 +116,24 @@ def test_what_shards_are_made_with_changes_the_fingerprint(config, write_song, s
     row = write_song("song")
     other = config.model_copy(update=settings)
     assert plan_of(row, other, num_chunks=1).fingerprint != plan_of(row, config, num_chunks=1).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("settings", "same"),
+    [
+        ({"hop_length": 64, "frame_length": 256, "num_bins": 64, "segment_frames": 128}, True),
+        ({"sample_rate": 16000}, False),
+        ({"cache_dtype": "int24"}, False),
+        ({"cache_format": "parquet"}, False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("num_chunks", [2, "all"])
+def test_waveforms_serve_every_spectrogram_and_segment(config, write_song, settings, same, num_chunks):
+    row, waveforms = write_song("song"), in_dtype(config, "int16")
+    other = waveforms.model_copy(update=settings)
+    found = {plan_of(row, each, num_chunks=num_chunks).fingerprint for each in (config, waveforms, other)}
+    assert len(found) == (2 if same else 3)
 
 
 def test_the_chunks_places_and_every_byte_of_a_recording_change_the_fingerprint(config, write_song):

@@ -8,12 +8,21 @@ import pytest
 
 from sepcore.dataset.cache.chunks import Chunk, Signal, encode
 from sepcore.dataset.cache.parquet import read_row, write_parquet
+from sepcore.dataset.cache.pcm import encode_pcm
 from sepcore.dataset.cache.tfrecord import parse_record, write_tfrecord
+from tests.dataset.cache.conftest import in_dtype
 
 
 def noise_chunk(number, *, num_frames=7, dtype="uint8"):
     magnitude = np.random.default_rng(number).uniform(0, 9, (3, num_frames, 5, 2)).astype(np.float32)
     return Chunk(number, 0.5 * number, tuple(Signal(*encode(signal, dtype)) for signal in magnitude))
+
+
+def waveform_chunk(number, *, num_samples=9):
+    """Signals in 16 bits, in 24 bits because of its peak, and silent."""
+    waveforms = np.random.default_rng(number).uniform(-1, 1, (3, num_samples, 2)).astype(np.float32)
+    waveforms *= np.float32([0.9, 3, 0]).reshape(3, 1, 1)
+    return Chunk(number, 0.5 * number, tuple(encode_pcm(each, "int16", sample_rate=4) for each in waveforms))
 
 
 def written(chunks):
@@ -57,6 +66,59 @@ def test_tensorflow_reads_the_examples(tmp_path, dtype):
         for number, signal in enumerate(chunk.signals):
             np.testing.assert_array_equal(codes[number], signal.codes)
             assert example["max_db"][number] == np.float32(signal.max_db)
+
+
+def test_tensorflow_reads_waveforms(tmp_path):
+    import tensorflow as tf
+
+    chunks = [waveform_chunk(number) for number in range(2)]
+    (tmp_path / "ours").write_bytes(written(chunks)[0])
+    features = {name: tf.io.FixedLenFeature([3], tf.string) for name in ("signals", "codes", "dtype")}
+    features |= {"scale": tf.io.FixedLenFeature([3], tf.float32), "shape": tf.io.FixedLenFeature([2], tf.int64)}
+    for record, chunk in zip(tf.data.TFRecordDataset(str(tmp_path / "ours")), chunks, strict=True):
+        example = tf.io.parse_single_example(record, features)
+        assert example["signals"].numpy().tolist() == [b"mixture", b"vocals", b"drums"]
+        assert example["dtype"].numpy().tolist() == [b"int16", b"int24", b"int16"]
+        mixture = tf.cast(tf.io.decode_raw(example["codes"][0], tf.int16), tf.float32) / 2**15
+        # The upper three bytes of an int32, so that the sign is in its place.
+        codes = tf.pad(tf.reshape(tf.io.decode_raw(example["codes"][1], tf.uint8), (-1, 3)), [[0, 0], [1, 0]])
+        vocals = tf.cast(tf.bitcast(codes, tf.int32), tf.float32) / 2**31 * example["scale"][1]
+        for samples, signal in zip((mixture, vocals), chunk.signals, strict=False):
+            np.testing.assert_array_equal(tf.reshape(samples, example["shape"]).numpy(), signal.waveform())
+
+
+def assert_same(signals, expected, content, offsets):
+    """The signals have come back, and the offsets are those of their bytes in the file."""
+    for signal, original, offset in zip(signals, expected, offsets, strict=True):
+        np.testing.assert_array_equal(signal.waveform(), original.waveform())
+        assert (signal.dtype, signal.scale, signal.shape) == (original.dtype, original.scale, original.shape)
+        assert content[offset : offset + len(original.codes)] == original.codes
+
+
+def test_records_of_waveforms_come_back_and_say_where_each_signal_is():
+    chunks = [waveform_chunk(number, num_samples=1 + number) for number in range(3)]
+    content, ranges = written(chunks)
+    for chunk, stands in zip(chunks, ranges, strict=True):
+        signals = parse_record(content[stands.offset : stands.end])
+        assert_same(signals, chunk.signals, content, stands.pcm_offsets)
+
+
+@pytest.mark.parametrize("num_samples", [1, 9, 500_000])
+def test_rows_of_waveforms_come_back_and_say_where_each_signal_is(tmp_path, config, num_samples):
+    chunks = [waveform_chunk(number, num_samples=num_samples) for number in range(2)]
+    ranges = write(tmp_path / "shard.parquet", chunks, in_dtype(config, "int16"))
+    for chunk, stands in zip(chunks, ranges, strict=True):
+        signals = read_row(tmp_path / "shard.parquet", chunk.number, ("vocals", "drums"))
+        assert_same(signals, chunk.signals, (tmp_path / "shard.parquet").read_bytes(), stands.pcm_offsets)
+
+
+def test_pandas_reads_waveforms(tmp_path, config):
+    chunk = waveform_chunk(1)
+    write(tmp_path / "shard.parquet", [waveform_chunk(0), chunk], in_dtype(config, "int16"))
+    row = pd.read_parquet(tmp_path / "shard.parquet").iloc[1]
+    assert (row.chunk, row.start_s, row.length_s, row["dtype"].tolist()) == (1, 0.5, 1.5, ["int16", "int24", "int16"])
+    samples = np.frombuffer(row.mixture, "<i2").reshape(row.num_samples, row.num_channels) / 2**15 * row.scale[0]
+    np.testing.assert_array_equal(samples, chunk.signals[0].waveform())
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float16"])

@@ -13,7 +13,7 @@ from sepcore.dataset.cache.shards import find_shards, read_columns, sidecar_path
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError
 from sepcore.system.atomic import remove_leftovers
 from sepcore.system.os_errors import fix_for
-from tests.dataset.cache.conftest import plan_of, shard_of
+from tests.dataset.cache.conftest import in_dtype, plan_of, shard_of
 from tests.dataset.conftest import write_noise_song
 from tests.disk import room_for
 from tests.raised import raises
@@ -40,7 +40,9 @@ def test_a_shard_holds_all_chunks_of_a_song_and_says_beside_it_where(each_dtype,
     shard = shard_of(write_song("song"), each_dtype, tmp_path / "cache", num_chunks=3)
     columns = read_columns(shard.path)
     assert (shard.num_chunks, shard.size, columns["size"]) == (3, shard.path.stat().st_size, shard.size)
-    assert columns["num_frames"] == [each_dtype.chunk_frames] * 3
+    of_waveforms = each_dtype.cache_content == "waveform"
+    length = {"num_samples": each_dtype.chunk_samples} if of_waveforms else {"num_frames": each_dtype.chunk_frames}
+    assert {name: columns.get(name) for name in length} == {name: [value] * 3 for name, value in length.items()}
     assert (columns["instruments"], columns["length_s"], columns["start_s"][1]) == (["vocals", "drums"], 1.5, 1.25)
     assert sum(columns["num_bytes"]) == shard.size
 
@@ -52,17 +54,23 @@ def test_writing_again_gives_the_same_bytes(each_dtype, write_song, tmp_path):
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_a_chunk_takes_no_more_bytes_than_its_codes_and_one_per_cent(config, write_song, tmp_path):
-    shard = shard_of(write_song("song"), config, tmp_path / "cache", num_chunks=2)
-    codes = 3 * config.chunk_frames * config.num_bins * config.num_channels
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int24"])
+def test_a_chunk_takes_no_more_bytes_than_its_codes_and_one_per_cent(config, write_song, tmp_path, dtype):
+    shard = shard_of(write_song("song"), in_dtype(config, dtype), tmp_path / "cache", num_chunks=2)
+    values = {
+        "uint8": config.chunk_frames * config.num_bins,
+        "int16": 2 * config.chunk_samples,
+        "int24": 3 * config.chunk_samples,
+    }
+    codes = 3 * values[dtype] * config.num_channels
     assert shard.size / 2 < 1.01 * codes
 
 
-def test_a_complete_shard_is_returned_without_decoding_the_song_again(each_format, write_song, tmp_path, monkeypatch):
-    plan = plan_of(write_song("song"), each_format, num_chunks=2)
-    first = write_shard(plan, each_format, tmp_path)
+def test_a_complete_shard_is_returned_without_decoding_the_song_again(each_content, write_song, tmp_path, monkeypatch):
+    plan = plan_of(write_song("song"), each_content, num_chunks=2)
+    first = write_shard(plan, each_content, tmp_path)
     monkeypatch.setattr("sepcore.dataset.cache.shards.song_chunks", None)
-    assert write_shard(plan, each_format, tmp_path) == first
+    assert write_shard(plan, each_content, tmp_path) == first
 
 
 def test_complete_shards_are_found_by_their_fingerprints(each_format, write_song, tmp_path):
@@ -108,9 +116,9 @@ def test_other_files_are_no_shards(config, tmp_path):
 
 @pytest.mark.parametrize("part", ["shard", "JSON"])
 @pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_half_of_what_belongs_to_a_shard_is_not_taken_for_it(each_format, write_song, tmp_path, part, damage):
-    plan = plan_of(write_song("song"), each_format, num_chunks=1)
-    path = write_shard(plan, each_format, tmp_path / "cache").path
+def test_half_of_what_belongs_to_a_shard_is_not_taken_for_it(each_content, write_song, tmp_path, part, damage):
+    plan = plan_of(write_song("song"), each_content, num_chunks=1)
+    path = write_shard(plan, each_content, tmp_path / "cache").path
     whole = contents(tmp_path / "cache")
     damaged = path if part == "shard" else sidecar_path(path)
     if damage == "cut":
@@ -118,7 +126,7 @@ def test_half_of_what_belongs_to_a_shard_is_not_taken_for_it(each_format, write_
     else:
         damaged.unlink()
     assert find_shards(tmp_path / "cache") == {}
-    write_shard(plan, each_format, tmp_path / "cache")
+    write_shard(plan, each_content, tmp_path / "cache")
     assert contents(tmp_path / "cache") == whole
 
 
@@ -190,18 +198,18 @@ def test_a_song_that_cannot_be_decoded_to_its_end_leaves_nothing_behind(each_for
 
 
 @pytest.mark.parametrize("room", ["none", "for a chunk", "for all but a byte"])
-def test_a_full_disk_is_said_and_nothing_is_left(each_format, write_song, tmp_path, room):
-    plan = plan_of(write_song("song"), each_format, num_chunks=3)
-    write_shard(plan, each_format, tmp_path / "whole")
+def test_a_full_disk_is_said_and_nothing_is_left(each_content, write_song, tmp_path, room):
+    plan = plan_of(write_song("song"), each_content, num_chunks=3)
+    write_shard(plan, each_content, tmp_path / "whole")
     (tmp_path / "cache").mkdir()
     (size,) = (path.stat().st_size for path in (tmp_path / "whole").iterdir() if path.suffix != ".json")
     with (
         room_for({"none": 0, "for a chunk": size // 2, "for all but a byte": size - 1}[room]),
-        not_written(errno.EFBIG, shard_path(plan, each_format, tmp_path / "cache")),
+        not_written(errno.EFBIG, shard_path(plan, each_content, tmp_path / "cache")),
     ):
-        write_shard(plan, each_format, tmp_path / "cache")
+        write_shard(plan, each_content, tmp_path / "cache")
     assert contents(tmp_path / "cache") == {}
-    write_shard(plan, each_format, tmp_path / "cache")
+    write_shard(plan, each_content, tmp_path / "cache")
     assert contents(tmp_path / "cache") == contents(tmp_path / "whole")
 
 
@@ -282,7 +290,9 @@ for moment, prepare in moments.items():
 """
 
 
-def test_a_killed_process_leaves_no_part_of_a_shard_that_is_taken_for_one(config, tmp_path):
+@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+def test_a_killed_process_leaves_no_part_of_a_shard_that_is_taken_for_one(config, tmp_path, dtype):
+    config = in_dtype(config, dtype)
     subprocess.run([sys.executable, "-c", _KILLED, tmp_path], input=config.to_json(), text=True, check=True)
     plan = plan_of(write_noise_song(tmp_path / "songs", config, "song"), config, num_chunks=3)
     write_shard(plan, config, tmp_path / "uninterrupted")

@@ -3,9 +3,10 @@
     python cache_speed.py ours|spleeter CONFIG CACHE
 
 The CSV's paths are relative to its folder. Prints a JSON line: chunks, and the seconds from the first song to the
-last chunk on the disk (ours also: the seconds of chunks, and parts of a segment's length, of all signals, that one thread
-reads a second, in memory already), imports and what comes before not counted: ours is measured as a flow works once its songs are
+last chunk on the disk, imports and what comes before not counted: ours is measured as a flow works once its songs are
 checked, songs in parallel, index included; Spleeter's from the first chunk asked for, with nothing behind its cache.
+Of ours also the seconds of audio cached, and how many segments of all signals one thread reads a second (the files are
+in the system's cache then).
 """
 
 import json
@@ -50,14 +51,12 @@ def cache_ours(config_path: Path, cache: Path) -> dict[str, float]:
 
 
 def reads_s(index, config) -> float:
-    """Parts of a segment's length that one thread reads in a second from chunks in turn."""
+    """Segments of all signals that one thread reads in a second, from chunks in turn."""
     from sepcore.dataset.cache.chunk_reader import ChunkReader
 
     reader, length = ChunkReader(index, config), config.segment_samples if index.pcm else config.segment_frames
-    rng = np.random.default_rng(0)
-    places = [
-        (chunk % len(index), rng.integers(index.length[chunk % len(index)] - length + 1)) for chunk in range(READS)
-    ]
+    rng, chunks = np.random.default_rng(0), [number % len(index) for number in range(READS)]
+    places = [(chunk, rng.integers(index.length[chunk] - length + 1)) for chunk in chunks]
     started = time.perf_counter()
     for chunk, first in places:
         reader.read(chunk, int(first), length, slice(None))

@@ -1,1 +1,1 @@
-"""From the songs of a manifest to shards of cached spectrograms."""
+"""From the songs of a manifest to shards of cached spectrograms or waveforms."""

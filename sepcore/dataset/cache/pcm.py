@@ -106,10 +106,10 @@ def decode_pcm(codes: bytes, scale: float, out: NDArray[np.float32]) -> None:
     if len(codes) == SAMPLE_BYTES["int16"] * flat.size:
         np.multiply(np.frombuffer(codes, "<i2"), np.float32(scale / 2**15), out=flat)
         return
-    # In the upper three bytes of 32 bits, so that the sign is in its place.
-    wide = np.zeros((flat.size, 4), np.uint8)
-    wide[:, 1:] = np.frombuffer(codes, np.uint8).reshape(-1, 3)
-    np.multiply(wide.view("<i4")[:, 0], np.float32(scale / 2**31), out=flat, casting="same_kind", dtype=np.float32)
+    # As the upper three bytes of 32 bits, so that the sign is in its place; the lowest one is of the sample before.
+    overlapping: NDArray[np.int32] = np.ndarray((flat.size,), "<i4", b"\0" + codes, strides=(3,))
+    flat[:] = overlapping & np.int32(-256)
+    flat *= np.float32(scale / 2**31)
 
 
 def second_levels(waveform: NDArray[np.float32], sample_rate: int) -> tuple[float, ...]:

@@ -1,1 +1,1 @@
-"""The CSVs that a config names to shards of cached spectrograms."""
+"""The CSVs that a config names to shards of cached spectrograms or waveforms."""

@@ -14,7 +14,7 @@ from sepcore.config.model_config import ModelConfig
 
 
 class Options(OfConfig, OnRunner):
-    """The CSVs that a config names to shards of cached spectrograms."""
+    """The CSVs that a config names to shards of cached spectrograms or waveforms."""
 
     needs = PIPELINE
 

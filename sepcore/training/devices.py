@@ -1,6 +1,7 @@
 """The devices that a training runs on: how many, with how much memory, and in which arithmetic."""
 
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -86,8 +87,14 @@ def device_count(config: ModelConfig, num_gpus: int) -> int:
     return count
 
 
+def compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function of one array in `keras.ops` as a graph on the device; its array may be NumPy's."""
+    graph: Callable[[Any], Any] = _backend().compiled(function)
+    return graph
+
+
 def _backend() -> Any:
-    """The module for Keras' backend, each with ``num_gpus``, ``set_up`` and ``parallel``."""
+    """The module for Keras' backend, each with ``num_gpus``, ``set_up``, ``parallel`` and ``compiled``."""
     import keras
 
     name = keras.config.backend()

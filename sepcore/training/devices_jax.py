@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
@@ -69,6 +70,12 @@ def _hide_gpus_from_tensorflow() -> None:
 def parallel(config: ModelConfig, count: int) -> "DataParallelDevices":
     """See `devices.parallel_devices`; ``count`` is above 1."""
     return DataParallelDevices(keras.distribution.list_devices()[:count])
+
+
+def compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """See `devices.compiled`."""
+    graph: Callable[[Any], Any] = jax.jit(function)
+    return graph
 
 
 class DataParallelDevices:

@@ -1,5 +1,6 @@
 """Devices under TensorFlow: memory and arithmetic of the GPUs, and mirrored training."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
@@ -58,6 +59,12 @@ def parallel(config: ModelConfig, count: int) -> "MirroredDevices":
         )
     kind = "GPU" if num_gpus(config) else "CPU"
     return MirroredDevices([f"{kind}:{index}" for index in range(count)])
+
+
+def compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """See `devices.compiled`."""
+    graph: Callable[[Any], Any] = tf.function(function, autograph=False)
+    return lambda array: graph(tf.convert_to_tensor(array))
 
 
 @cache

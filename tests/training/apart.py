@@ -20,27 +20,30 @@ from tests.models import randomize, small_config
 from tests.repository import ROOT
 
 
-def batch(step):
+def batch(step, config):
     """Four examples of different loudness, so that parts of a batch differ in their statistics and gradients."""
-    loudness = np.arange(1, 5, dtype=np.float32)[:, None, None, None, None]
-    targets = loudness * np.random.default_rng(step).random((4, 2, 64, 64, 2)).astype(np.float32)
+    is_waveform = config.cache_content == "waveform"
+    shape = (4, 2, config.segment_samples, 2) if is_waveform else (4, 2, 64, 64, 2)
+    loudness = np.arange(1, 5, dtype=np.float32).reshape(-1, *[1] * (len(shape) - 1))
+    targets = loudness * np.random.default_rng(step).random(shape).astype(np.float32)
     return targets.sum(axis=1), targets
 
 
 def train(path, **keys):
     """Train in the folder ``path``; returns the training losses of all steps and the last validation loss."""
     fixed = {"batch_size": 4, "train_max_steps": 6, "save_checkpoints_steps": 3, "save_summary_steps": 1}
+    config = small_config(**fixed | {"learning_rate": 1e-3} | keys)
     losses = []
 
     def report(record):
         losses.extend(value for name, value in record.metrics.items() if name in ("train_loss", "validation_loss"))
 
     def validation_batches():
-        mixture, targets = batch(1000)
+        mixture, targets = batch(1000, config)
         return [(mixture, targets), (mixture[:1], targets[:1])]  # the last one is smaller
 
-    work = TrainingWork(lambda first: (batch(step) for step in itertools.count(first)), validation_batches, report)
-    fit(small_config(**fixed | {"learning_rate": 1e-3} | keys), RunFolder(Path(path)), work)
+    batches = (lambda first: (batch(step, config) for step in itertools.count(first)), validation_batches)
+    fit(config, RunFolder(Path(path)), TrainingWork(*batches, report))
     return losses
 
 

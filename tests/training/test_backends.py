@@ -18,10 +18,11 @@ def test_every_network_trains_under_jax_as_under_tensorflow_from_the_same_weight
     for name, model in NETWORKS.items():
         write_model(tmp_path / name, model=model)
         keys[name] = {"model": model, "init_from": str(tmp_path / name)}
+    keys["waveforms"] = {**keys["unet"], "cache_content": "waveform"}
     under_jax = train_apart([(tmp_path / f"{name}-jax", keys[name]) for name in keys], KERAS_BACKEND="jax")
     for name, losses in zip(keys, under_jax, strict=True):
         np.testing.assert_allclose(losses, train(tmp_path / f"{name}-tensorflow", **keys[name]), atol=1e-3)
-        network = build_network(small_config(model=NETWORKS[name]))
+        network = build_network(small_config(model=keys[name]["model"]))
         assert read_checkpoint(network, tmp_path / f"{name}-jax" / "model") == 6  # as TensorFlow reads it
 
 

@@ -33,7 +33,8 @@ class ChunkReader:
 
     def __init__(self, index: ChunkIndex, config: ModelConfig) -> None:
         self._index, self._paths = index, [Path(path) for path in index.shard_paths]
-        self._instruments, self._num_channels = config.instruments, config.num_channels
+        self._instruments = config.instruments
+        self._num_bins, self._num_channels = config.num_bins, config.num_channels
 
     def read(self, chunk: int, first: int, count: int, signals: slice = slice(None)) -> NDArray[np.float32]:
         """Read a part of some signals of one chunk.
@@ -52,40 +53,48 @@ class ChunkReader:
             DatasetError: the chunk is damaged, or its shard is missing.
             ValueError: the chunk does not have such a part.
         """
-        length = int(self._index.length[chunk])
+        frame_shape = (self._num_channels,) if self._index.pcm is not None else (self._num_bins, self._num_channels)
+        num_signals = len(range(1 + len(self._instruments))[signals])
+        read = np.empty((num_signals, count, *frame_shape), np.float32)
+        self.read_into(tuple(read), chunk, first, signals)
+        return read
+
+    def read_into(
+        self, out: Sequence[NDArray[np.float32]], chunk: int, first: int, signals: slice = slice(None)
+    ) -> None:
+        """Do what `read` does into an array for each signal, contiguous, which also says how much is read."""
+        length, count = int(self._index.length[chunk]), len(out[0])
         if not (first >= 0 and count >= 1 and first + count <= length):
             raise ValueError(f"{count} from {first} of a chunk of {length}; stay within the chunk.")
-        wanted = range(1 + len(self._instruments))[signals]
         with _errors_named(self._index, chunk):
             if self._index.pcm is not None:
-                return self._waveforms(self._index.pcm, chunk, first, count, wanted)
-            return self._magnitudes(chunk, slice(first, first + count), wanted)
+                self._read_waveforms(self._index.pcm, out, chunk, first, signals)
+            else:
+                self._read_magnitudes(out, chunk, slice(first, first + count), signals)
 
-    def _magnitudes(self, chunk: int, frames: slice, wanted: range) -> NDArray[np.float32]:
+    def _read_magnitudes(self, out: Sequence[NDArray[np.float32]], chunk: int, frames: slice, wanted: slice) -> None:
         index, path = self._index, self._paths[self._index.shard[chunk]]
         where = ByteRange(int(index.offset[chunk]), int(index.num_bytes[chunk]), int(index.checksum[chunk]))
-        signals = _verified_signals(path, where, int(index.chunk[chunk]), self._instruments)
-        found = [signals[number] for number in wanted]
-        magnitudes = np.empty((len(wanted), frames.stop - frames.start, *found[0].shape[1:]), np.float32)
-        for signal, out in zip(found, magnitudes, strict=True):
+        signals = _verified_signals(path, where, int(index.chunk[chunk]), self._instruments, wanted)
+        for signal, magnitudes in zip(signals, out, strict=True):
             assert not isinstance(signal, PcmSignal)  # the index is of spectrograms
-            decode(signal.codes[frames], signal.min_db, signal.max_db, out=out)
-        return magnitudes
+            decode(signal.codes[frames], signal.min_db, signal.max_db, out=magnitudes)
 
-    def _waveforms(self, pcm: PcmIndex, chunk: int, first: int, count: int, wanted: range) -> NDArray[np.float32]:
-        length, checksums = int(self._index.length[chunk]), pcm.block_checksums[chunk]
+    def _read_waveforms(
+        self, pcm: PcmIndex, out: Sequence[NDArray[np.float32]], chunk: int, first: int, wanted: slice
+    ) -> None:
+        length, checksums, count = int(self._index.length[chunk]), pcm.block_checksums[chunk], len(out[0])
         blocks = range(first // BLOCK_SAMPLES, -(-(first + count) // BLOCK_SAMPLES))
         start, end = blocks.start * BLOCK_SAMPLES, min(blocks.stop * BLOCK_SAMPLES, length)
-        waveforms = np.empty((len(wanted), count, self._num_channels), np.float32)
+        signals = range(1 + len(self._instruments))[wanted]
         with self._paths[self._index.shard[chunk]].open("rb", buffering=0) as shard:
-            for signal, out in zip(wanted, waveforms, strict=True):
+            for signal, waveform in zip(signals, out, strict=True):
                 size = int(pcm.sample_bytes[chunk, signal]) * self._num_channels  # of all channels' samples
                 offset = int(pcm.pcm_offset[chunk, signal]) + start * size
                 codes = _read_at(shard.fileno(), offset, (end - start) * size)
                 _verify_blocks(codes, BLOCK_SAMPLES * size, checksums[signal, blocks.start : blocks.stop])
                 cut = codes[(first - start) * size : (first - start + count) * size]
-                decode_pcm(cut, float(pcm.scale[chunk, signal]), out)
-        return waveforms
+                decode_pcm(cut, float(pcm.scale[chunk, signal]), waveform)
 
 
 def read_chunk(index: ChunkIndex, number: int) -> Chunk:
@@ -105,17 +114,19 @@ class _Damaged(Exception):
     """Bytes do not match their checksum."""
 
 
-def _verified_signals(path: Path, where: ByteRange, chunk: int, instruments: Sequence[str]) -> Signals:
+def _verified_signals(
+    path: Path, where: ByteRange, chunk: int, instruments: Sequence[str], wanted: slice = slice(None)
+) -> Signals:
     with path.open("rb") as file:
         written = where.read_from(file)
         if written is None:
             raise _Damaged
         if path.suffix == ".tfrecord":
-            return parse_record(written)
+            return parse_record(written, wanted)
         import pyarrow as pa
 
         try:
-            return read_row(file, chunk, instruments)
+            return read_row(file, chunk, instruments, wanted)
         # All of these occurred after bits were flipped in the list of row groups at the file's end.
         except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
             raise _Damaged from error

@@ -54,17 +54,22 @@ def write_parquet(file: BinaryIO, chunks: Iterable[Chunk], config: ModelConfig) 
     return ranges
 
 
-def read_row(shard: Path | BinaryIO, chunk: int, instruments: Sequence[str]) -> Signals:
-    """The signals of a chunk, by its number in the shard."""
+def read_row(shard: Path | BinaryIO, chunk: int, instruments: Sequence[str], wanted: slice = slice(None)) -> Signals:
+    """Some signals of a chunk, by default all, by its number in the shard; only they are decompressed."""
     import pyarrow.parquet as pq
 
+    columns = code_columns(instruments)
     with pq.ParquetFile(shard) as file:
-        (row,) = file.read_row_group(chunk, use_threads=False).to_pylist()
-    codes = [row[name] for name in code_columns(instruments)]
+        names = [name for name in file.schema_arrow.names if name not in columns or name in columns[wanted]]
+        group = file.read_row_group(chunk, columns=names, use_threads=False)
+    codes = [group[name][0].as_buffer() for name in columns[wanted]]
+    row: dict[str, Any]
+    (row,) = group.drop_columns(columns[wanted]).to_pylist()
     if "num_samples" in row:
         shape = row["num_samples"], row["num_channels"]
-        return tuple(PcmSignal(pcm, shape, *kind) for pcm, *kind in zip(codes, row["dtype"], row["scale"], strict=True))
-    dtype, limits = np.dtype(row["dtype"]).newbyteorder("<"), (row["min_db"], row["max_db"])
+        of_signals = zip(codes, row["dtype"][wanted], row["scale"][wanted], strict=True)
+        return tuple(PcmSignal(pcm.to_pybytes(), shape, dtype, scale) for pcm, dtype, scale in of_signals)
+    dtype, limits = np.dtype(row["dtype"]).newbyteorder("<"), (row["min_db"][wanted], row["max_db"][wanted])
     frames = row["num_frames"], row["num_bins"], row["num_channels"]
     return tuple(
         Signal(np.frombuffer(code, dtype).reshape(frames), min_db, max_db)

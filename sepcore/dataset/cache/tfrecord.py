@@ -68,17 +68,17 @@ def write_tfrecord(file: BinaryIO, chunks: Iterable[Chunk], instruments: Sequenc
     return ranges
 
 
-def parse_record(record: bytes) -> Signals:
-    """The signals of a chunk from its verified bytes in the file, framing included."""
+def parse_record(record: bytes, wanted: slice = slice(None)) -> Signals:
+    """Some signals of a chunk, by default all, from its verified bytes in the file, framing included."""
     example = _message_class("Example")()
     example.ParseFromString(record[_LENGTH.size + _CHECKSUM.size : -_CHECKSUM.size])
     features = example.features.feature
-    codes, shape = features["codes"].bytes_list.value, tuple(features["shape"].int64_list.value)
+    codes, shape = features["codes"].bytes_list.value[wanted], tuple(features["shape"].int64_list.value)
     dtypes = [name.decode() for name in features["dtype"].bytes_list.value]
     if "scale" in features:
-        of_signals = zip(codes, dtypes, features["scale"].float_list.value, strict=True)
+        of_signals = zip(codes, dtypes[wanted], features["scale"].float_list.value[wanted], strict=True)
         return tuple(PcmSignal(pcm, shape, dtype, scale) for pcm, dtype, scale in of_signals)
-    limits = features["min_db"].float_list.value, features["max_db"].float_list.value
+    limits = (features[name].float_list.value[wanted] for name in ("min_db", "max_db"))
     return tuple(
         Signal(np.frombuffer(code, "<f2" if dtypes else "u1").reshape(shape), min_db, max_db)
         for code, min_db, max_db in zip(codes, *limits, strict=True)

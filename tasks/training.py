@@ -18,9 +18,8 @@ from prefect.runtime import deployment
 
 from sepcore.config.load import load_config
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.batches import training_batches, validation_batches, with_chunk_named
+from sepcore.dataset.batches import describe_batch, training_batches, validation_batches
 from sepcore.dataset.cache.index import ChunkIndex, read_index
-from sepcore.dataset.examples import describe_batch
 from sepcore.dataset.manifest import scan_manifest
 from sepcore.errors import TrainingError
 from sepcore.evaluation.validation_songs import ValidationSongs
@@ -117,10 +116,8 @@ def _train(
 
         examples = ValidationExamples(_validation_songs(config, data, validation), config, tracking)
         work = TrainingWork(
-            training_batches=lambda first: with_chunk_named(
-                training_batches(training, config, first_step=first), training
-            ),
-            validation_batches=lambda: with_chunk_named(validation_batches(validation, config), validation),
+            training_batches=lambda first: training_batches(training, config, first_step=first),
+            validation_batches=lambda: validation_batches(validation, config),
             report=show,
             score_songs=examples,
             why_unscored=examples.why_unscored,

@@ -11,7 +11,7 @@ from flows.support.terminal import print_pairs, say
 from flows.train.flow import initial_weights, train
 from sepcore.config.load import load_config
 from sepcore.dataset.cache.index import read_index
-from sepcore.dataset.examples import DRAWS_VERSION
+from sepcore.dataset.draws import DRAWS_VERSION
 from sepcore.errors import TrainingError
 from sepcore.release.training_record import TrainingRecord, config_to_train_again
 from sepcore.system.atomic import write_text

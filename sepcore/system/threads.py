@@ -33,14 +33,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
-    """Yield ``function(item)`` for each item, in order, as `map` does.
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int, ahead: int | None = None
+) -> Generator[Result, None, None]:
+    """Yield ``function(item)`` for each item, in order, as `map` does; its threads end with it.
 
     Args:
         function: Worth a thread if it releases the interpreter's lock, as numpy and networks do.
-        items: Taken by the caller's thread, at most ``threads + 1`` ahead of what is yielded, so that a stream of any
+        items: Taken by the caller's thread, at most ``ahead + 1`` ahead of what is yielded, so that a stream of any
             length takes bounded memory.
         threads: How many items are worked on at once; with 1, the caller's thread does the work.
+        ahead: How many items are worked on before they are asked for; default: one for each thread.
     """
     if threads == 1:
         yield from map(function, items)
@@ -49,8 +52,8 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, th
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
-                # One more than there are threads, so that none waits while a result is taken.
-                if len(under_way) > threads:
+                # One more than that, so that no thread waits while a result is taken.
+                if len(under_way) > (ahead or threads):
                     yield under_way.popleft().result()
                 under_way.append(pool.submit(function, item))
             while under_way:

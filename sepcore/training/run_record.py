@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.examples import DRAWS_VERSION
+from sepcore.dataset.draws import DRAWS_VERSION
 
 
 @dataclass(frozen=True)

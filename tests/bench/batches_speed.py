@@ -14,18 +14,18 @@ import time
 from pathlib import Path
 
 from sepcore import load_config
-from sepcore.dataset.batches import training_batches, with_chunk_named
+from sepcore.dataset.batches import training_batches
 from sepcore.dataset.cache.index import read_index
 from sepcore.training.optimizers import build_trainable_network
 
-# The first ones fill the pipeline, trace graphs and warm the threads up.
+# The first ones fill the pipeline and warm the threads up.
 _WARM_UP = 2
 
 
 def time_batches(config, num_batches):
     """Batches a second, and one of them."""
     index = read_index(Path(config.training_cache), config)
-    batches = iter(with_chunk_named(training_batches(index, config), index))
+    batches = training_batches(index, config)
     # So many that those that were prefetched are taken out before the clock runs.
     *_, batch = itertools.islice(batches, 4 * _WARM_UP)
     started = time.perf_counter()

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from sepcore import load_config
 from sepcore.config.load import parse_config
-from sepcore.dataset.batches import training_batches, with_chunk_named
+from sepcore.dataset.batches import training_batches
 from sepcore.dataset.cache.index import read_index
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import write_checkpoint
@@ -67,7 +67,7 @@ def write_start(folder, config, *, num_batches):
     """Put fresh weights and the first training batches there, for `training_steps.py`."""
     write_checkpoint(build_network(config), folder / "weights", step=0)
     index = read_index(Path(config.training_cache), config)
-    batches = with_chunk_named(training_batches(index, config).take(num_batches), index)
+    batches = itertools.islice(training_batches(index, config), num_batches)
     mixture, targets = (np.stack(arrays) for arrays in zip(*batches, strict=True))
     np.savez(folder / "batches.npz", mixture=mixture, targets=targets)
 

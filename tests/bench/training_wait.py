@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from sepcore import load_config
-from sepcore.dataset.batches import training_batches, with_chunk_named
+from sepcore.dataset.batches import training_batches
 from sepcore.dataset.cache.index import read_index
 from sepcore.training.metrics_log import read_records
 from sepcore.training.run_folder import RunFolder
@@ -24,7 +24,7 @@ def main():
     config, run = load_config(sys.argv[1]), RunFolder(Path(sys.argv[2]))
     index = read_index(Path(config.training_cache), config)
     work = TrainingWork(
-        training_batches=lambda step: with_chunk_named(training_batches(index, config, first_step=step), index),
+        training_batches=lambda step: training_batches(index, config, first_step=step),
         validation_batches=lambda: [],
     )
     fit(config, run, work)

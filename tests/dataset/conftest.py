@@ -1,5 +1,6 @@
-"""A config small enough for tests in milliseconds, and songs of noise for it."""
+"""A config small enough for tests in milliseconds, songs of noise for it, and their caches."""
 
+import functools
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,14 @@ import pytest
 import scipy.io.wavfile
 
 from sepcore.config.model_config import ModelConfig
+from sepcore.dataset.cache.build_index import build_index
 from sepcore.dataset.cache.index import ChunkIndex
+from sepcore.dataset.cache.pcm_index import ListsOfSignals, PcmIndex
 from sepcore.dataset.manifest import TrackRow
+from tests.dataset.cache.conftest import shard_of
 
 WriteSong = Callable[..., TrackRow]
+CacheOf = Callable[[str, str], tuple[ModelConfig, Path]]
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +51,56 @@ def write_noise_song(
     return TrackRow(name, folder / name / "mix.wav", paths, duration_s)
 
 
-def index_of(num_chunks: Sequence[int], *, num_frames: Sequence[int] | None = None) -> ChunkIndex:
-    """An index of songs of so many chunks, of 90 frames each, that nobody has cached; good for drawing from."""
+@pytest.fixture(scope="session")
+def rows(config: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> list[TrackRow]:
+    """Songs a and b."""
+    return [write_noise_song(tmp_path_factory.mktemp("songs"), config, name) for name in ("a", "b")]
+
+
+@pytest.fixture(scope="session")
+def cache(config: ModelConfig, rows: list[TrackRow], tmp_path_factory: pytest.TempPathFactory) -> CacheOf:
+    """Caches the songs with the config of a format and dtype; five chunks, three of song a, two of song b."""
+
+    @functools.cache
+    def cached(cache_format: str, cache_dtype: str) -> tuple[ModelConfig, Path]:
+        folder = tmp_path_factory.mktemp("cache")
+        content = "waveform" if cache_dtype.startswith("int") else "spectrogram"
+        keys = {"cache_format": cache_format, "cache_dtype": cache_dtype, "cache_content": content}
+        of_form = config.model_copy(update=keys)
+        shards = [
+            (row.name, shard_of(row, of_form, folder, num_chunks=count))
+            for row, count in zip(rows, (3, 2), strict=True)
+        ]
+        build_index(folder, shards, of_form)
+        return of_form, folder
+
+    return cached
+
+
+def index_of(
+    num_chunks: Sequence[int],
+    *,
+    length: Sequence[int] | None = None,
+    levels_db: Sequence[Sequence[Sequence[float]]] | None = None,
+) -> ChunkIndex:
+    """An index of songs of so many chunks that nobody has cached; good for drawing from.
+
+    The chunks are of so many frames each (default: 90); or of waveforms, if there are levels of each chunk's signals.
+    """
     total = sum(num_chunks)
+    pcm = None
+    if levels_db is not None:
+        values, counts = [np.array(chunk, np.float32).ravel() for chunk in levels_db], np.zeros((total, 0))
+        levels = ListsOfSignals(np.concatenate(values), np.array([len(chunk) for chunk in values]), len(levels_db[0]))
+        nothing = ListsOfSignals(np.empty(0, np.uint32), np.zeros(total, np.int64), 1)
+        pcm = PcmIndex(
+            scale=counts.astype(np.float32),
+            sample_bytes=counts.astype(np.uint8),
+            pcm_offset=counts.astype(np.int64),
+            residual_db=np.zeros(total, np.float32),
+            block_checksums=nothing,
+            levels_db=levels,
+        )
     return ChunkIndex(
         path=Path("nowhere/index.parquet"),
         folder=Path("nowhere"),
@@ -58,12 +110,13 @@ def index_of(num_chunks: Sequence[int], *, num_frames: Sequence[int] | None = No
         offset=np.zeros(total, np.int64),
         num_bytes=np.zeros(total, np.int64),
         checksum=np.zeros(total, np.uint32),
-        length=np.full(total, 90, np.int32) if num_frames is None else np.array(num_frames, np.int32),
-        cache_content="spectrogram",
+        length=np.full(total, 90, np.int32) if length is None else np.array(length, np.int32),
+        cache_content="spectrogram" if pcm is None else "waveform",
         cache_format="tfrecord",
-        cache_dtype="uint8",
+        cache_dtype="uint8" if pcm is None else "int16",
         num_songs=len(num_chunks),
         content="0" * 16,
+        pcm=pcm,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from flows.reproduce import flow as reproduce
 from flows.reproduce.options import manifests_of, training_record
-from sepcore.dataset.examples import DRAWS_VERSION
+from sepcore.dataset.draws import DRAWS_VERSION
 from sepcore.errors import ConfigError, TrainingError
 from sepcore.evaluation.scores import MadeFrom
 from sepcore.release.training_record import TrainingRecord

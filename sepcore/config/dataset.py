@@ -8,6 +8,13 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_
 from sepcore.config.network import StrictModel
 from sepcore.system.urls import MOUNT_HINT, NO_PATH, is_url
 
+# Why some keys of the augmentation are refused, by the content of the cache.
+_NOT_AUGMENTED = {
+    "spectrogram": "shards of spectrograms cannot be varied so. Set cache_content to waveform, or leave the key out.",
+    "waveform": "shards of waveforms are not varied so. Leave the key out: flows.augment will make recordings of other "
+    "pitch and tempo, once.",
+}
+
 
 class AugmentationConfig(StrictModel):
     """The ``augmentation`` key: how training examples are varied. All off by default, as in Spleeter."""
@@ -15,14 +22,22 @@ class AugmentationConfig(StrictModel):
     gain_db: NonNegativeFloat = 0.0
     """Each stem's level is changed by up to so many dB."""
     channel_swap: bool = False
-    """Half of the examples have their channels in reverse order."""
+    """Half of the examples have their channels in reverse order; with waveforms, each stem of half of the examples."""
     remix: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the examples whose stems come from different songs. Their mixture is made of magnitudes, as the root of
-    the sum of the stems' squares: right on average over phases, but without the interference of a real mixture."""
+    """Share of the examples whose stems come from different songs. With waveforms their mixture is exact. With
+    spectrograms it is the root of the sum of the stems' squares: right on average over phases, but without the
+    interference of a real mixture."""
     pitch_shift: Annotated[float, Field(ge=0, le=12)] = 0.0
-    """Pitch is shifted by up to so many semitones (Spleeter's own: 1)."""
+    """Pitch is shifted by up to so many semitones (Spleeter's own: 1). Only of spectrograms."""
     time_stretch: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    """Tempo is changed by up to this share (Spleeter's own: 0.1)."""
+    """Tempo is changed by up to this share (Spleeter's own: 0.1). Only of spectrograms."""
+    polarity: bool = False
+    """Each stem of half of the examples is turned over (times -1). Only of waveforms."""
+    time_shift_s: NonNegativeFloat = 0.0
+    """Each stem is moved by up to so many seconds, as far as the ends of its chunk allow. Only of waveforms."""
+    activity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the examples that are taken from where one of their stems sounds, with `remix` each stem from where it
+    does: some second of it is at most 60 dB below its loudest one. Only of waveforms."""
 
 
 class DatasetKeys(StrictModel):
@@ -92,6 +107,14 @@ class DatasetKeys(StrictModel):
                 f"cache_dtype is {self.cache_dtype}; cache_content {self.cache_content} is cached as "
                 f"{' or '.join(allowed[self.cache_content])}. Take one of them, or set cache_content to {other}."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _augmentation_is_of_the_content(self) -> Self:
+        off = {"spectrogram": ("polarity", "time_shift_s", "activity"), "waveform": ("pitch_shift", "time_stretch")}
+        for key in off[self.cache_content]:
+            if value := getattr(self.augmentation, key):
+                raise ValueError(f"augmentation.{key} is {json.dumps(value)}; {_NOT_AUGMENTED[self.cache_content]}")
         return self
 
     @model_validator(mode="after")

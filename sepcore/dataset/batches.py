@@ -17,12 +17,17 @@ from numpy.typing import NDArray
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.magnitudes import MagnitudeExamples
+from sepcore.dataset.waveforms import WaveformExamples
 from sepcore.system.threads import num_cores, ordered_map
 
 _BATCHES_AHEAD = 2
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Magnitudes of mixture and stems, linear amplitude, float32 ``(batch, T, F, channels)`` and ``(batch, stems, T, F,
-channels)``."""
+"""Mixture and stems, float32.
+
+Of spectrograms, linear amplitude ``(batch, T, F, channels)`` and ``(batch, stems, T, F, channels)``; of waveforms, the
+samples that the STFT frames of a segment span: ``(batch, samples, channels)`` and ``(batch, stems, samples,
+channels)``.
+"""
 Batches = Generator[Batch, None, None]
 """Batches in order. Closing or dropping it, an error and the end of the process stop its threads."""
 
@@ -38,7 +43,7 @@ def training_batches(index: ChunkIndex, config: ModelConfig, *, first_step: int 
     Raises:
         DatasetError: a chunk cannot be read; it is raised in place of the batch that needs it.
     """
-    examples, batch_size = MagnitudeExamples(index, config), config.batch_size
+    examples, batch_size = training_examples(index, config), config.batch_size
 
     def read(number: int, mixture: NDArray[np.float32], stems: NDArray[np.float32]) -> None:
         examples.read_training(*divmod(number, batch_size), mixture, stems)
@@ -49,9 +54,14 @@ def training_batches(index: ChunkIndex, config: ModelConfig, *, first_step: int 
 
 def validation_batches(index: ChunkIndex, config: ModelConfig) -> Batches:
     """The middle crop of every chunk, not augmented, as from `training_batches`; the last batch may be smaller."""
-    examples, batch_size = MagnitudeExamples(index, config), config.batch_size
+    examples, batch_size = training_examples(index, config), config.batch_size
     numbers = (range(len(index))[first : first + batch_size] for first in range(0, len(index), batch_size))
     return _read_ahead(examples.read_validation, numbers, examples.signal_shape, config)
+
+
+def training_examples(index: ChunkIndex, config: ModelConfig) -> MagnitudeExamples | WaveformExamples:
+    """The examples of a training, by the content of its cache."""
+    return (WaveformExamples if config.cache_content == "waveform" else MagnitudeExamples)(index, config)
 
 
 def describe_batch(index: ChunkIndex, config: ModelConfig, step: int) -> list[str]:
@@ -59,12 +69,13 @@ def describe_batch(index: ChunkIndex, config: ModelConfig, step: int) -> list[st
 
     Steps are counted from 0. With the augmentation ``remix``, examples may have stems of other songs, too.
     """
-    examples = MagnitudeExamples(index, config)
+    examples = training_examples(index, config)
+    unit = 1 if config.cache_content == "waveform" else config.hop_length
     places = []
     for place in range(config.batch_size):
         chunk, first = examples.crop(step, place)
         row = index.row(chunk)
-        places.append(f"{row['song']} at {row['start_s'] + first * config.hop_length / config.sample_rate:.1f} s")
+        places.append(f"{row['song']} at {row['start_s'] + first * unit / config.sample_rate:.1f} s")
     return places
 
 

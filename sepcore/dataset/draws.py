@@ -23,6 +23,11 @@ class Draw(IntEnum):
     REMIX_SONGS = 7
     REMIX_CHUNKS = 8
     REMIX_FRAMES = 9
+    POLARITY = 10
+    TIME_SHIFT = 11
+    ACTIVITY = 12
+    ACTIVITY_STEM = 13
+    ACTIVITY_CROP = 14
 
 
 @dataclass(frozen=True)

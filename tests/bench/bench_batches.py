@@ -14,6 +14,12 @@ from tests.models import small_config
 from tests.repository import ROOT
 
 SCRIPTS = Path(__file__).parent
+# The training step takes the batches of the last one.
+STORED = {
+    "waveforms": {"cache_content": "waveform", "cache_dtype": "int16"},
+    "parquet": {"cache_format": "parquet"},
+    "tfrecord": {"cache_format": "tfrecord"},
+}
 
 
 def last_line(*command):
@@ -34,17 +40,16 @@ def test_batches_beside_a_training_step(full_size, tmp_path, capsys):
     write_songs(tmp_path / "train.csv", num_songs, duration_s=duration_s, instruments=("vocals", "accompaniment"))
     content = json.loads((load_config("2stems") if full_size else small_config(sample_rate=44100)).to_json())
     configs = {}
-    for cache_format in ("tfrecord", "parquet"):
-        cache = tmp_path / cache_format
-        places = {"train_csv": str(tmp_path / "train.csv"), "training_cache": str(cache)}
-        configs[cache_format] = tmp_path / f"{cache_format}.json"
-        keys = {"cache_format": cache_format, "n_chunks_per_song": 10}
-        configs[cache_format].write_text(json.dumps(content | places | keys))
-        last_line(SCRIPTS / "cache_speed.py", "ours", configs[cache_format], cache)
+    for name, keys in STORED.items():
+        cache = tmp_path / name
+        places = {"train_csv": str(tmp_path / "train.csv"), "training_cache": str(cache), "n_chunks_per_song": 10}
+        configs[name] = tmp_path / f"{name}.json"
+        configs[name].write_text(json.dumps(content | places | keys))
+        last_line(SCRIPTS / "cache_speed.py", "ours", configs[name], cache)
     rates = last_line(SCRIPTS / "batches_speed.py", num_batches, num_steps, *configs.values())
     with capsys.disabled():
-        for cache_format, batches_s in zip(configs, rates["batches_s"], strict=True):
+        for name, batches_s in zip(configs, rates["batches_s"], strict=True):
             sys.stdout.write(
-                f"\ninput pipeline from {cache_format}: {batches_s:.1f} batches a second, training "
+                f"\ninput pipeline from {name}: {batches_s:.1f} batches a second, training "
                 f"{rates['steps_s']:.2f} steps a second, ratio {batches_s / rates['steps_s']:.1f}\n"
             )

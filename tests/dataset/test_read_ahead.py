@@ -1,4 +1,4 @@
-"""What holds for batches however they are read ahead."""
+"""What holds for batches of every content, however they are read ahead."""
 
 import gc
 import subprocess
@@ -19,15 +19,20 @@ from sepcore.dataset.cache.index import read_index
 from sepcore.errors import DatasetError
 from tests.raised import raises
 
-STORED = [("tfrecord", "uint8"), ("parquet", "float16")]
-AUGMENTATION = {"gain_db": 6, "channel_swap": True, "remix": 0.5, "pitch_shift": 1, "time_stretch": 0.1}
+STORED = [("tfrecord", "uint8"), ("parquet", "float16"), ("tfrecord", "int16"), ("parquet", "int24")]
+AUGMENTATION = {
+    "spectrogram": {"gain_db": 6, "channel_swap": True, "remix": 0.5, "pitch_shift": 1, "time_stretch": 0.1},
+    "waveform": {
+        "gain_db": 6, "channel_swap": True, "remix": 0.5, "polarity": True, "time_shift_s": 0.2, "activity": 0.5
+    },
+}  # fmt: skip
 
 
 @pytest.fixture(params=STORED, ids="-".join)
 def stored(request, cache):
     """The config, everything varied, and the index of each kind of cache."""
     config, folder = cache(*request.param)
-    augmentation = AugmentationConfig(**AUGMENTATION)
+    augmentation = AugmentationConfig(**AUGMENTATION[config.cache_content])
     return config.model_copy(update={"augmentation": augmentation}), read_index(folder, config)
 
 

@@ -49,16 +49,28 @@ KEYS = {
     "validation_songs": 1,
     "augmentation": {"gain_db": 3, "channel_swap": True, "remix": 0.3},
 }
+WAVEFORMS = {
+    "cache_content": "waveform",
+    "train_max_steps": 2 * CHECKPOINT_STEPS,
+    "augmentation": {
+        "gain_db": 3,
+        "channel_swap": True,
+        "remix": 0.5,
+        "polarity": True,
+        "time_shift_s": 0.2,
+        "activity": 0.5,
+    },
+}
 NUM_TRAINING_KILLS = 5 if NUM_KILLS > 2 else 1
 
 
 @pytest.fixture(scope="session")
 def make_training(make_workplace):
-    """``make_training(folder)``: a workplace with the config above; its songs are cached by the first training."""
+    """``make_training(folder, **keys)``: a workplace with the config above, whose songs the first training caches."""
 
-    def make(folder):
+    def make(folder, **keys):
         workplace = make_workplace(folder)
-        (workplace.folder / "train.json").write_text(json.dumps(CONFIG | KEYS))
+        (workplace.folder / "train.json").write_text(json.dumps(CONFIG | KEYS | keys))
         return workplace
 
     return make
@@ -128,6 +140,17 @@ def test_a_training_killed_at_a_random_step_ends_bit_for_bit_as_if_nothing_had_b
     with capsys.disabled():
         again = reached - reached // CHECKPOINT_STEPS * CHECKPOINT_STEPS
         sys.stdout.write(f"\ntraining killed at step {reached} of {NUM_STEPS}: {again} steps done again, bit-equal\n")
+
+
+def test_the_same_on_waveforms_with_all_augmentation(make_training, tmp_path):
+    undisturbed, killed = (make_training(tmp_path / name, **WAVEFORMS) for name in ("undisturbed", "killed"))
+    undisturbed.finish(TRAIN)
+    process = killed.start(TRAIN)
+    wait_until(lambda: any(record.step > CHECKPOINT_STEPS for record in records(killed)), process)
+    kill_group(process)
+    killed.finish(TRAIN)
+    assert left_by(killed) == left_by(undisturbed)
+    assert killed.leftovers() == []
 
 
 @LONG

@@ -189,6 +189,9 @@ def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelC
             if isinstance(error, CacheNotWritable):  # no song's own fault: the others would fail, too
                 raise
             failures.append(error)
+    if config.cache_content == "waveform":
+        cached = ((plan.song, shards[plan.fingerprint]) for plan in plans if plan.fingerprint in shards)
+        say(beyond_full_scale(cached))
     if failures:
         problems = first_few([error.reason for error in failures], _SHOWN_FAILURES, separator="; ")
         hints = dict.fromkeys(error.hint for error in failures[:_SHOWN_FAILURES] if error.hint)  # each once
@@ -197,7 +200,6 @@ def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelC
             path=part.csv,
             hint=" ".join([*hints, "The other songs were kept."]),
         )
-    say(beyond_full_scale((plan.song, shards[plan.fingerprint]) for plan in missing.values()))
     return shards
 
 

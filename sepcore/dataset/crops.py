@@ -16,7 +16,7 @@ class StemCrops(NamedTuple):
 
     chunks: NDArray[np.int64]  # the numbers of their chunks in the index, ``(stems,)``; all the same unless remixed
     firsts: NDArray[np.int64]  # the first frame or sample of each, ``(stems,)``
-    kept: int  # the stem that comes from the example's own crop; 0 unless remixed
+    kept: int  # the stem that stays in the example's own place while others are exchanged or moved
     remixed: bool
 
 

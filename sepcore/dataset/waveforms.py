@@ -35,7 +35,7 @@ class WaveformExamples:
         self.signal_shape: tuple[int, ...] = (config.segment_samples, config.num_channels)
 
     def crop(self, step: int, place: int) -> tuple[int, int]:
-        """The number of the chunk in the index and the first sample of the example, or of the stem that remix kept."""
+        """The number of the chunk in the index and the first sample of the example, or of its stem that is kept."""
         crops = self._places(step, place)
         return int(crops.chunks[crops.kept]), int(crops.firsts[crops.kept])
 
@@ -43,15 +43,27 @@ class WaveformExamples:
         """Draw an example."""
         random, settings, num_stems = self._crops.random(step, place), self._settings, self._num_stems
         crops = self._places(step, place)
-        shifts = np.rint(settings.time_shift_s * self._sample_rate * random.symmetric(Draw.TIME_SHIFT, num_stems))
-        lasts = self._crops.lengths[crops.chunks] - self._num_samples
-        firsts = np.clip(crops.firsts + shifts.astype(np.int64), 0, lasts)
+        firsts = self._shifted(crops, random)
         factors = (10 ** (settings.gain_db * random.symmetric(Draw.GAIN, num_stems) / 20)).astype(np.float32)
         if settings.polarity:
             factors[random.uniform(Draw.POLARITY, num_stems) < 0.5] *= -1
         swapped = (random.uniform(Draw.CHANNEL_SWAP, num_stems) < 0.5) & settings.channel_swap
         changed = (firsts != crops.firsts) | (factors != 1) | swapped
         return WaveformExample(crops.chunks, firsts, factors, swapped, varied=crops.remixed or bool(changed.any()))
+
+    def _shifted(self, crops: StemCrops, random: ExampleRandom) -> NDArray[np.int64]:
+        """The first samples of the stems, all but the kept one moved against it; remixed ones have places of their own.
+
+        Each is drawn from the places that its chunk allows: cut off there, many would lie at the chunk's ends.
+        """
+        most = round(self._settings.time_shift_s * self._sample_rate)
+        if crops.remixed or not most:
+            return crops.firsts
+        lows = np.maximum(crops.firsts - most, 0)
+        highs = np.minimum(crops.firsts + most, self._crops.lengths[crops.chunks] - self._num_samples)
+        firsts = lows + random.below(Draw.TIME_SHIFT, highs - lows + 1)
+        firsts[crops.kept] = crops.firsts[crops.kept]
+        return firsts
 
     def _places(self, step: int, place: int) -> StemCrops:
         """Where the stems come from before they are shifted, in sounding places if the example shall sound."""
@@ -66,7 +78,8 @@ class WaveformExamples:
         if crop is None:
             return crops
         chunk, first = crop
-        return crops._replace(chunks=np.full(self._num_stems, chunk), firsts=np.full(self._num_stems, first))
+        chunks, firsts = np.full(self._num_stems, chunk), np.full(self._num_stems, first)
+        return crops._replace(chunks=chunks, firsts=firsts, kept=stem)
 
     def _sounding(self, crops: StemCrops, random: ExampleRandom) -> StemCrops:
         chunks, firsts = crops.chunks.copy(), crops.firsts.copy()

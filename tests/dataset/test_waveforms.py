@@ -136,19 +136,29 @@ def test_channels_are_swapped_stem_by_stem(waveforms):
     assert abs((swapped[:, 0] ^ swapped[:, 1]).mean() - 0.5) < 0.06
 
 
-def test_stems_are_shifted_as_far_as_asked_for_and_as_their_chunks_go(waveforms):
+def test_stems_are_shifted_against_the_kept_one_evenly_and_within_their_chunks(waveforms):
     index = levelled(6, [3])
-    plain = drawn(index, waveforms, 2000)["firsts"]
+    plain, last = drawn(index, waveforms, 4000)["firsts"], 160_000 - SAMPLES
     for time_shift_s in (0.5, 30.0):
-        shifted = drawn(index, varied(waveforms, time_shift_s=time_shift_s), 2000)["firsts"]
-        assert shifted.min() >= 0
-        assert shifted.max() <= 160_000 - SAMPLES
-        away = shifted - plain
-        assert abs(away).max() <= time_shift_s * 8000
-        inside = (shifted > 0) & (shifted < 160_000 - SAMPLES)
-        if time_shift_s == 0.5:
-            assert np.abs(np.histogram(away[inside], 8, (-4000, 4000))[0] - inside.sum() / 8).max() < 5 * 500**0.5
-        assert (away[:, 0] != away[:, 1]).any()
+        shifted = drawn(index, varied(waveforms, time_shift_s=time_shift_s), 4000)["firsts"]
+        np.testing.assert_array_equal(shifted[:, 0], plain[:, 0])
+        lows = np.maximum(plain[:, 1] - time_shift_s * 8000, 0)
+        highs = np.minimum(plain[:, 1] + time_shift_s * 8000, last)
+        shares = (shifted[:, 1] - lows) / (highs - lows)
+        assert (shares.min(), shares.max()) >= (0, 0)
+        assert shares.max() <= 1
+        assert np.abs(np.histogram(shares, 8, (0, 1))[0] - 500).max() < 5 * 500**0.5
+
+
+def test_neither_remixed_stems_nor_the_one_that_an_active_example_is_chosen_by_are_shifted(waveforms):
+    levels = np.full((4, 3, 20), -180.0)
+    levels[:, 1, 2] = levels[:, 2, 15] = -20
+    index = index_of([1] * 4, length=[160_000] * 4, levels_db=levels.tolist())
+    for remix in (0.0, 1.0):
+        plain = drawn(index, varied(waveforms, remix=remix, activity=1.0), 200)
+        shifted = drawn(index, varied(waveforms, remix=remix, activity=1.0, time_shift_s=9.0), 200)
+        still = plain["firsts"] == shifted["firsts"]
+        assert still.all() if remix else (still.sum(axis=1) == 1).all()
 
 
 @pytest.mark.parametrize("remix", [0.0, 1.0])

@@ -72,8 +72,9 @@ def encode_pcm(waveform: NDArray[np.float32], dtype: PcmType, *, sample_rate: in
             peak = f"a peak of {max(-low, high):.4g}, full scale is 1 and the largest that can be stored"
             raise BeyondScale(f"has {peak} {LARGEST_SCALE:.0f}")
     shape = waveform.shape[0], waveform.shape[1]
-    codes = np.rint(waveform * np.float32(full_scale(dtype) / scale))
-    levels_db = second_levels(waveform, sample_rate)
+    step = np.float32(scale / full_scale(dtype))
+    codes = np.rint(waveform / step)
+    levels_db = second_levels(codes * step, sample_rate)  # of what is stored: what lies below the steps is silent
     return PcmSignal(_to_bytes(codes, dtype), shape, dtype, scale, levels_db)
 
 

@@ -13,6 +13,8 @@ from sepcore.dataset.check.levels import FLOOR_DB
 from sepcore.system.printable import first_few
 
 _SHOWN_SONGS = 5
+# Keys of the augmentation with which the mixture is the sum of what was drawn, see `WaveformExample.varied`.
+_MAKE_A_MIXTURE = ("remix", "gain_db", "polarity", "channel_swap", "time_shift_s")
 
 
 def beyond_full_scale(shards: Iterable[tuple[str, Shard]]) -> Iterator[str]:
@@ -33,11 +35,13 @@ def beyond_full_scale(shards: Iterable[tuple[str, Shard]]) -> Iterator[str]:
 
 
 def songs_that_do_not_add_up(index: ChunkIndex, config: ModelConfig) -> Iterator[str]:
-    """A line if songs with stems that do not add up to their mixture are going to be remixed.
+    """A line if songs with stems that do not add up to their mixture get mixtures of their varied stems.
 
     The tolerance is that of the dataset check; here the difference is measured over the song's cached chunks.
     """
-    if index.pcm is None or not config.augmentation.remix:
+    settings = config.augmentation
+    varying = [key for key in _MAKE_A_MIXTURE if getattr(settings, key)]
+    if index.pcm is None or not varying:
         return
     residuals_db = _residuals_db(index, config.sample_rate)
     faulty = np.flatnonzero(residuals_db > HIGHEST_RESIDUAL_DB)
@@ -46,9 +50,9 @@ def songs_that_do_not_add_up(index: ChunkIndex, config: ModelConfig) -> Iterator
         names = index.song_column().take(of_shard[faulty]).to_pylist()
         songs = [f"{name!r} ({residuals_db[shard]:.1f} dB)" for name, shard in zip(names, faulty, strict=True)]
         yield (
-            f"augmentation.remix is on, and the stems of {len(songs)} training song(s) do not add up to the mixture: "
-            f"{first_few(songs, _SHOWN_SONGS)}, expected {HIGHEST_RESIDUAL_DB:.0f} dB of it or less. Their remixed "
-            "examples lack that difference: add the missing stems, or take the songs out."
+            f"augmentation has {', '.join(varying)}, and the stems of {len(songs)} training song(s) do not add up to "
+            f"the mixture: {first_few(songs, _SHOWN_SONGS)}, expected {HIGHEST_RESIDUAL_DB:.0f} dB of it or less. "
+            "Their varied examples lack that difference: add the missing stems, or take the songs out."
         )
 
 

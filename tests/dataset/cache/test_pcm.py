@@ -70,3 +70,10 @@ def test_the_residual_is_the_level_of_what_the_stems_lack():
     stems = np.random.default_rng(0).uniform(-0.2, 0.2, (3, 1000, 2)).astype(np.float32)
     assert residual_db([stems.sum(axis=0), *stems]) < -140
     assert residual_db([stems.sum(axis=0) + np.float32(0.1), *stems]) == pytest.approx(-20, abs=1e-3)
+
+
+@pytest.mark.parametrize(("dtype", "peak_db", "is_silent"), [("int16", -100, True), ("int24", -100, False)])
+def test_levels_are_of_what_is_stored(dtype, peak_db, is_silent):
+    signal = encode_pcm(waveform_of(1, 300, 2, 10 ** (peak_db / 20)), dtype, sample_rate=100)
+    assert [level == -180 for level in signal.levels_db] == [is_silent] * 3
+    assert signal.levels_db == pytest.approx(second_levels(signal.waveform(), 100))

@@ -69,8 +69,13 @@ def test_a_mixture_that_is_not_the_sum_of_its_stems_is_named_where_remixing_is_o
     # Nine tenths of one of two stems of equal power are missing.
     assert "1 training song(s)" in line
     assert "'b' (-3.9 dB)" in line
-    off = waveform_config.model_copy(update={"augmentation": AugmentationConfig()})
-    assert list(songs_that_do_not_add_up(index, off)) == []
+    for keys in ({}, {"activity": 1.0}):
+        off = waveform_config.model_copy(update={"augmentation": AugmentationConfig(**keys)})
+        assert list(songs_that_do_not_add_up(index, off)) == []
+    for keys in ({"gain_db": 1.0}, {"polarity": True}, {"channel_swap": True}, {"time_shift_s": 0.1}):
+        on = waveform_config.model_copy(update={"augmentation": AugmentationConfig(**keys)})
+        (line,) = songs_that_do_not_add_up(index, on)
+        assert f"augmentation has {next(iter(keys))}, " in line
 
 
 def test_silent_songs_and_spectrograms_add_up(waveform_config, config, write_song, tmp_path):

@@ -37,12 +37,12 @@ class _QuietTensorflow(MetaPathFinder):
     def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
         if name != "tensorflow":
             return None
-        sys.meta_path.remove(self)
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
 
             def exec_module(module: Any) -> None:
+                sys.meta_path.remove(self)  # not before: whether it is installed may be asked without loading it
                 with _without_chatter():
                     load(module)
                     module.config.list_physical_devices()  # so that its messages about GPUs come now

@@ -26,8 +26,10 @@ config = types.SimpleNamespace(list_physical_devices=lambda: os.write(2, no_gpu)
 """
 SCRIPT = """
 import os, sys
+from importlib.util import find_spec
 from flows.support.native_log import filter_native_log
 filter_native_log()
+assert find_spec("tensorflow")  # as who only asks whether it is installed
 import tensorflow
 os.write(2, b"I0000 00:00:1795983768.5 1 xla.cc:1] after the import\\n")
 print("Python's own", file=sys.stderr)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from sepcore.config.network import StrictModel
+from sepcore.config.separation import SeparationKeys
 from sepcore.system.urls import MOUNT_HINT, NO_PATH, is_url
 
 # Why some keys of the augmentation are refused, by the content of the cache.
@@ -40,7 +41,7 @@ class AugmentationConfig(StrictModel):
     does: some second of it is at most 60 dB below its loudest one. Only of waveforms."""
 
 
-class DatasetKeys(StrictModel):
+class DatasetKeys(SeparationKeys):
     """Manifests, chunks and their caches. Relative paths are taken from the working directory, as by Spleeter."""
 
     train_csv: str | None = None
@@ -96,6 +97,18 @@ class DatasetKeys(StrictModel):
                 f"{faulty[0]!r} is mapped to {list(value[faulty[0]])}; name one recording or more, each once."
             )
         return value
+
+    @model_validator(mode="after")
+    def _content_is_of_the_networks_domain(self) -> Self:
+        if self.model.domain == "complex":
+            if "cache_content" not in self.model_fields_set:
+                object.__setattr__(self, "cache_content", "waveform")  # the field's default is for magnitudes
+            if self.cache_content != "waveform":
+                raise ValueError(
+                    f"cache_content is {self.cache_content}; {self.model.type} needs phases, which only waveforms "
+                    "have. Leave it out, or set it to waveform."
+                )
+        return self
 
     @model_validator(mode="after")
     def _dtype_is_of_the_content(self) -> Self:

@@ -8,12 +8,11 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from sepcore.config.dataset import DatasetKeys
-from sepcore.config.network import BLSTMParams
-from sepcore.config.separation import SeparationKeys
+from sepcore.config.network import BLSTMParams, SCNetParams
 from sepcore.config.training import TrainingKeys
 
 
-class ModelConfig(TrainingKeys, DatasetKeys, SeparationKeys):
+class ModelConfig(TrainingKeys, DatasetKeys):
     """One model: what it separates, its spectrograms, its network, its data and its training.
 
     Lengths are in samples or STFT frames unless the name ends in ``_s`` (seconds). Field names are the code's; the
@@ -40,7 +39,7 @@ class ModelConfig(TrainingKeys, DatasetKeys, SeparationKeys):
 
     @model_validator(mode="after")
     def _network_has_what_is_switched_on(self) -> Self:
-        if isinstance(self.model.params, BLSTMParams) and (self.batch_statistics or self.dropout):
+        if isinstance(self.model.params, BLSTMParams | SCNetParams) and (self.batch_statistics or self.dropout):
             key = "dropout" if self.dropout else "batch_statistics"
             raise ValueError(f"{key} is set; {self.model.type} has no such layers. Leave it out, or take a U-Net.")
         return self
@@ -71,7 +70,7 @@ class ModelConfig(TrainingKeys, DatasetKeys, SeparationKeys):
 
     def to_json(self) -> str:
         """All keys under their JSON names; `load_config` of it gives an equal config."""
-        return self.model_dump_json(by_alias=True, indent=2, exclude_none=True)
+        return self.model_dump_json(by_alias=True, indent=2, exclude_none=True, exclude=set(self.foreign_keys))
 
     def fingerprint(self) -> str:
         """Twelve hex digits of what decides the weights; see `deciding_keys`."""
@@ -87,7 +86,7 @@ class ModelConfig(TrainingKeys, DatasetKeys, SeparationKeys):
         elsewhere = {
             "model_dir", "init_from", "train_csv", "validation_csv", "test_csv", "training_cache", "validation_cache",
             "cache_format", "instrument_mapping", "save_checkpoints_steps", "save_summary_steps", "throttle_secs",
-            "separation_exponent", "mask_extension", "mwf", "gpu_memory_mb",
+            "separation_exponent", "mask_extension", "mwf", "mixture_consistency", "gpu_memory_mb",
         }  # fmt: skip
         if self.schedule != "cosine":
             elsewhere.add("train_max_steps")

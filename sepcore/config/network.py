@@ -2,7 +2,7 @@
 
 import json
 from importlib.metadata import entry_points
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -15,8 +15,14 @@ from pydantic import (
 )
 
 Activation = Literal["LeakyReLU", "ReLU", "ELU"]
+Domain = Literal["magnitude", "complex"]
+"""What a network takes and gives: magnitudes, or real and imaginary parts of complex spectra."""
 # Weights grow with its square, and are made before those of the checkpoint are found not to fit.
 _Width = Annotated[int, Field(ge=1, le=4096)]
+_Count = Annotated[int, Field(ge=1, le=64)]
+_PerBand = tuple[_Count, _Count, _Count]
+_Part = Annotated[float, Field(gt=0, lt=1)]
+_BandShares = tuple[_Part, _Part, _Part]
 
 
 class StrictModel(BaseModel):
@@ -60,12 +66,62 @@ class BLSTMParams(StrictModel):
         return 1
 
 
+class SCNetParams(StrictModel):
+    """``model.params`` of ``scnet.scnet``, under the names of its author's code."""
+
+    dims: Annotated[tuple[_Width, ...], Field(min_length=2, max_length=8)] = (4, 32, 64, 128)
+    """Channels before the encoder, 2 · `n_channels`, and after each of its levels."""
+    band_shares: _BandShares = Field((0.175, 0.392, 0.433), alias="band_SR")
+    """Shares of the bins in the low, the middle and the high band."""
+    band_strides: _PerBand = Field((1, 4, 16), alias="band_stride")
+    """By how much each level makes a band's bins fewer."""
+    band_kernels: _PerBand = Field((3, 4, 16), alias="band_kernel")
+    """Bins that the convolutions of a band see."""
+    conv_depths: _PerBand = (3, 2, 1)
+    """Convolution modules of a band in each level."""
+    compress: _Count = 4
+    """By how much the convolution modules narrow their channels."""
+    conv_kernel: _Count = 3
+    """Frames that the convolution modules see; odd."""
+    num_dual_path_layers: _Count = Field(6, alias="num_dplayer")
+    """Dual-path layers; even, since every other one works on the Fourier transform over frames."""
+    expand: _Count = 1
+    """Units of an LSTM in each direction, as a multiple of its channels."""
+
+    @property
+    def frames_multiple(self) -> int:
+        """``T`` must be a multiple of it: the Fourier transform over frames has an inverse for even numbers."""
+        return 2
+
+    @model_validator(mode="after")
+    def _layers_fit(self) -> Self:
+        if self.num_dual_path_layers % 2:
+            raise ValueError(f"num_dplayer is {self.num_dual_path_layers}; give an even number.")
+        if self.conv_kernel % 2 == 0:
+            raise ValueError(f"conv_kernel is {self.conv_kernel}; give an odd number.")
+        if not 0 < self.band_shares[0] + self.band_shares[1] < 1:
+            raise ValueError(f"band_SR is {list(self.band_shares)}; give three shares that add up to 1.")
+        if min(self.dims[1:]) < self.compress:
+            raise ValueError(f"compress is {self.compress}; it must not be above the channels, {min(self.dims[1:])}.")
+        small = [
+            (kernel, stride)
+            for kernel, stride in zip(self.band_kernels, self.band_strides, strict=True)
+            if kernel < stride
+        ]
+        if small:
+            raise ValueError(f"band_kernel has {small[0][0]} where band_stride has {small[0][1]}; bins would be lost.")
+        return self
+
+
 # What `model.params` may hold, by `model.type`. `sepcore.networks.registry.register_network` adds to it.
 NETWORK_PARAMS: dict[str, type[BaseModel]] = {
     "unet.unet": UNetParams,
     "unet.softmax_unet": UNetParams,
     "blstm.blstm": BLSTMParams,
+    "scnet.scnet": SCNetParams,
 }
+# Of complex networks; all others take magnitudes.
+NETWORK_DOMAINS: dict[str, Domain] = {"scnet.scnet": "complex"}
 
 
 def _params_class(network_type: str) -> type[BaseModel]:
@@ -83,7 +139,7 @@ class NetworkConfig(StrictModel):
     """The ``model`` key: which network, and its parameters."""
 
     type: str = "unet.unet"
-    """``unet.unet``, ``unet.softmax_unet``, ``blstm.blstm`` or a registered network of your own."""
+    """``unet.unet``, ``unet.softmax_unet``, ``blstm.blstm``, ``scnet.scnet`` or a registered network of your own."""
     params: SerializeAsAny[BaseModel] = Field(default_factory=UNetParams)
     """The network's own parameters."""
 
@@ -104,3 +160,8 @@ class NetworkConfig(StrictModel):
     @classmethod
     def _params_default_to_the_types_own(cls, value: Any) -> Any:
         return {**value, "params": value.get("params", {})} if isinstance(value, dict) else value
+
+    @property
+    def domain(self) -> Domain:
+        """What the network takes and gives."""
+        return NETWORK_DOMAINS.get(self.type, "magnitude")

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from sepcore.config.network import NetworkConfig, StrictModel
+from sepcore.config.network import NetworkConfig, SCNetParams, StrictModel
 from sepcore.system.foreign import is_name
 from sepcore.system.printable import is_printable
 
@@ -14,6 +14,8 @@ _MOST_STEMS = 100
 # A segment of Spleeter's has 2^20 values; a network takes many times the memory of one.
 _MOST_VALUES = 2**27
 _MOST_HZ = 768_000
+_OF_MAGNITUDES = ("separation_exponent", "mask_extension")
+_OF_COMPLEX = ("stft_window", "stft_normalized", "stft_padding", "mixture_consistency")
 
 
 class SeparationKeys(StrictModel):
@@ -42,7 +44,16 @@ class SeparationKeys(StrictModel):
     mask_extension: Literal["zeros", "average"] = "zeros"
     """Masks above bin `F`: silence, or the frame's mean over the bins below."""
     mwf: bool = Field(False, alias="MWF")
-    """Separate by multichannel Wiener filtering instead of ratio masks."""
+    """Separate by multichannel Wiener filtering instead of ratio masks, or of a complex network's own spectra."""
+    stft_window: Literal["hann", "rectangular"] = "hann"
+    """Window of the STFT. Of complex networks, as are the next three (own keys)."""
+    stft_normalized: bool = False
+    """Whether the STFT is divided by the square root of `frame_length`."""
+    stft_padding: Literal["spleeter", "centered"] = "spleeter"
+    """How the waveform begins for the STFT: after a frame of zeros, or after half a frame of its own reflection, as it
+    then ends, too."""
+    mixture_consistency: bool = False
+    """Share what the stems leave of the mixture among them equally, so that they add up to it."""
     model: NetworkConfig = Field(default_factory=lambda: NetworkConfig.model_validate({}))
     """The network: `type` and `params`."""
     model_dir: str | None = None
@@ -94,8 +105,10 @@ class SeparationKeys(StrictModel):
         bins = self.frame_length // 2 + 1
         if self.num_bins > bins:
             raise ValueError(f"F is {self.num_bins}; a frame_length of {self.frame_length} has {bins} bins. Lower F.")
-        step = getattr(self.model.params, "downsampling", 1)
-        for key, value in (("T", self.segment_frames), ("F", self.num_bins)):
+        params = self.model.params
+        bins_step = getattr(params, "downsampling", 1)
+        frames_step = getattr(params, "frames_multiple", bins_step)
+        for key, value, step in (("T", self.segment_frames, frames_step), ("F", self.num_bins, bins_step)):
             if value % step:
                 nearest = max(step, value // step * step)
                 raise ValueError(f"{key} is {value}; {self.model.type} needs a multiple of {step}. Try {nearest}.")
@@ -110,6 +123,30 @@ class SeparationKeys(StrictModel):
                 f"{self.num_channels} channel(s) have {values} values, and {_MOST_VALUES} are the most. Lower T or F."
             )
         return self
+
+    @model_validator(mode="after")
+    def _keys_are_of_the_networks_domain(self) -> Self:
+        given = [field for field in self.foreign_keys if field in self.model_fields_set]
+        if given:
+            key = type(self).model_fields[given[0]].alias or given[0]
+            reason = (
+                "gives the stems' own spectra, without masks"
+                if self.model.domain == "complex"
+                else "estimates magnitudes, on Spleeter's STFT"
+            )
+            raise ValueError(f"{key} is set; {self.model.type} {reason}. Leave it out.")
+        params = self.model.params
+        if isinstance(params, SCNetParams) and params.dims[0] != 2 * self.num_channels:
+            raise ValueError(
+                f"dims starts with {params.dims[0]}; with n_channels = {self.num_channels} it starts with "
+                f"{2 * self.num_channels}, a real and an imaginary part for each channel."
+            )
+        return self
+
+    @property
+    def foreign_keys(self) -> tuple[str, ...]:
+        """Names of the fields that mean nothing for the network's domain."""
+        return _OF_MAGNITUDES if self.model.domain == "complex" else _OF_COMPLEX
 
     @property
     def bandwidth_hz(self) -> float:

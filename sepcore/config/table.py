@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from sepcore.config.dataset import AugmentationConfig
 from sepcore.config.model_config import ModelConfig
-from sepcore.config.network import BLSTMParams, UNetParams
+from sepcore.config.network import BLSTMParams, SCNetParams, UNetParams
 
 
 def config_table() -> str:
@@ -17,6 +17,7 @@ def config_table() -> str:
     rows = ["| key | default | meaning |", "| --- | --- | --- |", *_rows(ModelConfig)]
     rows += _rows(AugmentationConfig, "augmentation.")
     rows += _rows(UNetParams, "model.params.") + _rows(BLSTMParams, "model.params.")
+    rows += _rows(SCNetParams, "model.params.")
     return "\n".join(rows) + "\n"
 
 

@@ -4,23 +4,30 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from sepcore.config.network import StrictModel
+from sepcore.config.separation import SeparationKeys
 
 _Share = Annotated[float, Field(ge=0, lt=1)]
 # What NumPy's and Keras' own generators take.
 _Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
-class TrainingKeys(StrictModel):
+MAGNITUDE_LOSSES = ("L1_mask", "weighted_L1_mask", "L2_mask")
+COMPLEX_LOSSES = ("L1_complex", "RMSE_complex", "L1_waveform", "multi_stft")
+LossType = Literal["L1_mask", "weighted_L1_mask", "L2_mask", "L1_complex", "RMSE_complex", "L1_waveform", "multi_stft"]
+
+
+class TrainingKeys(SeparationKeys):
     """Spleeter's keys, and this project's own, whose defaults train as Spleeter does."""
 
     optimizer: Literal["Adam", "Adadelta", "SGD"] = "Adam"
     """Optimizer, with TensorFlow 1's constants."""
     learning_rate: PositiveFloat = 1e-4
     """Learning rate of Adam and SGD; Adadelta keeps TensorFlow 1's 0.001, as in Spleeter."""
-    loss_type: Literal["L1_mask", "weighted_L1_mask", "L2_mask"] = "L1_mask"
-    """Mean absolute error of the magnitudes, plain or weighted by each example's mean target; or their mean squared
-    error (of this project's own)."""
+    loss_type: LossType = "L1_mask"
+    """Of magnitudes: mean absolute error, plain or weighted by each example's mean target, or mean squared error (of
+    this project's own). Of complex networks (`RMSE_complex` unless another is given): mean absolute error, or root of
+    the mean square, of real and imaginary parts; mean absolute error of the waveforms; or the latter and that of the
+    magnitudes of three STFTs."""
     batch_size: PositiveInt = 4
     """Segments in a training step."""
     random_seed: _Seed = 0
@@ -74,6 +81,16 @@ class TrainingKeys(StrictModel):
     """Devices that share a batch; default: all GPUs, or the CPU (own key)."""
     gpu_memory_mb: PositiveInt | None = None
     """Limit of the memory taken on each GPU; default: as it is needed (own key)."""
+
+    @model_validator(mode="after")
+    def _loss_is_of_the_networks_domain(self) -> Self:
+        is_complex = self.model.domain == "complex"
+        if is_complex and "loss_type" not in self.model_fields_set:
+            object.__setattr__(self, "loss_type", "RMSE_complex")  # the field's default is for magnitudes
+        losses = COMPLEX_LOSSES if is_complex else MAGNITUDE_LOSSES
+        if self.loss_type not in losses:
+            raise ValueError(f"loss_type is {self.loss_type}; {self.model.type} takes one of {', '.join(losses)}.")
+        return self
 
     @model_validator(mode="after")
     def _batch_is_shared_out_evenly(self) -> Self:

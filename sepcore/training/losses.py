@@ -2,13 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from keras import ops
 
 from sepcore.config.model_config import ModelConfig
-
-LossType = Literal["L1_mask", "weighted_L1_mask", "L2_mask"]
+from sepcore.config.training import LossType
 
 Batches = Iterable[tuple[Any, Any]]
 """Mixtures and their targets."""

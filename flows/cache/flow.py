@@ -169,7 +169,7 @@ def _cache_songs(part: PartToCache, plans: Sequence[ShardPlan], config: ModelCon
         remove_leftovers(part.folder)
         if verify:
             say(remove_damaged_shards(part.folder))
-        return build_index(part.folder, _songs(plans, _cache_missing(part, plans, config)), config)
+        return build_index(part.folder, _songs(plans, _cache_missing(part, plans, config)), config, anew=verify)
 
 
 def _cache_missing(part: PartToCache, plans: Sequence[ShardPlan], config: ModelConfig) -> dict[str, Shard]:

@@ -34,8 +34,9 @@ class AugmentationConfig(StrictModel):
     polarity: bool = False
     """Each stem of half of the examples is turned over (times -1). Only of waveforms."""
     time_shift_s: NonNegativeFloat = 0.0
-    """Stems are moved against each other by up to so many seconds, as far as their chunk allows; those of a remixed
-    example have places of their own already. Only of waveforms."""
+    """Stems are moved against each other by up to so many seconds, as far as their chunk allows, or with
+    `n_chunks_per_song: "all"` their song; those of a remixed example have places of their own already. Only of
+    waveforms."""
     activity: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the examples that are taken from where one of their stems sounds, with `remix` each stem from where it
     does: some second of it is at most 60 dB below its loudest one. Only of waveforms."""
@@ -52,8 +53,8 @@ class DatasetKeys(SeparationKeys):
     """Manifest of the test songs (a key of this project's own)."""
     chunks_per_song: PositiveInt | Literal["all"] = Field(2, alias="n_chunks_per_song")
     """Chunks cached of each training song, spread evenly over it (of a validation song: one, in its middle). `"all"`
-    (own value) covers all songs from end to end, those of validation too; no example crosses from one chunk into the
-    next, so make them long."""
+    (own value) covers all songs from end to end, those of validation too; of waveforms, examples start anywhere in a
+    song."""
     chunk_duration_s: PositiveFloat = Field(20.0, alias="chunk_duration")
     """Length of a cached chunk in seconds."""
     training_cache: str = "training_cache"

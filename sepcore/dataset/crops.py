@@ -1,4 +1,4 @@
-"""Where training examples come from: the chunk and the place in it, and with ``remix`` those of each stem."""
+"""Where training examples come from: the stretch and the place in it, and with ``remix`` those of each stem."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -9,25 +9,35 @@ from numpy.typing import NDArray
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.index import ChunkIndex
 from sepcore.dataset.draws import Draw, ExampleRandom, epoch_order
+from sepcore.dataset.stretches import Stretches
 
 
 class StemCrops(NamedTuple):
     """Where each stem of an example comes from."""
 
-    chunks: NDArray[np.int64]  # the numbers of their chunks in the index, ``(stems,)``; all the same unless remixed
+    stretches: NDArray[np.int64]  # the numbers of their stretches, ``(stems,)``; all the same unless remixed
     firsts: NDArray[np.int64]  # the first frame or sample of each, ``(stems,)``
     kept: int  # the stem that stays in the example's own place while others are exchanged or moved
     remixed: bool
 
 
 class Crops:
-    """The crops of a training: every epoch uses each chunk once, in a new order, from a random place in it."""
+    """The crops of a training.
+
+    Every epoch takes as many as there are chunks, in a new order: one from a random place in each chunk. Where chunks
+    are joined to stretches, it takes one from each of as many equal parts of all places where a crop may start, so that
+    every second of every song is met as often.
+    """
 
     def __init__(self, index: ChunkIndex, config: ModelConfig, *, length: int) -> None:
         """``length`` is that of a crop, in frames or samples as the index counts them."""
-        self.lengths = index.length.astype(np.int64)
+        self.stretches = Stretches(index, config)
         self._config, self._length = config, length
-        self._songs = Songs(index)
+        self._songs = Songs(self.stretches.shard)
+        self._ends = np.cumsum(self._num_starts(np.arange(len(self.stretches))))
+        self._parts = np.insert(self._ends, 0, 0)
+        if self.stretches.are_joined:
+            self._parts = int(self._ends[-1]) * np.arange(len(index) + 1) // len(index)
         # Two: around the end of an epoch, examples of both epochs are drawn in turn.
         self._order = lru_cache(maxsize=2)(lambda epoch: epoch_order(config.random_seed, epoch, len(index)))
 
@@ -36,57 +46,60 @@ class Crops:
         return ExampleRandom(self._config.random_seed, step, place)
 
     def own(self, step: int, place: int) -> tuple[int, int]:
-        """The number of the example's own chunk in the index, and the first frame or sample of its crop."""
-        epoch, place_in_epoch = divmod(step * self._config.batch_size + place, len(self.lengths))
-        chunk = int(self._order(epoch)[place_in_epoch])
-        (first,) = self.random(step, place).below(Draw.CROP, self._num_starts(np.array([chunk])))
-        return chunk, int(first)
+        """The number of the example's own stretch, and the first frame or sample of its crop."""
+        epoch, place_in_epoch = divmod(step * self._config.batch_size + place, len(self._parts) - 1)
+        part = self._order(epoch)[place_in_epoch]
+        (in_part,) = self.random(step, place).below(Draw.CROP, np.diff(self._parts[part : part + 2]))
+        start = self._parts[part] + in_part
+        stretch = int(np.searchsorted(self._ends, start, side="right"))
+        return stretch, int(start - self._ends[stretch - 1]) if stretch else int(start)
 
     def of_stems(self, step: int, place: int) -> StemCrops:
         """Draw whether the example is remixed, and from where its stems come."""
         num_stems = len(self._config.instruments)
-        random, (chunk, first) = self.random(step, place), self.own(step, place)
+        random, (stretch, first) = self.random(step, place), self.own(step, place)
         if random.uniform(Draw.REMIX, 1)[0] >= self._config.augmentation.remix:
-            return StemCrops(np.full(num_stems, chunk), np.full(num_stems, first), 0, remixed=False)
-        chunks, kept = self._songs.remixed_chunks(random, chunk, num_stems)
-        firsts = random.below(Draw.REMIX_FRAMES, self._num_starts(chunks))
+            return StemCrops(np.full(num_stems, stretch), np.full(num_stems, first), 0, remixed=False)
+        stretches, kept = self._songs.remixed_stretches(random, stretch, num_stems)
+        firsts = random.below(Draw.REMIX_FRAMES, self._num_starts(stretches))
         firsts[kept] = first
-        return StemCrops(chunks, firsts, kept, remixed=True)
+        return StemCrops(stretches, firsts, kept, remixed=True)
 
-    def _num_starts(self, chunks: NDArray[np.int64]) -> NDArray[np.int64]:
-        num_starts: NDArray[np.int64] = self.lengths[chunks] - (self._length - 1)
+    def _num_starts(self, stretches: NDArray[np.int64]) -> NDArray[np.int64]:
+        num_starts: NDArray[np.int64] = self.stretches.lengths[stretches] - (self._length - 1)
         return num_starts
 
 
 class Songs:
-    """The songs of an index by their chunks, which stand together, and the songs of remixed examples."""
+    """The songs of stretches, which stand together, and the songs of remixed examples."""
 
-    def __init__(self, index: ChunkIndex) -> None:
-        self._first_chunk = np.flatnonzero(np.diff(index.shard, prepend=-1))
-        self._num_chunks = np.diff(self._first_chunk, append=len(index))
+    def __init__(self, shard: NDArray[np.int32]) -> None:
+        """``shard`` is that of each stretch."""
+        self._first = np.flatnonzero(np.diff(shard, prepend=-1))
+        self._count = np.diff(self._first, append=len(shard))
 
-    def song_of(self, chunk: int) -> int:
-        """The number of the song that a chunk is from."""
-        return int(np.searchsorted(self._first_chunk, chunk, side="right")) - 1
+    def song_of(self, stretch: int) -> int:
+        """The number of the song that a stretch is from."""
+        return int(np.searchsorted(self._first, stretch, side="right")) - 1
 
-    def chunks_of(self, song: int) -> range:
-        """The numbers of a song's chunks."""
-        first = int(self._first_chunk[song])
-        return range(first, first + int(self._num_chunks[song]))
+    def stretches_of(self, song: int) -> range:
+        """The numbers of a song's stretches."""
+        first = int(self._first[song])
+        return range(first, first + int(self._count[song]))
 
-    def remixed_chunks(self, random: ExampleRandom, chunk: int, num_stems: int) -> tuple[NDArray[np.int64], int]:
-        """The chunks of a remixed example's stems, and the number of the stem that keeps the example's own chunk.
+    def remixed_stretches(self, random: ExampleRandom, stretch: int, num_stems: int) -> tuple[NDArray[np.int64], int]:
+        """The stretches of a remixed example's stems, and the number of the stem that keeps the example's own.
 
-        The chunks are int64 ``(stems,)``, and of different songs if there are enough.
+        They are int64 ``(stems,)``, and of different songs if there are enough.
         """
-        songs, kept = self.remixed(random, self.song_of(chunk), num_stems)
-        chunks = self._first_chunk[songs] + random.below(Draw.REMIX_CHUNKS, self._num_chunks[songs])
-        chunks[kept] = chunk
-        return chunks, kept
+        songs, kept = self.remixed(random, self.song_of(stretch), num_stems)
+        stretches = self._first[songs] + random.below(Draw.REMIX_CHUNKS, self._count[songs])
+        stretches[kept] = stretch
+        return stretches, kept
 
     def remixed(self, random: ExampleRandom, own: int, num_stems: int) -> tuple[NDArray[np.int64], int]:
         """The songs of the stems, int64 ``(stems,)``, and the number of the stem that keeps the example's own song."""
-        num_songs = len(self._first_chunk)
+        num_songs = len(self._first)
         num_drawn = min(num_stems, num_songs)
         first, *others = random.uniform(Draw.REMIX_SONGS, 1 + num_drawn).tolist()
         kept = int(first * num_stems)

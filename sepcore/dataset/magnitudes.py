@@ -47,13 +47,13 @@ class MagnitudeExamples:
         """Draw an example."""
         random, settings = self._crops.random(step, place), self._settings
         crops = self._crops.of_stems(step, place)
-        available = self._crops.lengths[crops.chunks]
+        available = self._crops.stretches.lengths[crops.stretches]
         # All stems must be stretched alike.
         num_frames = min(num_source_frames(random, settings, self._segment_frames), int(available.min()))
         gains_db = settings.gain_db * random.symmetric(Draw.GAIN, self._num_stems)
         semitones = settings.pitch_shift * random.symmetric(Draw.PITCH, 1)[0]
         return MagnitudeExample(
-            chunks=crops.chunks,
+            chunks=crops.stretches,  # each a chunk
             first_frames=stretched_from(crops.firsts, self._segment_frames, num_frames, available),
             num_frames=num_frames,
             remixed=crops.remixed,
@@ -98,7 +98,7 @@ class MagnitudeExamples:
 
     def read_validation(self, chunk: int, mixture: NDArray[np.float32], stems: NDArray[np.float32]) -> None:
         """Write the middle segment of a chunk into the arrays, as `read_training` does."""
-        first = (int(self._crops.lengths[chunk]) - self._segment_frames) // 2
+        first = (int(self._crops.stretches.lengths[chunk]) - self._segment_frames) // 2
         self._reader.read_into((mixture, *stems), chunk, first)
 
 

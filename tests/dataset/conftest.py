@@ -82,6 +82,7 @@ def index_of(
     *,
     length: Sequence[int] | None = None,
     levels_db: Sequence[Sequence[Sequence[float]]] | None = None,
+    start_s: Sequence[float] | None = None,
 ) -> ChunkIndex:
     """An index of songs of so many chunks that nobody has cached; good for drawing from.
 
@@ -117,6 +118,7 @@ def index_of(
         num_songs=len(num_chunks),
         content="0" * 16,
         pcm=pcm,
+        start_s=None if start_s is None else np.array(start_s),
     )
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from sepcore.dataset.activity import Activity
+from sepcore.dataset.stretches import Stretches
 from tests.dataset.conftest import index_of
 
 SILENT = -180.0
@@ -12,7 +13,8 @@ def activity_of(config, levels_db, lengths, *, rate=10, crop=16, songs=None):
     # Crops have (T - 1) * frame_step + frame_length samples.
     small = config.model_copy(update={"sample_rate": rate, "segment_frames": 1, "frame_length": crop})
     levels = [[[0.0] * len(stem), stem] for stem in levels_db]
-    return Activity(index_of(songs or [len(lengths)], length=lengths, levels_db=levels), small)
+    index = index_of(songs or [len(lengths)], length=lengths, levels_db=levels)
+    return Activity(index, small, Stretches(index, small))
 
 
 def sounds(first, length, levels_db, loudest, *, rate, crop):

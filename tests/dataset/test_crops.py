@@ -38,15 +38,15 @@ def test_the_other_stems_of_remixes_cover_all_chunks_and_places_evenly(config):
     remixing = config.model_copy(update={"augmentation": AugmentationConfig(remix=1)})
     crops = Crops(index_of([2] * 6, length=[64 + 100] * 12), remixing, length=64)
     drawn = [crops.of_stems(*divmod(number, 2)) for number in range(10_000)]
-    chunks, firsts = (np.array([getattr(one, name)[1 - one.kept] for one in drawn]) for name in ("chunks", "firsts"))
+    chunks, firsts = (np.array([getattr(one, name)[1 - one.kept] for one in drawn]) for name in ("stretches", "firsts"))
     assert scipy.stats.chisquare(np.bincount(chunks, minlength=12)).pvalue > 0.05
     assert scipy.stats.chisquare(np.bincount(firsts, minlength=101)).pvalue > 0.05
 
 
 def chunks_of(num_chunks, num_stems, chunk, count):
     """``(chunks, kept stem)`` of so many examples of one chunk, in a set of songs of so many chunks."""
-    songs = Songs(index_of(num_chunks))
-    return [songs.remixed_chunks(ExampleRandom(7, step, 0), chunk, num_stems) for step in range(count)]
+    songs = Songs(index_of(num_chunks).shard)
+    return [songs.remixed_stretches(ExampleRandom(7, step, 0), chunk, num_stems) for step in range(count)]
 
 
 @pytest.mark.parametrize("num_stems", [2, 3])
@@ -75,7 +75,7 @@ def test_a_single_song_is_remixed_with_itself():
 
 def test_a_long_training_meets_every_song_in_every_stems_place_and_hardly_a_remix_twice():
     num_examples, num_songs = 120_000, 86
-    of_index = Songs(index_of([1] * num_songs))
+    of_index = Songs(index_of([1] * num_songs).shard)
     songs = np.array(
         [
             of_index.remixed(ExampleRandom(0, number // 4, number % 4), number % num_songs, 4)[0]

@@ -114,7 +114,7 @@ def test_stems_are_what_was_drawn_of_their_chunks(index, waveforms, augmentation
     draws = drawn(index, config, 20)
     for number, stem in product(range(20), range(2)):
         chunk, first, factor, swapped = (
-            draws[name][number, stem] for name in ("chunks", "firsts", "factors", "swapped")
+            draws[name][number, stem] for name in ("stretches", "firsts", "factors", "swapped")
         )
         recorded = read_chunk(index, int(chunk)).signals[1 + stem].waveform()[first : first + SAMPLES]
         np.testing.assert_array_equal(stems[number, stem], (recorded * factor)[:, :: -1 if swapped else 1])
@@ -199,8 +199,8 @@ def test_without_remix_a_crop_is_one_place_where_one_of_the_stems_sounds(wavefor
         "polarity": {"factors", "varied"},
         "channel_swap": {"swapped", "varied"},
         "time_shift_s": {"firsts", "varied"},
-        "activity": {"chunks", "firsts"},
-        "remix": {"chunks", "firsts", "varied"},
+        "activity": {"stretches", "firsts"},
+        "remix": {"stretches", "firsts", "varied"},
     }.items(),
 )
 def test_an_augmentation_changes_nothing_but_its_own(waveforms, key, fields):

@@ -20,9 +20,10 @@ from sepcore.dataset.cache.index import (
     INDEX_NAME,
     LENGTH_COLUMN,
     SHARD_COLUMNS,
-    SUMMARY_KEY,
     chunk_schema,
     folder_of_shards,
+    read_summary,
+    summary_metadata,
 )
 from sepcore.dataset.cache.plan import content_fingerprint, index_settings, least_length
 from sepcore.dataset.cache.shards import Shard, read_columns, writing
@@ -44,7 +45,7 @@ _Songs = list[tuple[str, Shard]]
 _SongKey = tuple[str, str, str, list[tuple[int, ...]]]
 
 
-def build_index(folder: Path, shards: Iterable[tuple[str, Shard]], config: ModelConfig) -> Path:
+def build_index(folder: Path, shards: Iterable[tuple[str, Shard]], config: ModelConfig, *, anew: bool = False) -> Path:
     """Write the index of these songs, which lists the chunks that are long enough for a segment.
 
     It is a file of its own, ``indexes/<key>.parquet``, so other songs can be cached in the same folder;
@@ -54,6 +55,7 @@ def build_index(folder: Path, shards: Iterable[tuple[str, Shard]], config: Model
         folder: The folder of the shards.
         shards: Songs with different names, in any order, and their shards, which know their content (`Shard.of`).
         config: The config of the shards; its ``T`` decides which chunks are listed.
+        anew: Write the index also if it is there: it may be damaged.
 
     Raises:
         DatasetError: a shard is gone.
@@ -66,13 +68,17 @@ def build_index(folder: Path, shards: Iterable[tuple[str, Shard]], config: Model
     key, schema = summary["key"], chunk_schema(config.cache_content)
     path = _own_path(folder, key)
     with writing(path):
-        if _existing_index(folder, key) != path:
+        if anew or _existing_index(folder, key) != path:
             remove_leftovers(path.parent)
-            with atomic_path(path) as temporary, temporary.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
+            with (
+                atomic_path(path) as temporary,
+                temporary.open("wb") as file,
+                pq.ParquetWriter(file, schema, write_page_checksum=True) as writer,
+            ):
                 for table in _tables(songs, config):
                     writer.write_table(table)
-                writer.add_key_value_metadata({SUMMARY_KEY: json.dumps(summary)})
-        _copy_for_people(path, key)
+                writer.add_key_value_metadata(summary_metadata(summary))
+        _copy_for_people(path, key, anew=anew)
     return path
 
 
@@ -188,11 +194,11 @@ def _existing_index(folder: Path, key: str) -> Path | None:
     return None
 
 
-def _copy_for_people(index: Path, key: str) -> None:
+def _copy_for_people(index: Path, key: str, *, anew: bool = False) -> None:
     """Copy an index to the folder's ``index.parquet``, unless that is up to date or the folder is read-only."""
     folder = folder_of_shards(index)
     copy = folder / INDEX_NAME
-    if _has_key(copy, key) or not os.access(folder, os.W_OK):
+    if (_has_key(copy, key) and not anew) or not os.access(folder, os.W_OK):
         return
     # Another file of this name belongs to somebody else, even if it may be a damaged index.
     if os.path.lexists(copy) and not (is_plain_file(copy) and _summary_of(copy)):
@@ -208,8 +214,7 @@ def _summary_of(path: Path) -> dict[str, Any] | None:
 
     try:
         with pq.ParquetFile(path) as file:
-            summary: dict[str, Any] = json.loads(file.metadata.metadata[SUMMARY_KEY.encode()])
-            return summary
+            return read_summary(file)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         return None
 

@@ -75,7 +75,7 @@ class ChunkReader:
     def _read_magnitudes(self, out: Sequence[NDArray[np.float32]], chunk: int, frames: slice, wanted: slice) -> None:
         index, path = self._index, self._paths[self._index.shard[chunk]]
         where = ByteRange(int(index.offset[chunk]), int(index.num_bytes[chunk]), int(index.checksum[chunk]))
-        signals = _verified_signals(path, where, int(index.chunk[chunk]), self._instruments, wanted)
+        signals = verified_signals(path, where, int(index.chunk[chunk]), self._instruments, wanted)
         for signal, magnitudes in zip(signals, out, strict=True):
             assert not isinstance(signal, PcmSignal)  # the index is of spectrograms
             decode(signal.codes[frames], signal.min_db, signal.max_db, out=magnitudes)
@@ -106,21 +106,22 @@ def read_chunk(index: ChunkIndex, number: int) -> Chunk:
     row = index.row(number)
     where = ByteRange(row["offset"], row["num_bytes"], row["checksum"])
     with _errors_named(index, number):
-        signals = _verified_signals(index.folder / row["shard"], where, row["chunk"], row["instruments"])
+        signals = verified_signals(index.folder / row["shard"], where, row["chunk"], row["instruments"])
     return Chunk(row["chunk"], row["start_s"], signals)
 
 
-class _Damaged(Exception):
+class DamagedChunk(Exception):
     """Bytes do not match their checksum."""
 
 
-def _verified_signals(
+def verified_signals(
     path: Path, where: ByteRange, chunk: int, instruments: Sequence[str], wanted: slice = slice(None)
 ) -> Signals:
+    """Some signals of a chunk in a shard, by default all, by its number there; `DamagedChunk` if they are not whole."""
     with path.open("rb") as file:
         written = where.read_from(file)
         if written is None:
-            raise _Damaged
+            raise DamagedChunk
         if path.suffix == ".tfrecord":
             return parse_record(written, wanted)
         import pyarrow as pa
@@ -129,7 +130,7 @@ def _verified_signals(
             return read_row(file, chunk, instruments, wanted)
         # All of these occurred after bits were flipped in the list of row groups at the file's end.
         except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-            raise _Damaged from error
+            raise DamagedChunk from error
 
 
 def _read_at(descriptor: int, offset: int, size: int) -> bytes:
@@ -144,7 +145,7 @@ def _read_at(descriptor: int, offset: int, size: int) -> bytes:
 def _verify_blocks(codes: bytes, size: int, checksums: NDArray[np.uint32]) -> None:
     for number, checksum in enumerate(checksums.tolist()):
         if google_crc32c.value(codes[number * size : (number + 1) * size]) != checksum:
-            raise _Damaged
+            raise DamagedChunk
 
 
 @contextmanager
@@ -152,12 +153,12 @@ def _errors_named(index: ChunkIndex, number: int) -> Iterator[None]:
     """Turn errors of reading a chunk into one that names its song."""
     try:
         yield
-    except (OSError, _Damaged) as error:
+    except (OSError, DamagedChunk) as error:
         row = index.row(number)
         path, what = index.folder / row["shard"], f"chunk {row['chunk']} of {row['song']!r}"
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             problem = f"{what} cannot be read ({reason_of(error)})"
             hint = f"{fix_for(error, reading=True)}, or cache the song again with {_VERIFY}."
             raise DatasetError(problem, path=path, hint=hint, errno=error.errno) from error
-        fault = "is damaged" if isinstance(error, _Damaged) else "is missing"
+        fault = "is damaged" if isinstance(error, DamagedChunk) else "is missing"
         raise DatasetError(f"{what} {fault}", path=path, hint=f"Run {_VERIFY} to cache the song again.") from error

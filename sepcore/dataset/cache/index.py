@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +25,7 @@ INDEX_FOLDER = "indexes"
 """The folder of all indexes, beside the shards."""
 SUMMARY_KEY = "stemworks"
 """The entry in an index's metadata that holds the settings, counts, key and fingerprint."""
+_SUMMARY_CRC_KEY = "stemworks_crc32c"
 SHARD_COLUMNS = ("fingerprint", "instruments", "length_s")
 """The columns that are equal for all chunks of a shard."""
 LENGTH_COLUMN = {"spectrogram": "num_frames", "waveform": "num_samples"}
@@ -98,6 +100,7 @@ class ChunkIndex:
     num_songs: int  # songs that have a chunk
     content: str  # what `fingerprint` returns
     pcm: PcmIndex | None = None  # of waveforms
+    start_s: NDArray[np.float64] | None = None  # of waveforms: where each chunk starts in its song, in seconds
 
     def __len__(self) -> int:
         return len(self.shard)
@@ -166,8 +169,8 @@ def read_index(place: Path, config: ModelConfig) -> ChunkIndex:
         hint = "Cache the songs first with `python -m flows.cache -p CONFIG`."
         raise DatasetError("there is no such index", path=path, hint=hint)
     try:
-        with pq.ParquetFile(path) as file:
-            summary = json.loads(file.metadata.metadata[SUMMARY_KEY.encode()])
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            summary = read_summary(file)
             made_with = summary["settings"]
             content = made_with.get("cache_content", "spectrogram")
             if content != config.cache_content:
@@ -183,9 +186,10 @@ def read_index(place: Path, config: ModelConfig) -> ChunkIndex:
                 hint = "Cache the songs again with this config."
                 raise DatasetError(f"was made with {', '.join(differing)}", path=path, hint=hint)
             shards, columns = _read_arrays(file, config)
-    except (pa.ArrowInvalid, KeyError, TypeError) as error:
-        hint = "Delete it and cache the songs again."
-        raise DatasetError(f"is not an index of shards ({error})", path=path, hint=hint) from error
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        hint = "Run `python -m flows.cache -p CONFIG --verify` to make it anew."
+        raise DatasetError(f"is not an index of shards, or is damaged ({reason})", path=path, hint=hint) from error
     if not shards:
         raise DatasetError(
             f"0 usable chunks in {summary['num_songs']} song(s), none is as long as T = {config.segment_frames} frames",
@@ -205,6 +209,23 @@ def read_index(place: Path, config: ModelConfig) -> ChunkIndex:
     )
 
 
+def summary_metadata(summary: dict[str, Any]) -> dict[str, str]:
+    """The entries of an index's metadata for its settings, counts, key and fingerprint, with their checksum."""
+    written = json.dumps(summary)
+    return {SUMMARY_KEY: written, _SUMMARY_CRC_KEY: str(google_crc32c.value(written.encode()))}
+
+
+def read_summary(file: "pq.ParquetFile") -> dict[str, Any]:
+    """What `summary_metadata` was given; KeyError or ValueError if there is none, or it is damaged."""
+    metadata = file.metadata.metadata
+    written = metadata[SUMMARY_KEY.encode()]
+    checksum = metadata.get(_SUMMARY_CRC_KEY.encode())  # indexes of earlier versions have none
+    if checksum is not None and int(checksum) != google_crc32c.value(written):
+        raise ValueError("its settings do not match their checksum")
+    summary: dict[str, Any] = json.loads(written)
+    return summary
+
+
 def folder_of_shards(index: Path) -> Path:
     """The folder of the shards that an index lists."""
     return index.parent.parent if index.parent.name == INDEX_FOLDER else index.parent
@@ -213,8 +234,9 @@ def folder_of_shards(index: Path) -> Path:
 def _read_arrays(file: "pq.ParquetFile", config: ModelConfig) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The names of the shards, and the columns that training needs."""
     length, schema = LENGTH_COLUMN[config.cache_content], chunk_schema(config.cache_content)
-    names = ["chunk", length, *_PLACE_COLUMNS]
-    of_pcm = [*PCM_COLUMNS, "residual_db"] if config.cache_content == "waveform" else []
+    names, of_pcm = ["chunk", length, *_PLACE_COLUMNS], []
+    if config.cache_content == "waveform":
+        names, of_pcm = [*names, "start_s"], [*PCM_COLUMNS, "residual_db"]
     arrays: dict[str, Any] = {"shard": np.empty(file.metadata.num_rows, np.int32)}
     for name in names:
         arrays[name] = np.empty(file.metadata.num_rows, schema.field(name).type.to_pandas_dtype())

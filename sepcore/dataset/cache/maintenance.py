@@ -1,12 +1,15 @@
 """Upkeep of a folder of shards: locking, removing damaged and unneeded shards."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from sepcore.dataset.cache.build_index import fingerprints_in, indexes_of
 from sepcore.dataset.cache.byte_range import ByteRange
-from sepcore.dataset.cache.shards import SHARD_NAME, find_shards, read_columns, sidecar_path
+from sepcore.dataset.cache.chunk_reader import DamagedChunk, verified_signals
+from sepcore.dataset.cache.pcm import PcmSignal
+from sepcore.dataset.cache.shards import SHARD_NAME, find_shards, read_columns, sidecar_path, signal_columns
 from sepcore.errors import CacheNotWritable
 from sepcore.system.locks import locked
 from sepcore.system.os_errors import fix_for, reason_of
@@ -44,8 +47,24 @@ def _damaged_chunks(shard: Path) -> list[int]:
     columns = read_columns(shard)
     assert columns is not None  # find_shards has read them
     ranges = map(ByteRange, columns["offset"], columns["num_bytes"], columns["checksum"])
+    return [number for number, where in enumerate(ranges) if not _is_whole(shard, columns, number, where)]
+
+
+def _is_whole(shard: Path, columns: Mapping[str, Any], number: int, where: ByteRange) -> bool:
+    """Whether a chunk is as it was written, and of waveforms also as the JSON file, by which it is read, says."""
+    try:
+        signals = verified_signals(shard, where, number, columns["instruments"])
+    except DamagedChunk:
+        return False
+    if "pcm_offset" not in columns:
+        return True
     with shard.open("rb") as file:
-        return [number for number, byte_range in enumerate(ranges) if byte_range.read_from(file) is None]
+        for signal, offset in zip(signals, columns["pcm_offset"][number], strict=True):
+            file.seek(offset)
+            if isinstance(signal, PcmSignal) and file.read(len(signal.codes)) != signal.codes:
+                return False
+    found = signal_columns(signals) | {"num_samples": len(signals[0])}
+    return all(columns[name][number] == value for name, value in found.items())
 
 
 def prune(folder: Path, needed_fingerprints: Collection[str], *, dry_run: bool) -> tuple[int, int]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sepcore.config.choices import NumChunks
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.check.findings import common_samples
@@ -16,6 +18,9 @@ from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import DatasetError
 
 _MARGIN_S = 0.5
+# Protocol buffers, and so a TFRecord's examples, end at 2^31 bytes.
+_MOST_CHUNK_BYTES = 2_100_000_000
+_LARGEST_SAMPLE_BYTES = 3  # a signal beyond full scale has 24 bits in any cache
 # Raised when chunks are computed or stored in another way, so that older caches are made anew.
 _FORMAT_VERSION = 2
 
@@ -43,7 +48,8 @@ def plan_shard(row: TrackRow, files: SongMeasures, config: ModelConfig, *, num_c
     If a file is shorter than the row says, the chunks are placed by the shortest file.
 
     Raises:
-        DatasetError: a file cannot be decoded, or its number of channels is not the config's.
+        DatasetError: a file cannot be decoded, its number of channels is not the config's, or a chunk would be larger
+            than 2.1 GB.
     """
     for file in files:
         if file.error is not None:
@@ -64,10 +70,25 @@ def plan_shard(row: TrackRow, files: SongMeasures, config: ModelConfig, *, num_c
         starts_s = chunk_starts(duration_s, chunk_duration_s=config.chunk_duration_s, num_chunks=num_chunks)
         # In a song hardly longer than a chunk Spleeter's starts go backwards; decoding goes forwards.
         starts = tuple(sorted(round(start_s * config.sample_rate) for start_s in starts_s))
+    _check_chunk_size(row.name, min(num_samples, config.chunk_samples), config)
     # The default format stands for all, so that runs and releases keep the fingerprints that they have.
     default_form = config.model_copy(update={"cache_format": "tfrecord"})
     fingerprint, content = (_shard_fingerprint(files, starts, form) for form in (config, default_form))
     return ShardPlan(row.name, files, starts, fingerprint, content)
+
+
+def _check_chunk_size(song: str, num_samples: int, config: ModelConfig) -> None:
+    """Refuse chunks that a record of TFRecord, or a value of Parquet, cannot hold."""
+    per_sample: float = _LARGEST_SAMPLE_BYTES
+    if config.cache_content == "spectrogram":
+        per_sample = config.num_bins * np.dtype(config.cache_dtype).itemsize / config.hop_length
+    per_second = per_sample * config.num_channels * (1 + len(config.instruments)) * config.sample_rate
+    if num_samples / config.sample_rate * per_second > _MOST_CHUNK_BYTES:
+        raise DatasetError(
+            f"a chunk of {song!r} would have {num_samples / config.sample_rate * per_second / 1e9:.1f} GB, and "
+            f"{_MOST_CHUNK_BYTES / 1e9:.1f} GB are the most",
+            hint=f"Set chunk_duration to {int(_MOST_CHUNK_BYTES / per_second)} s or less.",
+        )
 
 
 def chunk_starts(duration_s: float, *, chunk_duration_s: float, num_chunks: int) -> list[float]:

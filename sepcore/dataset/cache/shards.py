@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+import google_crc32c
+
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.cache.chunks import Chunk, song_chunks
+from sepcore.dataset.cache.chunks import Chunk, Signals, song_chunks
 from sepcore.dataset.cache.index import CHUNK_COLUMNS, LENGTH_COLUMN, SHARD_COLUMNS
 from sepcore.dataset.cache.parquet import write_parquet
 from sepcore.dataset.cache.pcm import SAMPLE_BYTES, PcmSignal, block_checksums
@@ -27,6 +29,8 @@ SHARD_NAME = re.compile(r".+-(?P<fingerprint>[0-9a-f]{16})\.(?P<kind>tfrecord|pa
 """The name of a shard and of the JSON file beside it: song, fingerprint, format."""
 # In the JSON file, `num_bytes` is the size of the shard and `length` that of a chunk.
 _JSON_KEYS = {"num_bytes": "length"}
+# The JSON file ends with the CRC-32C of all before it; those of earlier versions, which held no PCM, have none.
+_CHECKSUM = re.compile(r',"crc32c":(\d+)\}')
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,18 @@ def read_columns(shard: Path) -> dict[str, Any] | None:
     """A shard's ``size`` in bytes, a value for each of the `SHARD_COLUMNS` and a list for each of the `CHUNK_COLUMNS`.
 
     These are the columns of spectrograms or of waveforms, whichever the shard holds.
-    None if the shard is missing or incomplete, or has no JSON file that describes it.
+    None if the shard is missing or incomplete, or has no JSON file that describes it, undamaged.
     """
     try:
-        described = json.loads(sidecar_path(shard).read_text("utf-8"))
+        written = sidecar_path(shard).read_text("utf-8")
+        described = json.loads(written)
         columns = {"size": described["num_bytes"]} | {name: described[name] for name in SHARD_COLUMNS}
         content = "waveform" if LENGTH_COLUMN["waveform"] in described else "spectrogram"
         columns |= {name: described[_JSON_KEYS.get(name, name)] for name in CHUNK_COLUMNS[content]}
+        if "crc32c" in described or content == "waveform":
+            end = written.rindex(',"crc32c":')
+            if _CHECKSUM.fullmatch(written[end:]) is None or described["crc32c"] != _crc(written[:end]):
+                return None
         return columns if shard.stat().st_size == columns["size"] else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
@@ -114,17 +123,28 @@ def _write_columns(path: Path, columns: Mapping[str, Any]) -> None:
     described = {name: columns[name] for name in SHARD_COLUMNS} | {"num_bytes": columns["size"]}
     of_chunks = (name for name in columns if name not in SHARD_COLUMNS and name != "size")
     described |= {_JSON_KEYS.get(name, name): columns[name] for name in of_chunks}
-    path.write_text(json.dumps(described, separators=(",", ":")), "utf-8")
+    written = json.dumps(described, separators=(",", ":"))[:-1]
+    path.write_text(f'{written},"crc32c":{_crc(written)}}}', "utf-8")
+
+
+def _crc(text: str) -> int:
+    checksum: int = google_crc32c.value(text.encode())
+    return checksum
 
 
 def _write(path: Path, plan: ShardPlan, config: ModelConfig) -> dict[str, Any]:
     """Write the shard's file, and return its columns as `read_columns` does."""
-    columns: dict[str, Any] = {name: [] for name in CHUNK_COLUMNS[config.cache_content]}
+    content = config.cache_content
+    columns: dict[str, Any] = {name: [] for name in CHUNK_COLUMNS[content]}
 
     def noted_chunks() -> Iterator[Chunk]:
         with _read_errors_named(plan):
             for chunk in song_chunks(plan, config):
-                for name, value in _described(chunk, config.cache_content).items():
+                described: dict[str, Any] = {"start_s": chunk.start_s, LENGTH_COLUMN[content]: chunk.length}
+                if content == "waveform":
+                    described["residual_db"] = chunk.residual_db
+                    described["levels_db"] = [s.levels_db for s in chunk.signals if isinstance(s, PcmSignal)]
+                for name, value in (described | signal_columns(chunk.signals)).items():
                     columns[name].append(value)
                 yield chunk
 
@@ -138,24 +158,21 @@ def _write(path: Path, plan: ShardPlan, config: ModelConfig) -> dict[str, Any]:
         os.fsync(file.fileno())
         columns["size"] = file.tell()
     columns |= {name: [getattr(place, name) for place in places] for name in ("offset", "num_bytes", "checksum")}
-    if config.cache_content == "waveform":
+    if content == "waveform":
         columns["pcm_offset"] = [place.pcm_offsets for place in places]
     shared = (plan.fingerprint, config.instruments, config.chunk_duration_s)
     return columns | dict(zip(SHARD_COLUMNS, shared, strict=True))
 
 
-def _described(chunk: Chunk, content: str) -> dict[str, Any]:
-    """The columns of a chunk, all but its place in the shard."""
-    columns: dict[str, Any] = {"start_s": chunk.start_s, LENGTH_COLUMN[content]: chunk.length}
-    if content == "waveform":
-        columns["residual_db"] = chunk.residual_db
-    for signal in chunk.signals:
+def signal_columns(signals: Signals) -> dict[str, list[Any]]:
+    """The columns that a chunk's signals in its shard decide, all but their places; a value for each signal."""
+    columns: dict[str, list[Any]] = {}
+    for signal in signals:
         if isinstance(signal, PcmSignal):
             of_signal: dict[str, Any] = {
                 "scale": signal.scale,
                 "sample_bytes": SAMPLE_BYTES[signal.dtype],
                 "block_checksums": block_checksums(signal),
-                "levels_db": signal.levels_db,
             }
         else:
             of_signal = {"min_db": signal.min_db, "max_db": signal.max_db}

@@ -49,7 +49,7 @@ def find_issues(row: TrackRow, files: SongMeasures, config: ModelConfig, *, for_
     return (
         *_unusable_samples(files),
         *(_unusable_for_training(files, config) if for_training else ()),
-        *_lengths(row, files, for_training=for_training),
+        *_lengths(row, files, config, for_training=for_training),
         *_relations(files),
         *_levels(files),
         *_conversions(files, config),
@@ -96,14 +96,16 @@ def _unusable_for_training(files: SongMeasures, config: ModelConfig) -> Iterator
         )
 
 
-def _lengths(row: TrackRow, files: SongMeasures, *, for_training: bool) -> Iterator[Finding]:
+def _lengths(row: TrackRow, files: SongMeasures, config: ModelConfig, *, for_training: bool) -> Iterator[Finding]:
     length_s = files[0].duration_s
     if abs(row.duration_s - length_s) > LONGEST_DURATION_ERROR_S:
-        taken = min(row.duration_s, length_s)
+        part = f"the first {min(row.duration_s, length_s):.2f} s"
+        if config.chunks_per_song == "all":
+            part = f'all of it, as n_chunks_per_song is "{config.chunks_per_song}"'
         yield Finding(
             "warning",
             f"duration says {row.duration_s:.2f} s, {files[0].signal} has {length_s:.2f} s: "
-            f"chunks are taken from the first {taken:.2f} s",
+            f"chunks are taken from {part}",
             "Put the file's length into the CSV's duration.",
         )
     differences = {file.signal: file.duration_s - length_s for file in files[1:]}

@@ -1,8 +1,11 @@
 import errno
+import json
 import os
 import subprocess
 import sys
+from itertools import product
 
+import google_crc32c
 import numpy as np
 import pytest
 
@@ -11,9 +14,9 @@ from sepcore.dataset.cache.chunk_reader import read_chunk
 from sepcore.dataset.cache.chunks import song_chunks
 from sepcore.dataset.cache.index import read_index
 from sepcore.dataset.cache.maintenance import lock_cache, prune, remove_damaged_shards
-from sepcore.dataset.cache.shards import find_shards, sidecar_path, write_shard
+from sepcore.dataset.cache.shards import find_shards, read_columns, sidecar_path, write_shard
 from sepcore.errors import DatasetError
-from tests.dataset.cache.conftest import plan_of, shard_of
+from tests.dataset.cache.conftest import in_dtype, plan_of, shard_of
 from tests.raised import raises
 
 KILLED = """
@@ -197,3 +200,100 @@ def test_who_comes_second_waits_for_the_first(tmp_path):
             first.stdin.close()
             assert second.stdout.readline() == "held\n"
             second.stdin.close()
+
+
+def mended(folder, plans, config):
+    """What `flows.cache --verify` does: the lines that it says, and the index."""
+    lines = list(remove_damaged_shards(folder))
+    shards = [(plan.song, write_shard(plan, config, folder)) for plan in plans]
+    return lines, read_index(build_index(folder, shards, config, anew=True), config)
+
+
+def all_chunks(index):
+    return [read_chunk(index, number) for number in range(len(index))]
+
+
+def assert_equal_chunks(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        assert (one.number, one.start_s) == (other.number, other.start_s)
+        for signal, original in zip(one.signals, other.signals, strict=True):
+            np.testing.assert_array_equal(signal.codes, original.codes)
+
+
+def test_a_flipped_bit_in_the_json_file_is_found_and_mended(each_dtype, plans, index):
+    expected, rng = all_chunks(index), np.random.default_rng(1)
+    sidecar = sidecar_path(index.folder / index.shards[0])
+    written = bytearray(sidecar.read_bytes())
+    for place in rng.integers(0, len(written), 100).tolist():
+        damaged = bytearray(written)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        sidecar.write_bytes(damaged)
+        columns = read_columns(index.folder / index.shards[0])
+        # Spectrograms may have the JSON file of an earlier version, without a checksum.
+        assert columns is None or (each_dtype.cache_content == "spectrogram" and b'"crc32c"' not in damaged)
+    _, again = mended(index.folder, plans, each_dtype)
+    assert_equal_chunks(all_chunks(again), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("scale", lambda value: [2 * value[0], *value[1:]]),
+        ("pcm_offset", lambda value: [value[0] + 2, *value[1:]]),
+        ("sample_bytes", lambda value: [5 - value[0], *value[1:]]),
+        ("block_checksums", lambda value: [[value[0][0] ^ 1, *value[0][1:]], *value[1:]]),
+        ("length", lambda value: value - 1),
+    ],
+)
+def test_a_json_file_that_tells_other_things_than_its_shard_is_found_by_verifying(
+    each_format, name, change, write_song, tmp_path
+):
+    config = in_dtype(each_format, "int16")
+    plans = [plan_of(write_song("a"), config, num_chunks=2)]
+    folder = tmp_path / "cache"
+    build_index(folder, [(plan.song, write_shard(plan, config, folder)) for plan in plans], config)
+    expected = all_chunks(read_index(folder, config))
+    (shard,) = find_shards(folder).values()
+    described = json.loads(sidecar_path(shard.path).read_text())
+    del described["crc32c"]
+    described[name][1] = change(described[name][1])
+    text = json.dumps(described, separators=(",", ":"))[:-1]
+    sidecar_path(shard.path).write_text(f'{text},"crc32c":{google_crc32c.value(text.encode())}}}')
+    lines, index = mended(folder, plans, config)
+    assert lines == [f"{shard.path}: chunk(s) 1 damaged; removed, and cached again if needed"]
+    assert_equal_chunks(all_chunks(index), expected)
+
+
+ARRAYS = ("chunk", "offset", "num_bytes", "checksum", "length", "shard")
+PCM_ARRAYS = ("scale", "sample_bytes", "pcm_offset", "residual_db")
+
+
+def everything_in(index):
+    arrays = [getattr(index, name).tolist() for name in ARRAYS]
+    if index.pcm is not None:
+        arrays += [getattr(index.pcm, name).tolist() for name in PCM_ARRAYS]
+        lists = index.pcm.block_checksums, index.pcm.levels_db
+        arrays += [of_chunk[chunk].tolist() for of_chunk, chunk in product(lists, range(len(index)))]
+    return arrays, index.content, index.shards
+
+
+def test_a_flipped_bit_in_an_index_is_refused_in_one_line_or_changes_nothing_and_is_mended(each_dtype, plans, index):
+    expected, rng = all_chunks(index), np.random.default_rng(1)
+    (path,) = (index.folder / "indexes").glob("*.parquet")
+    written = path.read_bytes()
+    errors = []
+    for place in rng.integers(0, len(written), 100).tolist():
+        damaged = bytearray(written)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            read = read_index(path, each_dtype)
+        except DatasetError as error:
+            errors.append(str(error))
+        else:
+            assert everything_in(read) == everything_in(index)
+    assert len(errors) > 30
+    assert not any("\n" in error for error in errors)
+    _, again = mended(index.folder, plans, each_dtype)
+    assert path.read_bytes() == written
+    assert_equal_chunks(all_chunks(again), expected)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sepcore.dataset.cache.plan import chunk_starts, covering_starts
+from sepcore.dataset.cache.plan import chunk_starts, covering_starts, plan_shard
+from sepcore.dataset.check.measure import measure_song
 from sepcore.errors import DatasetError
 from tests.dataset.cache.conftest import in_dtype, plan_of
 from tests.raised import raises
@@ -145,3 +146,21 @@ def test_the_chunks_places_and_every_byte_of_a_recording_change_the_fingerprint(
     row.stems[1][1].write_bytes(content)
     found.add(plan_of(row, config, num_chunks=1).fingerprint)
     assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("dtype", "duration_s", "size", "longest_s"),
+    [("int16", 60_000, "8.6", 14_583), ("int24", 60_000, "8.6", 14_583), ("uint8", 100_000, "4.8", 43_750),
+     ("float16", 60_000, "5.8", 21_875)],
+)  # fmt: skip
+def test_chunks_that_no_record_can_hold_are_refused_with_the_longest_that_one_can(
+    config, write_song, dtype, duration_s, size, longest_s
+):
+    row = dataclasses.replace(write_song("a"), duration_s=duration_s)
+    measures = [dataclasses.replace(file, num_samples=duration_s * 8000) for file in measure_song(row, mix_name="mix")]
+    whole = in_dtype(config, dtype).model_copy(update={"chunk_duration_s": 1e6})
+    problem = f"a chunk of 'a' would have {size} GB, and 2.1 GB are the most"
+    with raises(DatasetError, problem, hint=f"Set chunk_duration to {longest_s} s or less."):
+        plan_shard(row, measures, whole, num_chunks=1)
+    fitting = whole.model_copy(update={"chunk_duration_s": float(longest_s)})
+    assert plan_shard(row, measures, fitting, num_chunks=1).starts

@@ -92,6 +92,14 @@ def test_the_shorter_of_the_csvs_and_the_files_duration_is_taken(make_song, judg
     assert found == ([("warning", expected)] if taken else [])
 
 
+def test_where_songs_are_covered_the_warning_says_that_the_csvs_duration_is_not_taken(make_song, stems, config):
+    row = make_song(sum(stems), *stems, duration_s=1.4)
+    covering = config.model_copy(update={"chunks_per_song": "all"})
+    (found,) = find_issues(row, measure_song(row, mix_name="mix"), covering, for_training=True)
+    expected = 'duration says 1.40 s, mix has 2.00 s: chunks are taken from all of it, as n_chunks_per_song is "all"'
+    assert (found.severity, found.reason) == ("warning", expected)
+
+
 def test_stems_of_another_length_than_the_mixture_are_told_apart(make_song, judged):
     vocals, drums = noise(1, seconds=2.5), noise(2, seconds=1.5)
     mixture = noise(1) + np.pad(drums, ((0, RATE // 2), (0, 0)))

@@ -78,8 +78,8 @@ class SeparationOptions(WithOverrides):
     """Multichannel Wiener filtering (default: as the config says)."""
     engine: Annotated[EngineName, _SEPARATING] = "auto"
     """Runtime of the network; auto: the fastest here."""
-    overlap: Annotated[float, Field(ge=0, le=MAX_OVERLAP), _SEPARATING] = 0.0
-    """Fraction of a segment by which neighbors overlap, 0 to 0.9."""
+    overlap: Annotated[float | None, Field(ge=0, le=MAX_OVERLAP), _SEPARATING] = None
+    """Fraction of a segment by which neighbors overlap, 0 to 0.9 (default: 0; of complex networks 0.25)."""
     shifts: Annotated[int, Field(ge=1, le=MAX_SHIFTS), _SEPARATING] = 1
     """Separate this many times, shifted in time, and average."""
     precision: Annotated[Precision, _SEPARATING] = "float32"

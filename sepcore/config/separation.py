@@ -14,6 +14,7 @@ _MOST_STEMS = 100
 # A segment of Spleeter's has 2^20 values; a network takes many times the memory of one.
 _MOST_VALUES = 2**27
 _MOST_HZ = 768_000
+_COMPLEX_OVERLAP = 0.25
 _OF_MAGNITUDES = ("separation_exponent", "mask_extension")
 _OF_COMPLEX = ("stft_window", "stft_normalized", "stft_padding", "mixture_consistency")
 
@@ -147,6 +148,11 @@ class SeparationKeys(StrictModel):
     def foreign_keys(self) -> tuple[str, ...]:
         """Names of the fields that mean nothing for the network's domain."""
         return _OF_MAGNITUDES if self.model.domain == "complex" else _OF_COMPLEX
+
+    @property
+    def default_overlap(self) -> float:
+        """Share of a segment by which neighbors overlap unless another is asked for; Spleeter's do not."""
+        return _COMPLEX_OVERLAP if self.model.domain == "complex" else 0.0
 
     @property
     def bandwidth_hz(self) -> float:

@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
+from sepcore.engines.complex_frames import separate_complex
 from sepcore.signal.blocks import Framing, cross_fade, overlap_add_blocks, overlapping_advance
 from sepcore.signal.masks import extend_masks, ratio_masks
 from sepcore.signal.spectrogram import frame_parts, inverse_stft, stft
@@ -15,7 +17,8 @@ from sepcore.signal.spectrogram import frame_parts, inverse_stft, stft
 class Engine(ABC):
     """One model's network, loaded and compiled, on one runtime.
 
-    A runtime must define `estimate`; STFT, masks and inverse STFT run in numpy unless it has its own.
+    A runtime must define `estimate`; STFT, masks and inverse STFT run in numpy unless it has its own. Blocks and masks
+    are of magnitude networks; `separate` serves complex ones, too.
     """
 
     parallel_blocks = 1
@@ -28,19 +31,26 @@ class Engine(ABC):
     def estimate(self, magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network: magnitudes of the mixture to those of the stems, linear amplitude.
 
-        float32 ``(segments, T, F, channels)`` to ``(segments, stems, T, F, channels)``.
+        float32 ``(segments, T, F, channels)`` to ``(segments, stems, T, F, channels)``; of a complex network real and
+        imaginary part of each channel in turn, ``2 * channels``.
         """
 
-    def separate(self, blocks: Iterable[NDArray[np.float32]], *, overlap: float = 0.0) -> Iterator[NDArray[np.float32]]:
-        """Separate a waveform of any length by ratio masks, in bounded memory.
+    def separate(
+        self, blocks: Iterable[NDArray[np.float32]], *, overlap: float | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Separate a waveform of any length by ratio masks, or by the spectra of a complex network, in bounded memory.
 
         Args:
             blocks: Its consecutive pieces, of any length: float32 ``(samples, config.num_channels)``.
-            overlap: Fraction of a segment by which neighbors overlap, 0 to below 1; their masks are cross-faded.
+            overlap: Fraction of a segment by which neighbors overlap, 0 to below 1; they are cross-faded. None: the
+                config's `default_overlap`.
 
         Yields:
             Consecutive pieces of the stems, float32 ``(stems, samples, channels)``; in all as many samples as came in.
         """
+        overlap = self.config.default_overlap if overlap is None else overlap
+        if self.config.model.domain == "complex":
+            return separate_complex(self, blocks, overlap=overlap)
         frames = self.config.segment_frames
         framing = Framing(
             block_frames=frames,  # one segment: more cost memory and are hardly faster
@@ -86,7 +96,7 @@ class Engine(ABC):
         return stems
 
     @property
-    def _geometry(self) -> dict[str, int]:
+    def _geometry(self) -> dict[str, Any]:
         return {"frame_length": self.config.frame_length, "hop_length": self.config.hop_length}
 
     def segments(self, spectrum: NDArray[np.complex64]) -> NDArray[np.float32]:

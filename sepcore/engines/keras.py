@@ -46,7 +46,8 @@ class TensorFlowEngine(Engine):
         super().__init__(config)
         use_full_float32()  # for the process: several threads may separate at once
         samples = tf.TensorSpec([None, config.num_channels], tf.float32)
-        segments = [None, config.segment_frames, config.num_bins, config.num_channels]
+        parts = 2 if config.model.domain == "complex" else 1
+        segments = [None, config.segment_frames, config.num_bins, parts * config.num_channels]
 
         @tf.function(input_signature=[samples], autograph=False)
         def block(samples: Any) -> Any:

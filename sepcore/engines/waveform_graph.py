@@ -7,7 +7,7 @@ from keras import ops
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.signal.masks import extend_masks, ratio_masks
-from sepcore.signal.spectrogram import hann_window, synthesis_window
+from sepcore.signal.windows import analysis_window, synthesis_window
 
 
 def separate_block(
@@ -23,7 +23,7 @@ def separate_block(
     ``rfft`` may leave out high bins that masks of zeros silence; ``irfft`` gets as many bins as it gives.
     """
     frames = ops.extract_sequences(ops.transpose(samples), config.frame_length, config.hop_length)
-    real, imaginary = rfft(frames * hann_window(config.frame_length))  # (channels, frames, bins)
+    real, imaginary = rfft(frames * analysis_window("hann", config.frame_length))  # (channels, frames, bins)
     low_real, low_imaginary = real[..., : config.num_bins], imaginary[..., : config.num_bins]
     magnitudes = ops.transpose(ops.sqrt(ops.square(low_real) + ops.square(low_imaginary)), (1, 2, 0))
     shape = (-1, config.segment_frames, config.num_bins, config.num_channels)
@@ -36,7 +36,7 @@ def separate_block(
     masks = ops.transpose(masks, (1, 4, 0, 2, 3))
     masks = ops.reshape(masks, (len(config.instruments), config.num_channels, -1, num_bins))
     stem_frames = irfft((real * masks, imaginary * masks), config.frame_length)
-    windowed = stem_frames * synthesis_window(config.frame_length, config.hop_length)
+    windowed = stem_frames * synthesis_window("hann", config.frame_length, config.hop_length)
     return ops.transpose(overlap_add(windowed, config.hop_length), (0, 2, 1))
 
 

@@ -188,7 +188,7 @@ class IdealRatioMask:
     def stream(self, row: TrackRow, mixture: Signals, references: Signals) -> Iterator[Stems]:
         """See `Estimates`."""
         config, num_channels = self.config, mixture.shape[2]
-        geometry = {"frame_length": config.frame_length, "hop_length": config.hop_length}
+        geometry: dict[str, Any] = {"frame_length": config.frame_length, "hop_length": config.hop_length}
 
         def masked(samples: NDArray[np.float32]) -> NDArray[np.float32]:
             spectra = stft(samples, **geometry)

@@ -21,7 +21,7 @@ from sepcore.errors import CheckpointError, ConfigError, ProviderError, Stemwork
 from sepcore.networks.checkpoint_files import checkpoint_files, find_checkpoint
 from sepcore.networks.stored_tensors import tensor_shapes
 from sepcore.provider.checksum import file_identity
-from sepcore.separation.settings import SeparatorSettings, located_model, with_precision
+from sepcore.separation.settings import SeparatorSettings, for_model, located_model
 from sepcore.separation.shifts import average_over_shifts
 from sepcore.separation.stem_files.names import DEFAULT_FORMAT, chosen_stems, stem_paths
 from sepcore.separation.stem_files.options import StemFileOptions, check_options
@@ -55,7 +55,7 @@ class Separator:
         model: What ``-p`` takes: a name (``2stems``), a JSON file, a release tarball, a run folder.
         mwf: Multichannel Wiener filtering instead of ratio masks; None: as the config says.
         engine: See `SeparatorSettings`; so are ``overlap``, ``shifts`` and ``precision``.
-        overlap: Fraction of a segment by which neighbors overlap.
+        overlap: Fraction of a segment by which neighbors overlap; None: 0, of complex networks 0.25.
         shifts: How often the waveform is separated.
         precision: What the network computes in.
         overrides: Keys of the model's config with other values, such as ``{"mask_extension": "average"}``.
@@ -73,7 +73,7 @@ class Separator:
         *,
         mwf: bool | None = None,
         engine: EngineName = "auto",
-        overlap: float = 0.0,
+        overlap: float | None = None,
         shifts: int = 1,
         precision: Precision = "float32",
         overrides: Mapping[str, Any] | None = None,
@@ -81,7 +81,7 @@ class Separator:
     ) -> None:
         settings = SeparatorSettings(str(model), mwf, engine, overlap, shifts, precision, dict(overrides or {}))
         located = located_model(settings)
-        self.settings = with_precision(settings, located.config)
+        self.settings = for_model(settings, located.config)
         self.name = located.name
         self.folder = located.folder
         self.config = located.config

@@ -33,7 +33,8 @@ class SeparatorSettings:
             is not in `MODEL_PATH` is downloaded.
         mwf: Multichannel Wiener filtering instead of ratio masks; None: as the config says.
         engine: What runs the network: ``"openvino"`` on CPUs, ``"tensorflow"``; ``"auto"``: the best one here.
-        overlap: Fraction of a segment by which neighbors overlap, 0 to 0.9; they are cross-faded. As Spleeter: 0.
+        overlap: Fraction of a segment by which neighbors overlap, 0 to 0.9; they are cross-faded. None: as Spleeter, 0;
+            of complex networks 0.25.
         shifts: How often the song is separated, each time at another place on the grid of segments; the stems are the
             mean. As Spleeter: 1.
         precision: What the network computes in; ``"bfloat16"`` is faster on processors and GPUs that have it;
@@ -47,7 +48,7 @@ class SeparatorSettings:
     model: str
     mwf: bool | None = None
     engine: EngineName = "auto"
-    overlap: float = 0.0
+    overlap: float | None = None
     shifts: int = 1
     precision: Precision = "float32"
     overrides: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -56,7 +57,7 @@ class SeparatorSettings:
         check_engine(self.engine)
         if self.precision not in get_args(Precision):
             raise ConfigError(f"precision is {self.precision!r}", hint=f"Give one of {', '.join(get_args(Precision))}.")
-        if not 0 <= self.overlap <= MAX_OVERLAP:
+        if self.overlap is not None and not 0 <= self.overlap <= MAX_OVERLAP:
             raise ConfigError(f"overlap is {self.overlap:g}", hint=f"Give 0 to {MAX_OVERLAP}, e.g. 0.5.")
         if not 1 <= self.shifts <= MAX_SHIFTS:
             raise ConfigError(
@@ -77,9 +78,11 @@ def located_model(settings: SeparatorSettings) -> LocalModel:
     return replace(model, config=config)
 
 
-def with_precision(settings: SeparatorSettings, config: ModelConfig) -> SeparatorSettings:
-    """Settings whose precision is not ``"auto"`` any more; see `chosen_precision`."""
-    return replace(settings, precision=chosen_precision(settings.precision, settings.engine, config))
+def for_model(settings: SeparatorSettings, config: ModelConfig) -> SeparatorSettings:
+    """Settings with the overlap and the precision that a model gets; see `chosen_precision`."""
+    overlap = config.default_overlap if settings.overlap is None else settings.overlap
+    precision = chosen_precision(settings.precision, settings.engine, config)
+    return replace(settings, overlap=overlap, precision=precision)
 
 
 @lru_cache

@@ -10,7 +10,7 @@ from typing import Self
 
 from sepcore.errors import CheckpointError
 from sepcore.separation.separator import Separator
-from sepcore.separation.settings import SeparatorSettings, located_model, with_precision
+from sepcore.separation.settings import SeparatorSettings, for_model, located_model
 
 _logger = logging.getLogger(__name__)
 _one_at_a_time = Lock()
@@ -57,7 +57,7 @@ def shared_separator(settings: SeparatorSettings) -> Separator:
     """
     with _one_at_a_time:
         if settings.precision == "auto":  # so that a worker that is handed the separator's own settings finds it here
-            settings = with_precision(settings, located_model(settings).config)
+            settings = for_model(settings, located_model(settings).config)
         separator = _separator(settings)
         if separator.is_outdated():
             _logger.warning("%s: the model has been replaced; the new one separates from here on", separator.name)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.engines.base import Engine, join_segments
+from sepcore.engines.complex_frames import stem_frames, to_waveforms
 from sepcore.signal.blocks import Framing, Waveform, add_up, cross_fade, overlapping_advance, padded_blocks
 from sepcore.signal.spectrogram import inverse_stft, stft
 from sepcore.system.threads import ordered_map
@@ -30,14 +31,21 @@ class _Frames(NamedTuple):
 
 
 def wiener_stream(
-    engine: Engine, blocks: Iterable[NDArray[np.float32]], *, whole: bool = False, overlap: float = 0.0
+    engine: Engine, blocks: Iterable[NDArray[np.float32]], *, whole: bool = False, overlap: float | None = None
 ) -> Iterator[NDArray[np.float32]]:
     """Separate a waveform by multichannel Wiener filtering.
 
     Statistics are the whole waveform's; beyond `WINDOW_S` they are those of windows, which is logged, unless ``whole``.
-    What comes in and goes out, and ``overlap``, are as in `Engine.separate`.
+    What comes in and goes out, and ``overlap``, are as in `Engine.separate`. Of a complex network's spectra the
+    magnitudes are taken.
     """
-    config = engine.config
+    config, waveform = engine.config, Waveform(blocks)
+    window, shared = (round(seconds * config.sample_rate / config.hop_length) for seconds in (WINDOW_S, OVERLAP_S))
+    longest = None if whole else window
+    if config.model.domain == "complex":
+        overlap = config.default_overlap if overlap is None else overlap
+        frames = (_Frames(part.mixture, np.abs(part.stems)) for part in stem_frames(engine, waveform, overlap=overlap))
+        return to_waveforms(_filtered(frames, longest, shared), waveform, config, overlap=overlap)
     frame_length, hop_length, segment = config.frame_length, config.hop_length, config.segment_frames
     advance = overlapping_advance(segment, overlap) if overlap else None
     framing = Framing(frame_length, hop_length, segment, 1, advance)
@@ -48,14 +56,12 @@ def wiener_stream(
         estimates = join_segments(engine.estimate(engine.segments(padded)))
         return _Frames(spectrum, estimates[:, : len(spectrum)])
 
-    waveform = Waveform(blocks)
     parts: Iterator[_Frames] = ordered_map(analyzed, padded_blocks(waveform, framing), threads=engine.parallel_blocks)
     if advance:
         parts = _cross_faded(parts, cross_fade(segment, advance), advance)
-    window, shared = (round(seconds * config.sample_rate / hop_length) for seconds in (WINDOW_S, OVERLAP_S))
     stems = (
         inverse_stft(spectra, frame_length=frame_length, hop_length=hop_length)
-        for spectra in _filtered(parts, None if whole else window, shared)
+        for spectra in _filtered(parts, longest, shared)
     )
     return add_up(stems, waveform, front=framing.front, overlap=frame_length - hop_length)
 

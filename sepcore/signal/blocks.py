@@ -127,6 +127,9 @@ def add_up(parts: Iterable[Samples], waveform: Waveform, *, front: int, overlap:
         sent += done
         if end > skip:
             yield stems[:, skip:end]
+    # Only where the last frame is centered on the waveform's end.
+    if carry is not None and front + waveform.received > sent:
+        yield carry[:, max(front - sent, 0) : front + waveform.received - sent]
 
 
 def overlapping_advance(segment_frames: int, overlap: float) -> int:

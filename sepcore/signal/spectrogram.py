@@ -1,36 +1,15 @@
 """Short-time Fourier transform and its inverse as Spleeter defines them, in numpy."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sepcore.signal.windows import WindowKind, analysis_window, synthesis_window
+
 _CACHED_FRAMES = 32
 _I, _MINUS_I = np.complex64(1j), np.complex64(-1j)
-
-
-@lru_cache(maxsize=8)
-def hann_window(frame_length: int) -> NDArray[np.float32]:
-    """Periodic Hann window, float32 ``(frame_length,)``, read-only."""
-    angle = 2 * np.pi * np.arange(frame_length) / frame_length
-    window = (0.5 - 0.5 * np.cos(angle)).astype(np.float32)
-    window.setflags(write=False)
-    return window
-
-
-@lru_cache(maxsize=8)
-def synthesis_window(frame_length: int, hop_length: int) -> NDArray[np.float32]:
-    """Hann window that gives the waveform back when frames windowed before the FFT and by this after it are added up.
-
-    It is divided by the sum of the overlapping squared windows, which is 3/2 for four hops a frame.
-    """
-    window = hann_window(frame_length)
-    overlap = (window.astype(np.float64) ** 2).reshape(-1, hop_length).sum(axis=0).mean()
-    scaled: NDArray[np.float32] = (window / overlap).astype(np.float32)
-    scaled.setflags(write=False)
-    return scaled
 
 
 def num_frames(samples: int, frame_length: int, hop_length: int) -> int:
@@ -39,7 +18,12 @@ def num_frames(samples: int, frame_length: int, hop_length: int) -> int:
 
 
 def stft(
-    waveform: NDArray[np.float32], *, frame_length: int, hop_length: int, num_bins: int | None = None
+    waveform: NDArray[np.float32],
+    *,
+    frame_length: int,
+    hop_length: int,
+    num_bins: int | None = None,
+    window: WindowKind = "hann",
 ) -> NDArray[np.complex64]:
     """Short-time Fourier transform without padding: of the windows that fit into the waveform.
 
@@ -48,35 +32,42 @@ def stft(
         frame_length: Window in samples.
         hop_length: Step in samples.
         num_bins: How many of the lowest bins; None: all ``frame_length / 2 + 1``.
+        window: See `analysis_window`.
 
     Returns:
         complex64 ``(frames, num_bins, channels)``; no frames if the waveform is shorter than a window.
     """
-    return _transformed(waveform, frame_length, hop_length, num_bins or frame_length // 2 + 1, np.complex64)
+    analysis = analysis_window(window, frame_length)
+    return _transformed(waveform, analysis, hop_length, num_bins or frame_length // 2 + 1, np.complex64)
 
 
 def magnitude_spectrogram(
     waveform: NDArray[np.float32], *, frame_length: int, hop_length: int, num_bins: int
 ) -> NDArray[np.float32]:
     """Magnitudes of the lowest bins, linear amplitude: float32 ``(frames, num_bins, channels)``; see `stft`."""
-    return _transformed(waveform, frame_length, hop_length, num_bins, np.float32)
+    return _transformed(waveform, analysis_window("hann", frame_length), hop_length, num_bins, np.float32)
 
 
 def _transformed(
-    waveform: NDArray[np.float32], frame_length: int, hop_length: int, num_bins: int, kind: type[np.generic]
+    waveform: NDArray[np.float32],
+    analysis: NDArray[np.float32],
+    hop_length: int,
+    num_bins: int,
+    kind: type[np.generic],
 ) -> NDArray[Any]:
     """The STFT, or where ``kind`` is real its magnitudes: a view of an array ``(channels, frames, bins)``.
 
     Windows are multiplied by the ``frame_length`` that the FFTs divide by: without dividing, NumPy 2.4's compute in
     double precision and take six times as long.
     """
+    frame_length = len(analysis)
     if waveform.shape[1] == 2:
         # One complex FFT of both channels takes half the time of two real ones.
         windows = _windows(np.ascontiguousarray(waveform).view(np.complex64), frame_length, hop_length)
-        transform, window = _transform_two, hann_window(frame_length) * np.float32(frame_length / 2)
+        transform, window = _transform_two, analysis * np.float32(frame_length / 2)
     else:
         windows = _windows(waveform, frame_length, hop_length)
-        transform, window = _transform_each, hann_window(frame_length) * np.float32(frame_length)
+        transform, window = _transform_each, analysis * np.float32(frame_length)
     frames = windows.shape[1]
     spectrum: NDArray[Any] = np.empty((waveform.shape[1], frames, num_bins), kind)
     # A few frames at a time stay in the cache, which is faster than all at once, and bit for bit the same.
@@ -121,13 +112,16 @@ def _windows(waveform: NDArray[Any], frame_length: int, hop_length: int) -> NDAr
     return np.lib.stride_tricks.sliding_window_view(waveform.T, frame_length, axis=1)[:, ::hop_length]
 
 
-def inverse_stft(spectrum: NDArray[np.complex64], *, frame_length: int, hop_length: int) -> NDArray[np.float32]:
+def inverse_stft(
+    spectrum: NDArray[np.complex64], *, frame_length: int, hop_length: int, window: WindowKind = "hann"
+) -> NDArray[np.float32]:
     """Overlap-add the inverse transforms, windowed by `synthesis_window`.
 
     Args:
         spectrum: complex64 ``(..., frames, bins, channels)``, of at least one frame; missing high bins are silent.
         frame_length: Window in samples, a multiple of ``hop_length``.
         hop_length: Step in samples.
+        window: That of `stft`.
 
     Returns:
         float32 ``(..., samples, channels)`` with ``samples = (frames - 1) * hop_length + frame_length``. The first and
@@ -136,11 +130,11 @@ def inverse_stft(spectrum: NDArray[np.complex64], *, frame_length: int, hop_leng
     *lead, count, _, num_channels = spectrum.shape
     overlap = frame_length // hop_length
     added = np.zeros((*lead, count + overlap - 1, hop_length * num_channels), np.float32)
-    window = np.repeat(synthesis_window(frame_length, hop_length), num_channels)
+    synthesis = np.repeat(synthesis_window(window, frame_length, hop_length), num_channels)
     # A frame is `overlap` hops long: hop k of all frames is added at once, k hops further on.
     for part in frame_parts(count):
         frames = _frames(spectrum[..., part, :, :], frame_length)
-        frames *= window
+        frames *= synthesis
         hops = frames.reshape(*frames.shape[:-1], overlap, -1)
         for hop in range(overlap):
             added[..., part.start + hop : part.stop + hop, :] += hops[..., hop, :]

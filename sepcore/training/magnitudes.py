@@ -6,7 +6,7 @@ from typing import Any
 from keras import ops
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.signal.spectrogram import hann_window
+from sepcore.signal.windows import analysis_window
 from sepcore.training.devices import compiled
 
 Batch = tuple[Any, Any]
@@ -27,7 +27,7 @@ def batch_magnitudes(config: ModelConfig) -> Callable[[Batch], Batch]:
 
 def magnitudes_on_device(config: ModelConfig) -> Callable[[Any], Any]:
     """A compiled function from waveforms, ``(…, samples, channels)``, to magnitudes, ``(…, frames, F, channels)``."""
-    window = hann_window(config.frame_length)
+    window = analysis_window("hann", config.frame_length)
 
     def magnitudes(waveforms: Any) -> Any:
         *lead, samples, channels = waveforms.shape

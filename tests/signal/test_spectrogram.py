@@ -3,13 +3,12 @@ import pytest
 import scipy.signal
 
 from sepcore.signal.spectrogram import (
-    hann_window,
     inverse_stft,
     magnitude_spectrogram,
     num_frames,
     stft,
-    synthesis_window,
 )
+from sepcore.signal.windows import analysis_window, synthesis_window
 
 
 @pytest.fixture
@@ -19,7 +18,7 @@ def waveform():
 
 def test_frames_are_scipys(waveform):
     ours = stft(waveform, frame_length=512, hop_length=128)
-    transform = scipy.signal.ShortTimeFFT(hann_window(512), hop=128, fs=1, phase_shift=None)
+    transform = scipy.signal.ShortTimeFFT(analysis_window("hann", 512), hop=128, fs=1, phase_shift=None)
     first = 256 // 128  # scipy's first frame is centered on sample 0
     theirs = transform.stft(waveform.T)[:, :, -transform.p_min + first :][:, :, : len(ours)]
     np.testing.assert_allclose(ours, theirs.transpose(2, 1, 0), atol=2e-4)
@@ -41,7 +40,7 @@ def test_the_inverse_is_that_of_each_channel_alone_for_any_spectrum(frame, num_b
     spectrum = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
     ours = inverse_stft(spectrum, frame_length=frame, hop_length=hop)
     expected = np.zeros((2, 69 * hop + frame, num_channels))
-    window = synthesis_window(frame, hop)[:, None]
+    window = synthesis_window("hann", frame, hop)[:, None]
     for number in range(70):
         alone = np.fft.irfft(spectrum[:, number].astype(complex), frame, axis=1)
         expected[:, number * hop : number * hop + frame] += alone * window

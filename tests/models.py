@@ -41,6 +41,20 @@ def _build_tiny(inputs: Any, config: ModelConfig) -> Any:
 
 register_network(TINY["type"], _build_tiny, TinyParams)
 
+# The same of complex spectra.
+TINY_COMPLEX = {"type": "tests.tiny_complex"}
+
+
+def _build_tiny_complex(inputs: Any, config: ModelConfig) -> Any:
+    import keras
+
+    x = keras.layers.Dropout(config.dropout)(inputs) if config.dropout else inputs
+    stems = [keras.layers.Dense(2 * config.num_channels)(x) for _ in config.instruments]
+    return keras.ops.cast(keras.ops.stack(stems, axis=1), "float32")
+
+
+register_network(TINY_COMPLEX["type"], _build_tiny_complex, TinyParams, domain="complex")
+
 
 def small_config(**keys: Any) -> ModelConfig:
     """A two-stem model at 8 kHz with 64 frames of 64 bins; ``keys`` are JSON keys to replace."""

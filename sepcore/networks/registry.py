@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.config.network import NETWORK_PARAMS
+from sepcore.config.network import NETWORK_DOMAINS, NETWORK_PARAMS, Domain
 
 # Type -> "module:function", imported when a network is built: the registry itself loads no Keras.
 _BUILDERS: dict[str, str | Callable[..., Any]] = {
@@ -17,7 +17,9 @@ _BUILDERS: dict[str, str | Callable[..., Any]] = {
 }
 
 
-def register_network(name: str, builder: Callable[..., Any], params: type[BaseModel]) -> None:
+def register_network(
+    name: str, builder: Callable[..., Any], params: type[BaseModel], domain: Domain = "magnitude"
+) -> None:
     """Add a network of your own, so that ``model.type`` of a config may name it.
 
     Commands find a network of another package through an entry point of the group ``stemworks.networks``, a function
@@ -27,8 +29,10 @@ def register_network(name: str, builder: Callable[..., Any], params: type[BaseMo
         name: The ``model.type``, e.g. ``"mine.tcn"``.
         builder: Called as ``builder(inputs, config)`` with a Keras tensor of mixture magnitudes ``(batch, T, F,
             channels)``; returns estimates, >= 0, ``(batch, stems, T, F, channels)`` in the order of
-            ``config.instruments``.
+            ``config.instruments``. With ``domain="complex"`` both are spectra, ``2 * channels`` in the last axis: the
+            real and the imaginary part of each channel in turn.
         params: A pydantic model of ``model.params``; `sepcore.config.network.StrictModel` is a good base.
+        domain: What it takes and gives: ``"magnitude"`` or ``"complex"``.
 
     Raises:
         ValueError: if another network already has that name.
@@ -36,6 +40,7 @@ def register_network(name: str, builder: Callable[..., Any], params: type[BaseMo
     if _BUILDERS.get(name, builder) is not builder:
         raise ValueError(f"{name!r} is registered already; choose another name.")
     NETWORK_PARAMS[name] = params
+    NETWORK_DOMAINS[name] = domain
     _BUILDERS[name] = builder
 
 
@@ -44,7 +49,8 @@ def build_network(config: ModelConfig) -> Any:
 
     Returns:
         A `keras.Model`: mixture magnitudes, linear amplitude, float32 ``(batch, T, F, channels)`` in; estimated
-        magnitudes ``(batch, stems, T, F, channels)`` out, in the order of ``config.instruments``.
+        magnitudes ``(batch, stems, T, F, channels)`` out, in the order of ``config.instruments``. Of a complex network
+        both are spectra, with ``2 * channels`` in the last axis, see `register_network`.
     """
     import keras
 
@@ -55,5 +61,6 @@ def build_network(config: ModelConfig) -> Any:
     if isinstance(builder, str):
         module, _, function = builder.partition(":")
         builder = getattr(import_module(module), function)
-    inputs = keras.Input((config.segment_frames, config.num_bins, config.num_channels), name=config.mix_name)
+    width = config.num_channels * (2 if config.model.domain == "complex" else 1)
+    inputs = keras.Input((config.segment_frames, config.num_bins, width), name=config.mix_name)
     return keras.Model(inputs, builder(inputs, config), name="network")

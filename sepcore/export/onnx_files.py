@@ -15,19 +15,22 @@ from sepcore.export.waveform_model import separate_waveform
 from sepcore.networks.registry import build_network
 from sepcore.networks.unet import UNet
 
-_CONFIG_KEYS = (
-    *("sample_rate", "n_channels", "frame_length", "frame_step", "T", "F"),
-    *("separation_exponent", "mask_extension"),
-)
+_CONFIG_KEYS = ("sample_rate", "n_channels", "frame_length", "frame_step", "T", "F")
+_OF_DOMAIN = {
+    "magnitude": ("separation_exponent", "mask_extension"),
+    "complex": ("stft_window", "stft_normalized", "stft_padding", "mixture_consistency"),
+}
 
 
 def convert_network(name: str, config: ModelConfig, network: Any, path: Path) -> None:
     """Write a model's network, with its weights, to an ONNX file for an engine that has its own STFT and masks.
 
     Its input ``magnitudes`` is float32 ``(segments, T, F, channels)``, its output ``estimates`` ``(segments, stems, T,
-    F, channels)``, for any number of segments: see `Engine.estimate`. Raises as `convert_graph` does.
+    F, channels)``, for any number of segments, with ``2 * channels`` of a complex network: see `Engine.estimate`.
+    Raises as `convert_graph` does.
     """
-    segment = [config.segment_frames, config.num_bins, config.num_channels]
+    parts = 2 if config.model.domain == "complex" else 1
+    segment = [config.segment_frames, config.num_bins, parts * config.num_channels]
 
     def graph(weighted: Any, magnitudes: Any) -> dict[str, Any]:
         return {"estimates": weighted(magnitudes, training=False)}
@@ -111,6 +114,6 @@ def _metadata(name: str, config: ModelConfig) -> dict[str, str]:
         "model_name": name,
         "network": config.model.type,
         "instruments": json.dumps(config.instruments, ensure_ascii=False),
-        **{key: str(values[key]) for key in _CONFIG_KEYS},
+        **{key: str(values[key]) for key in (*_CONFIG_KEYS, *_OF_DOMAIN[config.model.domain])},
         "config": config.to_json(),
     }

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.engines.waveform_graph import overlap_add, separate_block
+from sepcore.export.complex_waveform import separate_complex_waveform
 
 
 def separate_waveform(config: ModelConfig, network: Any, waveform: Any, *, matrix_fft: bool) -> dict[str, Any]:
-    """Separate by ratio masks as `Separator.separate` does, for tensors of a graph.
+    """Separate by ratio masks, or a complex network's spectra, as `Separator.separate` does, for tensors of a graph.
 
     Args:
         config: The model's config.
-        network: Magnitudes to estimates, see `registry.build_network`.
+        network: Magnitudes to estimates, or spectra to spectra, see `registry.build_network`.
         waveform: float32 ``(samples, channels)``, of any length.
         matrix_fft: Use `MatrixFFT`, for ONNX, instead of TensorFlow's transforms.
 
@@ -27,11 +28,16 @@ def separate_waveform(config: ModelConfig, network: Any, waveform: Any, *, matri
         the length only by the stems.
     """
     frame, hop = config.frame_length, config.hop_length
-    transforms: dict[str, Any] = {}
+    is_complex = config.model.domain == "complex"
+    transforms: dict[str, Any] = {"rfft": ops.rfft, "irfft": ops.irfft}
     if matrix_fft:
         # A mask of zeros above F leaves nothing to transform there.
-        fft = MatrixFFT(frame, config.num_bins if config.mask_extension == "zeros" else frame // 2 + 1)
+        nothing_above = is_complex or config.mask_extension == "zeros"
+        fft = MatrixFFT(frame, config.num_bins if nothing_above else frame // 2 + 1)
         transforms = {"rfft": fft.rfft, "irfft": lambda spectrum, _: fft.irfft(spectrum)}
+    if is_complex:
+        stems = separate_complex_waveform(config, network, waveform, **transforms)
+        return {name: stems[index] for index, name in enumerate(config.instruments)}
     # Framed as `overlap_add_blocks` frames a waveform.
     advance = config.segment_frames * hop
     length = advance - hop + frame

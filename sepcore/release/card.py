@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from sepcore.config.model_config import ModelConfig
 from sepcore.evaluation.scores import ScoreSummary
 from sepcore.release.gate import Candidate, Published
 
@@ -37,16 +38,16 @@ def model_card(released: Candidate) -> str:
         f"# {name} {version}",
         f"Separates music into {len(config.instruments)} stems: {stems}.",
         f"**Bandwidth: {config.bandwidth_hz:.0f} Hz.** The network hears nothing above that; there the stems are "
-        + ("silent." if config.mask_extension == "zeros" else "shared out like the bins below, on average."),
+        f"{_above_bandwidth(config)}.",
         "## Model",
         _table(
             ("", ""),
             [
                 ("network", config.model.type),
                 ("audio", f"{config.sample_rate} Hz, {config.num_channels} channel(s)"),
-                ("STFT", f"{config.frame_length}-sample Hann window, hop {config.hop_length}"),
+                ("STFT", _stft(config)),
                 ("segment", f"{config.segment_frames} frames x {config.num_bins} bins"),
-                ("masks", f"exponent {config.separation_exponent:g}, {config.mask_extension} above the bandwidth"),
+                _estimates(config),
             ],
         ),
         "## Training",
@@ -128,3 +129,23 @@ def _db(value: float) -> str:
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _above_bandwidth(config: ModelConfig) -> str:
+    if config.model.domain == "complex":
+        return "equal parts of what they leave of the mixture" if config.mixture_consistency else "silent"
+    return "silent" if config.mask_extension == "zeros" else "shared out like the bins below, on average"
+
+
+def _stft(config: ModelConfig) -> str:
+    window = "Hann" if config.stft_window == "hann" else "rectangular"
+    normalized = ", normalized" if config.stft_normalized else ""
+    return f"{config.frame_length}-sample {window} window, hop {config.hop_length}{normalized}"
+
+
+def _estimates(config: ModelConfig) -> tuple[str, str]:
+    if config.model.domain == "complex":
+        overlap = f"segments overlap by {config.default_overlap:.0%}"
+        consistent = ", stems add up to the mixture" if config.mixture_consistency else ""
+        return "estimates", f"the stems' own spectra{consistent}; {overlap}"
+    return "masks", f"exponent {config.separation_exponent:g}, {config.mask_extension} above the bandwidth"

@@ -167,6 +167,8 @@ class Separator:
         """
         config, settings = self.config, self.settings
         deciding = f"{config.fingerprint()} {config.separation_exponent} {config.mask_extension} {self.mwf}"
+        if config.mixture_consistency:
+            deciding += " mixture_consistency"
         if settings.overlap or settings.shifts > 1 or settings.precision != "float32":
             deciding += f" {settings.overlap} {settings.shifts} {settings.precision}"
         weights = self._loaded.weights if self._loaded else weights_sha256(self.folder)

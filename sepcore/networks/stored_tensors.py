@@ -4,6 +4,7 @@ Spleeter's layers are counted by kind in the order in which Spleeter creates the
 SCNet's tensors are called as in PyTorch (`scnet_tensors`).
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from sepcore.errors import CheckpointError
 from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.networks.scnet_tensors import Shape, scnet_shapes
 from sepcore.networks.tensor_bundle import GET_AGAIN, TensorBundle, write_tensor_bundle
+from sepcore.system.memory import free_bytes
 from sepcore.system.printable import first_few
 
 Layer = tuple[str, dict[str, Shape]]
@@ -108,7 +110,7 @@ def load_tensors(shapes: Mapping[str, Shape], folder: Path) -> tuple[dict[str, N
 
     Raises:
         CheckpointError: there is no checkpoint, it is damaged, or tensors are missing, of another shape, not finite, or
-            left over (a model with more instruments).
+            left over (a model with more instruments), or the memory does not hold them.
     """
     prefix = find_checkpoint(folder)
     if prefix is None:
@@ -117,6 +119,7 @@ def load_tensors(shapes: Mapping[str, Shape], folder: Path) -> tuple[dict[str, N
     stored = bundle.shapes
     names = _stored_names(shapes, stored)
     _check_names_and_shapes({names[name]: shape for name, shape in shapes.items()}, stored, prefix)
+    _check_memory(shapes, prefix)
     values = {name: _weights(bundle, names[name], prefix) for name in shapes}
     # The least and the largest value tell, without a large array of truths.
     broken = [names[name] for name, value in values.items() if not np.isfinite([value.min(), value.max()]).all()]
@@ -125,6 +128,16 @@ def load_tensors(shapes: Mapping[str, Shape], folder: Path) -> tuple[dict[str, N
             f"NaN or infinity in {first_few(broken, _SHOWN)}", path=prefix, hint="Train the model again."
         )
     return values, _step(bundle, prefix) if "global_step" in stored else 0
+
+
+def _check_memory(shapes: Mapping[str, Shape], prefix: Path) -> None:
+    needed, free = 4 * sum(map(math.prod, shapes.values())), free_bytes()
+    if needed > free:  # else the system would end the process, without a word
+        raise CheckpointError(
+            f"its weights take {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free",
+            path=prefix,
+            hint="End other programs, or use a larger machine or a smaller model.",
+        )
 
 
 def write_tensors(folder: Path, tensors: Mapping[str, NDArray[np.float32]], *, step: int) -> None:

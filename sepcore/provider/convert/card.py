@@ -1,20 +1,30 @@
 """The card of a model that others have trained: where its weights come from, and what is not known of them."""
 
+from dataclasses import dataclass
+
 from sepcore.config.model_config import ModelConfig
 from sepcore.system.printable import printable
 
 
-def converted_card(name: str, config: ModelConfig, file: str, sha256: str, state: str, license_name: str | None) -> str:
-    """The model card as Markdown.
+@dataclass(frozen=True)
+class Conversion:
+    """Where a converted model comes from; ``conversion.json`` in its folder.
 
-    Args:
-        name: The model's.
-        config: Its config.
+    Attributes:
         file: Name of the checkpoint that it was converted from.
         sha256: Of that file, 64 hex digits.
         state: The key of the state dict in it, empty if the file is one.
-        license_name: Of the weights; None if it is unknown.
+        license: Of the weights, as whoever converted them stated it; None if it is unknown.
     """
+
+    file: str
+    sha256: str
+    state: str
+    license: str | None
+
+
+def converted_card(name: str, config: ModelConfig, conversion: Conversion) -> str:
+    """The card of a converted model, as Markdown."""
     stems = ", ".join(config.instruments)
     rows = [
         ("network", config.model.type),
@@ -22,11 +32,11 @@ def converted_card(name: str, config: ModelConfig, file: str, sha256: str, state
         ("STFT", f"{config.frame_length}-sample {config.stft_window} window, hop {config.hop_length}"),
         ("segment", f"{config.segment_frames} frames x {config.num_bins} bins"),
     ]
-    origin = [("file", f"`{_cell(file)}`"), ("SHA-256", f"`{sha256}`")]
-    origin += [("state", f"`{state}`")] if state else []
+    origin = [("file", f"`{_cell(conversion.file)}`"), ("SHA-256", f"`{conversion.sha256}`")]
+    origin += [("state", f"`{conversion.state}`")] if conversion.state else []
     license_text = (
-        f"{_cell(license_name)}, as stated by whoever converted it."
-        if license_name
+        f"{_cell(conversion.license)}, as stated by whoever converted it."
+        if conversion.license
         else "Unknown: nobody has stated a license for these weights."
     )
     sections = [

@@ -1,7 +1,7 @@
 """A PyTorch checkpoint of SCNet made a model in `MODEL_PATH`, and a model made such a checkpoint."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from sepcore.networks.checkpoint_files import find_checkpoint
 from sepcore.networks.scnet_tensors import fitting_params, scnet_shapes
 from sepcore.networks.stored_tensors import load_tensors, write_tensors
 from sepcore.provider.checksum import VerifiedArchive, file_sha256
-from sepcore.provider.convert.card import converted_card
+from sepcore.provider.convert.card import Conversion, converted_card
 from sepcore.provider.convert.msst_yaml import AUTHORS_STEMS, msst_yaml, read_model_yaml, scnet_keys
 from sepcore.provider.convert.states import check_fit, find_state, read_state, shapes_of
 from sepcore.provider.convert.torch_file import TorchFile
@@ -25,7 +25,7 @@ from sepcore.system.atomic import atomic_folder, atomic_path, remove_leftovers, 
 from sepcore.system.locks import lock_of, locked
 from sepcore.system.os_errors import fix_for
 
-CARD_FILE = "model_card.md"
+CARD_FILE, CONVERSION_FILE = "model_card.md", "conversion.json"
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def convert_checkpoint(
         names = scnet_shapes(params, len(config.instruments))
         values = read_state(file, {each: tensors[each] for each in names}, checkpoint)
     sha256 = file_sha256(checkpoint)
+    conversion = Conversion(checkpoint.name, sha256, state, license_name)
     folder = model_path() / name
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -82,8 +83,8 @@ def convert_checkpoint(
             with atomic_folder(folder, lambda old: own_model_files(old, force=force)) as temporary:
                 write_tensors(temporary, values, step=0)
                 (temporary / "config.json").write_text(config.to_json() + "\n", "utf-8")
-                card = converted_card(name, config, checkpoint.name, sha256, state, license_name)
-                (temporary / CARD_FILE).write_text(card, "utf-8")
+                (temporary / CARD_FILE).write_text(converted_card(name, config, conversion), "utf-8")
+                (temporary / CONVERSION_FILE).write_text(json.dumps(asdict(conversion), indent=2) + "\n", "utf-8")
                 write_origin(temporary, VerifiedArchive(checkpoint, sha256, str(checkpoint.absolute())))
     except OSError as error:
         raise ProviderError(

@@ -83,7 +83,9 @@ def _ordered_dict(arguments: tuple[Any, ...]) -> dict[Any, Any]:
 
 def _size(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     (sides,) = arguments
-    return tuple(sides)
+    if not isinstance(sides, tuple) or len(sides) > _MOST_DIMENSIONS:
+        raise BadPickle("a size that no tensor has")
+    return sides
 
 
 def _parameter(arguments: tuple[Any, ...]) -> TorchTensor:
@@ -96,9 +98,9 @@ def _tensor(arguments: tuple[Any, ...]) -> TorchTensor:
     storage, offset, shape, strides, *_ = arguments
     if not isinstance(storage, _Storage) or not isinstance(shape, tuple) or not isinstance(strides, tuple):
         raise BadPickle("a tensor without a storage or a shape")
-    numbers = (offset, *shape, *strides)
     if len(shape) != len(strides) or len(shape) > _MOST_DIMENSIONS:
         raise BadPickle("a tensor of a shape that none can have")
+    numbers = (offset, *shape, *strides)
     if any(type(number) is not int or not 0 <= number < _MOST_ELEMENTS for number in numbers):
         raise BadPickle("a tensor with a size, an offset or a step that none can have")
     return TorchTensor(storage.key, storage.kind, offset, shape, strides)

@@ -62,7 +62,7 @@ def test_a_checkpoint_becomes_a_model_that_its_name_leads_to(models, checkpoint,
     assert step == 0
     for name, expected in weights().items():
         np.testing.assert_array_equal(values[name], expected, strict=True)
-    assert InstalledModel.of(models / "mine").check().startswith("6 files as they came from")
+    assert InstalledModel.of(models / "mine").check().startswith("7 files as they came from")
 
 
 def test_the_card_names_origin_checksum_and_license_or_that_it_is_unknown(models, checkpoint, yaml):
@@ -70,6 +70,12 @@ def test_the_card_names_origin_checksum_and_license_or_that_it_is_unknown(models
         convert_checkpoint(checkpoint, "mine", yaml=yaml, license_name=license_name)
         card = (models / "mine" / "model_card.md").read_text("utf-8")
         assert all(fact in card for fact in ("best.ckpt", file_sha256(checkpoint), told, "a, b"))
+        noted = json.loads((models / "mine" / "conversion.json").read_text("utf-8"))
+        assert (noted["file"], noted["sha256"], noted["license"]) == (
+            "best.ckpt",
+            file_sha256(checkpoint),
+            license_name,
+        )
 
 
 def test_without_a_yaml_sizes_come_from_the_tensors_and_the_rest_is_the_authors(models, checkpoint):

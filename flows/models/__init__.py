@@ -1,1 +1,1 @@
-"""The models in MODEL_PATH: fetch them ahead of time, list them beside those of the release, check their files."""
+"""The models in MODEL_PATH: fetch, list, check them; convert them from PyTorch and to it."""

@@ -1,8 +1,9 @@
-"""Models fetched ahead of time, listed and verified."""
+"""Models fetched ahead of time, listed, verified, and converted from PyTorch and to it."""
 
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -91,8 +92,37 @@ def _state(model: InstalledModel | None, offered: str | None) -> str:
     return "yes" if offered in (None, model.origin.sha256) else "yes, of another release"
 
 
+def _convert(options: Options) -> None:
+    from sepcore.provider.convert.convert import convert_checkpoint, write_torch  # with the reader of YAML
+
+    (given,) = options.names
+    if options.output:
+        beside = write_torch(locate_model(given), options.output, force=options.force)
+        say([f"{given}: written to {options.output}, for MSST with {beside}"])
+    elif options.name:
+        made = convert_checkpoint(
+            Path(given),
+            options.name,
+            yaml=options.config,
+            instruments=options.instruments,
+            license_name=options.license,
+            force=options.force,
+        )
+        state, config = f" ({made.state})" if made.state else "", made.config
+        say(
+            [
+                f"{options.name}: converted from {given}{state} into {made.folder}",
+                f"stems: {', '.join(config.instruments)}; T = {config.segment_frames}",
+                f"license: {options.license or 'unknown; --license states it'}",
+            ]
+        )
+
+
 def main(options: Options) -> int:
-    """Pull, list or verify; 1 if one of the models failed."""
+    """Pull, list, verify or convert; 1 if one of the models failed."""
+    if options.action == "convert":
+        _convert(options)
+        return 0
     if options.action == "pull":
         return _each(options.names, lambda name: _pull(name, options.force))
     if options.action == "verify":

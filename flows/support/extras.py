@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from sepcore.errors import StemworksError
 
 EXTRAS = {
-    "train": ("tensorflow", "keras", "mlflow", "musdb", "yaml", "google", "matplotlib"),
+    "train": ("tensorflow", "keras", "mlflow", "musdb", "google", "matplotlib"),
     "evaluate": ("museval", "pandas", "threadpoolctl", "matplotlib"),
-    "orchestrate": ("prefect", "fastapi", "sqlalchemy", "uvicorn", "dotenv", "yaml"),
+    "orchestrate": ("prefect", "fastapi", "sqlalchemy", "uvicorn", "dotenv"),
     "export": ("onnx", "onnxruntime", "tf2onnx", "tensorflow", "keras"),
     "cluster": ("prefect_dask", "dask", "distributed"),
     "jax": ("jax",),

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from sepcore.config.load import load_config
+from sepcore.config.load import is_archive, load_config
 from sepcore.config.model_config import ModelConfig
 from sepcore.errors import CheckpointError, ConfigError, ProviderError
 from sepcore.networks.checkpoint_files import find_checkpoint
@@ -45,6 +45,11 @@ class InstalledModel:
             config = None
         return cls(folder.name, folder, config, ModelOrigin.of(folder))
 
+    def _again(self) -> str:
+        if self.origin is None or is_archive(Path(self.origin.address)):
+            return f"pull {self.name}"
+        return f"convert {self.origin.address} --name {self.name}"
+
     def check(self) -> str:
         """Read all of the model's files, and return a line that says how they were checked.
 
@@ -56,7 +61,7 @@ class InstalledModel:
                 raise ProviderError(
                     f"{', '.join(changed)} changed or missing since the model came from {self.origin.address}",
                     path=self.folder,
-                    hint=f"Fetch it again with `python -m flows.models pull {self.name}`.",
+                    hint=f"Get it again with `python -m flows.models {self._again()}`.",
                 )
             if foreign := self.origin.foreign_files(self.folder):
                 raise ProviderError(

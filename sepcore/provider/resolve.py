@@ -143,6 +143,12 @@ def published_name(name: str) -> str:
     return model_dir if model_dir in PRETRAINED else name
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether a model in `MODEL_PATH` that is called so is found by its name."""
+    is_file = name.endswith(".json") or is_archive(Path(name))
+    return _PLAIN_NAME.fullmatch(name) is not None and is_name(name) and not is_file
+
+
 def _slots(name: str, model_dir: str) -> list[str]:
     """Where the weights of a named model may lie in `MODEL_PATH`, the first choice first."""
     # A variant such as 2stems-16kHz borrows the weights of another name, unless it has been trained itself.

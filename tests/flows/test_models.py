@@ -3,12 +3,16 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
+from sepcore.config.network import SCNetParams
 from sepcore.networks.checkpoint_files import find_checkpoint
+from sepcore.networks.scnet_tensors import scnet_shapes
 from sepcore.provider.archive import pack_archive
 from sepcore.provider.checksum import file_sha256
-from tests.flows.test_commands import lacking
+from sepcore.provider.convert.torch_writer import write_state_dict
+from tests.flows.test_commands import assert_is_one_line, lacking
 
 pytestmark = pytest.mark.slow
 
@@ -77,3 +81,38 @@ def test_without_the_release_the_models_here_are_listed(models, mirror):
     assert "vocals, accompaniment │ yes" in result.stdout
     assert not lacking(result.stdout, ("release:", "GITHUB_HOST", str(mirror))), result.stdout
     assert models("verify").returncode == 0
+
+
+def test_a_checkpoint_of_others_is_converted_listed_verified_and_taken_back(models, tmp_path):
+    params = SCNetParams(dims=(4, 8, 12), num_dual_path_layers=2)
+    rng = np.random.default_rng(0)
+    tensors = {name: rng.standard_normal(shape, np.float32) for name, shape in scnet_shapes(params, 2).items()}
+    write_state_dict(tmp_path / "best.ckpt", tensors)
+    of_scnet = "convert", "best.ckpt", "--network", "scnet.scnet"
+    converted = models(*of_scnet, "--name", "mine", "--instruments", "vocals,other", "--license", "MIT")
+    assert (converted.returncode, converted.stderr) == (0, "")
+    assert not lacking(converted.stdout, (f"{tmp_path}/here/mine", "vocals, other", "476", "MIT"))
+    assert "vocals, other" in models("list").stdout
+    assert models("verify").returncode == 0
+    back = models("convert", "mine", "--to", "torch", "-o", "back.ckpt")
+    assert not lacking(back.stdout, ("back.ckpt", "back.yaml"))
+    again = models("convert", "back.ckpt", "--name", "again", "--config", "back.yaml")
+    assert not lacking(again.stdout, (f"{tmp_path}/here/again", "vocals, other"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "facts"),
+    [
+        ("convert a.ckpt", "--name"),
+        ("convert a.ckpt b.ckpt --name mine", "2"),
+        ("convert a.ckpt --name mine", "a.ckpt"),
+        ("convert a.ckpt --name 2stems", "2stems"),
+        ("convert a.ckpt --name ../evil", "--name"),
+        ("convert a.ckpt --name mine --network unet.unet", "--network"),
+        ("convert mine --to torch", "--output"),
+        ("convert mine --to torch -o a.ckpt --license MIT", "--license"),
+        ("list --license MIT", "--license"),
+    ],
+)
+def test_a_wrong_conversion_is_told_in_one_line(models, arguments, facts):
+    assert_is_one_line(models(*arguments.split()), facts)

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from sepcore.errors import CheckpointError
-from sepcore.networks import spleeter_checkpoint
+from sepcore.networks import stored_tensors
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint, write_checkpoint
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY, randomize, small_config
@@ -182,7 +182,7 @@ def test_a_disk_that_takes_no_more_is_told_as_such_and_leaves_the_old_checkpoint
         prefix.with_name("model.index").write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(spleeter_checkpoint, "write_tensor_bundle", full)
+    monkeypatch.setattr(stored_tensors, "write_tensor_bundle", full)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as refused:
         write_checkpoint(network, folder, step=8)

@@ -1,0 +1,185 @@
+"""A PyTorch checkpoint of SCNet made a model in `MODEL_PATH`, and a model made such a checkpoint."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sepcore.config.load import parse_config
+from sepcore.config.model_config import ModelConfig
+from sepcore.config.network import SCNetParams
+from sepcore.errors import CheckpointError, ConfigError, ProviderError
+from sepcore.networks.checkpoint_files import find_checkpoint
+from sepcore.networks.scnet_tensors import fitting_params, scnet_shapes
+from sepcore.networks.stored_tensors import load_tensors, write_tensors
+from sepcore.provider.checksum import VerifiedArchive, file_sha256
+from sepcore.provider.convert.card import Conversion, converted_card
+from sepcore.provider.convert.msst_yaml import AUTHORS_STEMS, msst_yaml, read_model_yaml, scnet_keys
+from sepcore.provider.convert.states import check_fit, find_state, read_state, shapes_of
+from sepcore.provider.convert.torch_file import TorchFile
+from sepcore.provider.convert.torch_pickle import TorchTensor
+from sepcore.provider.convert.torch_writer import write_state_dict
+from sepcore.provider.resolve import LocalModel
+from sepcore.provider.store import ModelOrigin, model_path, obstacle, own_model_files, write_origin
+from sepcore.system.atomic import atomic_folder, atomic_path, remove_leftovers, write_text
+from sepcore.system.locks import lock_of, locked
+from sepcore.system.os_errors import fix_for
+
+CARD_FILE, CONVERSION_FILE = "model_card.md", "conversion.json"
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A model that has been converted: its folder, its config, and the key of the checkpoint that it comes from."""
+
+    folder: Path
+    config: ModelConfig
+    state: str
+
+
+def convert_checkpoint(
+    checkpoint: Path,
+    name: str,
+    *,
+    yaml: Path | None = None,
+    instruments: tuple[str, ...] = (),
+    license_name: str | None = None,
+    force: bool = False,
+) -> Converted:
+    """Write the model of a PyTorch checkpoint to ``MODEL_PATH/NAME``.
+
+    Args:
+        checkpoint: A file of ``torch.save``, with a state dict of SCNet's.
+        name: The model's; a plain name that no shipped model has.
+        yaml: Of MSST or SCNet's author; without it sizes come from the tensors, the rest is the author's.
+        instruments: The stems in the order of the network's outputs, instead of the YAML's.
+        license_name: Of the weights, for the card.
+        force: Replace also another model of that name, but no other files.
+
+    Raises:
+        CheckpointError: the checkpoint is no SCNet's, or cannot be read.
+        ConfigError: the YAML cannot be used, or asks for what is not built.
+        ProviderError: the model cannot be put there; what was there is unchanged.
+    """
+    with TorchFile(checkpoint) as file:
+        state, tensors = find_state(file.content, checkpoint)
+        keys = read_model_yaml(yaml) if yaml else _inferred(tensors, checkpoint, instruments)
+        if instruments:
+            keys["instrument_list"] = list(instruments)
+        config = _config(keys | {"model_dir": name}, yaml or checkpoint)
+        params = config.model.params
+        assert isinstance(params, SCNetParams)
+        check_fit(tensors, params, len(config.instruments), checkpoint)
+        names = scnet_shapes(params, len(config.instruments))
+        values = read_state(file, {each: tensors[each] for each in names}, checkpoint)
+    sha256 = file_sha256(checkpoint)
+    conversion = Conversion(checkpoint.name, sha256, state, license_name)
+    folder = model_path() / name
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(lock_of(folder), f"converting {name}"):
+            _check_place(folder, sha256, force=force)
+            remove_leftovers(folder.parent)
+            with atomic_folder(folder, lambda old: own_model_files(old, force=force)) as temporary:
+                write_tensors(temporary, values, step=0)
+                (temporary / "config.json").write_text(config.to_json() + "\n", "utf-8")
+                (temporary / CARD_FILE).write_text(converted_card(name, config, conversion), "utf-8")
+                (temporary / CONVERSION_FILE).write_text(json.dumps(asdict(conversion), indent=2) + "\n", "utf-8")
+                write_origin(temporary, VerifiedArchive(checkpoint, sha256, str(checkpoint.absolute())))
+    except OSError as error:
+        raise ProviderError(
+            f"the model cannot be put here ({error})",
+            path=folder,
+            hint=f"{fix_for(error)}, or set MODEL_PATH to a folder that can be written to.",
+            errno=error.errno,
+        ) from error
+    return Converted(folder, config, state)
+
+
+def _inferred(tensors: dict[str, TorchTensor], checkpoint: Path, instruments: tuple[str, ...]) -> dict[str, Any]:
+    fitting = fitting_params(shapes_of(tensors))
+    if fitting is None:
+        check_fit(tensors, SCNetParams(), len(AUTHORS_STEMS), checkpoint)
+        raise CheckpointError("is of no SCNet", path=checkpoint, hint="Give a checkpoint of SCNet.")
+    params, num_stems = fitting
+    if not instruments and num_stems != len(AUTHORS_STEMS):
+        raise ConfigError(
+            f"has {num_stems} stems, whose names it does not tell",
+            path=checkpoint,
+            hint="Give its YAML with --config, or the names in the order of the outputs with --instruments.",
+        )
+    keys = json.loads(params.model_dump_json(by_alias=True))
+    return scnet_keys(keys, instruments=[*AUTHORS_STEMS], n_channels=params.dims[0] // 2)
+
+
+def _config(keys: dict[str, Any], origin: Path) -> ModelConfig:
+    config = parse_config(json.dumps(keys), origin.name)
+    if config.chunk_duration_s * config.sample_rate < config.segment_samples:
+        seconds = -(-config.segment_samples // config.sample_rate)
+        config = parse_config(json.dumps(keys | {"chunk_duration": seconds}), origin.name)
+    return config
+
+
+def _check_place(folder: Path, sha256: str, *, force: bool) -> None:
+    if found := obstacle(folder, force=force):
+        problem, fix = found
+        raise ProviderError(
+            f"no model can be put here: it {problem}", path=folder, hint=f"{fix}, or give another --name."
+        )
+    origin = ModelOrigin.of(folder)
+    if find_checkpoint(folder) and not force and (origin is None or origin.sha256 != sha256):
+        raise ProviderError("holds another model", path=folder, hint="Give another --name, or replace it with --force.")
+
+
+def write_torch(model: LocalModel, output: Path, *, force: bool = False) -> Path:
+    """Write a model as a PyTorch checkpoint of SCNet (its state dict) and, beside it, the YAML by which MSST loads it.
+
+    Args:
+        model: Of an SCNet.
+        output: File of the checkpoint, new unless ``force``; the YAML has its name and ``.yaml``.
+        force: Replace both.
+
+    Returns:
+        The YAML.
+
+    Raises:
+        ConfigError: MSST has no such network, or a file is there.
+        CheckpointError: the model's checkpoint is damaged.
+    """
+    config, beside = model.config, output.with_suffix(".yaml")
+    params = config.model.params
+    if not isinstance(params, SCNetParams):
+        raise ConfigError(f"{model.name} is a {config.model.type}", hint="Only SCNet (scnet.scnet) goes to PyTorch.")
+    _check_stft(model)
+    taken = [file for file in (output, beside) if file.exists()]
+    if taken and not (force and all(file.is_file() for file in taken)):
+        raise ConfigError("exists already", path=taken[0], hint="Give another file, or replace it with --force.")
+    values, _ = load_tensors(scnet_shapes(params, len(config.instruments)), model.folder)
+    try:
+        with atomic_path(output) as temporary:
+            write_state_dict(temporary, values)
+        write_text(beside, msst_yaml(config))
+    except OSError as error:
+        raise ProviderError(
+            f"cannot be written ({error})",
+            path=output,
+            hint=f"{fix_for(error)}, or give another file.",
+            errno=error.errno,
+        ) from error
+    return beside
+
+
+def _check_stft(model: LocalModel) -> None:
+    """MSST's SCNet has PyTorch's centered STFT without a window, and sees all of its bins."""
+    config = model.config
+    given = {
+        "stft_window": (config.stft_window, "rectangular"),
+        "stft_padding": (config.stft_padding, "centered"),
+        "F": (config.num_bins, config.frame_length // 2 + 1),
+    }
+    for key, (value, theirs) in given.items():
+        if value != theirs:
+            raise ConfigError(
+                f"{model.name} has {key} = {value}, and the SCNet of PyTorch's programs {theirs}",
+                hint=f"Train with {key} = {theirs} to use it there.",
+            )

@@ -1,0 +1,223 @@
+import json
+
+import numpy as np
+import pytest
+
+from sepcore.config.load import load_config
+from sepcore.config.network import SCNetParams
+from sepcore.errors import CheckpointError, ConfigError, ProviderError
+from sepcore.networks import stored_tensors
+from sepcore.networks.scnet_tensors import scnet_shapes
+from sepcore.networks.stored_tensors import load_tensors, tensor_shapes
+from sepcore.provider.checksum import file_sha256
+from sepcore.provider.convert import states
+from sepcore.provider.convert.convert import convert_checkpoint, write_torch
+from sepcore.provider.convert.torch_file import TorchFile
+from sepcore.provider.convert.torch_writer import write_state_dict
+from sepcore.provider.installed import InstalledModel
+from sepcore.provider.resolve import locate_model
+from sepcore.system.memory import free_bytes
+from tests.models import write_model
+from tests.provider.convert.checkpoints import ordered, stored, tensor, whole, write
+from tests.raised import raises
+
+PARAMS = SCNetParams(dims=(4, 8, 12), num_dual_path_layers=2, conv_depths=(1, 1, 1))
+YAML = """
+audio: {chunk_size: 20000}
+model:
+  {sources: [a, b], dims: [4, 8, 12], num_dplayer: 2, conv_depths: [1, 1, 1], nfft: 512, hop_size: 128, win_size: 512}
+"""
+
+
+def weights(params=PARAMS, num_stems=2, seed=0):
+    rng = np.random.default_rng(seed)
+    return {name: rng.standard_normal(shape, np.float32) for name, shape in scnet_shapes(params, num_stems).items()}
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    monkeypatch.setenv("MODEL_PATH", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    write_state_dict(tmp_path / "best.ckpt", weights())
+    return tmp_path / "best.ckpt"
+
+
+@pytest.fixture
+def yaml(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(YAML)
+    return path
+
+
+def test_a_checkpoint_becomes_a_model_that_its_name_leads_to(models, checkpoint, yaml):
+    made = convert_checkpoint(checkpoint, "mine", yaml=yaml)
+    located = locate_model("mine")
+    assert (located.folder, located.config) == (models / "mine", made.config)
+    assert located.config.instruments == ("a", "b")
+    values, step = load_tensors(tensor_shapes(located.config), located.folder)
+    assert step == 0
+    for name, expected in weights().items():
+        np.testing.assert_array_equal(values[name], expected, strict=True)
+    assert InstalledModel.of(models / "mine").check().startswith("7 files as they came from")
+
+
+def test_the_card_names_origin_checksum_and_license_or_that_it_is_unknown(models, checkpoint, yaml):
+    for license_name, told in ((None, "Unknown"), ("CC BY-NC 4.0", "CC BY-NC 4.0")):
+        convert_checkpoint(checkpoint, "mine", yaml=yaml, license_name=license_name)
+        card = (models / "mine" / "model_card.md").read_text("utf-8")
+        assert all(fact in card for fact in ("best.ckpt", file_sha256(checkpoint), told, "a, b"))
+        noted = json.loads((models / "mine" / "conversion.json").read_text("utf-8"))
+        assert (noted["file"], noted["sha256"], noted["license"]) == (
+            "best.ckpt",
+            file_sha256(checkpoint),
+            license_name,
+        )
+
+
+def test_without_a_yaml_sizes_come_from_the_tensors_and_the_rest_is_the_authors(models, checkpoint):
+    made = convert_checkpoint(checkpoint, "mine", instruments=("vocals", "other"))
+    assert made.config.model.params == PARAMS
+    assert (made.config.segment_frames, made.config.num_bins, made.config.hop_length) == (476, 2049, 1024)
+    with raises(ConfigError, 2, path=checkpoint, hint="--instruments"):
+        convert_checkpoint(checkpoint, "other")
+
+
+@pytest.mark.parametrize("key", ["best_state", "state", "model_state_dict", "state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "module.model."])
+def test_the_state_is_found_where_training_programs_put_it(tmp_path, key, prefix):
+    items = {f"{prefix}{name}": tensor("0", "FloatStorage", 0, (2,), (1,)) for name in ("one.weight", "two.weight")}
+    content = ordered({"epoch": b"K\x03", key: ordered(items), "optimizer": ordered({"state": b"}"})})
+    path = write(tmp_path / "a.pt", whole(content), [np.ones(2, np.float32)])
+    with TorchFile(path) as file:
+        found, tensors = states.find_state(file.content, path)
+    assert (found, list(tensors)) == (key, ["one.weight", "two.weight"])
+
+
+def test_half_and_double_precision_become_float32(models, tmp_path, yaml):
+    for dtype in (np.float16, np.float64):
+        arrays = {name: value.astype(dtype) for name, value in weights().items()}
+        stored(tmp_path / "a.ckpt", arrays)
+        made = convert_checkpoint(tmp_path / "a.ckpt", f"of-{np.dtype(dtype)}", yaml=yaml)
+        values, _ = load_tensors(tensor_shapes(made.config), made.folder)
+        for name, expected in arrays.items():
+            np.testing.assert_array_equal(values[name], expected.astype(np.float32), strict=True)
+
+
+def changed(**arrays):
+    return {**weights(), **{name.replace("__", "."): value for name, value in arrays.items()}}
+
+
+BAD = {
+    "another size": (
+        weights(SCNetParams(dims=(4, 16, 24)), 3),
+        "encoder.0.SDlayer.convs.0.weight",
+        '"dims": [4, 16, 24]',
+    ),
+    "more stems": (weights(num_stems=3), "decoder.1.1.convtrs.0.weight", "3 instruments"),
+    "another network": ({"layers.0.weight": np.ones((2, 2), np.float32)}, "encoder.0", "another network"),
+    "one left over": (changed(extra__weight=np.ones(2, np.float32)), "extra.weight", "another network"),
+    "masked": (changed(mask_layer__0__weight=np.ones(2, np.float32)), "mask_layer.0.weight", "scnet_masked"),
+    "whole numbers": (
+        changed(separation_net__dp_modules__0__norm_layers__0__bias=np.ones(12, np.int64)),
+        "norm_layers.0.bias",
+        "",
+    ),
+    "infinite": (
+        changed(separation_net__dp_modules__0__norm_layers__0__bias=np.full(12, np.inf, np.float32)),
+        "norm_layers.0.bias",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_tensors_that_do_not_fit_are_named_with_the_params_that_would(models, tmp_path, yaml, name):
+    arrays, problem, hint = BAD[name]
+    path = stored(tmp_path / "a.ckpt", arrays)
+    with raises(CheckpointError, problem, path=path, hint=hint) as refused:
+        convert_checkpoint(path, "mine", yaml=yaml)
+    assert "\n" not in str(refused.value)
+    assert not models.exists()
+
+
+def test_a_checkpoint_without_a_state_dict_is_refused(models, tmp_path):
+    for number, content in enumerate((b"]", ordered({"epoch": b"K\x03"}), ordered({"state": b"]"}))):
+        path = write(tmp_path / f"{number}.ckpt", whole(content))
+        with raises(CheckpointError, "state_dict", path=path):
+            convert_checkpoint(path, "mine")
+
+
+def test_another_model_is_replaced_only_by_force_and_a_strangers_folder_never(models, checkpoint, yaml, tmp_path):
+    convert_checkpoint(checkpoint, "mine", yaml=yaml)
+    write_state_dict(tmp_path / "other.ckpt", weights(seed=1))
+    before = {path.name: path.read_bytes() for path in (models / "mine").iterdir()}
+    with raises(ProviderError, path=models / "mine", hint="--force"):
+        convert_checkpoint(tmp_path / "other.ckpt", "mine", yaml=yaml)
+    assert {path.name: path.read_bytes() for path in (models / "mine").iterdir()} == before
+    convert_checkpoint(tmp_path / "other.ckpt", "mine", yaml=yaml, force=True)
+    (models / "thesis").mkdir()
+    (models / "thesis" / "notes.txt").write_text("mine")
+    with raises(ProviderError, "notes.txt", path=models / "thesis"):
+        convert_checkpoint(checkpoint, "thesis", yaml=yaml, force=True)
+    assert sorted(path.name for path in models.iterdir()) == ["mine", "thesis"]
+
+
+def test_a_model_that_was_changed_since_is_told_how_to_get_it_again(models, checkpoint, yaml):
+    convert_checkpoint(checkpoint, "mine", yaml=yaml)
+    (models / "mine" / "config.json").write_text((models / "mine" / "config.json").read_text() + " ")
+    with raises(ProviderError, "config.json", hint=f"convert {checkpoint} --name mine"):
+        InstalledModel.of(models / "mine").check()
+
+
+def test_long_chunks_leave_a_config_that_can_be_trained_with(models, checkpoint, yaml):
+    yaml.write_text(YAML.replace("20000", "2000000"))
+    convert_checkpoint(checkpoint, "mine", yaml=yaml).config.check_trainable()
+
+
+def test_a_model_goes_to_pytorch_and_back(models, checkpoint, yaml, tmp_path):
+    convert_checkpoint(checkpoint, "mine", yaml=yaml)
+    beside = write_torch(locate_model("mine"), tmp_path / "out" / "back.ckpt")
+    again = convert_checkpoint(tmp_path / "out" / "back.ckpt", "again", yaml=beside)
+    assert again.config.deciding_keys() == load_config(models / "mine").deciding_keys()
+    for file in ("model.index", "model.data-00000-of-00001"):
+        assert (models / "again" / file).read_bytes() == (models / "mine" / file).read_bytes()
+    with raises(ConfigError, path=tmp_path / "out" / "back.ckpt", hint="--force"):
+        write_torch(locate_model("mine"), tmp_path / "out" / "back.ckpt")
+    write_torch(locate_model("mine"), tmp_path / "out" / "back.ckpt", force=True)
+
+
+def test_what_pytorchs_programs_do_not_have_is_not_written_for_them(models, checkpoint, yaml, tmp_path):
+    convert_checkpoint(checkpoint, "mine", yaml=yaml)
+    file = models / "mine" / "config.json"
+    content = json.loads(file.read_text())
+    for key, value in (("stft_window", "hann"), ("F", 200), ("stft_padding", "spleeter")):
+        file.write_text(json.dumps(content | {key: value}))
+        with raises(ConfigError, key, value):
+            write_torch(locate_model("mine"), tmp_path / "back.ckpt")
+    with raises(ConfigError, "unet.unet"):
+        write_torch(locate_model(write_model(tmp_path / "unet")), tmp_path / "back.ckpt")
+    assert not list(tmp_path.glob("back.*"))
+
+
+def test_what_the_memory_does_not_hold_is_refused_before_it_is_read(models, checkpoint, yaml, monkeypatch):
+    made = convert_checkpoint(checkpoint, "mine", yaml=yaml)
+    for module in (states, stored_tensors):
+        monkeypatch.setattr(module, "free_bytes", lambda: 1000)
+    with raises(CheckpointError, "GB", path=checkpoint):
+        convert_checkpoint(checkpoint, "other", yaml=yaml)
+    with raises(CheckpointError, "GB"):
+        load_tensors(tensor_shapes(made.config), made.folder)
+
+
+def test_a_containers_limit_counts_where_it_is_below_the_machines_memory(tmp_path):
+    machine = free_bytes(tmp_path)
+    assert machine > 10_000_000
+    for name, content in {"max": "5000000\n", "current": "4000000\n", "stat": "anon 1\ninactive_file 300\n"}.items():
+        (tmp_path / f"memory.{name}").write_text(content)
+    assert free_bytes(tmp_path) == 1_000_300
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_bytes(tmp_path) > 10_000_000

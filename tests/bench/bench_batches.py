@@ -53,3 +53,25 @@ def test_batches_beside_a_training_step(full_size, tmp_path, capsys):
                 f"\ninput pipeline from {name}: {batches_s:.1f} batches a second, training "
                 f"{rates['steps_s']:.2f} steps a second, ratio {batches_s / rates['steps_s']:.1f}\n"
             )
+
+
+@pytest.mark.slow
+def test_memory_by_the_number_of_songs(full_size, tmp_path, capsys):
+    counts, num_batches = ((10, 200), 500) if full_size else ((1, 3), 4)
+    content = json.loads((load_config("2stems") if full_size else small_config(sample_rate=44100)).to_json())
+    content |= {"cache_content": "waveform", "cache_dtype": "int16", "n_chunks_per_song": "all"}
+    content["augmentation"] = {"remix": 0.5, "gain_db": 4, "polarity": True, "time_shift_s": 0.5, "activity": 0.5}
+    peaks = []
+    for num_songs in counts:
+        folder = tmp_path / str(num_songs)
+        write_songs(folder / "train.csv", num_songs, duration_s=14, instruments=("vocals", "accompaniment"))
+        places = {"train_csv": str(folder / "train.csv"), "training_cache": str(folder / "cache")}
+        config = folder / "config.json"
+        config.write_text(json.dumps(content | places))
+        last_line(SCRIPTS / "cache_speed.py", "ours", config, folder / "cache")
+        measured = last_line(SCRIPTS / "batches_memory.py", num_batches, config)
+        assert measured["songs"] == num_songs
+        peaks.append(measured["peak_mb"])
+    with capsys.disabled():
+        shown = " and ".join(f"{peak_mb:.0f} MB for {songs}" for songs, peak_mb in zip(counts, peaks, strict=True))
+        sys.stdout.write(f"\nmemory of the loader over {num_batches} batches of waveforms: {shown} songs\n")

@@ -176,7 +176,7 @@ def _renew(name: str, config: ModelConfig, run: RunFolder, inputs: RunInputs, da
 
 
 def _separates_otherwise(before: ModelConfig, now: ModelConfig) -> bool:
-    keys = ("separation_exponent", "mask_extension", "mwf")
+    keys = ("separation_exponent", "mask_extension", "mwf", "mixture_consistency")
     return any(getattr(before, key) != getattr(now, key) for key in keys)
 
 

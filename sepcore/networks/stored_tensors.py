@@ -106,9 +106,7 @@ def load_tensors(shapes: Mapping[str, Shape], folder: Path) -> tuple[dict[str, N
         CheckpointError: there is no checkpoint, it is damaged, or tensors are missing, of another shape, not finite, or
             left over (a model with more instruments).
     """
-    prefix = find_checkpoint(folder)
-    if prefix is None:
-        raise CheckpointError("no complete checkpoint (*.index and *.data-*)", path=folder, hint=GET_AGAIN)
+    prefix = _checkpoint_in(folder)
     bundle = TensorBundle(prefix)
     stored = bundle.shapes
     names = _stored_names(shapes, stored)
@@ -121,6 +119,18 @@ def load_tensors(shapes: Mapping[str, Shape], folder: Path) -> tuple[dict[str, N
             f"NaN or infinity in {first_few(broken, _SHOWN)}", path=prefix, hint="Train the model again."
         )
     return values, _step(bundle, prefix) if "global_step" in stored else 0
+
+
+def stored_shapes(folder: Path) -> Mapping[str, Shape]:
+    """The shape of every tensor of the checkpoint in a folder, by name (CheckpointError: none, or damaged)."""
+    return TensorBundle(_checkpoint_in(folder)).shapes
+
+
+def _checkpoint_in(folder: Path) -> Path:
+    prefix = find_checkpoint(folder)
+    if prefix is None:
+        raise CheckpointError("no complete checkpoint (*.index and *.data-*)", path=folder, hint=GET_AGAIN)
+    return prefix
 
 
 def _weights(bundle: TensorBundle, name: str, prefix: Path) -> NDArray[np.float32]:

@@ -54,7 +54,7 @@ class SeparationKeys(StrictModel):
     """How the waveform begins for the STFT: after a frame of zeros, or after half a frame of its own reflection, as it
     then ends, too."""
     mixture_consistency: bool = False
-    """Share what the stems leave of the mixture among them equally, so that they add up to it."""
+    """At separation, share what the stems leave of the mixture among them equally, so that they add up to it."""
     model: NetworkConfig = Field(default_factory=lambda: NetworkConfig.model_validate({}))
     """The network: `type` and `params`."""
     model_dir: str | None = None

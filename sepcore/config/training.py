@@ -13,6 +13,8 @@ _Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 MAGNITUDE_LOSSES = ("L1_mask", "weighted_L1_mask", "L2_mask")
 COMPLEX_LOSSES = ("L1_complex", "RMSE_complex", "L1_waveform", "multi_stft")
+MULTI_STFT_LENGTHS = (2048, 1024, 512)
+"""Frames of the three STFTs of `multi_stft` in samples, as of Parallel WaveGAN's (Yamamoto et al., ICASSP 2020)."""
 LossType = Literal["L1_mask", "weighted_L1_mask", "L2_mask", "L1_complex", "RMSE_complex", "L1_waveform", "multi_stft"]
 
 
@@ -27,7 +29,7 @@ class TrainingKeys(SeparationKeys):
     """Of magnitudes: mean absolute error, plain or weighted by each example's mean target, or mean squared error (of
     this project's own). Of complex networks (`RMSE_complex` unless another is given): mean absolute error, or root of
     the mean square, of real and imaginary parts; mean absolute error of the waveforms; or the latter and that of the
-    magnitudes of three STFTs."""
+    magnitudes of three STFTs, of 2048, 1024 and 512 samples."""
     batch_size: PositiveInt = 4
     """Segments in a training step."""
     random_seed: _Seed = 0
@@ -90,6 +92,22 @@ class TrainingKeys(SeparationKeys):
         losses = COMPLEX_LOSSES if is_complex else MAGNITUDE_LOSSES
         if self.loss_type not in losses:
             raise ValueError(f"loss_type is {self.loss_type}; {self.model.type} takes one of {', '.join(losses)}.")
+        return self
+
+    @property
+    def covered_samples(self) -> int:
+        """Samples of a segment that all their STFT frames cover, so that the inverse STFT gives them back."""
+        return (self.segment_frames + 1) * self.hop_length - self.frame_length
+
+    @model_validator(mode="after")
+    def _segment_holds_what_the_loss_compares(self) -> Self:
+        needed = {"L1_waveform": 1, "multi_stft": max(MULTI_STFT_LENGTHS)}.get(self.loss_type, 0)
+        if self.covered_samples < needed:
+            least = -(-(needed + self.frame_length) // self.hop_length) - 1
+            raise ValueError(
+                f"T is {self.segment_frames}; {self.loss_type} compares waveforms, which need at least T = {least}. "
+                "Raise T, or take another loss_type."
+            )
         return self
 
     @model_validator(mode="after")

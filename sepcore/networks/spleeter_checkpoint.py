@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sepcore.networks.checkpoint_files import model_names
 from sepcore.networks.instrument import InstrumentNetwork
-from sepcore.networks.stored_tensors import layer_name, layer_places, load_tensors, write_tensors
+from sepcore.networks.stored_tensors import layer_name, layer_places, load_tensors, stored_shapes, write_tensors
 from sepcore.system.atomic import atomic_folder
 
 Array = NDArray[np.float32]
@@ -121,6 +121,27 @@ def read_checkpoint(network: Any, folder: Path) -> int:
     for tensor in tensors:
         tensor.variable.assign(tensor.to_keras(values[tensor.name]))
     return step
+
+
+def read_fitting_tensors(network: Any, folder: Path) -> tuple[list[str], list[str]]:
+    """Give a network those weights of a checkpoint whose name and shape it has itself; the others stay.
+
+    Args:
+        network: As `registry.build_network` makes it.
+        folder: As of `read_checkpoint`.
+
+    Returns:
+        The names of the tensors that were taken over, and of the network's that were not.
+
+    Raises:
+        CheckpointError: there is no checkpoint, it is damaged, or values are not finite; the network is unchanged then.
+    """
+    tensors, stored = _network_tensors(network), stored_shapes(folder)
+    fitting = [tensor for tensor in tensors if stored.get(tensor.name) == tensor.shape]
+    values, _ = load_tensors({tensor.name: tensor.shape for tensor in fitting}, folder)
+    for tensor in fitting:
+        tensor.variable.assign(tensor.to_keras(values[tensor.name]))
+    return list(values), [tensor.name for tensor in tensors if tensor.name not in values]
 
 
 def write_checkpoint(network: Any, folder: Path, *, step: int) -> None:

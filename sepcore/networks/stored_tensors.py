@@ -112,9 +112,7 @@ def load_tensors(shapes: Mapping[str, Shape], folder: Path) -> tuple[dict[str, N
         CheckpointError: there is no checkpoint, it is damaged, or tensors are missing, of another shape, not finite, or
             left over (a model with more instruments), or the memory does not hold them.
     """
-    prefix = find_checkpoint(folder)
-    if prefix is None:
-        raise CheckpointError("no complete checkpoint (*.index and *.data-*)", path=folder, hint=GET_AGAIN)
+    prefix = _checkpoint_in(folder)
     bundle = TensorBundle(prefix)
     stored = bundle.shapes
     names = _stored_names(shapes, stored)
@@ -154,6 +152,18 @@ def write_tensors(folder: Path, tensors: Mapping[str, NDArray[np.float32]], *, s
         f'model_checkpoint_path: "{_FILE}"\nall_model_checkpoint_paths: "{_FILE}"\n', "utf-8"
     )
     (folder / ".probe").write_text("OK", "utf-8")  # without it Spleeter sees no model
+
+
+def stored_shapes(folder: Path) -> Mapping[str, Shape]:
+    """The shape of every tensor of the checkpoint in a folder, by name (CheckpointError: none, or damaged)."""
+    return TensorBundle(_checkpoint_in(folder)).shapes
+
+
+def _checkpoint_in(folder: Path) -> Path:
+    prefix = find_checkpoint(folder)
+    if prefix is None:
+        raise CheckpointError("no complete checkpoint (*.index and *.data-*)", path=folder, hint=GET_AGAIN)
+    return prefix
 
 
 def _weights(bundle: TensorBundle, name: str, prefix: Path) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from sepcore.engines.converted import weights_sha256
 from sepcore.errors import ConfigError, TrainingError
 from sepcore.networks.registry import build_network
 from sepcore.provider.resolve import LocalModel, locate_model
+from sepcore.system.printable import first_few
 
 # Types whose layers are the same: only how the masks are made of them differs.
 _SAME_LAYERS = {"unet.softmax_unet": "unet.unet"}
@@ -24,23 +25,27 @@ _MEANING = (
     ("hop_length", "frame_step"),
     ("num_bins", "F"),
     ("num_channels", "n_channels"),
+    ("stft_window", "stft_window"),
+    ("stft_normalized", "stft_normalized"),
 )
+_SHOWN = 3
 
 
 def transfer_weights(network: Any, config: ModelConfig, init_from: str, *, expected: str | None = None) -> list[str]:
     """Copy another model's weights into a network: of the instruments that both have, batch norm's statistics too.
 
-    The rest stays as it is. A registered network without a part for each instrument takes all weights or none.
+    The rest stays as it is. A complex network of other instruments or another ``T`` takes the tensors whose name and
+    shape it has itself; a magnitude network without a part for each instrument takes all weights or none.
 
     Args:
         network: As `registry.build_network` makes it of ``config``.
-        config: Its config; the other model's ``T`` may differ where each instrument has its own network.
+        config: Its config; the other model's ``T`` may differ but for the latter.
         init_from: Another model as ``-p`` names it; fetched if need be.
         expected: `initial_fingerprint` that its weights must have; None: any.
 
     Returns:
-        Lines for the log: which instruments' weights were copied, which start fresh, and which activations differ from
-        those they were trained with.
+        Lines for the log: which instruments' weights, or tensors, were copied, which start fresh, and which activations
+        differ from those they were trained with.
 
     Raises:
         ConfigError: if there is no such model, its network or audio settings are others, or it has none of the
@@ -99,8 +104,19 @@ def _copy(own: dict[str, Any], taken: list[str], model: LocalModel) -> None:
 
 
 def _all_of(network: Any, config: ModelConfig, model: LocalModel, init_from: str) -> list[str]:
-    from sepcore.networks.spleeter_checkpoint import read_checkpoint  # Keras
+    from sepcore.networks.spleeter_checkpoint import read_checkpoint, read_fitting_tensors  # Keras
 
+    others = model.config
+    is_same = (others.instruments, others.segment_frames) == (config.instruments, config.segment_frames)
+    if config.model.domain == "complex" and not is_same:
+        # Its stems share most of their layers, which are worth more than a fresh start.
+        taken, fresh = read_fitting_tensors(network, model.folder)
+        lines = [f"{len(taken)} of {len(taken) + len(fresh)} tensors: weights of {init_from}"]
+        if fresh:
+            return [*lines, f"{first_few(fresh, _SHOWN)}: fresh weights"]
+        if others.instruments != config.instruments:
+            lines.append(f"{', '.join(config.instruments)} start as its {', '.join(others.instruments)}")
+        return lines
     for key, theirs, ours in (
         ("instrument_list", model.config.instruments, config.instruments),
         ("T", model.config.segment_frames, config.segment_frames),

@@ -1,4 +1,4 @@
-"""Spleeter's losses between estimated and true magnitudes, of one batch and of a whole validation set."""
+"""Losses of one batch and of a whole validation set; those of magnitude networks are Spleeter's."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -8,13 +8,14 @@ from keras import ops
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.config.training import LossType
+from sepcore.training.complex_losses import StemLosses, complex_stem_losses
 
 Batches = Iterable[tuple[Any, Any]]
 """Mixtures and their targets."""
 
 
 def stem_losses(targets: Any, estimates: Any, loss_type: LossType) -> Any:
-    """Error of each example and stem, averaged over frames, bins and channels.
+    """Error of a magnitude network for each example and stem, averaged over frames, bins and channels.
 
     Args:
         targets: Magnitudes of the true stems, linear amplitude; float32 ``(batch, stems, frames, bins, channels)``.
@@ -31,11 +32,18 @@ def stem_losses(targets: Any, estimates: Any, loss_type: LossType) -> Any:
     return errors * ops.mean(targets, axis=(2, 3, 4)) if loss_type == "weighted_L1_mask" else errors
 
 
+def _stem_losses_of(config: ModelConfig) -> StemLosses:
+    if config.model.domain == "complex":
+        return complex_stem_losses(config)
+    return lambda targets, estimates: stem_losses(targets, estimates, config.loss_type)
+
+
 def build_loss(config: ModelConfig) -> Callable[[Any, Any], Any]:
     """The training loss, `loss_type`: each example's stem losses summed, float32 ``(batch,)``."""
+    losses = _stem_losses_of(config)
 
     def loss(targets: Any, estimates: Any) -> Any:
-        return ops.sum(stem_losses(targets, estimates, config.loss_type), axis=1)
+        return ops.sum(losses(targets, estimates), axis=1)
 
     return loss
 
@@ -44,10 +52,12 @@ def build_stem_metrics(config: ModelConfig) -> list[Any]:
     """Keras metrics, one per instrument, whose mean over a batch is that instrument's part of the loss."""
     import keras
 
+    losses = _stem_losses_of(config)
+
     def metric(index: int) -> Callable[[Any, Any], Any]:
         def stem_loss(targets: Any, estimates: Any) -> Any:
             part = slice(index, index + 1)
-            return stem_losses(targets[:, part], estimates[:, part], config.loss_type)[:, 0]
+            return losses(targets[:, part], estimates[:, part])[:, 0]
 
         return stem_loss
 

@@ -27,11 +27,11 @@ from sepcore.training.checkpoints import (
 from sepcore.training.devices import parallel_devices, set_up_devices
 from sepcore.training.initial_weights import transfer_weights
 from sepcore.training.losses import Batches, losses_by_name, validate
-from sepcore.training.magnitudes import batch_magnitudes
 from sepcore.training.metrics_log import Kind, MetricsRecord, SpeedMeter, append_record, cut_records
 from sepcore.training.optimizers import averaged_weights, build_trainable_network, learning_rate
 from sepcore.training.run_folder import RunFolder
 from sepcore.training.run_record import TrainingResult
+from sepcore.training.spectra import batch_spectra
 
 _logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class TrainingWork:
 
     Attributes:
         training_batches: Called with the first step to run; yields ``(mixture, targets)`` without end, as
-            `batch_magnitudes` takes them.
+            `batch_spectra` takes them.
         validation_batches: The validation set, once through.
         report: Called with each record after it has been written to the run's `metrics_log`.
         score_songs: Called at each validation with the network and the step; its metrics are joined to the losses,
@@ -108,7 +108,7 @@ class _Training:
         self._config, self._run, self._work = config, run, work
         set_up_devices(config)
         self._parallel = parallel_devices(config)
-        self._magnitudes = batch_magnitudes(config)
+        self._spectra = batch_spectra(config)
         self._network = build_trainable_network(config, self._parallel)
         self._step = restore_training_state(self._network, run.checkpoints)
         if self._step:
@@ -138,7 +138,7 @@ class _Training:
         while True:
             with speed.waiting():
                 batch = next(batches)
-            losses, rate = self._train_step(*self._magnitudes(batch))
+            losses, rate = self._train_step(*self._spectra(batch))
             at_end = self._step >= config.train_max_steps
             if at_end or self._step % config.save_summary_steps == 0:
                 measured = {f"train_{name}": loss for name, loss in losses.items()}
@@ -177,7 +177,7 @@ class _Training:
         if at_end or due:
             self._last_validation = time.monotonic()
             with averaged_weights(self._network, config):
-                metrics = validate(self._network, config, map(self._magnitudes, self._work.validation_batches()))
+                metrics = validate(self._network, config, map(self._spectra, self._work.validation_batches()))
                 metrics |= self._work.score_songs(self._network, self._step)
                 self._check_scored(metrics)
                 before, self._selection = self._selection, self._selection.after(self._step, metrics, config)

@@ -76,7 +76,7 @@ def test_a_written_config_reads_back_equal():
             "",
         ),
         ({"model": {"params": {"conv_n_filters": [16, 32]}}}, ["model.params.conv_n_filters is [16, 32]", 6], ""),
-        ({"loss_type": "L2"}, ['loss_type is "L2"', "'L1_mask', 'weighted_L1_mask' or 'L2_mask'"], ""),
+        ({"loss_type": "L2"}, ['loss_type is "L2"', "'L1_mask', 'weighted_L1_mask', 'L2_mask', 'L1_complex'"], ""),
         ({"optimizer": "adam"}, ['optimizer is "adam"', "'Adam', 'Adadelta' or 'SGD'"], ""),
         ({"mask_extension": "mirror"}, ['mask_extension is "mirror"', "'zeros' or 'average'"], ""),
         ({"random_seed": 2**32}, ["random_seed is 4294967296", "less than 4294967296"], ""),

@@ -1,6 +1,7 @@
 """kill -9 at random steps of a training, a full disk at checkpoint time, two trainings of one run."""
 
 import json
+import os
 import random
 import signal
 import sys
@@ -144,6 +145,64 @@ def test_a_training_killed_at_a_random_step_ends_bit_for_bit_as_if_nothing_had_b
 
 def test_the_same_on_waveforms_with_all_augmentation(make_training, tmp_path):
     undisturbed, killed = (make_training(tmp_path / name, **WAVEFORMS) for name in ("undisturbed", "killed"))
+    undisturbed.finish(TRAIN)
+    process = killed.start(TRAIN)
+    wait_until(lambda: any(record.step > CHECKPOINT_STEPS for record in records(killed)), process)
+    kill_group(process)
+    killed.finish(TRAIN)
+    assert left_by(killed) == left_by(undisturbed)
+    assert killed.leftovers() == []
+
+
+# A package of the user's, as CONTRIBUTING.md has it: the commands find its network by its entry point.
+PLUGIN = {
+    "mine.py": """
+import keras
+from sepcore.config.network import StrictModel
+from sepcore.networks.registry import register_network
+
+
+def build(inputs, config):
+    hidden = keras.layers.Dropout(config.dropout)(keras.layers.Conv2D(4, 3, padding="same")(inputs))
+    stems = [keras.layers.Dense(2 * config.num_channels)(hidden) for _ in config.instruments]
+    return keras.ops.stack(stems, axis=1)
+
+
+def register():
+    register_network("mine.complex", build, StrictModel, domain="complex")
+""",
+    "mine-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n",
+    "mine-1.0.dist-info/entry_points.txt": "[stemworks.networks]\nmine = mine:register\n",
+}
+COMPLEX = {
+    **WAVEFORMS,
+    "model": {"type": "mine.complex", "params": {}},
+    "loss_type": "multi_stft",
+    "batch_statistics": False,
+    "model_choice": "validation_loss",
+    "validation_songs": 0,
+}
+
+
+@pytest.fixture
+def make_complex_training(make_training, tmp_path):
+    """`make_training` of a complex network of one's own."""
+    for name, content in PLUGIN.items():
+        path = tmp_path / "plugin" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+    def make(name):
+        workplace = make_training(tmp_path / name, **COMPLEX)
+        path = os.pathsep.join((workplace.environment["PYTHONPATH"], str(tmp_path / "plugin")))
+        workplace.environment = workplace.environment | {"PYTHONPATH": path}
+        return workplace
+
+    return make
+
+
+def test_the_same_of_a_complex_network_on_its_own_losses(make_complex_training):
+    undisturbed, killed = (make_complex_training(name) for name in ("undisturbed", "killed"))
     undisturbed.finish(TRAIN)
     process = killed.start(TRAIN)
     wait_until(lambda: any(record.step > CHECKPOINT_STEPS for record in records(killed)), process)

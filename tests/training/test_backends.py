@@ -3,13 +3,15 @@ import pytest
 
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint
-from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, small_config
+from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY_COMPLEX, small_config
 from tests.training.apart import train, train_apart, write_model
 
 pytestmark = pytest.mark.slow
 
 pytest.importorskip("jax")
 
+# Complex networks, by their losses.
+LOSSES = {"complex": "RMSE_complex", "multi_stft": "multi_stft"}
 NETWORKS = {"unet": SMALL_UNET, "softmax": SMALL_SOFTMAX, "blstm": SMALL_BLSTM}
 
 
@@ -18,6 +20,9 @@ def test_every_network_trains_under_jax_as_under_tensorflow_from_the_same_weight
     for name, model in NETWORKS.items():
         write_model(tmp_path / name, model=model)
         keys[name] = {"model": model, "init_from": str(tmp_path / name)}
+    for name, loss in LOSSES.items():
+        write_model(tmp_path / name, model=TINY_COMPLEX)
+        keys[name] = {"model": TINY_COMPLEX, "loss_type": loss, "init_from": str(tmp_path / name)}
     keys["waveforms"] = {**keys["unet"], "cache_content": "waveform"}
     under_jax = train_apart([(tmp_path / f"{name}-jax", keys[name]) for name in keys], KERAS_BACKEND="jax")
     for name, losses in zip(keys, under_jax, strict=True):

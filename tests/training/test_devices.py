@@ -6,7 +6,7 @@ from sepcore.errors import TrainingError
 from sepcore.networks.keras_settings import dtype_policy
 from sepcore.training.devices import device_count, parallel_devices, set_up_devices
 from sepcore.training.optimizers import build_trainable_network
-from tests.models import small_config
+from tests.models import TINY_COMPLEX, small_config
 from tests.raised import raises
 from tests.training.apart import train_apart
 
@@ -72,7 +72,7 @@ def test_two_devices_train_as_one_also_where_the_whole_batch_counts(tmp_path):
     # Clipping and batch norm see the whole batch: on devices left to themselves, each would see its part.
     # (SGD: Adam would blow round-off up where a gradient is nearly zero.)
     whole = {"optimizer": "SGD", "learning_rate": 1.0, "clip_norm": 0.01, "batch_statistics": True, "ema": 0.5}
-    cases = [{}, whole]
+    cases = [{}, whole, {"model": TINY_COMPLEX, "loss_type": "multi_stft", "clip_norm": 0.01}]
     trainings = [
         (tmp_path / f"{case}-{count}", {"num_devices": count, **keys})
         for case, keys in enumerate(cases)

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from sepcore.config.load import load_config
-from sepcore.config.network import NETWORK_PARAMS, StrictModel
+from sepcore.config.network import NETWORK_DOMAINS, NETWORK_PARAMS, StrictModel
 from sepcore.errors import ConfigError, TrainingError
 from sepcore.networks import registry
 from sepcore.networks.registry import build_network, register_network
@@ -14,7 +14,7 @@ from sepcore.networks.spleeter_checkpoint import read_checkpoint, write_checkpoi
 from sepcore.provider.resolve import locate_model
 from sepcore.training.initial_weights import initial_fingerprint, transfer_weights
 from tests import models
-from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, small_config
+from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY_COMPLEX, small_config
 from tests.raised import raises
 from tests.training.apart import write_model
 
@@ -133,6 +133,63 @@ def test_a_registered_network_of_other_instruments_is_refused(own_network, tmp_p
     config = small_config(model=own_network, instrument_list=FOUR)
     named = ("instrument_list is ['vocals', 'accompaniment']", str(FOUR), "mine.dense")
     with raises(ConfigError, f"init_from is {tmp_path}", *named, hint="init_from"):
+        transfer_weights(build_network(config), config, str(tmp_path))
+
+
+@pytest.fixture
+def joint_network(monkeypatch):
+    """A complex network whose stems share a layer, and come out of one."""
+    monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
+
+    def build(inputs, config):
+        stems = keras.layers.Dense(len(config.instruments) * 4, name="stems")(
+            keras.layers.Dense(3, name="body")(inputs)
+        )
+        shape = (config.segment_frames, config.num_bins, len(config.instruments), 4)
+        return ops.moveaxis(ops.reshape(stems, (-1, *shape)), -2, 1)
+
+    register_network("mine.joint", build, _NoParams, domain="complex")
+    yield {"type": "mine.joint", "params": {}}
+    NETWORK_PARAMS.pop("mine.joint")
+    NETWORK_DOMAINS.pop("mine.joint")
+
+
+def test_a_complex_network_of_the_same_stems_is_taken_over_whole(joint_network, tmp_path):
+    other = write_model(tmp_path, model=joint_network)
+    config = small_config(model=joint_network)
+    network = build_network(config)
+    assert transfer_weights(network, config, str(tmp_path)) == [f"vocals, accompaniment: weights of {tmp_path}"]
+    assert equal(arrays(network), arrays(other))
+
+
+def test_a_complex_network_of_other_stems_takes_the_tensors_that_fit(joint_network, tmp_path):
+    other = write_model(tmp_path, model=joint_network)
+    config = small_config(model=joint_network, instrument_list=FOUR, T=32)
+    network = build_network(config)
+    before = arrays(network.get_layer("stems"))
+    lines = transfer_weights(network, config, str(tmp_path))
+    assert lines == [f"2 of 4 tensors: weights of {tmp_path}", "stems/kernel, stems/bias: fresh weights"]
+    assert equal(arrays(network.get_layer("body")), arrays(other.get_layer("body")))
+    assert equal(arrays(network.get_layer("stems")), before)
+
+
+def test_a_complex_network_of_as_many_other_stems_says_what_they_start_as(joint_network, tmp_path):
+    other = write_model(tmp_path, model=joint_network)
+    config = small_config(model=joint_network, instrument_list=["vocals", "drums"])
+    network = build_network(config)
+    lines = transfer_weights(network, config, str(tmp_path))
+    assert lines == [f"4 of 4 tensors: weights of {tmp_path}", "vocals, drums start as its vocals, accompaniment"]
+    assert equal(arrays(network), arrays(other))
+
+
+@pytest.mark.parametrize(
+    "keys", [{"stft_window": "rectangular"}, {"stft_normalized": True}], ids=lambda keys: next(iter(keys))
+)
+def test_a_complex_network_of_another_stft_is_refused(keys, tmp_path):
+    write_model(tmp_path, model=TINY_COMPLEX)
+    ((key, value),) = keys.items()
+    config = small_config(model=TINY_COMPLEX, **keys)
+    with raises(ConfigError, f"init_from is {tmp_path}", key, str(value), hint=key):
         transfer_weights(build_network(config), config, str(tmp_path))
 
 

@@ -77,7 +77,8 @@ def chosen_precision(precision: Precision, engine: EngineName, config: ModelConf
     """
     if precision != "auto":
         return precision
-    if engine == "tensorflow" or tensor_shapes(config) is None or tensorflow_lists_gpu() or not find_spec("openvino"):
+    is_spleeters = tensor_shapes(config) is not None and config.model.domain == "magnitude"
+    if engine == "tensorflow" or not is_spleeters or tensorflow_lists_gpu() or not find_spec("openvino"):
         return "float32"
     return "bfloat16" if computes_in_bfloat16() else "float32"
 

@@ -12,13 +12,10 @@ from numpy.typing import NDArray
 
 from sepcore.networks.checkpoint_files import model_names
 from sepcore.networks.instrument import InstrumentNetwork
-from sepcore.networks.stored_tensors import layer_name, layer_places, load_tensors
-from sepcore.networks.tensor_bundle import write_tensor_bundle
+from sepcore.networks.stored_tensors import layer_name, layer_places, load_tensors, write_tensors
 from sepcore.system.atomic import atomic_folder
 
 Array = NDArray[np.float32]
-
-_FILE = "model"
 
 
 @dataclass(frozen=True)
@@ -140,9 +137,4 @@ def write_checkpoint(network: Any, folder: Path, *, step: int) -> None:
     tensors = _network_tensors(network)
     values = {tensor.name: tensor.to_spleeter(np.asarray(tensor.variable, np.float32)) for tensor in tensors}
     with atomic_folder(folder, model_names) as temporary:
-        write_tensor_bundle(temporary / _FILE, {**values, "global_step": np.asarray(step, np.int64)})
-        # Relative, so that the folder can be moved.
-        (temporary / "checkpoint").write_text(
-            f'model_checkpoint_path: "{_FILE}"\nall_model_checkpoint_paths: "{_FILE}"\n', "utf-8"
-        )
-        (temporary / ".probe").write_text("OK", "utf-8")  # without it Spleeter sees no model
+        write_tensors(temporary, values, step=step)

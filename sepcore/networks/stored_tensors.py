@@ -1,6 +1,7 @@
-"""The tensors of Spleeter's networks in its checkpoints: names, shapes, and reading them from a model's folder.
+"""The tensors of networks in checkpoints: names, shapes, and reading and writing them in a model's folder.
 
-Layers are counted by kind in the order in which Spleeter creates them, instrument after instrument.
+Spleeter's layers are counted by kind in the order in which Spleeter creates them, instrument after instrument.
+SCNet's tensors are called as in PyTorch (`scnet_tensors`).
 """
 
 import re
@@ -12,23 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.config.network import BLSTMParams, UNetParams
+from sepcore.config.network import BLSTMParams, SCNetParams, UNetParams
 from sepcore.errors import CheckpointError
 from sepcore.networks.checkpoint_files import find_checkpoint
-from sepcore.networks.tensor_bundle import GET_AGAIN, TensorBundle
+from sepcore.networks.scnet_tensors import Shape, scnet_shapes
+from sepcore.networks.tensor_bundle import GET_AGAIN, TensorBundle, write_tensor_bundle
 from sepcore.system.printable import first_few
 
-Shape = tuple[int, ...]
 Layer = tuple[str, dict[str, Shape]]
 
 _SHOWN = 3
+_FILE = "model"
 _KERNEL, _LAST_KERNEL = (5, 5), (4, 4)
 _LSTM_LAYERS, _GATES = 3, 4
 
 
 def tensor_shapes(config: ModelConfig) -> dict[str, Shape] | None:
-    """The shape of every tensor of a model's network, by name; None if the network is not Spleeter's."""
+    """The shape of every tensor of a model's network, by name; None if only Keras knows them."""
     params = config.model.params
+    if isinstance(params, SCNetParams):
+        return scnet_shapes(params, len(config.instruments))
     if isinstance(params, UNetParams):
         layers = list(_unet_layers(params, config.num_channels))
     elif isinstance(params, BLSTMParams):
@@ -123,6 +127,22 @@ def load_tensors(shapes: Mapping[str, Shape], folder: Path) -> tuple[dict[str, N
     return values, _step(bundle, prefix) if "global_step" in stored else 0
 
 
+def write_tensors(folder: Path, tensors: Mapping[str, NDArray[np.float32]], *, step: int) -> None:
+    """Write a checkpoint's files into an empty folder, which the caller makes whole or not at all.
+
+    Args:
+        folder: Is given ``checkpoint``, ``model.index``, ``model.data-00000-of-00001`` and ``.probe``.
+        tensors: By name, as `load_tensors` reads them.
+        step: Training step, stored as ``global_step``.
+    """
+    write_tensor_bundle(folder / _FILE, {**tensors, "global_step": np.asarray(step, np.int64)})
+    # Relative, so that the folder can be moved.
+    (folder / "checkpoint").write_text(
+        f'model_checkpoint_path: "{_FILE}"\nall_model_checkpoint_paths: "{_FILE}"\n', "utf-8"
+    )
+    (folder / ".probe").write_text("OK", "utf-8")  # without it Spleeter sees no model
+
+
 def _weights(bundle: TensorBundle, name: str, prefix: Path) -> NDArray[np.float32]:
     stored = bundle.read(name)
     if stored.dtype.kind != "f":
@@ -140,7 +160,8 @@ def _step(bundle: TensorBundle, prefix: Path) -> int:
 
 _OF_A_MODEL = re.compile(
     r"(conv2d|conv2d_transpose|batch_normalization|time_distributed)(_\d+)?/"
-    r"(kernel|bias|gamma|beta|moving_mean|moving_variance)|bidirectional(_\d+)?/\w+/(kernel|recurrent_kernel|bias)"
+    r"(kernel|bias|gamma|beta|moving_mean|moving_variance)|bidirectional(_\d+)?/\w+/(kernel|recurrent_kernel|bias)|"
+    r"(encoder|decoder|separation_net)\.[\w.]+"
 )
 
 
@@ -179,5 +200,5 @@ def _check_names_and_shapes(wanted: Mapping[str, Shape], stored: Mapping[str, Sh
         raise CheckpointError(
             f"{len(extra)} tensors are left over ({first_few(extra, _SHOWN)})",
             path=prefix,
-            hint="It was trained with more instruments than instrument_list names.",
+            hint="It was trained with other model.params, or more instruments than instrument_list names.",
         )

@@ -149,7 +149,7 @@ class Separator:
             return self._loaded.engine
 
     def load_early(self) -> None:
-        """Let a thread load one of Spleeter's networks, which `load` then waits for; others are left to `load`."""
+        """Let a thread load a network that is built from its tensors; `load` waits for it, and loads others itself."""
         is_quick = self.settings.engine != "tensorflow" and tensor_shapes(self.config) is not None
         with self._loading:
             if is_quick and self._loaded is None and self._early is None:

@@ -1,16 +1,15 @@
-"""Spleeter's networks, built in OpenVINO directly from a checkpoint's tensors."""
+"""Networks built in OpenVINO directly from a checkpoint's tensors: Spleeter's here, SCNet by its own module."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sepcore.config.model_config import ModelConfig
-from sepcore.config.network import Activation, BLSTMParams, UNetParams
+from sepcore.config.network import Activation, BLSTMParams, SCNetParams, UNetParams
+from sepcore.engines.openvino_graph import Array, GraphBuilder, reordered_gates
+from sepcore.engines.openvino_scnet import build_scnet
 from sepcore.networks.stored_tensors import layer_name
-
-Array = NDArray[np.float32]
 
 _EPSILON = 1e-3  # of batch norm
 _LEAKY_SLOPE = 0.2
@@ -21,20 +20,20 @@ _TAPS = 3  # rows before upsampling that a kernel of 5 reaches, one to each side
 
 
 def build_model(openvino: Any, config: ModelConfig, tensors: Mapping[str, Array]) -> Any:
-    """One of Spleeter's networks as an ``openvino.Model``, with its checkpoint's tensors (`stored_tensors`).
+    """A built-in network as an ``openvino.Model``, with its checkpoint's tensors (`stored_tensors`).
 
-    It turns magnitudes, float32 ``(1, channels, T, F)``, into estimates, ``(1, stems, channels, T, F)``: convolutions
-    want channels first. The caller decides how the package ``openvino`` is imported.
+    One of Spleeter's turns magnitudes, float32 ``(1, channels, T, F)``, into estimates, ``(1, stems, channels, T, F)``:
+    its convolutions want channels first. For SCNet see `build_scnet`. The caller decides how ``openvino`` is imported.
+
+    Raises:
+        ConfigError: SCNet's bands do not fit.
     """
-    return _Builder(openvino, tensors).build(config)
+    if isinstance(config.model.params, SCNetParams):
+        return build_scnet(openvino, config, tensors)
+    return _Spleeter(openvino, tensors).build(config)
 
 
-class _Builder:
-    """Operations of OpenVINO on the tensors of one checkpoint."""
-
-    def __init__(self, openvino: Any, tensors: Mapping[str, Array]) -> None:
-        self._ov, self._op, self._tensors = openvino, openvino.opset13, tensors
-
+class _Spleeter(GraphBuilder):
     def build(self, config: ModelConfig) -> Any:
         op, params = self._op, config.model.params
         shape = [1, config.num_channels, config.segment_frames, config.num_bins]
@@ -100,45 +99,32 @@ class _Builder:
         op = self._op
         _, channels, frames, bins = shape
         last = self._moved(magnitudes, 0, 2, 3, 1)
-        x = op.reshape(last, self._integers(1, frames, bins * channels), special_zero=False)
+        x = self._reshaped(last, 1, frames, bins * channels)
         for level in range(3):
-            x = self._bidirectional(x, 3 * instrument + level, frames)
+            x = self._lstm(x, 3 * instrument + level, frames)
         layer = layer_name("time_distributed", instrument)
         x = op.matmul(x, self._constant(self._tensors[f"{layer}/kernel"]), transpose_a=False, transpose_b=False)
         x = op.relu(op.add(x, self._constant(self._tensors[f"{layer}/bias"])))
-        last = op.reshape(x, self._integers(1, frames, bins, channels), special_zero=False)
+        last = self._reshaped(x, 1, frames, bins, channels)
         return self._moved(last, 0, 3, 1, 2)
 
-    def _bidirectional(self, x: Any, number: int, frames: int) -> Any:
-        op, name = self._op, layer_name("bidirectional", number)
+    def _lstm(self, x: Any, number: int, frames: int) -> Any:
+        name = layer_name("bidirectional", number)
         cells = [f"{name}/{way}_{layer_name('cu_dnnlstm', number)}" for way in ("forward", "backward")]
         kernel, recurrent = (
             np.stack([_gates_first(self._tensors[f"{cell}/{part}"]) for cell in cells])
             for part in ("kernel", "recurrent_kernel")
         )
-        bias = np.stack([_reordered(self._tensors[f"{cell}/bias"].reshape(2, -1).sum(axis=0)) for cell in cells])
+        bias = np.stack([reordered_gates(self._tensors[f"{cell}/bias"].reshape(2, -1).sum(axis=0)) for cell in cells])
         units = recurrent.shape[2]
-        state = self._constant(np.zeros((1, 2, units), np.float32))
-        weights = (self._constant(part) for part in (kernel, recurrent, bias))
-        sequence = op.lstm_sequence(x, state, state, self._integers(frames), *weights, units, "bidirectional")
-        outputs = self._moved(sequence.output(0), 0, 2, 1, 3)
-        return op.reshape(outputs, self._integers(1, frames, 2 * units), special_zero=False)
+        outputs = self._moved(self._bidirectional(x, (kernel, recurrent, bias), units), 0, 2, 1, 3)
+        return self._reshaped(outputs, 1, frames, 2 * units)
 
     def _stacked(self, stems: list[Any]) -> Any:
         return self._op.concat([self._op.unsqueeze(stem, self._integers(1)) for stem in stems], 1)
 
-    def _moved(self, x: Any, *axes: int) -> Any:
-        return self._op.transpose(x, self._integers(*axes))
-
-    def _constant(self, value: Array) -> Any:
-        # Shared: copies take as long as reading the checkpoint.
-        return self._op.constant(np.ascontiguousarray(value, np.float32), shared_memory=True)
-
     def _per_channel(self, value: Array) -> Any:
         return self._constant(value.reshape(1, -1, 1, 1))
-
-    def _integers(self, *values: int) -> Any:
-        return self._op.constant(np.array(values, np.int64))
 
 
 def phase_kernels(weights: Array, top: int, left: int) -> Array:
@@ -166,15 +152,9 @@ def _channels_first(kernel: Array) -> Array:
     return turned.reshape(inputs, outputs, height, width)
 
 
-def _reordered(gates: Array) -> Array:
-    """Gates along the first axis, from CuDNN's order (input, forget, cell, output) to OpenVINO's (f, i, c, o)."""
-    i, f, c, o = np.split(gates, 4)
-    return np.concatenate([f, i, c, o])
-
-
 def _gates_first(kernel: Array) -> Array:
     """A CuDNN kernel ``(inputs, 4 units)``, whose gates are stored transposed, in OpenVINO's ``(4 units, inputs)``."""
     inputs, width = kernel.shape
     units = width // 4
     gates = [gate.reshape(units, inputs) for gate in np.split(kernel, 4, axis=1)]
-    return _reordered(np.concatenate(gates))
+    return reordered_gates(np.concatenate(gates))

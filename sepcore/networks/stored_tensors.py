@@ -140,7 +140,8 @@ def _step(bundle: TensorBundle, prefix: Path) -> int:
 
 _OF_A_MODEL = re.compile(
     r"(conv2d|conv2d_transpose|batch_normalization|time_distributed)(_\d+)?/"
-    r"(kernel|bias|gamma|beta|moving_mean|moving_variance)|bidirectional(_\d+)?/\w+/(kernel|recurrent_kernel|bias)"
+    r"(kernel|bias|gamma|beta|moving_mean|moving_variance)|bidirectional(_\d+)?/\w+/(kernel|recurrent_kernel|bias)|"
+    r"(encoder|decoder|separation_net)\.[\w.]+"
 )
 
 
@@ -179,5 +180,5 @@ def _check_names_and_shapes(wanted: Mapping[str, Shape], stored: Mapping[str, Sh
         raise CheckpointError(
             f"{len(extra)} tensors are left over ({first_few(extra, _SHOWN)})",
             path=prefix,
-            hint="It was trained with more instruments than instrument_list names.",
+            hint="It was trained with more instruments than instrument_list names, or with other model.params.",
         )

@@ -113,3 +113,12 @@ def spleeter_python() -> Path:
     if not python.exists():
         pytest.skip("no real Spleeter here: run make peers, or let STEMWORKS_PEERS name its environment")
     return python
+
+
+@pytest.fixture(scope="session")
+def torch_python() -> Path:
+    """The Python that has PyTorch and msst: that of ``STEMWORKS_PEERS_TORCH`` (a folder), or of ``.peers-torch/``."""
+    python = Path(os.environ.get("STEMWORKS_PEERS_TORCH", ROOT / ".peers-torch")) / "bin" / "python"
+    if not python.exists():
+        pytest.skip("no PyTorch here: run make peers-torch, or let STEMWORKS_PEERS_TORCH name its environment")
+    return python

@@ -9,6 +9,7 @@ PYTEST_ARGS ?= -n 3 --dist loadfile --max-worker-restart 0
 UI_PORT ?= 5000
 VENV := .venv
 PEERS := .peers
+PEERS_TORCH := .peers-torch
 BIN := $(VENV)/bin
 
 # Nothing phones home.
@@ -18,10 +19,10 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install need-ffmpeg need-chromium demo test test-all size wheel lint types bench long faults ui peers golden lock clean
+.PHONY: help install need-ffmpeg need-chromium demo test test-all size wheel lint types bench long faults ui peers peers-torch golden golden-torch lock clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## set up .venv with the locked packages, and ffmpeg
 
@@ -68,8 +69,13 @@ ui: install ## browse the runs in MLflow on http://127.0.0.1:5000 (UI_PORT=N)
 
 peers: $(PEERS)/.installed ## set up .peers with the real Spleeter, for the tests marked `peers`
 
+peers-torch: $(PEERS_TORCH)/.installed ## set up .peers-torch with PyTorch and its SCNet, for the tests marked `peers_torch`
+
 golden: peers ## make the golden cases of tests/golden anew with the real Spleeter
 	$(PEERS)/bin/python tests/golden/make_golden.py
+
+golden-torch: peers-torch ## make SCNet's golden cases of tests/golden anew with its PyTorch code
+	$(PEERS_TORCH)/bin/python tests/golden/make_scnet_golden.py
 
 lock: install ## resolve pyproject.toml anew into requirements.lock
 	@$(uv) pip compile pyproject.toml --upgrade --extra all --extra dev --universal --python-version 3.11 --generate-hashes \
@@ -125,4 +131,12 @@ $(PEERS)/.installed: | install
 	@$(BIN)/uv venv --quiet --clear --python 3.11 $(PEERS) || { echo \
 		"Spleeter needs a Python 3.11 on the PATH: install one and run make peers again" >&2; exit 1; }
 	@$(uv) pip install --python $(PEERS)/bin/python spleeter==2.4.2
+	@touch $@
+
+# PyTorch's build is that of the index which pip uses here: one without CUDA is enough. Of msst only the network is
+# used, which needs none of the packages that msst asks for.
+$(PEERS_TORCH)/.installed: | install
+	@$(BIN)/python -m venv --clear $(PEERS_TORCH)
+	@$(PEERS_TORCH)/bin/python -m pip install --quiet torch==2.13.0 numpy
+	@$(PEERS_TORCH)/bin/python -m pip install --quiet --no-deps msst==0.1.0
 	@touch $@

@@ -117,8 +117,8 @@ def spleeter_python() -> Path:
 
 @pytest.fixture(scope="session")
 def torch_python() -> Path:
-    """The Python that has PyTorch and MSST: that of ``STEMWORKS_PEERS_TORCH``, or of ``.peers-torch/``."""
+    """The Python that has PyTorch and msst: that of ``STEMWORKS_PEERS_TORCH`` (a folder), or of ``.peers-torch/``."""
     python = Path(os.environ.get("STEMWORKS_PEERS_TORCH", ROOT / ".peers-torch")) / "bin" / "python"
     if not python.exists():
-        pytest.skip("no PyTorch here: let STEMWORKS_PEERS_TORCH name an environment with it and MSST")
+        pytest.skip("no PyTorch here: run make peers-torch, or let STEMWORKS_PEERS_TORCH name its environment")
     return python

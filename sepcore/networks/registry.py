@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -14,6 +14,7 @@ _BUILDERS: dict[str, str | Callable[..., Any]] = {
     "unet.unet": "sepcore.networks.unet:build_unet",
     "unet.softmax_unet": "sepcore.networks.unet:build_softmax_unet",
     "blstm.blstm": "sepcore.networks.blstm:build_blstm",
+    "scnet.scnet": "sepcore.networks.scnet:build_scnet",
 }
 
 
@@ -27,16 +28,19 @@ def register_network(
 
     Args:
         name: The ``model.type``, e.g. ``"mine.tcn"``.
-        builder: Called as ``builder(inputs, config)`` with a Keras tensor of mixture magnitudes ``(batch, T, F,
-            channels)``; returns estimates, >= 0, ``(batch, stems, T, F, channels)`` in the order of
-            ``config.instruments``. With ``domain="complex"`` both are spectra, ``2 * channels`` in the last axis: the
-            real and the imaginary part of each channel in turn.
+        builder: Called as ``builder(inputs, config)`` with a Keras tensor of the mixture; returns the estimates of the
+            stems in the order of ``config.instruments``. What both hold is said by ``domain``.
         params: A pydantic model of ``model.params``; `sepcore.config.network.StrictModel` is a good base.
-        domain: What it takes and gives: ``"magnitude"`` or ``"complex"``.
+        domain: ``"magnitude"``: magnitudes ``(batch, T, F, channels)`` in, and estimated magnitudes, >= 0, ``(batch,
+            stems, T, F, channels)`` out, of which ratio masks are made. ``"complex"``: spectra ``(batch, T, F, 2 *
+            channels)`` in, the real and the imaginary part of each channel in turn, and the stems' own spectra
+            ``(batch, stems, T, F, 2 * channels)`` out, which nothing masks: a network that masks multiplies inside.
 
     Raises:
-        ValueError: if another network already has that name.
+        ValueError: if another network already has that name, or there is no such domain.
     """
+    if domain not in get_args(Domain):
+        raise ValueError(f"domain is {domain!r}; expected one of {', '.join(get_args(Domain))}.")
     if _BUILDERS.get(name, builder) is not builder:
         raise ValueError(f"{name!r} is registered already; choose another name.")
     NETWORK_PARAMS[name] = params
@@ -48,9 +52,11 @@ def build_network(config: ModelConfig) -> Any:
     """Build a config's network with fresh weights.
 
     Returns:
-        A `keras.Model`: mixture magnitudes, linear amplitude, float32 ``(batch, T, F, channels)`` in; estimated
-        magnitudes ``(batch, stems, T, F, channels)`` out, in the order of ``config.instruments``. Of a complex network
-        both are spectra, with ``2 * channels`` in the last axis, see `register_network`.
+        A `keras.Model`, with stems in the order of ``config.instruments``. Of the domain ``magnitude``: mixture
+        magnitudes, linear amplitude, float32 ``(batch, T, F, channels)`` in; estimated magnitudes ``(batch, stems, T,
+        F, channels)`` out. Of the domain ``complex``: the mixture's spectra, scaled as the config's STFT is, float32
+        ``(batch, T, F, 2 * channels)``, the real and the imaginary part of each channel in turn, in; the stems' spectra
+        ``(batch, stems, T, F, 2 * channels)`` out.
     """
     import keras
 
@@ -61,6 +67,6 @@ def build_network(config: ModelConfig) -> Any:
     if isinstance(builder, str):
         module, _, function = builder.partition(":")
         builder = getattr(import_module(module), function)
-    width = config.num_channels * (2 if config.model.domain == "complex" else 1)
-    inputs = keras.Input((config.segment_frames, config.num_bins, width), name=config.mix_name)
+    parts = 2 if config.model.domain == "complex" else 1
+    inputs = keras.Input((config.segment_frames, config.num_bins, parts * config.num_channels), name=config.mix_name)
     return keras.Model(inputs, builder(inputs, config), name="network")

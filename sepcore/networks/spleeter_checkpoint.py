@@ -1,37 +1,18 @@
-"""Spleeter's checkpoints (TensorFlow 1 format), read into a network and written from one."""
+"""Checkpoints in Spleeter's format (TensorFlow 1), read into a network and written from one."""
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sepcore.networks.checkpoint_files import model_names
 from sepcore.networks.instrument import InstrumentNetwork
+from sepcore.networks.stored_layers import Array, SelfNamedNetwork, StoredVariable
 from sepcore.networks.stored_tensors import layer_name, layer_places, load_tensors, stored_shapes, write_tensors
 from sepcore.system.atomic import atomic_folder
-
-Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class _Tensor:
-    """One tensor of a checkpoint and the variable that it belongs to."""
-
-    name: str
-    variable: Any
-    to_keras: Callable[[Array], Array] = np.asarray
-    to_spleeter: Callable[[Array], Array] = np.asarray
-    stored_shape: tuple[int, ...] | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.stored_shape or tuple(self.variable.shape)
-
 
 # CuDNN keeps each gate's matrices transposed, and two bias vectors that it adds. Gates: input, forget, cell, output.
 _GATES = 4
@@ -42,9 +23,9 @@ def _kernel_to_keras(kernel: Array) -> Array:
     return np.concatenate([gate.reshape(gate.shape[::-1]).T for gate in gates], axis=1)
 
 
-def _kernel_to_cudnn(kernel: Array) -> Array:
+def _kernel_to_cudnn(kernel: Array) -> tuple[Array, ...]:
     gates = np.split(kernel, _GATES, axis=1)
-    return np.concatenate([gate.T.reshape(gate.shape) for gate in gates], axis=1)
+    return (np.concatenate([gate.T.reshape(gate.shape) for gate in gates], axis=1),)
 
 
 def _bias_to_keras(bias: Array) -> Array:
@@ -52,36 +33,40 @@ def _bias_to_keras(bias: Array) -> Array:
     return added
 
 
-def _bias_to_cudnn(bias: Array) -> Array:
-    return np.tile(bias / 2, 2)
+def _bias_to_cudnn(bias: Array) -> tuple[Array, ...]:
+    return (np.tile(bias / 2, 2),)
 
 
-def _layer_tensors(kind: str, index: int, layer: Any) -> Iterator[_Tensor]:
+def _layer_variables(kind: str, index: int, layer: Any) -> Iterator[StoredVariable]:
     places = layer_places(kind, index)
     if kind == "bidirectional":
         for place, cell in zip(places, (layer.forward_layer.cell, layer.backward_layer.cell), strict=True):
             for leaf in ("kernel", "recurrent_kernel"):
-                yield _Tensor(f"{place}/{leaf}", getattr(cell, leaf), _kernel_to_keras, _kernel_to_cudnn)
-            yield _Tensor(f"{place}/bias", cell.bias, _bias_to_keras, _bias_to_cudnn, (2 * cell.bias.shape[0],))
+                yield StoredVariable((f"{place}/{leaf}",), getattr(cell, leaf), _kernel_to_keras, _kernel_to_cudnn)
+            both = (2 * cell.bias.shape[0],)
+            yield StoredVariable((f"{place}/bias",), cell.bias, _bias_to_keras, _bias_to_cudnn, both)
         return
     norm = ("gamma", "beta", "moving_mean", "moving_variance")
     for leaf in norm if kind == "batch_normalization" else ("kernel", "bias"):
-        yield _Tensor(f"{places[0]}/{leaf}", getattr(layer, leaf))
+        yield StoredVariable((f"{places[0]}/{leaf}",), getattr(layer, leaf))
 
 
-def _network_tensors(network: Any) -> list[_Tensor]:
-    """Every tensor of a network with its name in a checkpoint; networks not of Spleeter go by variables' paths."""
+def _stored_variables(network: Any) -> list[StoredVariable]:
+    """Every weight of a network with its names in a checkpoint; those of registered networks are variables' paths."""
+    self_named = [layer for layer in network.layers if isinstance(layer, SelfNamedNetwork)]
+    if self_named:
+        return [variable for layer in self_named for variable in layer.stored_variables()]
     nets = [layer for layer in network.layers if isinstance(layer, InstrumentNetwork)]
     if not nets:
         names = _counted_anew([variable.path for variable in network.weights])
-        return [_Tensor(name, variable) for name, variable in zip(names, network.weights, strict=True)]
+        return [StoredVariable((name,), variable) for name, variable in zip(names, network.weights, strict=True)]
     seen: Counter[str] = Counter()
-    tensors: list[_Tensor] = []
+    variables: list[StoredVariable] = []
     for net in nets:
         for kind, layer in net.spleeter_layers():
-            tensors += _layer_tensors(kind, seen[kind], layer)
+            variables += _layer_variables(kind, seen[kind], layer)
             seen[kind] += 1
-    return tensors
+    return variables
 
 
 def _counted_anew(paths: list[str]) -> list[str]:
@@ -116,10 +101,10 @@ def read_checkpoint(network: Any, folder: Path) -> int:
     Raises:
         CheckpointError: see `load_tensors`; the network is unchanged then.
     """
-    tensors = _network_tensors(network)
-    values, step = load_tensors({tensor.name: tensor.shape for tensor in tensors}, folder)
-    for tensor in tensors:
-        tensor.variable.assign(tensor.to_keras(values[tensor.name]))
+    stored = _stored_variables(network)
+    values, step = load_tensors({name: shape for one in stored for name, shape in one.shapes.items()}, folder)
+    for one in stored:
+        one.variable.assign(one.to_keras(*(values[name] for name in one.names)))
     return step
 
 
@@ -136,12 +121,12 @@ def read_fitting_tensors(network: Any, folder: Path) -> tuple[list[str], list[st
     Raises:
         CheckpointError: there is no checkpoint, it is damaged, or values are not finite; the network is unchanged then.
     """
-    tensors, stored = _network_tensors(network), stored_shapes(folder)
-    fitting = [tensor for tensor in tensors if stored.get(tensor.name) == tensor.shape]
-    values, _ = load_tensors({tensor.name: tensor.shape for tensor in fitting}, folder)
-    for tensor in fitting:
-        tensor.variable.assign(tensor.to_keras(values[tensor.name]))
-    return list(values), [tensor.name for tensor in tensors if tensor.name not in values]
+    variables, stored = _stored_variables(network), stored_shapes(folder)
+    fitting = [one for one in variables if all(stored.get(name) == shape for name, shape in one.shapes.items())]
+    values, _ = load_tensors({name: shape for one in fitting for name, shape in one.shapes.items()}, folder)
+    for one in fitting:
+        one.variable.assign(one.to_keras(*(values[name] for name in one.names)))
+    return list(values), [name for one in variables for name in one.names if name not in values]
 
 
 def write_checkpoint(network: Any, folder: Path, *, step: int) -> None:
@@ -155,7 +140,8 @@ def write_checkpoint(network: Any, folder: Path, *, step: int) -> None:
     Raises:
         OSError: it cannot be written; ``folder`` is as it was.
     """
-    tensors = _network_tensors(network)
-    values = {tensor.name: tensor.to_spleeter(np.asarray(tensor.variable, np.float32)) for tensor in tensors}
+    values: dict[str, Array] = {}
+    for one in _stored_variables(network):
+        values |= zip(one.names, one.to_stored(np.asarray(one.variable, np.float32)), strict=True)
     with atomic_folder(folder, model_names) as temporary:
         write_tensors(temporary, values, step=step)

@@ -223,5 +223,5 @@ def _check_names_and_shapes(wanted: Mapping[str, Shape], stored: Mapping[str, Sh
         raise CheckpointError(
             f"{len(extra)} tensors are left over ({first_few(extra, _SHOWN)})",
             path=prefix,
-            hint="It was trained with other model.params, or more instruments than instrument_list names.",
+            hint="It was trained with more instruments than instrument_list names, or with other model.params.",
         )

@@ -16,7 +16,7 @@ import pytest
 import tests.peers
 from tests.repository import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.peers]
+pytestmark = [pytest.mark.slow, pytest.mark.peers_torch]
 
 OURS = Path(__file__).with_name("scnet_speed.py")
 THEIRS = Path(tests.peers.__file__).with_name("torch_scnet_stems.py")

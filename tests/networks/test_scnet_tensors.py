@@ -62,7 +62,7 @@ def test_another_network_has_no_parameters():
     assert fitting_params({"layers.0.weight": (4, 4), "encoder.0.weight": (3,)}) is None
 
 
-@pytest.mark.peers
+@pytest.mark.peers_torch
 def test_names_order_and_shapes_are_those_of_the_network_in_pytorch(torch_python):
     keys = [{**size, "sources": list("abcde")[:number]} for size in SIZES for number in (1, 4)]
     arguments = [str(torch_python), str(SCRIPT), "list_shapes", json.dumps(keys)]

@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).with_name("torch_scnet_stems.py")
 SIZES = {"small": (8, 12, 16), "half width": (16, 32, 64), "author's": (32, 64, 128)}
 
 
-@pytest.mark.peers
+@pytest.mark.peers_torch
 @pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("widths", SIZES.values(), ids=SIZES)

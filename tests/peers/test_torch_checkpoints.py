@@ -14,7 +14,7 @@ from sepcore.provider.convert.torch_file import TorchFile
 from sepcore.provider.resolve import locate_model
 from tests.raised import raises
 
-pytestmark = pytest.mark.peers
+pytestmark = pytest.mark.peers_torch
 
 SCRIPT = Path(__file__).with_name("torch_scnet.py")
 SIZES = [

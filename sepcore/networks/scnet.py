@@ -66,7 +66,7 @@ class Encoder(TorchLayer):
     def call(self, x: Any) -> tuple[Any, Any]:
         """The level's output, and what goes to the decoder, both ``(batch, frames, fewer bins, outputs)``."""
         pairs = zip(self.down, self.convolutions, strict=True)
-        bands = [ops.gelu(convolution(down(x)), approximate=False) for down, convolution in pairs]
+        bands = [_gelu(convolution(down(x))) for down, convolution in pairs]
         skip = ops.concatenate(bands, axis=2)
         return self.over_all(skip), skip
 
@@ -84,7 +84,7 @@ class Decoder(TorchLayer):
 
     def __init__(self, bands: tuple[Band, ...], inputs: int, outputs: int, rng: np.random.Generator) -> None:
         super().__init__()
-        self.fusion = _Fusion(inputs, rng)
+        self.fusion = Fusion(inputs, rng)
         self.up = [BandDecoder(band, inputs, outputs, rng) for band in bands]
         self.edges = [0, *accumulate(band.reduced for band in bands)]
 
@@ -101,7 +101,7 @@ class Decoder(TorchLayer):
             yield from layer.stored_variables(f"{name}.1.convtrs.{index}")
 
 
-class _Fusion(Convolution):
+class Fusion(Convolution):
     """A convolution of an input that is given to it twice over, side by side in the channels."""
 
     def __init__(self, channels: int, rng: np.random.Generator) -> None:
@@ -112,6 +112,11 @@ class _Fusion(Convolution):
         # Both halves of the kernel meet the same values: their sum does it in half the multiplications.
         first, second = ops.split(self.kernel, 2, axis=2)
         return ops.conv(x, first + second, padding="same", data_format="channels_last") + self.bias
+
+
+def _gelu(x: Any) -> Any:
+    """PyTorch's ``GELU``; TensorFlow's own has an operator that ONNX has not."""
+    return 0.5 * x * (1 + ops.erf(x * 2**-0.5))
 
 
 def _gated(x: Any) -> Any:

@@ -6,10 +6,15 @@ from keras import ops
 from sepcore.config.model_config import ModelConfig
 from sepcore.config.network import NETWORK_DOMAINS, NETWORK_PARAMS, NetworkConfig, StrictModel
 from sepcore.engines.keras import KerasEngine
+from sepcore.export.destination import open_destination
+from sepcore.export.exporter import export_model
 from sepcore.export.onnx_conversion import load_onnx
 from sepcore.export.onnx_files import convert_waveform
 from sepcore.export.waveform_model import run_saved_model, save_saved_model
 from sepcore.networks import registry
+from sepcore.networks.spleeter_checkpoint import write_checkpoint
+from sepcore.provider.resolve import LocalModel
+from tests.networks.scnet_cases import scnet_config
 
 SHARES = (0.25, -0.5)
 
@@ -61,11 +66,23 @@ def test_exported_graphs_give_the_engines_stems_at_every_length(network_type, ke
     for length in (0, 1, 31, 33, 150, 191, 192, 193, 1000):
         waveform = np.random.default_rng(length).uniform(-1, 1, (length, config.num_channels)).astype(np.float32)
         expected = np.concatenate([np.zeros((2, 0, config.num_channels)), *engine.separate([waveform])], axis=1)
-        exported = (
-            list(run_saved_model(tmp_path / "saved", waveform).values())
-            if form == "savedmodel"
-            else run(waveform=waveform)
-        )
+        if form == "savedmodel":
+            by_name = run_saved_model(tmp_path / "saved", waveform)
+            exported = [by_name[name] for name in config.instruments]
+        else:
+            exported = run(waveform=waveform)
         np.testing.assert_allclose(exported, expected, atol=1e-5)
         if network_type == "test.shares" and config.num_bins == 33:
             np.testing.assert_allclose(exported, np.multiply.outer(SHARES, waveform), atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["savedmodel", "onnx"])
+def test_scnet_is_exported(form, tmp_path):
+    keys = {"stft_padding": "centered", "stft_window": "rectangular", "stft_normalized": True}
+    config = scnet_config({"dims": [4, 4, 8], "num_dplayer": 2}, frames=16, bins=65, **keys)
+    network = registry.build_network(config)
+    write_checkpoint(network, tmp_path / "model", step=1)
+    model = LocalModel("small", config, tmp_path / "model")
+    exported = export_model(model, form, open_destination(tmp_path / "out"))
+    assert exported.difference < 1e-4

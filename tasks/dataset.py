@@ -1,5 +1,6 @@
 """Tasks of the data stage: songs of a dataset to manifests, manifests to shards."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 
 from sepcore.config.model_config import ModelConfig
+from sepcore.dataset.augment import songs
+from sepcore.dataset.augment.songs import SongVariant
+from sepcore.dataset.augment.variants import Method, Variant
 from sepcore.dataset.cache.plan import ShardPlan
 from sepcore.dataset.cache.shards import Shard, write_shard
 from sepcore.dataset.check.measure import SongMeasures, measure_song
@@ -37,6 +41,22 @@ def ingest_song(song: SourceSong, out: Path, config: ModelConfig) -> TrackRow:
     row = prepare_song(song, out, config)
     get_run_logger().info("%s: %.1f s", song.name, row.duration_s)
     return row
+
+
+@task(
+    task_run_name="augment-{row.name}",
+    retries=1,
+    retry_delay_seconds=2,
+    retry_condition_fn=_may_pass,
+    cache_policy=NO_CACHE,
+)
+def augment_song(
+    row: TrackRow, out: Path, config: ModelConfig, variants: Sequence[Variant], method: Method
+) -> tuple[SongVariant, ...]:
+    """Run `sepcore.dataset.augment.songs.augment_song` on one song."""
+    made = songs.augment_song(row, out, config, variants, method)
+    get_run_logger().info("%s: %s", row.name, ", ".join(variant.label for variant in variants))
+    return made
 
 
 @task(task_run_name="check-{row.name}", cache_policy=NO_CACHE)

@@ -24,6 +24,7 @@ from tests.test_dependencies import imported_modules, modules_of
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # Commands whose syntax is right and whose content is wrong, each with the extras that it needs.
 WITH_EXTRAS = {
+    "augment -p nowhere.json --out out --pitch 2": PIPELINE,
     "cache -p nowhere.json": PIPELINE,
     "compare nowhere nowhere": ("evaluate",),
     "evaluate -p nowhere.json --csv nowhere.csv -o out": PIPELINE,

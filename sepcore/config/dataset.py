@@ -12,7 +12,7 @@ from sepcore.system.urls import MOUNT_HINT, NO_PATH, is_url
 # Why some keys of the augmentation are refused, by the content of the cache.
 _NOT_AUGMENTED = {
     "spectrogram": "shards of spectrograms cannot be varied so. Set cache_content to waveform, or leave the key out.",
-    "waveform": "shards of waveforms are not varied so. Leave the key out, or set cache_content to spectrogram.",
+    "waveform": "shards of waveforms are not varied so. Leave the key out, and let flows.augment make such songs.",
 }
 
 

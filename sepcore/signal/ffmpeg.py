@@ -111,6 +111,14 @@ def run_ffprobe(*options: str | bytes) -> str:
     return probe.stdout
 
 
+def has_filter(program: str, name: str) -> bool:
+    """Whether a build of ffmpeg, given by its path, has a filter."""
+    listed = subprocess.run(
+        [program, "-hide_banner", "-filters"], capture_output=True, check=False, encoding="utf-8", process_group=0
+    )
+    return name in listed.stdout.split()
+
+
 class FfmpegProcess:
     """One ffmpeg that runs a graph of ffmpeg-python, connected to this process by a pipe.
 

@@ -23,6 +23,10 @@ COMMANDS = {
         *("--musdb-root", "--stems-root", "--out", "-p", "--split", "--validation-fraction", "--test-fraction"),
         *("--runner", "--scheduler", "--workers"),
     ],
+    "augment": [
+        *("-p", "-d", "--out", "--pitch", "--tempo", "--method", "--train-csv", "--dry-run"),
+        *("--runner", "--scheduler", "--workers"),
+    ],
     "cache": ["-p", "-d", "--runner", "--scheduler", "--workers", "--dry-run", "--verify", "--prune", "--keep-for"],
     "check": ["CSV", "-p", "-d", "--report", "--workers", "--template"],
     "inspect": ["-p", "-d", "--part", "--song", "--chunk", "--row", "-o"],
@@ -217,6 +221,19 @@ MISTAKES = {
     ),
     "ingest --musdb-root musdb --out out --test-fraction 0.2": "--test-fraction --split fraction artist",
     "ingest --musdb-root musdb --out out -p typo.json": "typo.json: frame_stpe frame_step",
+    # What is varied
+    "augment -p config.json --out out": "--pitch --tempo",
+    "augment -p config.json --out out --pitch -13": ("--pitch", "-13", "-12 to 12"),
+    "augment -p config.json --out out --pitch two": "--pitch number",
+    "augment -p config.json --out out --pitch 2 --pitch 2": ("--pitch 2", "twice"),
+    "augment -p config.json --out out --tempo 1": ("--tempo", "1", "0.5 to 2"),
+    "augment -p config.json --out out --pitch 12 --tempo 2 --method resample": ("--pitch 12", "--tempo 2", "resample"),
+    "augment -p config.json --out out --pitch 2 --method slow": "--method slow auto rubberband resample",
+    "augment -p config.json --out file/out --pitch 2": "file/out: --out",
+    "augment -p config.json --out . --pitch 2": "train.csv: --out",
+    "augment -p config.json --out out --pitch 2 --train-csv missing.csv": ("missing.csv:", "No such file"),
+    "augment -p no_csv.json --out out --pitch 2": ("missing.csv:", "No such file"),
+    "augment -p 2stems --out out --pitch 2": ("path/to/train.csv:", "No such file"),
     # What is exported
     "export MODEL -o out": "--format savedmodel onnx",
     "export MODEL --format tflite -o out": "--format tflite savedmodel onnx sherpa-onnx",
@@ -277,7 +294,8 @@ def test_a_mistake_is_answered_with_one_line_before_anything_is_made(here, run, 
 @pytest.mark.parametrize(
     "command",
     ["separate_batch song.wav -o out", "cache -p config.json", "train -p config.json", "quickstart",
-     "ingest --musdb-root musdb --out out", "evaluate -p MODEL --csv train.csv -o out"],
+     "ingest --musdb-root musdb --out out", "augment -p config.json --out out --pitch 2",
+     "evaluate -p MODEL --csv train.csv -o out"],
 )  # fmt: skip
 def test_without_ffmpeg_a_command_says_how_to_install_it(here, run, model, command):
     result = run(*command.replace("MODEL", str(model)).split(), PATH="/nowhere")

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from flows.augment.flow import augment
 from flows.cache.flow import cache
 from flows.evaluate.flow import evaluate
 from flows.ingest.flow import ingest
@@ -14,7 +15,7 @@ from flows.separate_batch.flow import separate_batch
 from flows.support import flow_options
 from flows.train.flow import train
 
-FLOWS = [cache, evaluate, ingest, prepare_musdb, publish, reproduce, separate_batch, train]
+FLOWS = [augment, cache, evaluate, ingest, prepare_musdb, publish, reproduce, separate_batch, train]
 
 
 @pytest.fixture

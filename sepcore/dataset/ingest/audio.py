@@ -1,8 +1,6 @@
 """Convert a song to audio files at a config's rate and channels, and record what each was made from."""
 
-import hashlib
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +16,11 @@ from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import AudioDecodeError, DatasetError
 from sepcore.signal.decoder import probe_sndfile
 from sepcore.system.atomic import remove_leftovers, write_text
+from sepcore.system.file_names import is_text, safe_name
 from sepcore.system.os_errors import fix_for, reason_of
 
 _SUFFIXES = {".aif", ".aiff", ".flac", ".w64", ".wav"}
 _RECORD_FILE = "made_from.json"
-_LONGEST_NAME = 255  # bytes, of most file systems
 
 Record = dict[str, Any]
 """What the files of a song's folder were made from, by file name."""
@@ -86,7 +84,7 @@ def _files(song: SourceSong, out: Path, config: ModelConfig) -> _Files:
     if isinstance(found, LeftOut):
         raise refusal([found])
     # It depends on the dataset's folders, not on the song's split.
-    folder = out / "audio" / song.subset / _safe_name(song.name)
+    folder = out / "audio" / song.subset / safe_name(song.name)
     where, made_from = {}, {}
     for name, recordings in found.parts.items():
         in_place = _usable_in_place(recordings, config)
@@ -112,7 +110,7 @@ def _files(song: SourceSong, out: Path, config: ModelConfig) -> _Files:
 def _usable_in_place(recordings: Sequence[Recording], config: ModelConfig) -> Path | None:
     path = recordings[0].path
     # A manifest is UTF-8 with a row on each line, so it cannot name every file.
-    if len(recordings) > 1 or path.suffix.lower() not in _SUFFIXES or not all(map(_is_text, str(path))):
+    if len(recordings) > 1 or path.suffix.lower() not in _SUFFIXES or not all(map(is_text, str(path))):
         return None
     # Only intact files; ffmpeg decodes the others, and reports what is wrong with them.
     info = probe_sndfile(path)
@@ -144,22 +142,3 @@ def _state(recording: Recording) -> list[object]:
         hint = f"{fix_for(error, reading=True)} and run the command again."
         raise AudioDecodeError(problem, path=recording.path, hint=hint, errno=error.errno) from error
     return [recording.path.name, recording.stream, state.st_size, state.st_mtime_ns]
-
-
-def _safe_name(name: str) -> str:
-    """A folder name that is valid on any file system: the song's name, or a cleaned one that is unique to the song."""
-    cleaned = "".join(character if _is_text(character) and character not in "/\\" else "_" for character in name)
-    cleaned = _shortened(cleaned.lstrip(".").rstrip(". "), _LONGEST_NAME)
-    if cleaned == name:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{_shortened(cleaned, _LONGEST_NAME - len(digest) - 1)}-{digest}"
-
-
-def _is_text(character: str) -> bool:
-    # Neither a control character, such as a line break, nor a byte that is not Unicode.
-    return unicodedata.category(character) not in ("Cc", "Cs")
-
-
-def _shortened(name: str, num_bytes: int) -> str:
-    return name.encode()[:num_bytes].decode(errors="ignore")

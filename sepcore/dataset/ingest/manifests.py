@@ -4,11 +4,8 @@ They are recognized by their content: a file that somebody edited belongs to the
 """
 
 import csv
-import hashlib
 import io
-import json
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,12 +15,13 @@ from sepcore.dataset.ingest.plan import IngestPlan
 from sepcore.dataset.ingest.songs import SPLITS, Split
 from sepcore.dataset.ingest.targets import LeftOut, refusal
 from sepcore.dataset.manifest import TrackRow, manifest_text
+from sepcore.dataset.written_texts import WrittenTexts
 from sepcore.errors import DatasetError
-from sepcore.provider.checksum import file_sha256
 from sepcore.system.atomic import remove_leftovers, write_text
 from sepcore.system.ownership import is_plain_file, shown_names
 
-_LEFT_OUT_FILE = "left_out.csv"
+LEFT_OUT_FILE = "left_out.csv"
+"""The list of the songs that were left out, and why."""
 _LEFT_OUT_HEADER = "song,reason,cure\n"
 _RECORD_FILE = ".ingest.json"
 
@@ -74,7 +72,7 @@ def write_manifests(
     if not overwrite:
         _claim_files(out, lambda: texts)
     remove_leftovers(out)
-    _record_files(out, texts)
+    WrittenTexts(out, _RECORD_FILE).record(texts)
     for name, text in texts.items():
         write_text(out / name, text)
     for split in SPLITS:
@@ -89,74 +87,31 @@ def _texts(
     rows: Mapping[Split, Sequence[TrackRow]], left_out: Sequence[LeftOut], out: Path, config: ModelConfig
 ) -> dict[str, str]:
     texts = {_csv(split): manifest_text(out / _csv(split), rows.get(split, ()), config) for split in SPLITS}
-    if left_out:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows((song.song, song.reason, song.cure) for song in left_out)
-        texts[_LEFT_OUT_FILE] = _LEFT_OUT_HEADER + text.getvalue()
-    return texts
+    return texts | left_out_texts(left_out)
+
+
+def left_out_texts(left_out: Sequence[LeftOut]) -> dict[str, str]:
+    """The list of songs that are left out, by the name of its file; {} if there are none."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows((song.song, song.reason, song.cure) for song in left_out)
+    return {LEFT_OUT_FILE: _LEFT_OUT_HEADER + text.getvalue()} if left_out else {}
 
 
 def left_out_file(out: Path) -> Path:
     """The list of the songs that the last ingest into ``out`` left out, if there are any."""
-    return out / _LEFT_OUT_FILE
+    return out / LEFT_OUT_FILE
 
 
 def _csv(split: Split) -> str:
     return f"{split}.csv"
 
 
-_NAMES = [*map(_csv, SPLITS), _LEFT_OUT_FILE]
+_NAMES = [*map(_csv, SPLITS), LEFT_OUT_FILE]
 
 
 def _claim_files(out: Path, expected: Callable[[], Mapping[str, str]]) -> None:
-    """Refuse to replace files unless they are recorded, or have the content that is expected by name.
-
-    Earlier versions kept no record: their files are recorded here.
-    """
-    record = _read_record(out)
-    there = {name: _digest(out / name) for name in _NAMES if os.path.lexists(out / name)}
-    unknown = [name for name, digest in there.items() if digest not in record.get(name, ())]
-    if not unknown:
-        return
-    same = {name: _digest_of(text) for name, text in expected().items()}
-    foreign = [name for name in unknown if there[name] is None or there[name] != same.get(name)]
-    if foreign:
+    """Refuse to replace files unless they are recorded, or have the content that is expected by name."""
+    if foreign := WrittenTexts(out, _RECORD_FILE).foreign(_NAMES, expected):
         problem = f"has {shown_names(foreign)}, which ingest did not write or somebody edited since"
         hint = "Move it away, choose another --out, or replace it with `python -m flows.ingest --overwrite`."
         raise DatasetError(problem, path=out, hint=hint)
-    _write_record(out, record | {name: [same[name]] for name in unknown})
-
-
-def _record_files(out: Path, texts: Mapping[str, str]) -> None:
-    """Record both the texts to be written and the files that they replace, so that a killed ingest recognizes them.
-
-    Only files that an ingest wrote: if somebody brings back a file of their own, it is still theirs.
-    """
-    record = _read_record(out)
-    updated = dict(record)
-    for name, text in texts.items():
-        now = _digest(out / name)
-        replaced = [now] if now is not None and now in record.get(name, ()) else []
-        updated[name] = list(dict.fromkeys([_digest_of(text), *replaced]))
-    _write_record(out, updated)
-
-
-def _digest(path: Path) -> str | None:
-    return file_sha256(path) if is_plain_file(path) else None
-
-
-def _digest_of(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _read_record(out: Path) -> dict[str, list[str]]:
-    try:
-        content = json.loads((out / _RECORD_FILE).read_bytes())
-        return {str(name): [str(digest) for digest in digests] for name, digests in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
-
-
-def _write_record(out: Path, record: Mapping[str, list[str]]) -> None:
-    if record != _read_record(out):
-        write_text(out / _RECORD_FILE, json.dumps(record, indent=2) + "\n")

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from sepcore.separation.stem_files.options import STEM_MP4, StemFileOptions
@@ -16,6 +15,7 @@ from sepcore.separation.stem_files.sinks import Blocks, Sink, Write, final_names
 from sepcore.separation.stem_files.stem_mp4 import stem_mp4_writer
 from sepcore.signal.audio_reader import open_native
 from sepcore.signal.audio_writer import AudioWriter, named_errors, refuse_folder
+from sepcore.signal.resampler import Resampler
 from sepcore.signal.tags import SongTags
 from sepcore.system.atomic import temporary_folder
 
@@ -171,41 +171,3 @@ class _StemChain:
             self.num_clamped += int(np.count_nonzero(np.abs(block) > 1))
             block = np.clip(block, -1, 1)
         return block
-
-
-class Resampler:
-    """Brings a waveform to another rate piece by piece, in memory that does not depend on its length.
-
-    In all, ``total`` samples come out, by default ``round(samples * wanted_hz / given_hz)``, in step with the input.
-    With equal rates the pieces pass through unchanged.
-
-    References:
-        R. Sykes, the SoX resampler library (libsoxr), quality HQ.
-    """
-
-    def __init__(self, given_hz: int, wanted_hz: int, num_channels: int, *, total: int | None = None) -> None:
-        self._ratio = wanted_hz / given_hz
-        self._num_channels, self._total = num_channels, total
-        self._stream = None
-        if given_hz != wanted_hz:
-            self._stream = soxr.ResampleStream(given_hz, wanted_hz, num_channels, dtype="float32", quality="HQ")
-        self._received = self._sent = 0
-
-    def push(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take a piece, float32 ``(samples, num_channels)``; return what is certain so far, maybe nothing."""
-        if self._stream is None:
-            return block
-        self._received += len(block)
-        resampled: NDArray[np.float32] = self._stream.resample_chunk(np.ascontiguousarray(block))
-        self._sent += len(resampled)
-        return resampled
-
-    def finish(self) -> NDArray[np.float32]:
-        """The rest, after the last piece."""
-        nothing = np.zeros((0, self._num_channels), np.float32)
-        if self._stream is None:
-            return nothing
-        total = round(self._received * self._ratio) if self._total is None else self._total
-        rest = self._stream.resample_chunk(nothing, last=True)
-        missing = max(total - self._sent, 0)
-        return np.pad(rest[:missing], [(0, max(missing - len(rest), 0)), (0, 0)]).astype(np.float32, copy=False)

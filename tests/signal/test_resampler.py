@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sepcore.separation.stem_files.writers import Resampler
+from sepcore.signal.resampler import Resampler
 
 
 def resampled(waveform, given, wanted, cuts=(), **options):

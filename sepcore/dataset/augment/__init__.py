@@ -1,0 +1,1 @@
+"""Variants of songs in pitch and tempo, made once as further recordings."""

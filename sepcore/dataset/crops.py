@@ -25,19 +25,16 @@ class Crops:
     """The crops of a training.
 
     Every epoch takes as many as there are chunks, in a new order: one from a random place in each chunk. Where chunks
-    are joined to stretches, it takes one from each of as many equal parts of all places where a crop may start, so that
-    every second of every song is met as often.
+    are joined to stretches, it takes one from each of as many equal parts of all stretches' seconds, so that a song is
+    met as often as it is long, and every place in it where a crop may start as often as another.
     """
 
     def __init__(self, index: ChunkIndex, config: ModelConfig, *, length: int) -> None:
         """``length`` is that of a crop, in frames or samples as the index counts them."""
         self.stretches = Stretches(index, config)
-        self._config, self._length = config, length
+        self._config, self._length, self._num_chunks = config, length, len(index)
         self._songs = Songs(self.stretches.shard)
-        self._ends = np.cumsum(self._num_starts(np.arange(len(self.stretches))))
-        self._parts = np.insert(self._ends, 0, 0)
-        if self.stretches.are_joined:
-            self._parts = int(self._ends[-1]) * np.arange(len(index) + 1) // len(index)
+        self._ends = np.cumsum(self.stretches.lengths)
         # Two: around the end of an epoch, examples of both epochs are drawn in turn.
         self._order = lru_cache(maxsize=2)(lambda epoch: epoch_order(config.random_seed, epoch, len(index)))
 
@@ -47,12 +44,16 @@ class Crops:
 
     def own(self, step: int, place: int) -> tuple[int, int]:
         """The number of the example's own stretch, and the first frame or sample of its crop."""
-        epoch, place_in_epoch = divmod(step * self._config.batch_size + place, len(self._parts) - 1)
-        part = self._order(epoch)[place_in_epoch]
-        (in_part,) = self.random(step, place).below(Draw.CROP, np.diff(self._parts[part : part + 2]))
-        start = self._parts[part] + in_part
-        stretch = int(np.searchsorted(self._ends, start, side="right"))
-        return stretch, int(start - self._ends[stretch - 1]) if stretch else int(start)
+        epoch, place_in_epoch = divmod(step * self._config.batch_size + place, self._num_chunks)
+        stretch = int(self._order(epoch)[place_in_epoch])
+        share = float(self.random(step, place).uniform(Draw.CROP, 1)[0])
+        if self.stretches.are_joined:
+            at = (stretch + share) / self._num_chunks * float(self._ends[-1])  # the part has a chunk's number
+            stretch = min(int(np.searchsorted(self._ends, at, side="right")), len(self.stretches) - 1)
+            length = int(self.stretches.lengths[stretch])
+            share = (at - float(self._ends[stretch] - length)) / length
+        num_starts = int(self._num_starts(np.array([stretch]))[0])
+        return stretch, min(int(share * num_starts), num_starts - 1)
 
     def of_stems(self, step: int, place: int) -> StemCrops:
         """Draw whether the example is remixed, and from where its stems come."""

@@ -9,7 +9,7 @@ from sepcore.dataset.cache.build_index import fingerprints_in, indexes_of
 from sepcore.dataset.cache.byte_range import ByteRange
 from sepcore.dataset.cache.chunk_reader import DamagedChunk, verified_signals
 from sepcore.dataset.cache.pcm import PcmSignal
-from sepcore.dataset.cache.shards import SHARD_NAME, find_shards, read_columns, sidecar_path, signal_columns
+from sepcore.dataset.cache.shards import SHARD_NAME, all_shards, is_of_shard, read_columns, sidecar_path, signal_columns
 from sepcore.errors import CacheNotWritable
 from sepcore.system.locks import locked
 from sepcore.system.os_errors import fix_for, reason_of
@@ -35,7 +35,7 @@ def lock_cache(folder: Path) -> Iterator[None]:
 
 def remove_damaged_shards(folder: Path) -> Iterator[str]:
     """Verify every chunk in a folder, and remove the shards with damaged chunks; yields a line about each of these."""
-    for shard in find_shards(folder).values():
+    for shard in all_shards(folder):
         if damaged := _damaged_chunks(shard.path):
             # The JSON file first: without it the shard is incomplete.
             sidecar_path(shard.path).unlink()
@@ -71,7 +71,7 @@ def prune(folder: Path, needed_fingerprints: Collection[str], *, dry_run: bool) 
     """Remove the shards (and their JSON files) whose fingerprint is not needed, and count the files and bytes.
 
     The indexes in ``indexes/`` that list such a shard are removed too, but not counted. Other files, folders and links
-    are left alone. With ``dry_run``, nothing is removed.
+    are left alone, also those that are only called like a shard. With ``dry_run``, nothing is removed.
     """
     unneeded = [
         path
@@ -80,6 +80,7 @@ def prune(folder: Path, needed_fingerprints: Collection[str], *, dry_run: bool) 
         and name["fingerprint"] not in needed_fingerprints
         and path.is_file()
         and not path.is_symlink()
+        and is_of_shard(path)
     ]
     num_bytes = sum(path.stat().st_size for path in unneeded)
     if not dry_run:

@@ -77,6 +77,17 @@ def read_row(shard: Path | BinaryIO, chunk: int, instruments: Sequence[str], wan
     )
 
 
+def looks_like_parquet_shard(path: Path) -> bool:
+    """Whether a file is a Parquet file with a shard's columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return {"chunk", "start_s", "length_s", "mixture"} <= set(pq.read_schema(path).names)
+    except pa.ArrowException:
+        return False
+
+
 def _schema(config: ModelConfig) -> "pa.Schema":
     import pyarrow as pa
 

@@ -17,10 +17,10 @@ import google_crc32c
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.cache.chunks import Chunk, Signals, song_chunks
 from sepcore.dataset.cache.index import CHUNK_COLUMNS, LENGTH_COLUMN, SHARD_COLUMNS
-from sepcore.dataset.cache.parquet import write_parquet
+from sepcore.dataset.cache.parquet import looks_like_parquet_shard, write_parquet
 from sepcore.dataset.cache.pcm import SAMPLE_BYTES, PcmSignal, block_checksums
 from sepcore.dataset.cache.plan import ShardPlan
-from sepcore.dataset.cache.tfrecord import write_tfrecord
+from sepcore.dataset.cache.tfrecord import looks_like_tfrecord, write_tfrecord
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError
 from sepcore.system.atomic import atomic_path
 from sepcore.system.os_errors import fix_for, reason_of
@@ -50,16 +50,39 @@ class Shard:
 
 def find_shards(folder: Path) -> dict[str, Shard]:
     """The complete shards of a folder by fingerprint; {} if there is no folder."""
+    found: dict[str, Shard] = {}
+    for shard in all_shards(folder):
+        found.setdefault(shard.fingerprint, shard)
+    return found
+
+
+def all_shards(folder: Path) -> Iterator[Shard]:
+    """The complete shards of a folder, also those that hold the same."""
     try:
         with os.scandir(folder) as entries:
             names = {entry.name for entry in entries if SHARD_NAME.fullmatch(entry.name)}
     except FileNotFoundError:
-        return {}
-    found: dict[str, Shard] = {}
+        return
     for path in (folder / name for name in sorted(names)):
         if path.suffix != ".json" and sidecar_path(path).name in names and (shard := _complete_shard(path)):
-            found.setdefault(shard.fingerprint, shard)
-    return found
+            yield shard
+
+
+def is_of_shard(path: Path) -> bool:
+    """Whether a file that is called like a shard, or like the JSON file of one, is one."""
+    name = SHARD_NAME.fullmatch(path.name)
+    try:
+        if name is None:
+            return False
+        if name["kind"] == "json":
+            described = json.loads(path.read_text("utf-8"))
+            return isinstance(described, dict) and described.get("fingerprint") == name["fingerprint"]
+        if is_of_shard(sidecar_path(path)):
+            return True
+        # One whose writing was broken off before it had its JSON file.
+        return looks_like_parquet_shard(path) if name["kind"] == "parquet" else looks_like_tfrecord(path)
+    except (OSError, ValueError):
+        return False
 
 
 def write_shard(plan: ShardPlan, config: ModelConfig, folder: Path) -> Shard:

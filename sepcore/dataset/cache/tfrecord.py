@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import google_crc32c
@@ -83,6 +84,13 @@ def parse_record(record: bytes, wanted: slice = slice(None)) -> Signals:
         Signal(np.frombuffer(code, "<f2" if dtypes else "u1").reshape(shape), min_db, max_db)
         for code, min_db, max_db in zip(codes, *limits, strict=True)
     )
+
+
+def looks_like_tfrecord(path: Path) -> bool:
+    """Whether a file begins as a TFRecord does, or is empty."""
+    with path.open("rb") as file:
+        header = file.read(_LENGTH.size + _CHECKSUM.size)
+    return not header or header[_LENGTH.size :] == _CHECKSUM.pack(_masked_crc(header[: _LENGTH.size]))
 
 
 def _masked_crc(content: bytes) -> int:

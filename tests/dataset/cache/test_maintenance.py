@@ -180,6 +180,32 @@ def test_indexes_go_with_a_shard_that_they_list_and_strangers_files_stay(each_co
     assert names(kept.parent) == {path.name for path in (kept, *strangers)}
 
 
+def test_files_that_are_only_called_like_shards_are_left_alone(each_dtype, plans, index):
+    theirs = {
+        "my-notes-0123456789abcdef.json": b"{}",
+        "list-0123456789abcde0.json": b"[1]",
+        "thesis-00000000deadbeef.parquet": b"mine",
+        "thesis-00000000deadbee0.tfrecord": b"not a record of ours",
+    }
+    for name, content in theirs.items():
+        (index.folder / name).write_bytes(content)
+    shards = [index.folder / name for name in index.shards]
+    sidecar_path(shards[0]).unlink()  # as if its writing had been broken off
+    assert prune(index.folder, set(), dry_run=False)[0] == 3
+    assert {name: (index.folder / name).read_bytes() for name in theirs} == theirs
+    assert not any(shard.exists() or sidecar_path(shard).exists() for shard in shards)
+
+
+def test_of_two_shards_that_hold_the_same_both_are_verified(each_dtype, plans, index):
+    shard = index.folder / index.shards[0]
+    twin = shard.with_name(f"twin-{shard.name.rpartition('-')[2]}")
+    for original, copy in ((shard, twin), (sidecar_path(shard), sidecar_path(twin))):
+        copy.write_bytes(original.read_bytes())
+    for file in (shard, twin):
+        flip(file, 100)
+    assert len(list(remove_damaged_shards(index.folder))) == 2
+
+
 def test_a_missing_folder_has_nothing_to_prune(tmp_path):
     assert prune(tmp_path / "none", set(), dry_run=False) == (0, 0)
 

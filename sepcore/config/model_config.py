@@ -69,8 +69,11 @@ class ModelConfig(TrainingKeys, DatasetKeys):
         return 1 + (self.chunk_samples - self.frame_length) // self.hop_length
 
     def to_json(self) -> str:
-        """All keys under their JSON names; `load_config` of it gives an equal config."""
-        return self.model_dump_json(by_alias=True, indent=2, exclude_none=True, exclude=set(self.foreign_keys))
+        """All keys that mean something, under their JSON names; `load_config` of it gives an equal config."""
+        left_out = set(self.foreign_keys)
+        if "chunk_duration_s" not in self.model_fields_set:
+            left_out.add("chunk_duration_s")  # a chunk that is given must hold a segment, the default one need not
+        return self.model_dump_json(by_alias=True, indent=2, exclude_none=True, exclude=left_out)
 
     def fingerprint(self) -> str:
         """Twelve hex digits of what decides the weights; see `deciding_keys`."""
@@ -86,12 +89,12 @@ class ModelConfig(TrainingKeys, DatasetKeys):
         elsewhere = {
             "model_dir", "init_from", "train_csv", "validation_csv", "test_csv", "training_cache", "validation_cache",
             "cache_format", "instrument_mapping", "save_checkpoints_steps", "save_summary_steps", "throttle_secs",
-            "separation_exponent", "mask_extension", "mwf", "mixture_consistency", "gpu_memory_mb",
+            "separation_exponent", "mask_extension", "mwf", "gpu_memory_mb",
         }  # fmt: skip
         if self.schedule != "cosine":
             elsewhere.add("train_max_steps")
         if self.model_choice != "validation_sdr":
-            elsewhere.add("validation_songs")
+            elsewhere |= {"validation_songs", "mixture_consistency"}
         return self.model_dump(mode="json", by_alias=True, exclude=elsewhere, exclude_defaults=True)
 
 

@@ -88,10 +88,9 @@ def stem_frames(engine: ComplexEngine, waveform: Waveform, *, overlap: float) ->
 
 def to_input(spectrum: Spectra, config: ModelConfig) -> NDArray[np.float32]:
     """What a complex network takes, float32 ``(T, F, 2 * channels)``, of a segment's ``(T, F, channels)``."""
-    parts = np.ascontiguousarray(spectrum).view(np.float32)
-    if config.stft_normalized:
-        parts *= np.float32(config.frame_length**-0.5)
-    return parts
+    parts: NDArray[np.float32] = np.ascontiguousarray(spectrum).view(np.float32)
+    # Not in place: of one channel, the parts may be the spectrum's own memory.
+    return parts * np.float32(config.frame_length**-0.5) if config.stft_normalized else parts
 
 
 def to_spectra(estimates: NDArray[np.float32], config: ModelConfig) -> Spectra:

@@ -13,6 +13,7 @@ from sepcore.engines.waveform_graph import separate_block
 from sepcore.networks.keras_settings import dtype_policy, full_float32, use_full_float32
 from sepcore.networks.registry import build_network
 from sepcore.networks.spleeter_checkpoint import read_checkpoint
+from sepcore.networks.stored_tensors import check_stored
 
 
 class KerasEngine(Engine):
@@ -62,6 +63,7 @@ class TensorFlowEngine(Engine):
     @classmethod
     def load(cls, config: ModelConfig, folder: Path, *, precision: Precision = "float32") -> "TensorFlowEngine":
         """Build the network of ``config`` with the weights of the checkpoint in ``folder`` (CheckpointError)."""
+        check_stored(config, folder)  # a network that the weights do not fit may be of any size
         with dtype_policy({"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]):
             network = build_network(config)
         read_checkpoint(network, folder)

@@ -52,21 +52,39 @@ def _layer_variables(kind: str, index: int, layer: Any) -> Iterator[StoredVariab
 
 
 def _stored_variables(network: Any) -> list[StoredVariable]:
-    """Every weight of a network with its names in a checkpoint; those of registered networks are variables' paths."""
+    """Every weight of a network with its names in a checkpoint; those of registered networks are variables' paths.
+
+    ValueError if two weights would have one name, or a weight none: it would be lost.
+    """
+    variables = list(_named_variables(network))
+    twice = [name for name, count in Counter(name for one in variables for name in one.names).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"two weights of the network are called {twice[0]!r}; give their layers names of their own, or make the "
+            "weights in the layers' build()."
+        )
+    unnamed = {id(weight): weight for weight in network.weights}
+    for one in variables:
+        unnamed.pop(id(one.variable), None)
+    if unnamed:
+        path = next(iter(unnamed.values())).path
+        raise ValueError(f"{path} has no name in a checkpoint; a network that names its weights names all of them.")
+    return variables
+
+
+def _named_variables(network: Any) -> Iterator[StoredVariable]:
     self_named = [layer for layer in network.layers if isinstance(layer, SelfNamedNetwork)]
-    if self_named:
-        return [variable for layer in self_named for variable in layer.stored_variables()]
     nets = [layer for layer in network.layers if isinstance(layer, InstrumentNetwork)]
-    if not nets:
+    if not self_named and not nets:
         names = _counted_anew([variable.path for variable in network.weights])
-        return [StoredVariable((name,), variable) for name, variable in zip(names, network.weights, strict=True)]
+        yield from (StoredVariable((name,), variable) for name, variable in zip(names, network.weights, strict=True))
+    for layer in self_named:
+        yield from layer.stored_variables()
     seen: Counter[str] = Counter()
-    variables: list[StoredVariable] = []
     for net in nets:
         for kind, layer in net.spleeter_layers():
-            variables += _layer_variables(kind, seen[kind], layer)
+            yield from _layer_variables(kind, seen[kind], layer)
             seen[kind] += 1
-    return variables
 
 
 def _counted_anew(paths: list[str]) -> list[str]:
@@ -123,7 +141,8 @@ def read_fitting_tensors(network: Any, folder: Path) -> tuple[list[str], list[st
     """
     variables, stored = _stored_variables(network), stored_shapes(folder)
     fitting = [one for one in variables if all(stored.get(name) == shape for name, shape in one.shapes.items())]
-    values, _ = load_tensors({name: shape for one in fitting for name, shape in one.shapes.items()}, folder)
+    wanted = {name: shape for one in fitting for name, shape in one.shapes.items()}
+    values, _ = load_tensors(wanted, folder, others=True)
     for one in fitting:
         one.variable.assign(one.to_keras(*(values[name] for name in one.names)))
     return list(values), [name for one in variables for name in one.names if name not in values]

@@ -7,7 +7,7 @@ SCNet's tensors are called as in PyTorch (`scnet_tensors`).
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -98,12 +98,15 @@ def _blstm_layers(params: BLSTMParams, width: int) -> Iterator[Layer]:
     yield "time_distributed", {"kernel": (inputs, width), "bias": (width,)}
 
 
-def load_tensors(shapes: Mapping[str, Shape], folder: Path) -> tuple[dict[str, NDArray[np.float32]], int]:
+def load_tensors(
+    shapes: Mapping[str, Shape], folder: Path, *, others: bool = False
+) -> tuple[dict[str, NDArray[np.float32]], int]:
     """Read the tensors that a network needs from the checkpoint in a folder.
 
     Args:
         shapes: As `tensor_shapes` gives them.
         folder: Holds ``checkpoint``, ``*.index`` and ``*.data-*``.
+        others: Whether the checkpoint may have other tensors of a network, too.
 
     Returns:
         The tensors by name, and the training step at which they were written; 0 if the checkpoint has none.
@@ -117,6 +120,8 @@ def load_tensors(shapes: Mapping[str, Shape], folder: Path) -> tuple[dict[str, N
     stored = bundle.shapes
     names = _stored_names(shapes, stored)
     _check_names_and_shapes({names[name]: shape for name, shape in shapes.items()}, stored, prefix)
+    if not others:
+        _check_nothing_left(set(names.values()), stored, prefix)
     _check_memory(shapes, prefix)
     values = {name: _weights(bundle, names[name], prefix) for name in shapes}
     # The least and the largest value tell, without a large array of truths.
@@ -152,6 +157,19 @@ def write_tensors(folder: Path, tensors: Mapping[str, NDArray[np.float32]], *, s
         f'model_checkpoint_path: "{_FILE}"\nall_model_checkpoint_paths: "{_FILE}"\n', "utf-8"
     )
     (folder / ".probe").write_text("OK", "utf-8")  # without it Spleeter sees no model
+
+
+def check_stored(config: ModelConfig, folder: Path) -> None:
+    """Refuse a checkpoint that does not fit a model, without reading its values or building its network.
+
+    Raises:
+        CheckpointError: as `load_tensors` does, but for values. A registered network's is found out by reading it.
+    """
+    shapes = tensor_shapes(config)
+    if shapes is not None:
+        stored = stored_shapes(folder)
+        names = _stored_names(shapes, stored)
+        _check_names_and_shapes({names[name]: shape for name, shape in shapes.items()}, stored, folder)
 
 
 def stored_shapes(folder: Path) -> Mapping[str, Shape]:
@@ -218,6 +236,9 @@ def _check_names_and_shapes(wanted: Mapping[str, Shape], stored: Mapping[str, Sh
             path=prefix,
             hint="Was it trained with other model.params or n_channels?",
         )
+
+
+def _check_nothing_left(wanted: Collection[str], stored: Mapping[str, Shape], prefix: Path) -> None:
     extra = sorted(name for name in stored if _OF_A_MODEL.fullmatch(name) and name not in wanted)
     if extra:
         raise CheckpointError(

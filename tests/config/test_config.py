@@ -270,3 +270,30 @@ def test_the_values_that_change_a_config_are_not_changed_themselves():
     changed = changed_config(parse_config('{"T": 512}', "mine.json"), keys, "--set")
     assert changed.model.params.conv_activation == "ReLU"
     assert keys == before
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"model": {"type": "blstm.blstm"}, "T": 2},
+        {"model": {"type": "blstm.blstm"}, "T": 4, "frame_step": 512},
+        {"T": 64, "frame_length": 8192, "frame_step": 64},
+        {"T": 1024},
+        {"model": {"type": "scnet.scnet"}, "T": 1024, "F": 2049},
+        {"model": {"type": "scnet.scnet"}, "T": 2, "F": 2049, "loss_type": "L1_complex"},
+    ],
+)
+def test_any_length_of_segments_separates_and_comes_back_from_its_json(keys):
+    config = parse_config(json.dumps(keys), "config")
+    assert parse_config(config.to_json(), "again") == config
+
+
+def test_consistency_decides_weights_only_where_they_are_chosen_by_sdr():
+    network = {"model": {"type": "scnet.scnet"}, "T": 64, "F": 2049}
+    plain, by_sdr = network, network | {"model_choice": "validation_sdr"}
+    for keys, is_equal in ((plain, True), (by_sdr, False)):
+        prints = {
+            parse_config(json.dumps(keys | {"mixture_consistency": value}), "config").fingerprint()
+            for value in (False, True)
+        }
+        assert (len(prints) == 1) is is_equal

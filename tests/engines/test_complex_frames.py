@@ -193,6 +193,20 @@ def test_memory_is_flat():
     assert peaks[1] < 1.2 * peaks[0]
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("keys", [{}, {"stft_normalized": True}, {"stft_normalized": True, "num_bins": 10}])
+def test_the_mixtures_own_frames_are_its_stft_whatever_the_network_is_given(channels, keys):
+    config = config_of(num_channels=channels, mixture_consistency=True, **keys)
+    mixture = noise(1000, channels)
+    parts = list(stem_frames(Shares(config), Waveform([mixture]), overlap=0.25))
+    expected = spectra(mixture, config, sum(len(part.mixture) for part in parts))
+    np.testing.assert_allclose(np.concatenate([part.mixture for part in parts]), expected, atol=1e-4)
+    stems = separated(Shares(config), [mixture])
+    np.testing.assert_allclose(stems.sum(axis=0), mixture, atol=1e-5)
+    by_wiener = np.concatenate(list(wiener_stream(Shares(config), [mixture])), axis=1)
+    np.testing.assert_allclose(by_wiener.sum(axis=0), mixture, atol=5e-3)
+
+
 @pytest.mark.parametrize("padding", PADDINGS)
 def test_wiener_filtering_takes_the_estimates_magnitudes(padding):
     config = config_of(stft_padding=padding)

@@ -1,5 +1,6 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -44,6 +45,34 @@ def test_weights_come_back_from_a_checkpoint_bit_for_bit(tmp_path):
     write_checkpoint(again, tmp_path / "again", step=7)
     for file in (tmp_path / "model").iterdir():
         assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes(), file.name
+
+
+class _Block(keras.layers.Layer):
+    """Makes the weights of its layer at once, as a layer of a user's may."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.inner = keras.layers.Dense(4, name=name)
+        self.inner.build((None, 4))
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def test_weights_that_would_share_a_name_in_a_checkpoint_are_refused(tmp_path):
+    inputs = keras.Input((4,))
+    same = keras.Model(inputs, _Block("proj")(_Block("proj")(inputs)))
+    with pytest.raises(ValueError, match="two weights of the network are called 'proj/kernel'; give their layers"):
+        write_checkpoint(same, tmp_path / "model", step=0)
+    assert not (tmp_path / "model").exists()
+    write_checkpoint(keras.Model(inputs, _Block("a")(_Block("b")(inputs))), tmp_path / "model", step=0)
+
+
+def test_weights_beside_a_network_that_names_its_own_are_not_lost_silently(tmp_path):
+    network = build_network(scnet_config(SMALL))
+    beside = keras.Model(network.inputs, keras.layers.Dense(4)(network.outputs[0]))
+    with pytest.raises(ValueError, match="has no name in a checkpoint"):
+        write_checkpoint(beside, tmp_path / "model", step=0)
 
 
 def test_a_checkpoint_of_more_layers_is_refused(tmp_path):

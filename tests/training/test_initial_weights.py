@@ -15,6 +15,7 @@ from sepcore.provider.resolve import locate_model
 from sepcore.training.initial_weights import initial_fingerprint, transfer_weights
 from tests import models
 from tests.models import SMALL_BLSTM, SMALL_SOFTMAX, SMALL_UNET, TINY_COMPLEX, small_config
+from tests.networks.scnet_cases import scnet_config
 from tests.raised import raises
 from tests.training.apart import write_model
 
@@ -171,6 +172,19 @@ def test_a_complex_network_of_other_stems_takes_the_tensors_that_fit(joint_netwo
     assert lines == [f"2 of 4 tensors: weights of {tmp_path}", "stems/kernel, stems/bias: fresh weights"]
     assert equal(arrays(network.get_layer("body")), arrays(other.get_layer("body")))
     assert equal(arrays(network.get_layer("stems")), before)
+
+
+def test_an_scnet_of_other_stems_starts_from_what_does_not_depend_on_them(tmp_path):
+    params = {"dims": [4, 4, 4], "num_dplayer": 2}
+    two, four = (scnet_config(params, stems=stems, model_dir=str(tmp_path / "model")) for stems in (2, 4))
+    for theirs, ours in ((two, four), (four, two)):
+        (tmp_path / "config.json").write_text(theirs.to_json(), "utf-8")
+        network, other = build_network(ours), build_network(theirs.model_copy(update={"random_seed": 9}))
+        write_checkpoint(other, tmp_path / "model", step=3)
+        lines = transfer_weights(network, ours, str(tmp_path / "config.json"))
+        assert any("convtrs" in line for line in lines)
+        taken = [np.array_equal(one, another) for one, another in zip(arrays(network), arrays(other), strict=True)]
+        assert 0 < taken.count(False) <= 6
 
 
 def test_a_complex_network_of_as_many_other_stems_says_what_they_start_as(joint_network, tmp_path):

@@ -127,12 +127,19 @@ class SeparationKeys(StrictModel):
 
     @model_validator(mode="after")
     def _keys_are_of_the_networks_domain(self) -> Self:
-        given = [field for field in self.foreign_keys if field in self.model_fields_set]
+        is_complex = self.model.domain == "complex"
+        # Spleeter's STFT may be said to be Spleeter's; a complex network has no masks at all.
+        given = [
+            field
+            for field in self.foreign_keys
+            if field in self.model_fields_set
+            and (is_complex or getattr(self, field) != type(self).model_fields[field].default)
+        ]
         if given:
             key = type(self).model_fields[given[0]].alias or given[0]
             reason = (
                 "gives the stems' own spectra, without masks"
-                if self.model.domain == "complex"
+                if is_complex
                 else "estimates magnitudes, on Spleeter's STFT"
             )
             raise ValueError(f"{key} is set; {self.model.type} {reason}. Leave it out.")

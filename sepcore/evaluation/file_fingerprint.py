@@ -49,7 +49,7 @@ def spectra_fingerprint(config: ModelConfig) -> str:
 
     It changes with every key that an estimate depends on, and perhaps with others.
     """
-    elsewhere = {"mix_name", "model", "model_dir", "mwf"}
+    elsewhere = {"mix_name", "model", "model_dir", "mwf", *config.foreign_keys}
     return _digest(config.model_dump(mode="json", include=set(SeparationKeys.model_fields) - elsewhere))
 
 

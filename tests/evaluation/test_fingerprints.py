@@ -33,8 +33,16 @@ OTHER = {
 }
 
 
+OTHER_OF_COMPLEX = {
+    "stft_window": "rectangular",
+    "stft_normalized": True,
+    "stft_padding": "centered",
+    "mixture_consistency": True,
+}
+
+
 def test_every_key_of_a_separation_is_tried_below():
-    assert set(OTHER) == set(SeparationKeys.model_fields) - {"mix_name", "model", "model_dir"}
+    assert set(OTHER) | set(OTHER_OF_COMPLEX) == set(SeparationKeys.model_fields) - {"mix_name", "model", "model_dir"}
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +77,22 @@ def test_a_key_that_changes_what_is_scored_changes_the_fingerprint(kind, field, 
     )
     alike = len(signals) == len(others) and all(map(np.array_equal, signals, others))
     assert alike or before["model"] != after["model"]
+
+
+def complex_config(**keys):
+    return small_config(model={"type": "scnet.scnet"}, F=257, loss_type="L1_complex", chunk_duration=4, **keys)
+
+
+@pytest.mark.parametrize("key", OTHER_OF_COMPLEX)
+def test_so_does_every_key_of_a_complex_network(key, tmp_path):
+    (tmp_path / "model").mkdir()
+    for name in ("model.index", "model.data-00000-of-00001"):
+        (tmp_path / "model" / name).write_bytes(b"weights")
+    prints = set()
+    for keys in ({}, {key: OTHER_OF_COMPLEX[key]}):
+        (tmp_path / "config.json").write_text(complex_config(**keys).to_json())
+        prints.add(Separator.of(SeparatorSettings(str(tmp_path))).fingerprint())
+    assert len(prints) == 2
 
 
 @pytest.mark.parametrize("field", OTHER)

@@ -6,7 +6,7 @@ from pathlib import Path
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.augment.songs import AUDIO_FOLDER
 from sepcore.dataset.ingest.manifests import LEFT_OUT_FILE, left_out_file, left_out_texts
-from sepcore.dataset.ingest.targets import LeftOut, refusal
+from sepcore.dataset.ingest.targets import LeftOut, check_mixture_name, refusal
 from sepcore.dataset.manifest import TrackRow, manifest_text
 from sepcore.dataset.written_texts import WrittenTexts
 from sepcore.errors import ConfigError, DatasetError
@@ -22,12 +22,14 @@ def training_manifest(config: ModelConfig, given: Path | None, out: Path) -> Pat
     """The manifest of the recorded training songs: the one given, or the config's.
 
     Raises:
-        ConfigError: there is none, or the files that are made cannot hold the config's channels.
+        ConfigError: there is none, the files that are made cannot hold the config's channels, or an instrument is
+            called as the mixture.
         DatasetError: the one given lists validation or test songs, an augmentation wrote it, or it would be replaced.
     """
     if config.num_channels > _MOST_CHANNELS:
         hint = f"FLAC files hold {_MOST_CHANNELS} channels at most."
         raise ConfigError(f"n_channels is {config.num_channels}", hint=hint)
+    check_mixture_name(config)
     if given is None and config.train_csv is None:
         raise ConfigError("the config has no train_csv", hint="Set it to a CSV, or give --train-csv.")
     source = given or Path(str(config.train_csv))

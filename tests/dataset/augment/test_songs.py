@@ -197,6 +197,9 @@ def test_only_recorded_training_songs_are_varied(row, tmp_path):
     varied = write_manifest(out, [row], [], CONFIG)
     with raises(DatasetError, "variants", path=varied, hint="--train-csv"):
         training_manifest(config, varied, tmp_path / "elsewhere")
+    for name in ("mixture", "Mixture"):  # it would be written to the mixture's file
+        with raises(ConfigError, name, hint="Rename"):
+            training_manifest(config.model_copy(update={"instruments": ("vocals", name)}), None, out)
     with raises(ConfigError, "n_channels", 9):
         training_manifest(config.model_copy(update={"num_channels": 9}), None, out)
 

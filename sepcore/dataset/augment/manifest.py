@@ -1,6 +1,7 @@
 """The manifest that an augmentation reads, and the one that it writes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sepcore.config.model_config import ModelConfig
@@ -11,6 +12,8 @@ from sepcore.dataset.manifest import TrackRow, manifest_text
 from sepcore.dataset.written_texts import WrittenTexts
 from sepcore.errors import ConfigError, DatasetError
 from sepcore.system.atomic import remove_leftovers, write_text
+from sepcore.system.locks import locked
+from sepcore.system.os_errors import fix_for, reason_of
 from sepcore.system.ownership import shown_names
 
 _MANIFEST = "train.csv"
@@ -51,9 +54,26 @@ def claim_manifest(out: Path) -> None:
         raise DatasetError(problem, path=out, hint="Move it away, or choose another --out.")
 
 
+@contextmanager
+def lock_output(out: Path) -> Iterator[None]:
+    """Lock the folder of an augmentation, which is made if missing; wait for a process that holds it, and name it.
+
+    Raises:
+        DatasetError: the folder or its lock cannot be made.
+    """
+    with ExitStack() as held:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(out / ".lock", f"making variants in {out}"))
+        except OSError as error:
+            problem, hint = f"cannot be written to ({reason_of(error)})", f"{fix_for(error)}, or choose another --out."
+            raise DatasetError(problem, path=out, hint=hint, errno=error.errno) from error
+        yield
+
+
 def remove_unfinished(out: Path) -> None:
     """Remove what killed processes left half done."""
-    for folder in (out, out / AUDIO_FOLDER):
+    for folder in (out, *(out / AUDIO_FOLDER).glob("*/")):
         remove_leftovers(folder)
 
 

@@ -62,8 +62,8 @@ def made_folder(folder: Path) -> Iterator[None]:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary file name beside ``path`` and move it there when the block ends without an error.
 
-    The folder of ``path`` is made; the name has the same suffix (if it is short), and no file has it yet. After an error the temporary
-    file is removed, and ``path`` and its folder are as they were.
+    The folder of ``path`` is made; the name has the same suffix, if that is short, and no file has it yet. After an
+    error the temporary file is removed, and ``path`` and its folder are as they were.
     """
     temporary = _temporary_name(path)
     with made_folder(path.parent):

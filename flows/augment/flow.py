@@ -1,5 +1,7 @@
 """The augmentation flow: make the variants of all training songs and list them beside the recorded ones."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -7,20 +9,30 @@ from prefect import flow
 
 from flows.augment.options import Options
 from flows.support.flow_options import run_name
+from flows.support.measuring import measured_songs
 from flows.support.runners import task_runner
 from flows.support.song_tasks import finished_tasks
 from flows.support.terminal import say
 from sepcore.config.load import model_name
 from sepcore.config.model_config import ModelConfig
-from sepcore.dataset.augment.findings import findings, method_line
-from sepcore.dataset.augment.manifest import claim_manifest, remove_unfinished, training_manifest, write_manifest
-from sepcore.dataset.augment.songs import SongVariant
+from sepcore.dataset.augment.findings import findings, length_lines, method_line
+from sepcore.dataset.augment.manifest import (
+    claim_manifest,
+    lock_output,
+    remove_unfinished,
+    training_manifest,
+    write_manifest,
+)
+from sepcore.dataset.augment.selection import choose_songs, held_out_mixtures, missing_lines
+from sepcore.dataset.augment.songs import SongVariant, is_songs_own
 from sepcore.dataset.augment.stretch import choose_method
-from sepcore.dataset.augment.variants import Method, variants_of
+from sepcore.dataset.augment.variants import Method, Variant, variants_of
+from sepcore.dataset.check.check import check_manifest
+from sepcore.dataset.check.report import CheckedSong, place_of_report
 from sepcore.dataset.ingest.manifests import left_out_file
 from sepcore.dataset.ingest.targets import LeftOut
-from sepcore.dataset.manifest import TrackRow, scan_manifest
-from sepcore.errors import AudioDecodeError, DatasetError
+from sepcore.dataset.manifest import TrackRow
+from sepcore.errors import AudioDecodeError, AudioEncodeError, DatasetError
 from sepcore.system.printable import printable
 from tasks.dataset import augment_song
 from tasks.dead_runs import note_run
@@ -41,7 +53,8 @@ def augment(
 ) -> Path:
     """Make variants of the training songs in pitch and tempo, and a manifest of the recorded songs and all variants.
 
-    Songs that cannot be read are left out, printed and listed in ``left_out.csv``; if none is left, that is an error.
+    Songs that training cannot use, or that are validation or test songs, are left out, printed and listed in
+    ``left_out.csv``; if none is left, that is an error.
 
     Args:
         config: Its instruments, rate and channels are what the variants get.
@@ -51,7 +64,7 @@ def augment(
         tempo: As factors of the speed.
         method: ``auto``: Rubber Band where ffmpeg has it, resampling otherwise.
         train_csv: Instead of the config's.
-        data_dir: Folder of the manifest's relative paths.
+        data_dir: Folder of the manifests' relative paths.
 
     Returns:
         The new manifest.
@@ -59,21 +72,54 @@ def augment(
     variants = variants_of(pitch, tempo)
     source = training_manifest(config, train_csv, out)
     chosen = choose_method(method, variants)
-    claim_manifest(out)
-    remove_unfinished(out)
-    say([method_line(chosen, method)])
-    scan = scan_manifest(source, config, data_dir=data_dir)
-    left_out = [LeftOut(f"row {fault.number}", printable(fault.reason), fault.cure) for fault in scan.faults]
-    # Absolute: the workers of a cluster have another working directory.
-    songs = [row.absolute() for _, row in scan.rows]
+    with lock_output(out):
+        claim_manifest(out)
+        remove_unfinished(out)
+        say([method_line(chosen, method)])
+        checked, left_out = _choose_songs(source, config, data_dir, out)
+        # Absolute: the workers of a cluster have another working directory.
+        songs = [song.row.absolute() for song in checked]
+        return _augment(songs, left_out, out, config, variants, chosen)
+
+
+def _choose_songs(
+    source: Path, config: ModelConfig, data_dir: Path | None, out: Path
+) -> tuple[list[CheckedSong], list[LeftOut]]:
+    """Check the songs, as before a training, and leave out what cannot be used or belongs to another split."""
+    measure = partial(measured_songs, mix_name=config.mix_name)
+    held_out = measure(held_out_mixtures(config, data_dir), description="songs held out")
+    report = check_manifest(
+        source,
+        config,
+        data_dir=data_dir,
+        report=place_of_report(source, out),
+        measure_all=partial(measure, description=f"check {source.name}"),
+    )
+    songs, left_out = choose_songs(report, held_out)
+    say(missing_lines(config))
+    say(length_lines(songs))
+    return songs, left_out
+
+
+def _augment(
+    songs: Sequence[TrackRow],
+    left_out: list[LeftOut],
+    out: Path,
+    config: ModelConfig,
+    variants: Sequence[Variant],
+    method: Method,
+) -> Path:
+    """Make the variants of the songs, and the manifest."""
     rows: list[TrackRow] = []
     made: list[SongVariant] = []
     for song, future in finished_tasks(
-        augment_song, songs, out.absolute(), config, variants, chosen, description="augment", total=len(songs)
+        augment_song, songs, out.absolute(), config, variants, method, description="augment", total=len(songs)
     ):
         try:
             of_song = future.result()
-        except (AudioDecodeError, DatasetError) as error:  # its own fault; a full disk is everybody's
+        except (AudioDecodeError, AudioEncodeError, DatasetError) as error:
+            if isinstance(error, AudioEncodeError) and not is_songs_own(error):
+                raise
             left_out.append(LeftOut(song.name, printable(error.reason), error.hint))
         else:
             rows += [song, *(variant.row for variant in of_song)]

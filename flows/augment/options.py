@@ -7,12 +7,13 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from flows.support.extras import PIPELINE
-from flows.support.inputs import check_ffmpeg
+from flows.support.inputs import check_ffmpeg, check_trainable
 from flows.support.options import DataDir, Flag, OfConfig
 from flows.support.runners import OnRunner
 from flows.support.terminal import say
 from sepcore.dataset.augment.findings import estimate_line
 from sepcore.dataset.augment.manifest import claim_manifest, training_manifest
+from sepcore.dataset.augment.selection import held_out_mixtures
 from sepcore.dataset.augment.stretch import choose_method
 from sepcore.dataset.augment.variants import Variant, variants_of
 from sepcore.dataset.manifest import check_columns, scan_manifest
@@ -23,8 +24,9 @@ class Options(OfConfig, OnRunner):
     """Training songs at other pitches and tempos, as further recordings beside the originals.
 
     Each song gets a variant for every --pitch and --tempo: its stems and their sum, in 24-bit FLAC files. DIR/train.csv
-    lists the recorded songs and all variants; name it as the config's train_csv, and cache as before. Songs that cannot
-    be read are left out and named, and the exit code is 1. Run it again to resume; finished variants are kept.
+    lists the recorded songs and all variants; name it as the config's train_csv, and cache as before. Songs that the
+    check leaves out, and those of validation_csv and test_csv, are left out and named, and the exit code is 1. Run it
+    again to resume; finished variants are kept.
     """
 
     needs = PIPELINE
@@ -58,7 +60,9 @@ class Options(OfConfig, OnRunner):
         check_ffmpeg()
         config = self.config()
         source = training_manifest(config, self.train_csv, self.out)
+        check_trainable(config)
         check_columns(source, config)
+        held_out_mixtures(config, self.data_dir)
         method = choose_method(self.method, self.variants())
         if self.dry_run:
             rows = [row for _, row in scan_manifest(source, config, data_dir=self.data_dir).rows]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from prefect import flow
@@ -9,6 +10,7 @@ from prefect import flow
 from flows.cache.options import Options
 from flows.support.flow_options import run_name
 from flows.support.inputs import PartToCache, parts_to_cache
+from flows.support.measuring import measured_songs
 from flows.support.runners import task_runner
 from flows.support.song_tasks import finished_tasks
 from flows.support.terminal import say
@@ -20,14 +22,12 @@ from sepcore.dataset.cache.plan import ShardPlan, planned_fingerprints, shard_pl
 from sepcore.dataset.cache.shards import Shard, find_shards
 from sepcore.dataset.cache.waveform_findings import beyond_full_scale
 from sepcore.dataset.check.check import check_manifest, require_usable
-from sepcore.dataset.check.measure import SongMeasures
 from sepcore.dataset.check.report import CheckReport, place_of_report
-from sepcore.dataset.manifest import TrackRow
 from sepcore.errors import AudioDecodeError, CacheNotWritable, DatasetError, SongsFailed, StemworksError
 from sepcore.system.atomic import remove_leftovers
 from sepcore.system.printable import first_few
 from sepcore.training.run_folder import RunFolder
-from tasks.dataset import cache_song, check_song
+from tasks.dataset import cache_song
 from tasks.dead_runs import note_run
 
 _SHOWN_FAILURES = 5
@@ -114,19 +114,12 @@ def _check(
 
     The report goes into one of the ``fallbacks`` if nothing can be written beside the manifest.
     """
-
-    def measure_all(rows: Sequence[TrackRow]) -> Iterator[tuple[TrackRow, SongMeasures]]:
-        # Absolute: the workers of a cluster have another working directory.
-        absolute = (row.absolute() for row in rows)
-        tasks = finished_tasks(check_song, absolute, config.mix_name, description=f"check {csv.name}", total=len(rows))
-        return ((row, future.result()) for row, (_, future) in zip(rows, tasks, strict=True))
-
     report = check_manifest(
         csv,
         config,
         data_dir=data_dir,
         report=place_of_report(csv, *fallbacks),
-        measure_all=measure_all,
+        measure_all=partial(measured_songs, mix_name=config.mix_name, description=f"check {csv.name}"),
         for_training=for_training,
         beside=beside,
     )

@@ -97,6 +97,22 @@ def load_manifest(csv_path: Path, config: ModelConfig, *, data_dir: Path | None 
     return [row for _, row in scan.rows]
 
 
+def scan_mixtures(csv_path: Path, config: ModelConfig, *, data_dir: Path | None = None) -> list[TrackRow]:
+    """The mixture of every row that names an existing file, without stems, whatever else is wrong with the row.
+
+    Arguments and errors as for `scan_manifest`. The name says where it is listed, the duration is 0.
+    """
+    folder = csv_path.parent if data_dir is None else data_dir
+    column = f"{config.mix_name}_path"
+    rows = []
+    for number, texts in read_rows(csv_path, [column]):
+        if not isinstance(texts, RowFault):
+            name = _file_name(texts[column], folder)
+            if not _path_fault(name, folder):
+                rows.append(TrackRow(f"row {number} of {manifest_name(csv_path)}", folder / name, (), 0))
+    return rows
+
+
 def save_manifest(csv_path: Path, rows: Iterable[TrackRow], config: ModelConfig) -> None:
     """Write the CSV that `load_manifest` reads; paths in its folder become relative to it, others absolute."""
     write_text(csv_path, manifest_text(csv_path, rows, config))

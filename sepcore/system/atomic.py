@@ -31,6 +31,8 @@ def _own_host() -> str:
 # Machines may share a folder, but only this one's processes are known to be alive or dead.
 _HOST = _own_host()
 _ABANDONED_S = 86_400
+# Longer than any that ffmpeg knows: what is longer only follows a dot in a name.
+_LONGEST_SUFFIX = 16
 
 TEMPORARY_NAME = re.compile(r"\.tmp-(?P<pid>[1-9][0-9]{0,8})(\.(?P<host>[0-9a-f]{8}))?-[0-9a-f]{8}(\.[^./]*)?")
 """Names of temporary files and folders; nothing else is taken for one. The first version named no host."""
@@ -38,7 +40,8 @@ TEMPORARY_NAME = re.compile(r"\.tmp-(?P<pid>[1-9][0-9]{0,8})(\.(?P<host>[0-9a-f]
 
 def _temporary_name(path: Path) -> Path:
     # Short whatever the length of the real name; the suffix stays, since ffmpeg chooses the format by it.
-    return path.parent / f".tmp-{os.getpid()}.{_HOST}-{uuid.uuid4().hex[:8]}{path.suffix}"
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
+    return path.parent / f".tmp-{os.getpid()}.{_HOST}-{uuid.uuid4().hex[:8]}{suffix}"
 
 
 @contextmanager
@@ -59,8 +62,8 @@ def made_folder(folder: Path) -> Iterator[None]:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary file name beside ``path`` and move it there when the block ends without an error.
 
-    The folder of ``path`` is made; the name has the same suffix, and no file has it yet. After an error the temporary
-    file is removed, and ``path`` and its folder are as they were.
+    The folder of ``path`` is made; the name has the same suffix, if that is short, and no file has it yet. After an
+    error the temporary file is removed, and ``path`` and its folder are as they were.
     """
     temporary = _temporary_name(path)
     with made_folder(path.parent):

@@ -3,17 +3,18 @@
 import hashlib
 import unicodedata
 
-_LONGEST_NAME = 255  # bytes, of most file systems
+LONGEST_NAME = 255
+"""Of a file or folder on most file systems, in bytes."""
 
 
 def safe_name(name: str) -> str:
     """A file or folder name that is valid on any file system: the name, or a cleaned one that is unique to it."""
     cleaned = "".join(character if is_text(character) and character not in "/\\" else "_" for character in name)
-    cleaned = _shortened(cleaned.lstrip(".").rstrip(". "), _LONGEST_NAME)
+    cleaned = shortened(cleaned.lstrip(".").rstrip(". "), LONGEST_NAME)
     if cleaned == name:
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{_shortened(cleaned, _LONGEST_NAME - len(digest) - 1)}-{digest}"
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8]
+    return f"{shortened(cleaned, LONGEST_NAME - len(digest) - 1)}-{digest}"
 
 
 def is_text(character: str) -> bool:
@@ -21,5 +22,7 @@ def is_text(character: str) -> bool:
     return unicodedata.category(character) not in ("Cc", "Cs")
 
 
-def _shortened(name: str, num_bytes: int) -> str:
-    return name.encode()[:num_bytes].decode(errors="ignore")
+def shortened(name: str, num_bytes: int) -> str:
+    """The start of a name that fits into so many bytes, in whole characters."""
+    encoded = name.encode(errors="surrogateescape")
+    return name if len(encoded) <= num_bytes else encoded[:num_bytes].decode(errors="ignore")

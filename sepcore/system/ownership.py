@@ -4,8 +4,10 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain, count
 from pathlib import Path
 
+from sepcore.system.file_names import LONGEST_NAME, shortened
 from sepcore.system.printable import first_few, printable
 
 _logger = logging.getLogger(__name__)
@@ -70,9 +72,9 @@ def replace_folder(path: Path, new: Path, own_files: OwnFiles, aside: Path) -> N
         new.replace(path)  # refused where a link or a file is
         return
     own = frozenset(own_files(path))
-    if foreign_content(path, own):
-        # Under a temporary name the next command would remove it, with the files that are not ours.
-        aside = _kept_name(path)
+    # Under a temporary name the next command would remove it, with the files that are not ours.
+    kept = _kept_name(path) if foreign_content(path, own) else None
+    aside = kept or aside
     path.replace(aside)
     try:
         new.replace(path)
@@ -86,8 +88,9 @@ def replace_folder(path: Path, new: Path, own_files: OwnFiles, aside: Path) -> N
     remove_own(aside, own)
     # On NFS a removed file that somebody still reads keeps such a name until it is closed.
     if any(not Path(name).name.startswith(".nfs") for name in foreign_content(aside, own)):
-        kept = aside if aside.name.startswith(path.name) else _kept_name(path)
-        aside.replace(kept)
+        if not kept:
+            kept = _kept_name(path)
+            aside.replace(kept)
         _logger.warning("%s: replaced; what this program did not write is kept in %s", path, kept)
 
 
@@ -106,8 +109,6 @@ def remove_own(folder: Path, own: Collection[str]) -> None:
 
 
 def _kept_name(path: Path) -> Path:
-    number, kept = 1, path.with_name(f"{path.name}.kept")
-    while os.path.lexists(kept):
-        number += 1
-        kept = path.with_name(f"{path.name}.kept-{number}")
-    return kept
+    endings = chain([".kept"], (f".kept-{number}" for number in count(2)))
+    names = (f"{shortened(path.name, LONGEST_NAME - len(ending))}{ending}" for ending in endings)
+    return next(kept for name in names if not os.path.lexists(kept := path.with_name(name)))

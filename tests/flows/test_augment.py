@@ -92,6 +92,34 @@ def test_a_song_that_cannot_be_read_is_left_out_and_named_until_it_is_mended(son
     assert not (songs / "varied" / "left_out.csv").exists()
 
 
+def test_songs_that_cannot_be_used_or_written_or_are_held_out_get_no_variants(songs, run):
+    mono, short = songs / "song1", songs / "song2" / "bass.wav"
+    for path in mono.iterdir():
+        soundfile.write(path, soundfile.read(path)[0][:, 0], 22050)
+    soundfile.write(short, soundfile.read(short)[0][:66150], 22050)
+    shutil.copytree(songs / "song5", songs / "copy")  # the validation's
+    train = songs / "train.csv"
+    last = train.read_text().splitlines()[-1]
+    train.write_text(train.read_text() + last.replace("song4", "copy") + "\n")
+    result = run("augment", "-p", "config.json", "--out", "varied", "--tempo", "1.1", "--method", "resample")
+    assert result.returncode == 1, result.stderr
+    rows = listed(songs / "varied" / "left_out.csv")
+    assert [row["song"] for row in rows] == ["song1", "copy"]
+    assert "n_channels" in rows[0]["reason"]
+    assert "validation.csv" in rows[1]["reason"]
+    assert "'song2' (bass is 1.00 s shorter than mix)" in result.stdout
+    mixtures = [row["mix_path"].split("/")[-2] for row in listed(songs / "varied" / "train.csv")]
+    assert {name.partition(" ")[0] for name in mixtures} == {"song0", "song2", "song3", "song4"}
+
+    (folder,) = songs.glob("varied/audio/*/song0 *")
+    shutil.rmtree(folder)
+    folder.touch()  # nothing can be written there, but the disk takes other songs
+    result = run("augment", "-p", "config.json", "--out", "varied", "--tempo", "1.1", "--method", "resample")
+    assert result.returncode == 1, result.stderr
+    assert [row["song"] for row in listed(songs / "varied" / "left_out.csv")] == ["song1", "copy", "song0"]
+    assert len(listed(songs / "varied" / "train.csv")) == 6
+
+
 def test_where_ffmpeg_has_no_rubber_band_it_says_so_and_resamples(songs, run):
     (songs / "bin").mkdir()
     programs = str(write_plain_ffmpeg(songs / "bin"))
@@ -132,7 +160,7 @@ def test_killed_in_the_middle_and_run_again_it_ends_as_if_nothing_had_been(songs
         command, cwd=songs, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 240
-    while len(list(songs.glob("varied/audio/song*/made_from.json"))) < 3:
+    while len(list(songs.glob("varied/audio/*/song*/made_from.json"))) < 3:
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -147,6 +147,25 @@ def test_what_somebody_else_put_into_a_folder_keeps_its_place_in_the_new_one(tmp
     assert names(tmp_path) == ["model"]
 
 
+ANY_NAMES = ["x" * 255, "Mr. " + "x" * 251, "." + "x" * 254, "x." + "\U0001d11e" * 63, "x. " + "\udcff" * 252]
+
+
+@pytest.mark.parametrize("name", ANY_NAMES, ids=range(len(ANY_NAMES)))
+def test_a_file_and_a_folder_of_any_name_are_replaced_also_where_the_old_folder_is_kept(tmp_path, name):
+    assert len(os.fsencode(name)) > 250
+    for _ in range(3):
+        with atomic_folder(tmp_path / name, lambda _: ["song.wav"]) as folder:
+            (folder / "song.wav").touch()
+            (folder / "notes").touch()  # never ours
+    assert len(names(tmp_path)) == 3
+    assert names(tmp_path / name) == ["notes", "song.wav"]
+    with atomic_path(tmp_path / name / name) as temporary:
+        temporary.touch()
+    assert (tmp_path / name / name).is_file()
+    remove_leftovers(tmp_path)
+    assert len(names(tmp_path)) == 3
+
+
 def test_where_a_place_is_taken_the_old_folder_is_kept_and_its_name_is_told(tmp_path, caplog):
     path = tmp_path / "model"
     path.mkdir()

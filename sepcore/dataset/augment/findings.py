@@ -7,7 +7,8 @@ from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.augment.mixing import SAMPLE_BYTES
 from sepcore.dataset.augment.songs import SongVariant
 from sepcore.dataset.augment.variants import Method, Variant
-from sepcore.dataset.check.findings import HIGHEST_RESIDUAL_DB
+from sepcore.dataset.check.findings import HIGHEST_RESIDUAL_DB, length_differences
+from sepcore.dataset.check.report import CheckedSong
 from sepcore.dataset.manifest import TrackRow
 from sepcore.system.printable import first_few
 
@@ -31,6 +32,14 @@ def estimate_line(rows: Sequence[TrackRow], config: ModelConfig, variants: Seque
         f"{len(rows)} songs, {len(variants)} variants of each by {method}: {length_s / 3600:.3g} h of audio, "
         f"at most {num_bytes / 1e9:.3g} GB"
     )
+
+
+def length_lines(songs: Sequence[CheckedSong]) -> Iterator[str]:
+    """A line about songs whose stems do not all have the mixture's length."""
+    differing = {song.row.name: what for song in songs if (what := length_differences(song.files))}
+    if differing:
+        shown = first_few([f"{name!r} ({what})" for name, what in differing.items()], _SHOWN, separator="; ")
+        yield f"{len(differing)} songs are varied up to the end of their shortest file: {shown}"
 
 
 def findings(made: Sequence[SongVariant]) -> Iterator[str]:

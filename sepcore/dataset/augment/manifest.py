@@ -1,16 +1,19 @@
 """The manifest that an augmentation reads, and the one that it writes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.augment.songs import AUDIO_FOLDER
 from sepcore.dataset.ingest.manifests import LEFT_OUT_FILE, left_out_file, left_out_texts
-from sepcore.dataset.ingest.targets import LeftOut, refusal
+from sepcore.dataset.ingest.targets import LeftOut, check_mixture_name, refusal
 from sepcore.dataset.manifest import TrackRow, manifest_text
 from sepcore.dataset.written_texts import WrittenTexts
 from sepcore.errors import ConfigError, DatasetError
 from sepcore.system.atomic import remove_leftovers, write_text
+from sepcore.system.locks import locked
+from sepcore.system.os_errors import fix_for, reason_of
 from sepcore.system.ownership import shown_names
 
 _MANIFEST = "train.csv"
@@ -22,12 +25,14 @@ def training_manifest(config: ModelConfig, given: Path | None, out: Path) -> Pat
     """The manifest of the recorded training songs: the one given, or the config's.
 
     Raises:
-        ConfigError: there is none, or the files that are made cannot hold the config's channels.
+        ConfigError: there is none, the files that are made cannot hold the config's channels, or an instrument is
+            called as the mixture.
         DatasetError: the one given lists validation or test songs, an augmentation wrote it, or it would be replaced.
     """
     if config.num_channels > _MOST_CHANNELS:
         hint = f"FLAC files hold {_MOST_CHANNELS} channels at most."
         raise ConfigError(f"n_channels is {config.num_channels}", hint=hint)
+    check_mixture_name(config)
     if given is None and config.train_csv is None:
         raise ConfigError("the config has no train_csv", hint="Set it to a CSV, or give --train-csv.")
     source = given or Path(str(config.train_csv))
@@ -49,9 +54,26 @@ def claim_manifest(out: Path) -> None:
         raise DatasetError(problem, path=out, hint="Move it away, or choose another --out.")
 
 
+@contextmanager
+def lock_output(out: Path) -> Iterator[None]:
+    """Lock the folder of an augmentation, which is made if missing; wait for a process that holds it, and name it.
+
+    Raises:
+        DatasetError: the folder or its lock cannot be made.
+    """
+    with ExitStack() as held:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(out / ".lock", f"making variants in {out}"))
+        except OSError as error:
+            problem, hint = f"cannot be written to ({reason_of(error)})", f"{fix_for(error)}, or choose another --out."
+            raise DatasetError(problem, path=out, hint=hint, errno=error.errno) from error
+        yield
+
+
 def remove_unfinished(out: Path) -> None:
     """Remove what killed processes left half done."""
-    for folder in (out, out / AUDIO_FOLDER):
+    for folder in (out, *(out / AUDIO_FOLDER).glob("*/")):
         remove_leftovers(folder)
 
 

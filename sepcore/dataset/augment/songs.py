@@ -1,5 +1,6 @@
 """Variants of one song: a folder of audio files each, there whole or not at all, and made anew only where need be."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -17,13 +18,13 @@ from sepcore.dataset.augment.variants import Method, Variant
 from sepcore.dataset.check.levels import energy, to_db
 from sepcore.dataset.ingest.targets import MIXTURE
 from sepcore.dataset.manifest import TrackRow
-from sepcore.errors import DatasetError
+from sepcore.errors import AudioEncodeError, DatasetError
 from sepcore.provider.checksum import file_identity, file_sha256
 from sepcore.signal.audio_reader import read_blocks
 from sepcore.signal.audio_writer import named_errors
 from sepcore.system.atomic import atomic_folder, temporary_folder
 from sepcore.system.file_names import safe_name
-from sepcore.system.os_errors import fix_for, reason_of
+from sepcore.system.os_errors import EVERY_WRITE_REFUSED, NOT_PERMITTED, TOO_MANY_FILES, fix_for, reason_of
 from sepcore.system.ownership import is_plain_file
 
 AUDIO_FOLDER = "audio"
@@ -51,10 +52,11 @@ def augment_song(
 ) -> tuple[SongVariant, ...]:
     """Make the variants of a song that are not there, in memory that does not depend on its length.
 
-    Each is a folder ``<out>/audio/<song> (<variant>)`` with ``mixture.flac`` and ``<instrument>.flac`` (24 bits, at the
-    config's rate and channels) and ``made_from.json``, which has the content of the recordings, the settings and what
-    was written. It gets its name once it is complete; a variant of other recordings or settings is made anew, and
-    files in its folder that are not ours stay. The mixture is the sum of the varied stems, to the bit, also where the
+    Each is a folder ``<out>/audio/<settings>/<song> (<variant>)`` with ``mixture.flac`` and ``<instrument>.flac``
+    (24 bits, at the config's rate and channels) and ``made_from.json``, which has the content of the recordings, the
+    settings and what was written. It gets its name once it is complete; variants of other settings are beside it. A
+    variant of other recordings, or whose files are not as they were written, is made anew, and files in its folder that
+    are not ours stay. The mixture is the sum of the varied stems, to the bit, also where the
     recorded mixture is not. Where that would exceed full scale, all signals of the variant are turned down by one gain.
 
     Args:
@@ -74,8 +76,9 @@ def augment_song(
     made = []
     for variant in variants:
         name = f"{row.name} ({variant.label})"
-        folder = out / AUDIO_FOLDER / safe_name(name)
-        origin = {"settings": _settings(config, variant, method), "recordings": recordings}
+        folder = out / AUDIO_FOLDER / _settings_name(config, method) / safe_name(name)
+        settings = _settings(config, method) | {variant.kind: variant.amount}
+        origin = {"settings": settings, "recordings": recordings}
         record = _current_record(folder, origin)
         if record is None:
             with named_errors(folder), atomic_folder(folder, _own_files) as new:
@@ -95,11 +98,21 @@ def _as_variant(name: str, folder: Path, record: Record, config: ModelConfig) ->
     return SongVariant(row, record["gain_db"], record["residual_db"])
 
 
-def _settings(config: ModelConfig, variant: Variant, method: Method) -> Record:
+def is_songs_own(error: AudioEncodeError) -> bool:
+    """Whether a variant may be written of another song: neither the disk nor the folder refuses every file."""
+    return error.errno not in EVERY_WRITE_REFUSED | NOT_PERMITTED | TOO_MANY_FILES
+
+
+def _settings_name(config: ModelConfig, method: Method) -> str:
+    """Folder of the variants by these settings: others never replace what a manifest lists."""
+    settings = json.dumps(_settings(config, method), sort_keys=True)
+    return f"{method}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+
+
+def _settings(config: ModelConfig, method: Method) -> Record:
     return {
         "format": _FORMAT_VERSION,
         "method": method,
-        variant.kind: variant.amount,
         "sample_rate": config.sample_rate,
         "n_channels": config.num_channels,
         "instrument_list": list(config.instruments),
@@ -152,10 +165,12 @@ class _SongReader:
 
 
 def _current_record(folder: Path, origin: Record) -> Record | None:
-    """The record of a variant that is there and was made from ``origin``."""
+    """The record of a variant that is there, undamaged, and was made from ``origin``."""
     record = _read_record(folder)
     same = {key: record.get(key) for key in origin} == origin
-    return record if same and all(_size(folder / name) == size for name, (size, _) in record["files"].items()) else None
+    if same and all(_is_as_written(folder / name, *written) for name, written in record["files"].items()):
+        return record
+    return None
 
 
 def _own_files(folder: Path) -> set[str]:
@@ -166,11 +181,7 @@ def _own_files(folder: Path) -> set[str]:
 
 
 def _is_as_written(path: Path, size: int, sha256: str) -> bool:
-    return _size(path) == size and file_sha256(path) == sha256
-
-
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if is_plain_file(path) else None
+    return is_plain_file(path) and path.stat().st_size == size and file_sha256(path) == sha256
 
 
 def _read_record(folder: Path) -> Record:

@@ -1,4 +1,4 @@
-"""All stems of a song at another pitch or tempo, in step with each other: by Rubber Band in ffmpeg, or resampled."""
+"""All stems of a song at another pitch or tempo, with one time map: by Rubber Band in ffmpeg, or resampled."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -73,11 +73,13 @@ def stretch(
     num_stems: int,
     num_channels: int,
 ) -> StretchedStems:
-    """Bring all stems of a song to another pitch or tempo, with one time map: what was simultaneous stays so.
+    """Bring all stems of a song to another pitch or tempo, with one time map.
 
-    ``rubberband``: the stems are the channels of one stream, whose time map follows the attacks in their sum. More than
-    8 channels, which ffmpeg's filter cannot take, are several streams with ``transients=smooth``: then the map depends
-    on the factor alone, but the sound is rougher. ``channels=together`` is never used: it takes the first two channels
+    ``rubberband``: the stems are the channels of one stream, whose time map follows the attacks in their sum: what was
+    simultaneous stays so. More than 8 channels, which ffmpeg's filter cannot take, are several streams with
+    ``transients=smooth``: then the map depends on the factor alone, but the sound is rougher, and stems of different
+    streams are in step to 0.02 s only: the filter starts its phases anew where all of a stream is silent.
+    ``channels=together`` is never used: it takes the first two channels
     for left and right, and so the first stem unlike the others.
 
     ``resample``: a tape that runs faster or slower.

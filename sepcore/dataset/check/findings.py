@@ -108,16 +108,24 @@ def _lengths(row: TrackRow, files: SongMeasures, config: ModelConfig, *, for_tra
             f"chunks are taken from {part}",
             "Put the file's length into the CSV's duration.",
         )
-    differences = {file.signal: file.duration_s - length_s for file in files[1:]}
-    others = {name: seconds for name, seconds in differences.items() if abs(seconds) > LONGEST_STEM_DIFFERENCE_S}
-    if others:
-        described = (f"{name} is {abs(s):.2f} s {'longer' if s > 0 else 'shorter'}" for name, s in others.items())
-        what = f"{_list(described)} than {files[0].signal}"
-        if not for_training and max(map(abs, others.values())) > REFUSED_STEM_DIFFERENCE_S:
+    if others := _other_lengths(files):
+        what = length_differences(files)
+        if not for_training and max(abs(seconds) for _, seconds in others) > REFUSED_STEM_DIFFERENCE_S:
             yield Finding("left out", what, "Correct the row's paths, or cut or pad the stems to the mixture's length.")
         else:
             now = "chunks are cut" if for_training else "it is scored up"
             yield Finding("warning", what, f"Cut or pad the stems to the mixture's length; now {now} to the shortest.")
+
+
+def length_differences(files: SongMeasures) -> str:
+    """Which stems are longer or shorter than the mixture, and by how much; "" if none is."""
+    described = [f"{name} is {abs(s):.2f} s {'longer' if s > 0 else 'shorter'}" for name, s in _other_lengths(files)]
+    return f"{_list(described)} than {files[0].signal}" if described else ""
+
+
+def _other_lengths(files: SongMeasures) -> list[tuple[str, float]]:
+    differences = ((file.signal, file.duration_s - files[0].duration_s) for file in files[1:])
+    return [(name, seconds) for name, seconds in differences if abs(seconds) > LONGEST_STEM_DIFFERENCE_S]
 
 
 def _relations(files: SongMeasures) -> Iterator[Finding]:

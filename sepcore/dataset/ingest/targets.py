@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.songs import Recording, SourceSong, recording_name
-from sepcore.errors import DatasetError
+from sepcore.errors import ConfigError, DatasetError
 from sepcore.system.printable import first_few, printable
 
 MIXTURE = "mixture"
@@ -54,7 +54,11 @@ def song_parts(song: SourceSong, config: ModelConfig) -> SongParts | LeftOut:
 
     A missing mixture is the sum of all stems, or of ``vocals`` and ``accompaniment`` if there are both: other stems are
     in the accompaniment already.
+
+    Raises:
+        ConfigError: see `check_mixture_name`.
     """
+    check_mixture_name(config)
     mixture_names = [recording_name(name) for name in (config.mix_name, *_MIXTURE_NAMES)]
     by_name: dict[str, list[Recording]] = {}
     for name, recording in song.recordings:
@@ -78,6 +82,13 @@ def song_parts(song: SourceSong, config: ModelConfig) -> SongParts | LeftOut:
         makes_mixture=own_mixture is None,
         unused=tuple(name for name in stems if name not in used),
     )
+
+
+def check_mixture_name(config: ModelConfig) -> None:
+    """Raise ConfigError if an instrument's file would be called as the mixture's, on any file system."""
+    if same := [name for name in config.instruments if name.casefold() == MIXTURE]:
+        problem = f"instrument_list has {same[0]!r}, the name of the mixture's file"
+        raise ConfigError(problem, hint="Rename the instrument.")
 
 
 def sort_out(songs: Iterable[SourceSong], config: ModelConfig) -> tuple[dict[SourceSong, SongParts], list[LeftOut]]:

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ import soundfile
 
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.augment.findings import estimate_line, findings, method_line
-from sepcore.dataset.augment.manifest import claim_manifest, training_manifest, write_manifest
-from sepcore.dataset.augment.songs import augment_song
+from sepcore.dataset.augment.manifest import claim_manifest, lock_output, training_manifest, write_manifest
+from sepcore.dataset.augment.songs import augment_song, is_songs_own
 from sepcore.dataset.augment.variants import Variant, variants_of
 from sepcore.dataset.manifest import TrackRow, load_manifest, save_manifest
 from sepcore.errors import AudioDecodeError, AudioEncodeError, ConfigError, DatasetError
+from sepcore.system.locks import is_held
 from tests.dataset.ingest.conftest import modified, noise, read
 from tests.raised import raises
 from tests.repository import ROOT
@@ -48,7 +50,7 @@ def vary(row, out, variants=(FASTER,), method="resample", config=CONFIG):
 
 
 def folders(out):
-    return sorted(path.name for path in (out / "audio").iterdir())
+    return sorted(path.name for path in out.glob("audio/*/*"))
 
 
 @pytest.mark.parametrize("method", ["resample", "rubberband"])
@@ -113,28 +115,63 @@ def test_finished_variants_are_kept_and_what_is_missing_is_made(row, tmp_path):
     assert modified(out).items() >= before.items()
 
 
-@pytest.mark.parametrize("change", ["recording", "rate", "method", "lost file"])
-def test_variants_of_other_recordings_or_settings_are_made_anew(row, tmp_path, change, request):
-    out, config, method = tmp_path / "out", CONFIG, "resample"
-    vary(row, out)
-    before = modified(out)
+@pytest.mark.parametrize("change", ["recording", "lost file", "damaged file"])
+def test_variants_of_other_recordings_or_that_are_not_whole_are_made_anew(row, tmp_path, change):
+    out = tmp_path / "out"
+    (made,) = vary(row, out)
+    drums = made.row.stems[1][1]
+    good = drums.read_bytes()
+    before = modified(made.row.mixture.parent)
     if change == "recording":
         soundfile.write(row.stems[0][1], 0.5 * read(row.stems[0][1]), RATE, subtype="FLOAT")
-    elif change == "rate":
-        config = CONFIG.model_copy(update={"sample_rate": 4000})
-    elif change == "method":
+    elif change == "lost file":
+        drums.unlink()
+    else:
+        drums.write_bytes(bytes([*good[:-1], good[-1] ^ 1]))  # of the same size
+    vary(row, out)
+    after = modified(made.row.mixture.parent)
+    assert after.keys() == before.keys()
+    assert not after.items() & before.items()
+    assert drums.read_bytes() == good
+
+
+@pytest.mark.parametrize("key", ["sample_rate", "num_channels", "instruments", "method"])
+def test_variants_by_other_settings_are_beside_the_first_which_stay(row, tmp_path, key, request):
+    out, config, method = tmp_path / "out", CONFIG, "resample"
+    (first,) = vary(row, out)
+    before = modified(out)
+    if key == "method":
         request.getfixturevalue("rubberband")
         method = "rubberband"
+    elif key == "instruments":
+        config = CONFIG.model_copy(update={key: ("vocals", "rest")})
+        row = replace(row, stems=(row.stems[0], ("rest", row.stems[1][1])))
     else:
-        (out / "audio" / "A - Song (tempo 1.25)" / "drums.flac").unlink()
-    vary(row, out, method=method, config=config)
-    assert modified(out).keys() == before.keys()
-    assert not modified(out).items() & before.items()
+        config = CONFIG.model_copy(update={key: {"sample_rate": 4000, "num_channels": 1}[key]})
+    (other,) = vary(row, out, method=method, config=config)
+    assert other.row.name == first.row.name == other.row.mixture.parent.name
+    assert not set(other.row.files) & set(first.row.files)
+    assert modified(out).items() > before.items()
+
+
+def test_one_command_at_a_time_works_on_a_folder(tmp_path):
+    with lock_output(tmp_path / "out"):
+        assert is_held(tmp_path / "out" / ".lock")
+    assert list((tmp_path / "out").iterdir()) == []
+    (tmp_path / "file").touch()
+    with raises(DatasetError, path=tmp_path / "file", hint="--out"), lock_output(tmp_path / "file"):
+        pass
+
+
+@pytest.mark.parametrize(("number", "own"), [(errno.ENAMETOOLONG, True), (errno.EFBIG, True), (None, True),
+    (errno.ENOSPC, False), (errno.EROFS, False), (errno.EACCES, False)])  # fmt: skip
+def test_what_cannot_be_written_is_one_songs_own_fault_unless_no_song_can_be(number, own):
+    assert is_songs_own(AudioEncodeError("cannot be written", errno=number)) == own
 
 
 def test_files_that_are_not_ours_stay(row, tmp_path):
-    folder = tmp_path / "out" / "audio" / "A - Song (tempo 1.25)"
-    vary(row, tmp_path / "out")
+    (made,) = vary(row, tmp_path / "out")
+    folder = made.row.mixture.parent
     (folder / "notes.txt").write_text("mine")
     (folder / "drums.flac").write_bytes(b"my own drums")
     vary(row, tmp_path / "out")
@@ -158,11 +195,11 @@ def test_a_place_that_cannot_be_written_is_an_error_of_its_own(row, tmp_path):
     assert failed.value.errno in (errno.ENOTDIR, errno.EEXIST)
 
 
-def test_a_song_of_any_name_gets_folders(row, tmp_path):
-    long = TrackRow("x" * 250, row.mixture, row.stems, row.duration_s)
-    (made,) = vary(long, tmp_path / "out")
+@pytest.mark.parametrize("name", ["x" * 250, "Mr. " + "x" * 240, "a." + "\U0001d11e" * 62], ids=["long", "dot", "wide"])
+def test_a_song_of_any_name_gets_folders(row, tmp_path, name):
+    (made,) = vary(replace(row, name=name), tmp_path / "out")
     assert made.row.mixture.is_file()
-    assert len(made.row.mixture.parent.name) <= 255
+    assert len(os.fsencode(made.row.mixture.parent.name)) <= 255
 
 
 def test_the_new_manifest_lists_recorded_songs_and_variants_with_names_of_their_own(row, tmp_path):
@@ -171,8 +208,7 @@ def test_the_new_manifest_lists_recorded_songs_and_variants_with_names_of_their_
     assert load_manifest(csv, CONFIG) == [row, *(variant.row for variant in made)]
     assert [line.split(",")[0] for line in csv.read_text().splitlines()[1:]] == [
         str(row.mixture),
-        "audio/A - Song (pitch +2)/mixture.flac",
-        "audio/A - Song (tempo 1.25)/mixture.flac",
+        *(variant.row.mixture.relative_to(csv.parent).as_posix() for variant in made),
     ]
     claim_manifest(csv.parent)
     csv.write_text(csv.read_text() + "\n")
@@ -197,6 +233,9 @@ def test_only_recorded_training_songs_are_varied(row, tmp_path):
     varied = write_manifest(out, [row], [], CONFIG)
     with raises(DatasetError, "variants", path=varied, hint="--train-csv"):
         training_manifest(config, varied, tmp_path / "elsewhere")
+    for name in ("mixture", "Mixture"):  # it would be written to the mixture's file
+        with raises(ConfigError, name, hint="Rename"):
+            training_manifest(config.model_copy(update={"instruments": ("vocals", name)}), None, out)
     with raises(ConfigError, "n_channels", 9):
         training_manifest(config.model_copy(update={"num_channels": 9}), None, out)
 

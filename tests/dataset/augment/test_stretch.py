@@ -91,6 +91,23 @@ def test_clicks_at_the_same_places_stay_at_the_same_samples(variant, num_stems, 
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.label)
+@pytest.mark.parametrize(("num_stems", "apart_s"), [(4, 0), (5, 0.02)])  # one stream, and two
+def test_a_stem_with_pauses_keeps_step_with_the_others_of_its_stream(variant, num_stems, apart_s, rubberband, tmp_path):
+    beats = noise(0, 4)
+    starts = range(0, len(beats), RATE)
+    for start in starts:
+        beats[start : start + RATE] *= np.exp(-np.arange(RATE) / 400)
+        beats[start + RATE // 5 : start + RATE] = 0
+    signals = [beats, *(noise(seed, 4) for seed in range(1, num_stems - 1)), beats]
+    out = stretched([np.stack([one, one], axis=1) for one in signals], variant, "rubberband", tmp_path, num_channels=2)
+    for start in starts:
+        first = max(round(start / variant.speed("rubberband")) - RATE // 20, 0)
+        one, other = (np.fft.rfft(out[stem, first : first + RATE // 2, 0], 1 << 15) for stem in (0, -1))
+        lag = int(np.fft.irfft(other * np.conj(one)).argmax())
+        assert min(lag, (1 << 15) - lag) <= apart_s * RATE
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.label)
 def test_a_stem_that_comes_later_comes_as_much_later_by_the_new_speed(variant, method, tmp_path):
     delay, song = RATE // 10, noise(3, 3)
     later = np.concatenate([np.zeros(delay, np.float32), song[:-delay]])

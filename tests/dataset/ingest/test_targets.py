@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import pytest
+
 from sepcore.config.model_config import ModelConfig
 from sepcore.dataset.ingest.songs import Recording, SourceSong
 from sepcore.dataset.ingest.targets import LeftOut, check_instruments, song_parts
-from sepcore.errors import DatasetError
+from sepcore.errors import ConfigError, DatasetError
 from tests.raised import raises
 
 MUSDB_SUMS = (("accompaniment", ("bass", "drums", "other")), ("linear_mixture", ("vocals", "bass", "drums", "other")))
@@ -26,6 +28,13 @@ def parts(song, config):
 
 
 FIVE = ("mixture", "vocals", "drums", "bass", "piano", "other")
+
+
+@pytest.mark.parametrize("name", ["mixture", "Mixture"])
+def test_an_instrument_that_would_be_written_to_the_mixtures_file_is_refused(name):
+    mapped = ModelConfig(instruments=("vocals", name), instrument_mapping={name: ("drums",)})
+    with raises(ConfigError, name, hint="Rename"):
+        song_parts(song(*FIVE), mapped)
 
 
 def test_an_instrument_is_the_recording_of_its_name():

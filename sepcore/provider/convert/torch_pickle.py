@@ -95,7 +95,9 @@ def _parameter(arguments: tuple[Any, ...]) -> TorchTensor:
 
 
 def _tensor(arguments: tuple[Any, ...]) -> TorchTensor:
-    storage, offset, shape, strides, *_ = arguments
+    storage, offset, shape, strides, _, _, *metadata = arguments  # between them: a gradient's need, hooks
+    if any(metadata):  # of PyTorch's own, such as that the values are to be taken with the other sign (neg)
+        raise BadPickle("a tensor whose values mean something else than they are (metadata)")
     if not isinstance(storage, _Storage) or not isinstance(shape, tuple) or not isinstance(strides, tuple):
         raise BadPickle("a tensor without a storage or a shape")
     if len(shape) != len(strides) or len(shape) > _MOST_DIMENSIONS:

@@ -16,7 +16,6 @@ from sepcore.provider.convert.torch_file import TorchFile
 from sepcore.provider.convert.torch_writer import write_state_dict
 from sepcore.provider.installed import InstalledModel
 from sepcore.provider.resolve import locate_model
-from sepcore.system.memory import free_bytes
 from tests.models import write_model
 from tests.provider.convert.checkpoints import ordered, stored, tensor, whole, write
 from tests.raised import raises
@@ -211,13 +210,3 @@ def test_what_the_memory_does_not_hold_is_refused_before_it_is_read(models, chec
         convert_checkpoint(checkpoint, "other", yaml=yaml)
     with raises(CheckpointError, "GB"):
         load_tensors(tensor_shapes(made.config), made.folder)
-
-
-def test_a_containers_limit_counts_where_it_is_below_the_machines_memory(tmp_path):
-    machine = free_bytes(tmp_path)
-    assert machine > 10_000_000
-    for name, content in {"max": "5000000\n", "current": "4000000\n", "stat": "anon 1\ninactive_file 300\n"}.items():
-        (tmp_path / f"memory.{name}").write_text(content)
-    assert free_bytes(tmp_path) == 1_000_300
-    (tmp_path / "memory.max").write_text("max\n")
-    assert free_bytes(tmp_path) > 10_000_000

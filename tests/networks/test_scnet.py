@@ -128,6 +128,20 @@ def test_bands_that_would_lose_bins_are_refused(params, bins, named, hint):
         build_network(scnet_config(SMALL | params, bins=bins))
 
 
+@pytest.mark.parametrize("shares", [[0.175, 0.392, 0.9], [0.175, 0.392, 0.1], [0.5, 0.5, 0.0009]])
+def test_shares_of_bands_that_do_not_add_up_are_refused(shares):
+    with raises(ConfigError, "band_SR", shares) as refused:
+        scnet_config(SMALL | {"band_SR": shares})
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "shares", [[0.175, 0.392, 0.433], [0.225, 0.372, 0.403], [1 / 3, 1 / 3, 1 / 3], [0.3, 0.3, 0.4]]
+)
+def test_shares_of_bands_add_up_but_for_their_rounding(shares):
+    assert scnet_config(SMALL | {"band_SR": shares}).model.params.band_shares == tuple(shares)
+
+
 def test_a_complex_network_of_ones_own_gets_real_and_imaginary_parts(monkeypatch):
     def build(inputs, config):
         return inputs[:, None] * np.arange(1, 3, dtype=np.float32).reshape(2, 1, 1, 1)

@@ -101,8 +101,8 @@ class TrainingKeys(SeparationKeys):
 
     @model_validator(mode="after")
     def _segment_holds_what_the_loss_compares(self) -> Self:
-        needed = {"L1_waveform": 1, "multi_stft": max(MULTI_STFT_LENGTHS)}.get(self.loss_type, 0)
-        if self.covered_samples < needed:
+        needed = {"L1_waveform": 1, "multi_stft": max(MULTI_STFT_LENGTHS)}.get(self.loss_type)
+        if needed and self.covered_samples < needed:
             least = -(-(needed + self.frame_length) // self.hop_length) - 1
             raise ValueError(
                 f"T is {self.segment_frames}; {self.loss_type} compares waveforms, which need at least T = {least}. "

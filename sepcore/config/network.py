@@ -88,6 +88,9 @@ class SCNetParams(StrictModel):
     """Dual-path layers; even, since every other one works on the Fourier transform over frames."""
     expand: _Count = 1
     """Units of an LSTM in each direction, as a multiple of its channels."""
+    standardize: bool = False
+    """Bring each segment's spectra to mean 0 and deviation 1 in the network itself, and the stems back, as SCNet's
+    author does since September 2024; MSST does not."""
 
     @property
     def frames_multiple(self) -> int:

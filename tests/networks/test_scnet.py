@@ -1,5 +1,6 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -65,13 +66,28 @@ def test_every_stem_has_the_shape_of_the_mixture(stems, channels, frames, bins):
     np.testing.assert_allclose(estimates[1:2], network(spectra[1:2]), atol=1e-5)  # examples know nothing of each other
 
 
-def test_gradients_on_silence_are_finite():
-    network = build_network(scnet_config(SMALL))
+@pytest.mark.parametrize("standardize", [False, True])
+def test_gradients_on_silence_are_finite(standardize):
+    network = build_network(scnet_config(SMALL | {"standardize": standardize}))
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(network(np.zeros((1, 8, 129, 4), np.float32)) - 1))
     gradients = tape.gradient(loss, network.trainable_variables)
     assert all(np.isfinite(np.asarray(gradient)).all() for gradient in gradients)
-    assert any(np.asarray(gradient).any() for gradient in gradients)
+    assert standardize or any(np.asarray(gradient).any() for gradient in gradients)  # silence stays silence
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_standardized_spectra_differ_from_others_by_their_level_alone_in_any_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        network = build_network(scnet_config(SMALL | {"standardize": True}))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    spectra = np.random.default_rng(0).standard_normal((2, 8, 129, 4)).astype(np.float32)
+    stems = np.asarray(network(spectra))
+    for shift, scale in ((50, 1), (0, 1e5), (0, 1e-2)):  # beyond float16, and finer than bfloat16 has it
+        others = np.asarray(network(shift + scale * spectra))
+        np.testing.assert_allclose((others - shift) / scale, stems, atol=1e-2)
 
 
 @pytest.mark.slow

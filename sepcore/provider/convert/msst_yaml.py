@@ -20,7 +20,8 @@ _FRAME, _HOP, _RATE = 4096, 1024, 44100
 _CHANNELS = 2
 _MOST_BYTES = 100_000  # MSST's have 5 kB; PyYAML takes a second for this
 _MOST_SAMPLES = 1 << 27
-_PARAMS = {field.alias or name for name, field in SCNetParams.model_fields.items()}
+_OURS = {"standardize"}  # no key of theirs: it is in the author's code, and not in MSST's
+_PARAMS = {field.alias or name for name, field in SCNetParams.model_fields.items()} - _OURS
 _MODEL_KEYS = _PARAMS | {"sources", "audio_channels", "nfft", "hop_size", "win_size", "normalized"}
 _UNOFFICIAL = {"bandsplit_ratios", "downsample_strides", "n_conv_modules", "n_rnn_layers"}
 _BUILT = "scnet"
@@ -177,7 +178,7 @@ def _frames(samples: Any, hop: Any) -> int:
 
 def msst_yaml(config: ModelConfig) -> str:
     """The YAML by which MSST loads a model, whose network must be an SCNet."""
-    params = json.loads(config.model.params.model_dump_json(by_alias=True))
+    params = json.loads(config.model.params.model_dump_json(by_alias=True, exclude=_OURS))
     stems = list(config.instruments)
     sections = {
         "audio": {

@@ -92,7 +92,7 @@ def _mended(given: Mapping[str, Shape]) -> str:
     if fitting is None or scnet_shapes(*fitting) != dict(given):
         return "It is of another network than SCNet, or not whole."
     params, num_stems = fitting
-    keys = json.loads(params.model_dump_json(by_alias=True, exclude={"band_shares", "band_strides"}))
+    keys = json.loads(params.model_dump_json(by_alias=True, exclude={"band_shares", "band_strides", "standardize"}))
     return f"These params would fit: {json.dumps(keys)}, with {num_stems} instruments."
 
 

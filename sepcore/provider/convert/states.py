@@ -18,7 +18,8 @@ from sepcore.system.memory import free_bytes
 from sepcore.system.printable import first_few, printable
 
 # Of SCNet's author (the best by SDR, the last), of MSST, of Lightning; the first that is there.
-_STATES = ("best_state", "state", "model_state_dict", "state_dict", "model")
+AUTHORS_STATE = "best_state"
+_STATES = (AUTHORS_STATE, "state", "model_state_dict", "state_dict", "model")
 _PREFIXES = ("module.", "model.")
 # Tensors that tell a relative of SCNet, and its name in MSST.
 _RELATIVES = {"mask_layer.": "scnet_masked", "pos_embed_f": "scnet_masked", "time_layer.": "scnet_tran"}

@@ -106,14 +106,17 @@ def _convert(options: Options) -> None:
             yaml=options.config,
             instruments=options.instruments,
             license_name=options.license,
+            standardize=options.standardize,
             force=options.force,
         )
         state, config = f" ({made.state})" if made.state else "", made.config
+        became = "converted from" if made.is_new else "here already, as it is converted from"
         say(
             [
-                f"{options.name}: converted from {given}{state} into {made.folder}",
+                f"{options.name}: {became} {given}{state} into {made.folder}",
                 f"stems: {', '.join(config.instruments)}; T = {config.segment_frames}",
                 f"license: {options.license or 'unknown; --license states it'}",
+                *made.notes,
             ]
         )
 

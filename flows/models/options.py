@@ -11,7 +11,7 @@ from flows.support.options import Options as Base
 from flows.support.options import names as listed
 from sepcore.errors import ConfigError
 
-_OF_CHECKPOINTS = "network", "name", "config", "instruments", "license"
+_OF_CHECKPOINTS = "network", "name", "config", "instruments", "license", "standardize"
 _OF_TORCH = "to", "output"
 
 
@@ -39,6 +39,9 @@ class Options(Base):
     author's, drums,bass,other,vocals)."""
     license: str | None = None
     """With convert: the license of the weights, for the card (default: unknown)."""
+    standardize: bool | None = None
+    """With convert: whether the network brings spectra to mean 0 and deviation 1, as SCNet's author has it since
+    2024-09-24 (default: of the author's checkpoints, not of MSST's)."""
     to: Literal["torch"] | None = None
     """With convert: write a model of this project as a PyTorch checkpoint, which MSST loads with the YAML beside it."""
     output: Annotated[Path | None, Parameter(name=("-o", "--output"))] = None

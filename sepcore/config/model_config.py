@@ -46,8 +46,8 @@ class ModelConfig(TrainingKeys, DatasetKeys):
 
     def check_trainable(self) -> None:
         """Raise ValueError if a cached chunk would be shorter than the frames of one segment."""
-        if (self.chunk_duration_s * self.sample_rate - self.frame_length) / self.hop_length < self.segment_frames:
-            needed = (self.segment_frames * self.hop_length + self.frame_length) / self.sample_rate
+        if self.chunk_duration_s * self.sample_rate < self.trainable_samples:
+            needed = self.trainable_samples / self.sample_rate
             raise ValueError(
                 f"chunk_duration is {self.chunk_duration_s:g} s; T = {self.segment_frames} frames need {needed:.2f} s. "
                 "Raise chunk_duration or lower T."
@@ -57,6 +57,11 @@ class ModelConfig(TrainingKeys, DatasetKeys):
     def chunk_samples(self) -> int:
         """Samples of a cached chunk."""
         return int(self.chunk_duration_s * self.sample_rate)
+
+    @property
+    def trainable_samples(self) -> int:
+        """The fewest samples of a cached chunk that a segment can be trained from."""
+        return self.segment_frames * self.hop_length + self.frame_length
 
     @property
     def segment_samples(self) -> int:

@@ -23,6 +23,7 @@ _Count = Annotated[int, Field(ge=1, le=64)]
 _PerBand = tuple[_Count, _Count, _Count]
 _Part = Annotated[float, Field(gt=0, lt=1)]
 _BandShares = tuple[_Part, _Part, _Part]
+_SHARES_ROUNDED = 1e-3
 
 
 class StrictModel(BaseModel):
@@ -87,6 +88,9 @@ class SCNetParams(StrictModel):
     """Dual-path layers; even, since every other one works on the Fourier transform over frames."""
     expand: _Count = 1
     """Units of an LSTM in each direction, as a multiple of its channels."""
+    standardize: bool = False
+    """Bring each segment's spectra to mean 0 and deviation 1 in the network itself, and the stems back, as SCNet's
+    author does since September 2024; MSST does not."""
 
     @property
     def frames_multiple(self) -> int:
@@ -99,7 +103,8 @@ class SCNetParams(StrictModel):
             raise ValueError(f"num_dplayer is {self.num_dual_path_layers}; give an even number.")
         if self.conv_kernel % 2 == 0:
             raise ValueError(f"conv_kernel is {self.conv_kernel}; give an odd number.")
-        if not 0 < self.band_shares[0] + self.band_shares[1] < 1:
+        # The network needs only two of them: another third one would be the same network under another fingerprint.
+        if abs(sum(self.band_shares) - 1) > _SHARES_ROUNDED or sum(self.band_shares[:2]) >= 1:
             raise ValueError(f"band_SR is {list(self.band_shares)}; give three shares that add up to 1.")
         if min(self.dims[1:]) < self.compress:
             raise ValueError(f"compress is {self.compress}; it must not be above the channels, {min(self.dims[1:])}.")

@@ -1,6 +1,7 @@
 """SCNet, built in OpenVINO directly from the tensors of PyTorch's state dict: its encoder and decoder."""
 
 from collections.abc import Mapping
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,8 @@ import numpy as np
 from sepcore.config.model_config import ModelConfig
 from sepcore.config.network import SCNetParams
 from sepcore.engines.openvino_dual_path import DualPath
-from sepcore.engines.openvino_graph import Array
-from sepcore.networks.scnet_geometry import Band, level_bands
+from sepcore.engines.openvino_graph import Array, shape
+from sepcore.networks.scnet_geometry import STANDARDIZE_EPSILON, Band, level_bands
 
 
 def build_scnet(openvino: Any, config: ModelConfig, tensors: Mapping[str, Array]) -> Any:
@@ -31,6 +32,12 @@ def build_scnet(openvino: Any, config: ModelConfig, tensors: Mapping[str, Array]
     return _SCNet(openvino, tensors).build(config, params)
 
 
+def _deviation_ratio(x: Any) -> float:
+    """PyTorch's deviation of so many values, in relation to the root of the mean square."""
+    number = prod(shape(x))
+    return sqrt(number / (number - 1))
+
+
 class _SCNet(DualPath):
     """All tensors between the input and the output are ``(bins, frames, channels)``."""
 
@@ -38,7 +45,8 @@ class _SCNet(DualPath):
         frames, num_bins, width = config.segment_frames, config.num_bins, params.dims[0]
         levels = level_bands(params, num_bins)
         spectra = self._op.parameter([1, frames, num_bins, width], np.float32, name="spectra")
-        x = self._reshaped(self._moved(spectra, 0, 2, 1, 3), num_bins, frames, width)
+        given = self._standard(spectra) if params.standardize else spectra
+        x = self._reshaped(self._moved(given, 0, 2, 1, 3), num_bins, frames, width)
         skips = []
         for level, bands in enumerate(levels):
             skips.append(self._encoded(x, f"encoder.{level}", bands, params.conv_depths))
@@ -49,7 +57,31 @@ class _SCNet(DualPath):
             x = self._decoded(fused, f"decoder.{level}.1.convtrs", bands)
         stems = len(config.instruments)
         x = self._moved(self._reshaped(x, num_bins, frames, stems, width), 2, 1, 0, 3)
-        return self._ov.Model([self._op.unsqueeze(x, self._integers(0))], [spectra], "network")
+        x = self._op.unsqueeze(x, self._integers(0))
+        x = self._as_before(x, spectra) if params.standardize else x
+        return self._ov.Model([x], [spectra], "network")
+
+    # In bfloat16 OpenVINO computes operations that lead to the network's layers in it, too, but within an MVN, and
+    # after the last layer, in float32. So the deviation is computed once for each end.
+
+    def _standard(self, spectra: Any) -> Any:
+        """Spectra of mean 0 and deviation 1, which is divided by their number less one, as in PyTorch."""
+        ratio = _deviation_ratio(spectra)
+        centered = self._op.subtract(spectra, self._mean(spectra))
+        made = self._op.mvn(centered, self._integers(1, 2, 3), True, STANDARDIZE_EPSILON / ratio, "outside_sqrt")
+        return self._op.multiply(made, self._constant(np.array(1 / ratio)))
+
+    def _as_before(self, stems: Any, spectra: Any) -> Any:
+        """The stems with mean and deviation of the spectra."""
+        mean = self._mean(spectra)
+        variance = self._mean(self._op.power(self._op.subtract(spectra, mean), self._constant(np.array(2.0))))
+        deviation = self._op.multiply(self._op.sqrt(variance), self._constant(np.array(_deviation_ratio(spectra))))
+        one_more_axis = self._integers(1)
+        scaled = self._op.multiply(stems, self._op.unsqueeze(deviation, one_more_axis))
+        return self._op.add(scaled, self._op.unsqueeze(mean, one_more_axis))
+
+    def _mean(self, x: Any) -> Any:
+        return self._op.reduce_mean(x, self._integers(1, 2, 3), True)
 
     def _encoded(self, x: Any, place: str, bands: tuple[Band, ...], depths: tuple[int, ...]) -> Any:
         """Every band with fewer bins, after its convolution modules; side by side again."""

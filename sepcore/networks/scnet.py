@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import accumulate
+from math import prod
 from typing import Any
 
 import keras
@@ -12,11 +13,12 @@ from sepcore.config.model_config import ModelConfig
 from sepcore.config.network import SCNetParams
 from sepcore.networks.dual_path import SeparationNet
 from sepcore.networks.scnet_bands import BandDecoder, BandEncoder
-from sepcore.networks.scnet_geometry import Band, level_bands
+from sepcore.networks.scnet_geometry import STANDARDIZE_EPSILON, Band, level_bands
 from sepcore.networks.stored_layers import SelfNamedNetwork, StoredVariable
 from sepcore.networks.torch_layers import Convolution, Dense, FrameFilters, Norm, TorchLayer
 
 _SQUARE = (3, 3)  # of the convolutions over all bands
+_VALUES = (1, 2, 3)  # axes of an example
 
 
 class ConvolutionModule(TorchLayer):
@@ -186,5 +188,11 @@ def build_scnet(inputs: Any, config: ModelConfig) -> Any:
     """``scnet.scnet``; see `registry.build_network` for shapes."""
     params = config.model.params
     assert isinstance(params, SCNetParams)
-    # float32 whatever the precision of the layers.
-    return ops.cast(SCNet(params, config)(inputs), "float32")
+    # float32 whatever the precision of the layers: operations on the input itself, outside of any layer.
+    if not params.standardize:
+        return ops.cast(SCNet(params, config)(inputs), "float32")
+    mean = ops.mean(inputs, axis=_VALUES, keepdims=True)
+    centered = inputs - mean
+    deviation = ops.sqrt(ops.sum(ops.square(centered), axis=_VALUES, keepdims=True) / (prod(inputs.shape[1:]) - 1))
+    stems = ops.cast(SCNet(params, config)(centered / (deviation + STANDARDIZE_EPSILON)), "float32")
+    return stems * deviation[:, None] + mean[:, None]

@@ -1,4 +1,4 @@
-"""How many bins SCNet's bands have at every level, for any runtime."""
+"""What SCNet is in any runtime: how many bins its bands have at every level, and the constant of its statistics."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -6,6 +6,9 @@ from math import ceil
 
 from sepcore.config.network import SCNetParams
 from sepcore.errors import ConfigError
+
+STANDARDIZE_EPSILON = 1e-5
+"""Added to the deviation that `SCNetParams.standardize` divides spectra by."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ import numpy as np
 def scnet(x, tensors, params):
     """Spectra ``(2 * channels, bins, frames)`` to ``(stems * 2 * channels, bins, frames)``, in double precision."""
     tensors = {name: value.astype(float) for name, value in tensors.items()}
+    x = x.astype(float)
+    mean, deviation = (x.mean(), x.std(ddof=1)) if params.standardize else (0, 1)
+    x = (x - mean) / (deviation + 1e-5) if params.standardize else x
     levels = range(len(params.dims) - 1)
     skips = []
     for level in levels:
@@ -42,7 +45,7 @@ def scnet(x, tensors, params):
             ],
             1,
         )
-    return x
+    return x * deviation + mean
 
 
 def band_edges(bins, params):

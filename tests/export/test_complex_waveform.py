@@ -78,9 +78,11 @@ def test_exported_graphs_give_the_engines_stems_at_every_length(network_type, ke
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["savedmodel", "onnx"])
-def test_scnet_is_exported(form, tmp_path):
+@pytest.mark.parametrize("standardize", [False, True])
+def test_scnet_is_exported(form, standardize, tmp_path):
     keys = {"stft_padding": "centered", "stft_window": "rectangular", "stft_normalized": True}
-    config = scnet_config({"dims": [4, 4, 8], "num_dplayer": 2}, frames=16, bins=65, **keys)
+    params = {"dims": [4, 4, 8], "num_dplayer": 2, "standardize": standardize}
+    config = scnet_config(params, frames=16, bins=65, **keys)
     network = registry.build_network(config)
     write_checkpoint(network, tmp_path / "model", step=1)
     model = LocalModel("small", config, tmp_path / "model")

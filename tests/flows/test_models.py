@@ -91,7 +91,13 @@ def test_a_checkpoint_of_others_is_converted_listed_verified_and_taken_back(mode
     of_scnet = "convert", "best.ckpt", "--network", "scnet.scnet"
     converted = models(*of_scnet, "--name", "mine", "--instruments", "vocals,other", "--license", "MIT")
     assert (converted.returncode, converted.stderr) == (0, "")
-    assert not lacking(converted.stdout, (f"{tmp_path}/here/mine", "vocals, other", "476", "MIT"))
+    assert not lacking(
+        converted.stdout, (f"{tmp_path}/here/mine", "vocals, other", "476", "MIT", "guessed", "standardize")
+    )
+    again = models(*of_scnet, "--name", "mine", "--instruments", "vocals,other", "--license", "MIT")
+    assert (again.returncode, again.stdout.count("here already")) == (0, 1)
+    other = models(*of_scnet, "--name", "mine", "--instruments", "vocals,other", "--license", "MIT", "--standardize")
+    assert_is_one_line(other, ("model.params.standardize", "--force"))
     assert "vocals, other" in models("list").stdout
     assert models("verify").returncode == 0
     back = models("convert", "mine", "--to", "torch", "-o", "back.ckpt")
@@ -110,6 +116,7 @@ def test_a_checkpoint_of_others_is_converted_listed_verified_and_taken_back(mode
         ("convert a.ckpt --name ../evil", "--name"),
         ("convert a.ckpt --name mine --network unet.unet", "--network"),
         ("convert mine --to torch", "--output"),
+        ("convert mine --to torch -o a.ckpt --no-standardize", "--standardize"),
         ("convert mine --to torch -o a.ckpt --license MIT", "--license"),
         ("list --license MIT", "--license"),
     ],

@@ -94,13 +94,28 @@ def test_every_stem_has_the_shape_of_the_mixture(stems, channels, frames, bins):
     np.testing.assert_allclose(estimates[1:2], network(spectra[1:2]), atol=1e-5)  # examples know nothing of each other
 
 
-def test_gradients_on_silence_are_finite():
-    network = build_network(scnet_config(SMALL))
+@pytest.mark.parametrize("standardize", [False, True])
+def test_gradients_on_silence_are_finite(standardize):
+    network = build_network(scnet_config(SMALL | {"standardize": standardize}))
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(network(np.zeros((1, 8, 129, 4), np.float32)) - 1))
     gradients = tape.gradient(loss, network.trainable_variables)
     assert all(np.isfinite(np.asarray(gradient)).all() for gradient in gradients)
-    assert any(np.asarray(gradient).any() for gradient in gradients)
+    assert standardize or any(np.asarray(gradient).any() for gradient in gradients)  # silence stays silence
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_standardized_spectra_differ_from_others_by_their_level_alone_in_any_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        network = build_network(scnet_config(SMALL | {"standardize": True}))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    spectra = np.random.default_rng(0).standard_normal((2, 8, 129, 4)).astype(np.float32)
+    stems = np.asarray(network(spectra))
+    for shift, scale in ((50, 1), (0, 1e5), (0, 1e-2)):  # beyond float16, and finer than bfloat16 has it
+        others = np.asarray(network(shift + scale * spectra))
+        np.testing.assert_allclose((others - shift) / scale, stems, atol=1e-2)
 
 
 @pytest.mark.slow
@@ -155,6 +170,20 @@ def test_the_transform_over_frames_is_that_of_a_fast_one(frames):
 def test_bands_that_would_lose_bins_are_refused(params, bins, named, hint):
     with raises(ConfigError, named, hint=hint):
         build_network(scnet_config(SMALL | params, bins=bins))
+
+
+@pytest.mark.parametrize("shares", [[0.175, 0.392, 0.9], [0.175, 0.392, 0.1], [0.5, 0.5, 0.0009]])
+def test_shares_of_bands_that_do_not_add_up_are_refused(shares):
+    with raises(ConfigError, "band_SR", shares) as refused:
+        scnet_config(SMALL | {"band_SR": shares})
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "shares", [[0.175, 0.392, 0.433], [0.225, 0.372, 0.403], [1 / 3, 1 / 3, 1 / 3], [0.3, 0.3, 0.4]]
+)
+def test_shares_of_bands_add_up_but_for_their_rounding(shares):
+    assert scnet_config(SMALL | {"band_SR": shares}).model.params.band_shares == tuple(shares)
 
 
 def test_a_complex_network_of_ones_own_gets_real_and_imaginary_parts(monkeypatch):

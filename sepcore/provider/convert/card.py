@@ -1,5 +1,6 @@
 """The card of a model that others have trained: where its weights come from, and what is not known of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sepcore.config.model_config import ModelConfig
@@ -23,8 +24,8 @@ class Conversion:
     license: str | None
 
 
-def converted_card(name: str, config: ModelConfig, conversion: Conversion) -> str:
-    """The card of a converted model, as Markdown."""
+def converted_card(name: str, config: ModelConfig, conversion: Conversion, notes: Sequence[str]) -> str:
+    """The card of a converted model, as Markdown; ``notes`` are of `conversion_notes`."""
     stems = ", ".join(config.instruments)
     rows = [
         ("network", config.model.type),
@@ -47,6 +48,7 @@ def converted_card(name: str, config: ModelConfig, conversion: Conversion) -> st
         "## Origin",
         "Converted from a PyTorch checkpoint that others have trained; its values are unchanged, but as float32.",
         _table(origin),
+        "\n".join(f"- {note}" for note in notes),
         "## Training",
         "Unknown: a checkpoint does not say on which recordings it was trained, nor how.",
         "## Scores",

@@ -1,6 +1,8 @@
 """A PyTorch checkpoint of SCNet made a model in `MODEL_PATH`, and a model made such a checkpoint."""
 
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ from sepcore.networks.scnet_tensors import fitting_params, scnet_shapes
 from sepcore.networks.stored_tensors import load_tensors, write_tensors
 from sepcore.provider.checksum import VerifiedArchive, file_sha256
 from sepcore.provider.convert.card import Conversion, converted_card
-from sepcore.provider.convert.msst_yaml import AUTHORS_STEMS, msst_yaml, read_model_yaml, scnet_keys
-from sepcore.provider.convert.states import check_fit, find_state, read_state, shapes_of
+from sepcore.provider.convert.msst_yaml import AUTHORS_STEMS, is_own_yaml, msst_yaml, read_model_yaml, scnet_keys
+from sepcore.provider.convert.notes import conversion_notes
+from sepcore.provider.convert.states import AUTHORS_STATE, check_fit, find_state, read_state, shapes_of
 from sepcore.provider.convert.torch_file import TorchFile
 from sepcore.provider.convert.torch_pickle import TorchTensor
 from sepcore.provider.convert.torch_writer import write_state_dict
@@ -24,17 +27,27 @@ from sepcore.provider.store import ModelOrigin, model_path, obstacle, own_model_
 from sepcore.system.atomic import atomic_folder, atomic_path, remove_leftovers, write_text
 from sepcore.system.locks import lock_of, locked
 from sepcore.system.os_errors import fix_for
+from sepcore.system.printable import first_few, printable
 
 CARD_FILE, CONVERSION_FILE = "model_card.md", "conversion.json"
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A model that has been converted: its folder, its config, and the key of the checkpoint that it comes from."""
+    """A model that has been converted.
+
+    Attributes:
+        state: The key of the checkpoint that it comes from.
+        notes: What was decided without being told, and what the YAML asks for that is not done here; a line each.
+        is_new: False if it was there already, the same in all of its files.
+    """
 
     folder: Path
     config: ModelConfig
     state: str
+    notes: tuple[str, ...]
+    is_new: bool
 
 
 def convert_checkpoint(
@@ -44,9 +57,10 @@ def convert_checkpoint(
     yaml: Path | None = None,
     instruments: tuple[str, ...] = (),
     license_name: str | None = None,
+    standardize: bool | None = None,
     force: bool = False,
 ) -> Converted:
-    """Write the model of a PyTorch checkpoint to ``MODEL_PATH/NAME``.
+    """Write the model of a PyTorch checkpoint to ``MODEL_PATH/NAME``; the same one that is there already is kept.
 
     Args:
         checkpoint: A file of ``torch.save``, with a state dict of SCNet's.
@@ -54,6 +68,7 @@ def convert_checkpoint(
         yaml: Of MSST or SCNet's author; without it sizes come from the tensors, the rest is the author's.
         instruments: The stems in the order of the network's outputs, instead of the YAML's.
         license_name: Of the weights, for the card.
+        standardize: See `SCNetParams.standardize`; None: true for a checkpoint of SCNet's author.
         force: Replace also another model of that name, but no other files.
 
     Raises:
@@ -63,9 +78,13 @@ def convert_checkpoint(
     """
     with TorchFile(checkpoint) as file:
         state, tensors = find_state(file.content, checkpoint)
-        keys = read_model_yaml(yaml) if yaml else _inferred(tensors, checkpoint, instruments)
+        read = read_model_yaml(yaml) if yaml else None
+        keys = read.keys if read else _inferred(tensors, checkpoint, instruments)
         if instruments:
             keys["instrument_list"] = list(instruments)
+        params = keys["model"]["params"]
+        params["standardize"] = state == AUTHORS_STATE if standardize is None else standardize
+        notes = conversion_notes(read, state, standardize, has_instruments=bool(instruments))
         config = _config(keys | {"model_dir": name}, yaml or checkpoint)
         params = config.model.params
         assert isinstance(params, SCNetParams)
@@ -74,17 +93,22 @@ def convert_checkpoint(
         values = read_state(file, {each: tensors[each] for each in names}, checkpoint)
     sha256 = file_sha256(checkpoint)
     conversion = Conversion(checkpoint.name, sha256, state, license_name)
+    texts = {
+        "config.json": config.to_json() + "\n",
+        CONVERSION_FILE: json.dumps(asdict(conversion), indent=2) + "\n",
+    }
     folder = model_path() / name
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(lock_of(folder), f"converting {name}"):
-            _check_place(folder, sha256, force=force)
+            if _is_there(folder, sha256, texts, force=force):
+                return Converted(folder, config, state, notes, is_new=False)
             remove_leftovers(folder.parent)
             with atomic_folder(folder, lambda old: own_model_files(old, force=force)) as temporary:
                 write_tensors(temporary, values, step=0)
-                (temporary / "config.json").write_text(config.to_json() + "\n", "utf-8")
-                (temporary / CARD_FILE).write_text(converted_card(name, config, conversion), "utf-8")
-                (temporary / CONVERSION_FILE).write_text(json.dumps(asdict(conversion), indent=2) + "\n", "utf-8")
+                texts[CARD_FILE] = converted_card(name, config, conversion, notes)
+                for file_name, text in texts.items():
+                    (temporary / file_name).write_text(text, "utf-8")
                 write_origin(temporary, VerifiedArchive(checkpoint, sha256, str(checkpoint.absolute())))
     except OSError as error:
         raise ProviderError(
@@ -93,7 +117,7 @@ def convert_checkpoint(
             hint=f"{fix_for(error)}, or set MODEL_PATH to a folder that can be written to.",
             errno=error.errno,
         ) from error
-    return Converted(folder, config, state)
+    return Converted(folder, config, state, notes, is_new=True)
 
 
 def _inferred(tensors: dict[str, TorchTensor], checkpoint: Path, instruments: tuple[str, ...]) -> dict[str, Any]:
@@ -114,21 +138,48 @@ def _inferred(tensors: dict[str, TorchTensor], checkpoint: Path, instruments: tu
 
 def _config(keys: dict[str, Any], origin: Path) -> ModelConfig:
     config = parse_config(json.dumps(keys), origin.name)
-    if config.chunk_duration_s * config.sample_rate < config.segment_samples:
-        seconds = -(-config.segment_samples // config.sample_rate)
+    # Written, the chunk of the cache is no default any more, so it must be long enough.
+    if config.chunk_duration_s * config.sample_rate < config.trainable_samples:
+        seconds = -(-config.trainable_samples // config.sample_rate)
         config = parse_config(json.dumps(keys | {"chunk_duration": seconds}), origin.name)
+    config.check_trainable()
     return config
 
 
-def _check_place(folder: Path, sha256: str, *, force: bool) -> None:
+def _is_there(folder: Path, sha256: str, texts: Mapping[str, str], *, force: bool) -> bool:
+    """Whether the folder has the model already; ProviderError if it has what must not be replaced."""
     if found := obstacle(folder, force=force):
         problem, fix = found
         raise ProviderError(
             f"no model can be put here: it {problem}", path=folder, hint=f"{fix}, or give another --name."
         )
+    if force or not find_checkpoint(folder):
+        return False
+    hint = "Give another --name, or replace it with --force."
     origin = ModelOrigin.of(folder)
-    if find_checkpoint(folder) and not force and (origin is None or origin.sha256 != sha256):
-        raise ProviderError("holds another model", path=folder, hint="Give another --name, or replace it with --force.")
+    if origin is None or origin.sha256 != sha256:
+        raise ProviderError("holds another model", path=folder, hint=hint)
+    if others := _differences(folder, origin, texts):
+        raise ProviderError(f"holds this model, but {first_few(others, _SHOWN)}", path=folder, hint=hint)
+    return True
+
+
+def _differences(folder: Path, origin: ModelOrigin, texts: Mapping[str, str]) -> list[str]:
+    """Where a model's folder is not as it came, or as it would come now with these files."""
+    changed = {*origin.changed_files(folder), *(name for name in texts if name not in origin.files)}
+    found = [f"{printable(name)} was changed since" for name in sorted(changed)]
+    for name in texts.keys() - changed:
+        here, new = _flat((folder / name).read_text("utf-8")), _flat(texts[name])
+        keys = [key for key in here | new if here.get(key) != new.get(key)]
+        found += [f"with another {key} in {name}" for key in keys]
+    return found
+
+
+def _flat(text: str) -> dict[str, Any]:
+    """A JSON's keys, those of a config's network among them."""
+    content: dict[str, Any] = json.loads(text)
+    params = content.get("model", {}).get("params", {})
+    return content | {"model": None} | {f"model.params.{key}": value for key, value in params.items()}
 
 
 def write_torch(model: LocalModel, output: Path, *, force: bool = False) -> Path:
@@ -137,23 +188,31 @@ def write_torch(model: LocalModel, output: Path, *, force: bool = False) -> Path
     Args:
         model: Of an SCNet.
         output: File of the checkpoint, new unless ``force``; the YAML has its name and ``.yaml``.
-        force: Replace both.
+        force: Replace both, but no YAML that was not written by this function.
 
     Returns:
         The YAML.
 
     Raises:
-        ConfigError: MSST has no such network, or a file is there.
+        ConfigError: MSST has no such network, a file is there, or ``output`` is called as the YAML would be.
         CheckpointError: the model's checkpoint is damaged.
     """
     config, beside = model.config, output.with_suffix(".yaml")
     params = config.model.params
     if not isinstance(params, SCNetParams):
         raise ConfigError(f"{model.name} is a {config.model.type}", hint="Only SCNet (scnet.scnet) goes to PyTorch.")
-    _check_stft(model)
-    taken = [file for file in (output, beside) if file.exists()]
+    _check_theirs(model, params)
+    if output.suffix.lower() == beside.suffix:
+        raise ConfigError(
+            "is the name of the YAML beside the checkpoint", path=output, hint=f"Give {output.with_suffix('.ckpt')}."
+        )
+    taken = [file for file in (output, beside) if os.path.lexists(file)]
     if taken and not (force and all(file.is_file() for file in taken)):
         raise ConfigError("exists already", path=taken[0], hint="Give another file, or replace it with --force.")
+    if beside in taken and not is_own_yaml(beside):
+        raise ConfigError(
+            "is there, and was not written by this command", path=beside, hint="Move it away, or give another file."
+        )
     values, _ = load_tensors(scnet_shapes(params, len(config.instruments)), model.folder)
     try:
         with atomic_path(output) as temporary:
@@ -169,17 +228,18 @@ def write_torch(model: LocalModel, output: Path, *, force: bool = False) -> Path
     return beside
 
 
-def _check_stft(model: LocalModel) -> None:
-    """MSST's SCNet has PyTorch's centered STFT without a window, and sees all of its bins."""
+def _check_theirs(model: LocalModel, params: SCNetParams) -> None:
+    """MSST's SCNet has PyTorch's centered STFT without a window, sees all of its bins, and takes them as they are."""
     config = model.config
     given = {
         "stft_window": (config.stft_window, "rectangular"),
         "stft_padding": (config.stft_padding, "centered"),
         "F": (config.num_bins, config.frame_length // 2 + 1),
+        "model.params.standardize": (json.dumps(params.standardize), "false"),
     }
     for key, (value, theirs) in given.items():
         if value != theirs:
             raise ConfigError(
-                f"{model.name} has {key} = {value}, and the SCNet of PyTorch's programs {theirs}",
+                f"{model.name} has {key} = {value}, and MSST's SCNet {theirs}",
                 hint=f"Train with {key} = {theirs} to use it there.",
             )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sepcore.config.network import SCNetParams
 from sepcore.errors import ConfigError
 from sepcore.system.foreign import ForeignTextError, check_texts, parse_json, read_bounded, shortened
 from sepcore.system.os_errors import fix_for, reason_of
+from sepcore.system.ownership import is_plain_file
 from sepcore.system.printable import first_few, printable
 
 AUTHORS_STEMS = ("drums", "bass", "other", "vocals")
@@ -20,10 +22,12 @@ _FRAME, _HOP, _RATE = 4096, 1024, 44100
 _CHANNELS = 2
 _MOST_BYTES = 100_000  # MSST's have 5 kB; PyYAML takes a second for this
 _MOST_SAMPLES = 1 << 27
-_PARAMS = {field.alias or name for name, field in SCNetParams.model_fields.items()}
+_OURS = {"standardize"}  # no key of theirs: it is in the author's code, and not in MSST's
+_PARAMS = {field.alias or name for name, field in SCNetParams.model_fields.items()} - _OURS
 _MODEL_KEYS = _PARAMS | {"sources", "audio_channels", "nfft", "hop_size", "win_size", "normalized"}
 _UNOFFICIAL = {"bandsplit_ratios", "downsample_strides", "n_conv_modules", "n_rnn_layers"}
 _BUILT = "scnet"
+_OWN_MARK = "# Written by flows.models convert --to torch: the YAML by which MSST loads the checkpoint of this name."
 _SHOWN = 3
 
 
@@ -43,14 +47,27 @@ def _listed(loader: _Loader, node: yaml.Node) -> list[Any]:
 _Loader.add_constructor("tag:yaml.org,2002:python/tuple", _listed)
 
 
-def read_model_yaml(path: Path) -> dict[str, Any]:
-    """The keys of a model's JSON that a YAML of MSST, or of SCNet's author, stands for.
+@dataclass(frozen=True)
+class ModelYaml:
+    """What a YAML of MSST, or of SCNet's author, says.
+
+    Attributes:
+        keys: The keys of a model's JSON that it stands for.
+        levelled_by: Its key that asks for songs to be brought to one level first; empty if none does.
+    """
+
+    keys: dict[str, Any]
+    levelled_by: str
+
+
+def read_model_yaml(path: Path) -> ModelYaml:
+    """Read a YAML of MSST, or of SCNet's author.
 
     ConfigError if it is not such a YAML, or asks for a network that is not built.
     """
     try:
         content = _loaded(path)
-        return _keys(content)
+        return ModelYaml(_keys(content), _levelled_by(content))
     except OSError as error:
         raise ConfigError(
             f"cannot be read ({reason_of(error)})",
@@ -141,6 +158,11 @@ def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return section if isinstance(section, dict) else {}
 
 
+def _levelled_by(content: Mapping[str, Any]) -> str:
+    sections = [name for name in ("inference", "data") if _section(content, name).get("normalize") is True]
+    return f"{sections[0]}.normalize" if sections else ""
+
+
 def _check_built(model: Mapping[str, Any], training: Mapping[str, Any]) -> None:
     hint = "Only SCNet itself (scnet) is built here."
     kind = training.get("model_type", _BUILT)
@@ -177,7 +199,7 @@ def _frames(samples: Any, hop: Any) -> int:
 
 def msst_yaml(config: ModelConfig) -> str:
     """The YAML by which MSST loads a model, whose network must be an SCNet."""
-    params = json.loads(config.model.params.model_dump_json(by_alias=True))
+    params = json.loads(config.model.params.model_dump_json(by_alias=True, exclude=_OURS))
     stems = list(config.instruments)
     sections = {
         "audio": {
@@ -199,7 +221,17 @@ def msst_yaml(config: ModelConfig) -> str:
         "training": {"instruments": stems, "target_instrument": None, "model_type": _BUILT, "use_amp": False},
         "inference": {"batch_size": 1, "num_overlap": 2, "normalize": False},
     }
-    lines = []
+    lines = [_OWN_MARK]
     for name, keys in sections.items():
         lines += [f"{name}:", *(f"  {key}: {json.dumps(value)}" for key, value in keys.items())]
     return "\n".join(lines) + "\n"
+
+
+def is_own_yaml(path: Path) -> bool:
+    """Whether a file is a YAML that `msst_yaml` has made, by its first line."""
+    try:
+        content = _loaded(path)
+        first = path.read_text("utf-8").partition("\n")[0]
+    except (OSError, ValueError, ConfigError):
+        return False
+    return first == _OWN_MARK and is_plain_file(path) and _section(content, "training").get("model_type") == _BUILT

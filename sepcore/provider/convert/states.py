@@ -18,7 +18,8 @@ from sepcore.system.memory import free_bytes
 from sepcore.system.printable import first_few, printable
 
 # Of SCNet's author (the best by SDR, the last), of MSST, of Lightning; the first that is there.
-_STATES = ("best_state", "state", "model_state_dict", "state_dict", "model")
+AUTHORS_STATE = "best_state"
+_STATES = (AUTHORS_STATE, "state", "model_state_dict", "state_dict", "model")
 _PREFIXES = ("module.", "model.")
 # Tensors that tell a relative of SCNet, and its name in MSST.
 _RELATIVES = {"mask_layer.": "scnet_masked", "pos_embed_f": "scnet_masked", "time_layer.": "scnet_tran"}
@@ -92,7 +93,7 @@ def _mended(given: Mapping[str, Shape]) -> str:
     if fitting is None or scnet_shapes(*fitting) != dict(given):
         return "It is of another network than SCNet, or not whole."
     params, num_stems = fitting
-    keys = json.loads(params.model_dump_json(by_alias=True, exclude={"band_shares", "band_strides"}))
+    keys = json.loads(params.model_dump_json(by_alias=True, exclude={"band_shares", "band_strides", "standardize"}))
     return f"These params would fit: {json.dumps(keys)}, with {num_stems} instruments."
 
 

@@ -8,6 +8,7 @@ themselves are taken apart by `pickletools`, which runs nothing.
 """
 
 import pickletools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +96,9 @@ def _parameter(arguments: tuple[Any, ...]) -> TorchTensor:
 
 
 def _tensor(arguments: tuple[Any, ...]) -> TorchTensor:
-    storage, offset, shape, strides, *_ = arguments
+    storage, offset, shape, strides, _, _, *metadata = arguments  # between them: a gradient's need, hooks
+    if any(metadata):  # of PyTorch's own, such as that the values are to be taken with the other sign (neg)
+        raise BadPickle("a tensor whose values mean something else than they are (metadata)")
     if not isinstance(storage, _Storage) or not isinstance(shape, tuple) or not isinstance(strides, tuple):
         raise BadPickle("a tensor without a storage or a shape")
     if len(shape) != len(strides) or len(shape) > _MOST_DIMENSIONS:
@@ -139,16 +142,22 @@ def read_pickle(content: bytes) -> Any:
         ForeignGlobal: it asks for any other class or function; none is looked up.
         BadPickle: it is damaged, uses other instructions, or is longer than any checkpoint's.
     """
-    machine = _Machine()
     try:
-        for number, (operation, argument, _) in enumerate(pickletools.genops(content)):
-            if number >= _MOST_OPERATIONS:
-                raise BadPickle(f"more than {_MOST_OPERATIONS} instructions")
-            if operation.name == "STOP":
-                return machine.result()
-            machine.do(operation.name, argument)
+        # Old instructions hold texts with escapes, about which Python may warn; they are refused anyway.
+        with warnings.catch_warnings(action="ignore"):
+            return _run(content)
     except (ValueError, LookupError, TypeError, OverflowError) as error:  # of pickletools, or an empty stack
         raise BadPickle("damaged") from error
+
+
+def _run(content: bytes) -> Any:
+    machine = _Machine()
+    for number, (operation, argument, _) in enumerate(pickletools.genops(content)):
+        if number >= _MOST_OPERATIONS:
+            raise BadPickle(f"more than {_MOST_OPERATIONS} instructions")
+        if operation.name == "STOP":
+            return machine.result()
+        machine.do(operation.name, argument)
     raise BadPickle("damaged")
 
 

@@ -37,12 +37,12 @@ def named(module, name):
     return f"c{module}\n{name}\n".encode()
 
 
-def tensor(key, kind, offset, shape, steps, *, numel=1):
-    """The instructions that rebuild a tensor: ``offset`` and ``steps`` in elements."""
+def tensor(key, kind, offset, shape, steps, *, numel=1, metadata=b""):
+    """The instructions that rebuild a tensor: ``offset`` and ``steps`` in elements; ``metadata`` are instructions."""
     storage = b"(" + text("storage") + named("torch", kind) + text(key) + text("cpu") + number(numel) + b"tQ"
     hooks = b"\x89" + named("collections", "OrderedDict") + b")R"
     where = number(offset) + numbers(shape) + numbers(steps)
-    return named("torch._utils", "_rebuild_tensor_v2") + b"(" + storage + where + hooks + b"tR"
+    return named("torch._utils", "_rebuild_tensor_v2") + b"(" + storage + where + hooks + metadata + b"tR"
 
 
 def ordered(items):

@@ -16,7 +16,6 @@ from sepcore.provider.convert.torch_file import TorchFile
 from sepcore.provider.convert.torch_writer import write_state_dict
 from sepcore.provider.installed import InstalledModel
 from sepcore.provider.resolve import locate_model
-from sepcore.system.memory import free_bytes
 from tests.models import write_model
 from tests.provider.convert.checkpoints import ordered, stored, tensor, whole, write
 from tests.raised import raises
@@ -67,7 +66,7 @@ def test_a_checkpoint_becomes_a_model_that_its_name_leads_to(models, checkpoint,
 
 def test_the_card_names_origin_checksum_and_license_or_that_it_is_unknown(models, checkpoint, yaml):
     for license_name, told in ((None, "Unknown"), ("CC BY-NC 4.0", "CC BY-NC 4.0")):
-        convert_checkpoint(checkpoint, "mine", yaml=yaml, license_name=license_name)
+        convert_checkpoint(checkpoint, "mine", yaml=yaml, license_name=license_name, force=True)
         card = (models / "mine" / "model_card.md").read_text("utf-8")
         assert all(fact in card for fact in ("best.ckpt", file_sha256(checkpoint), told, "a, b"))
         noted = json.loads((models / "mine" / "conversion.json").read_text("utf-8"))
@@ -95,6 +94,89 @@ def test_the_state_is_found_where_training_programs_put_it(tmp_path, key, prefix
     with TorchFile(path) as file:
         found, tensors = states.find_state(file.content, path)
     assert (found, list(tensors)) == (key, ["one.weight", "two.weight"])
+
+
+def authors(path, arrays=None):
+    """A checkpoint as SCNet's author's program writes it."""
+    arrays = arrays or weights()
+    items = {
+        name: tensor(str(key), "FloatStorage", 0, value.shape, [step // 4 for step in value.strides])
+        for key, (name, value) in enumerate(arrays.items())
+    }
+    return write(path, whole(ordered({"best_state": ordered(items)})), list(arrays.values()))
+
+
+@pytest.mark.parametrize("given", [None, True, False])
+@pytest.mark.parametrize("is_authors", [True, False])
+def test_spectra_are_standardized_for_the_authors_checkpoints_or_as_told(
+    models, tmp_path, checkpoint, yaml, is_authors, given
+):
+    path = authors(tmp_path / "author.th") if is_authors else checkpoint
+    made = convert_checkpoint(path, "mine", yaml=yaml, standardize=given)
+    taken = is_authors if given is None else given
+    assert load_config(models / "mine").model.params.standardize == taken
+    (note,) = made.notes
+    assert f"standardize: {json.dumps(taken)}" in note
+    assert (given is None) == ("--set" in note)
+    assert note in (models / "mine" / "model_card.md").read_text("utf-8")
+
+
+def test_what_shapes_cannot_tell_is_told_to_be_guessed(models, checkpoint, yaml):
+    guessed, _ = convert_checkpoint(checkpoint, "mine", instruments=("a", "b")).notes
+    assert all(fact in guessed for fact in ("guessed", "band_SR", "band_stride", "--config"))
+    assert "order" not in guessed
+    assert guessed in (models / "mine" / "model_card.md").read_text("utf-8")
+    write_state_dict(checkpoint.with_name("four"), weights(num_stems=4))
+    assert "order" in convert_checkpoint(checkpoint.with_name("four"), "four").notes[0]
+    assert not any("guessed" in note for note in convert_checkpoint(checkpoint, "told", yaml=yaml).notes)
+
+
+def test_levelling_of_songs_that_is_not_done_here_is_told(models, checkpoint, yaml):
+    yaml.write_text(YAML + "inference: {normalize: true}\n")
+    note = convert_checkpoint(checkpoint, "mine", yaml=yaml).notes[-1]
+    assert "inference.normalize" in note
+    assert note in (models / "mine" / "model_card.md").read_text("utf-8")
+
+
+def test_the_same_model_is_kept_as_it_is(models, checkpoint, yaml):
+    def stamps():
+        return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (models / "mine").iterdir()}
+
+    first = convert_checkpoint(checkpoint, "mine", yaml=yaml, license_name="MIT")
+    before = stamps()
+    again = convert_checkpoint(checkpoint, "mine", yaml=yaml, license_name="MIT")
+    assert (first.is_new, again.is_new, again.config) == (True, False, first.config)
+    assert stamps() == before
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"instruments": ("b", "a")}, "instrument_list"),
+        ({"license_name": "GPL"}, "license"),
+        ({"standardize": True}, "model.params.standardize"),
+    ],
+)
+def test_the_same_weights_as_another_model_need_force(models, checkpoint, yaml, other, named):
+    convert_checkpoint(checkpoint, "mine", yaml=yaml)
+    with raises(ProviderError, named, path=models / "mine", hint="--force"):
+        convert_checkpoint(checkpoint, "mine", yaml=yaml, **other)
+    made = convert_checkpoint(checkpoint, "mine", yaml=yaml, force=True, **other)
+    assert load_config(models / "mine") == made.config
+
+
+@pytest.mark.parametrize("file", ["config.json", "conversion.json", "model_card.md", "model.index"])
+def test_a_file_that_was_changed_since_is_replaced_only_by_force(models, checkpoint, yaml, file):
+    convert_checkpoint(checkpoint, "mine", yaml=yaml)
+    whole_file = (models / "mine" / file).read_bytes()
+    for change in (lambda: (models / "mine" / file).write_bytes(whole_file + b" "), (models / "mine" / file).unlink):
+        change()
+        if file == "model.index" and not (models / "mine" / file).exists():
+            break  # no checkpoint any more, which is no model
+        with raises(ProviderError, file, path=models / "mine", hint="--force"):
+            convert_checkpoint(checkpoint, "mine", yaml=yaml)
+    convert_checkpoint(checkpoint, "mine", yaml=yaml, force=True)
+    assert (models / "mine" / file).read_bytes() == whole_file
 
 
 def test_half_and_double_precision_become_float32(models, tmp_path, yaml):
@@ -173,9 +255,17 @@ def test_a_model_that_was_changed_since_is_told_how_to_get_it_again(models, chec
         InstalledModel.of(models / "mine").check()
 
 
-def test_long_chunks_leave_a_config_that_can_be_trained_with(models, checkpoint, yaml):
-    yaml.write_text(YAML.replace("20000", "2000000"))
-    convert_checkpoint(checkpoint, "mine", yaml=yaml).config.check_trainable()
+def test_whatever_chunk_a_yaml_has_the_model_loads_again_and_can_be_trained(models, checkpoint, yaml):
+    drawn = np.random.default_rng(0).integers(2**8, 2**22, 25)
+    for samples in (1024, 872_000, 876_000, 877_500, 881_000, 882_000, 2_000_000, *drawn):
+        text = f"audio: {{chunk_size: {samples}}}\nmodel: {{sources: [a, b], dims: [4, 8, 12], num_dplayer: 2,"
+        yaml.write_text(f"{text} conv_depths: [1, 1, 1], hop_size: {1024 if samples >= 1024 else 128}, nfft: 4096}}\n")
+        if samples < 1024:
+            yaml.write_text(yaml.read_text().replace("4096", "512"))
+        made = convert_checkpoint(checkpoint, "mine", yaml=yaml, force=True)
+        loaded = load_config(models / "mine")
+        assert loaded == made.config, samples
+        loaded.check_trainable()
 
 
 def test_a_model_goes_to_pytorch_and_back(models, checkpoint, yaml, tmp_path):
@@ -190,6 +280,22 @@ def test_a_model_goes_to_pytorch_and_back(models, checkpoint, yaml, tmp_path):
     write_torch(locate_model("mine"), tmp_path / "out" / "back.ckpt", force=True)
 
 
+def test_a_checkpoint_is_never_written_where_its_yaml_goes(models, checkpoint, yaml, tmp_path):
+    convert_checkpoint(checkpoint, "mine", yaml=yaml)
+    for name in ("back.yaml", "back.YAML"):
+        with raises(ConfigError, path=tmp_path / name, hint="back.ckpt"):
+            write_torch(locate_model("mine"), tmp_path / name, force=True)
+    assert not list(tmp_path.glob("back.*"))
+
+
+def test_a_yaml_of_others_beside_the_checkpoint_is_never_replaced(models, checkpoint, yaml, tmp_path):
+    convert_checkpoint(checkpoint, "mine", yaml=yaml)
+    with raises(ConfigError, path=yaml, hint="another file"):
+        write_torch(locate_model("mine"), yaml.with_suffix(".ckpt"), force=True)
+    assert yaml.read_text() == YAML
+    assert not yaml.with_suffix(".ckpt").exists()
+
+
 def test_what_pytorchs_programs_do_not_have_is_not_written_for_them(models, checkpoint, yaml, tmp_path):
     convert_checkpoint(checkpoint, "mine", yaml=yaml)
     file = models / "mine" / "config.json"
@@ -198,6 +304,9 @@ def test_what_pytorchs_programs_do_not_have_is_not_written_for_them(models, chec
         file.write_text(json.dumps(content | {key: value}))
         with raises(ConfigError, key, value):
             write_torch(locate_model("mine"), tmp_path / "back.ckpt")
+    file.write_text(json.dumps(content | {"model": {"type": "scnet.scnet", "params": {"standardize": True}}}))
+    with raises(ConfigError, "model.params.standardize", "true"):
+        write_torch(locate_model("mine"), tmp_path / "back.ckpt")
     with raises(ConfigError, "unet.unet"):
         write_torch(locate_model(write_model(tmp_path / "unet")), tmp_path / "back.ckpt")
     assert not list(tmp_path.glob("back.*"))
@@ -211,13 +320,3 @@ def test_what_the_memory_does_not_hold_is_refused_before_it_is_read(models, chec
         convert_checkpoint(checkpoint, "other", yaml=yaml)
     with raises(CheckpointError, "GB"):
         load_tensors(tensor_shapes(made.config), made.folder)
-
-
-def test_a_containers_limit_counts_where_it_is_below_the_machines_memory(tmp_path):
-    machine = free_bytes(tmp_path)
-    assert machine > 10_000_000
-    for name, content in {"max": "5000000\n", "current": "4000000\n", "stat": "anon 1\ninactive_file 300\n"}.items():
-        (tmp_path / f"memory.{name}").write_text(content)
-    assert free_bytes(tmp_path) == 1_000_300
-    (tmp_path / "memory.max").write_text("max\n")
-    assert free_bytes(tmp_path) > 10_000_000

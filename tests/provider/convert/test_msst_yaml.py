@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sepcore.config.load import parse_config
 from sepcore.errors import ConfigError
-from sepcore.provider.convert.msst_yaml import msst_yaml, read_model_yaml, scnet_keys
+from sepcore.provider.convert.msst_yaml import is_own_yaml, msst_yaml, read_model_yaml, scnet_keys
 from tests.raised import raises
 
 MSST = """
@@ -54,7 +54,7 @@ def of(tmp_path):
     def read(text):
         path = tmp_path / "model.yaml"
         path.write_text(text, "utf-8")
-        return parse_config(json.dumps(read_model_yaml(path)), path.name)
+        return parse_config(json.dumps(read_model_yaml(path).keys), path.name)
 
     return read
 
@@ -85,7 +85,26 @@ def test_frames_are_as_many_as_the_network_makes_by_padding(samples, hop, tmp_pa
     padding = hop - samples % hop  # as in SCNet.forward
     if (samples + padding) // hop % 2 == 0:
         padding += hop
-    assert read_model_yaml(path)["T"] == 1 + (samples + padding) // hop
+    assert read_model_yaml(path).keys["T"] == 1 + (samples + padding) // hop
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (MSST, ""),
+        (MSST + "  normalize: false\n", ""),
+        (MSST + "  normalize: true\n", "inference.normalize"),
+        (AUTHORS.replace("segment: 11", "segment: 11, normalize: True"), "data.normalize"),
+    ],
+)
+def test_a_yaml_that_asks_for_songs_of_one_level_is_known(text, key, tmp_path):
+    (tmp_path / "model.yaml").write_text(text)
+    assert read_model_yaml(tmp_path / "model.yaml").levelled_by == key
+
+
+def test_a_key_of_ours_is_none_of_theirs(of):
+    with raises(ConfigError, "standardize"):
+        of("model: {standardize: true}")
 
 
 def test_one_target_is_the_only_stem(of):
@@ -137,5 +156,25 @@ def test_msst_gets_the_same_config_back(tmp_path):
     config = parse_config(json.dumps(keys), "a.json")
     path = tmp_path / "model.yaml"
     path.write_text(msst_yaml(config))
-    assert parse_config(json.dumps(read_model_yaml(path)), "a.json") == config
+    assert parse_config(json.dumps(read_model_yaml(path).keys), "a.json") == config
     assert yaml.safe_load(path.read_text())["training"]["instruments"] == ["a", "b: c"]
+
+
+@pytest.mark.parametrize(
+    ("change", "own"),
+    [
+        (lambda text: text, True),
+        (lambda text: text.replace("batch_size: 1", "batch_size: 4"), True),
+        (lambda text: text.partition("\n")[2], False),
+        (lambda text: f"# mine\n{text}", False),
+        (lambda text: text.replace('"scnet"', '"mdx23c"'), False),
+        (lambda text: text + "}", False),
+        (lambda text: "", False),
+    ],
+)
+def test_a_yaml_of_this_command_is_told_from_others(change, own, tmp_path):
+    config = parse_config(json.dumps(scnet_keys({}, instruments=["a"])), "a.json")
+    (tmp_path / "a.yaml").write_text(change(msst_yaml(config)))
+    assert is_own_yaml(tmp_path / "a.yaml") == own
+    (tmp_path / "b.yaml").symlink_to(tmp_path / "a.yaml")
+    assert not is_own_yaml(tmp_path / "b.yaml")

@@ -7,6 +7,7 @@ import os
 import pickle
 import tracemalloc
 import zipfile
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -116,6 +117,12 @@ def test_a_view_is_read_as_numpy_takes_it_or_refused_where_it_leaves_its_storage
     np.testing.assert_array_equal(read(path)["a"], expected, strict=True)
 
 
+@pytest.mark.parametrize("metadata", [b"", b"N", b"}"])
+def test_a_tensor_with_no_metadata_or_empty_ones_is_read(tmp_path, metadata):
+    found = read(of_one(tmp_path / "a.pt", tensor("0", "FloatStorage", 0, (24,), (1,), metadata=metadata)))
+    np.testing.assert_array_equal(found["a"], VALUES, strict=True)
+
+
 def test_containers_parameters_and_shared_storages_are_read(tmp_path):
     shared = tensor("0", "FloatStorage", 0, (24,), (1,))
     parameter = named("torch._utils", "_rebuild_parameter") + b"(" + shared + b"\x88"
@@ -147,7 +154,7 @@ HOSTILE = {
     "partial": lambda canary: functools.partial(print, "a"),
     "numpy": lambda canary: np.ones(3),
     "set": lambda canary: frozenset({1, 2}),
-    "CheckpointError": lambda canary: CheckpointError("a"),
+    "Fraction": lambda canary: Fraction(1, 2),
 }
 
 
@@ -198,6 +205,9 @@ def test_a_pickle_with_anything_else_is_refused_and_nothing_of_it_runs(tmp_path,
         tensor("0", "ComplexFloatStorage", 0, (2,), (1,)),
         tensor("../0", "FloatStorage", 0, (2,), (1,)),
         tensor("1", "FloatStorage", 0, (2,), (1,)),
+        tensor("0", "FloatStorage", 0, (2,), (1,), metadata=b"}" + text("neg") + b"\x88s"),
+        tensor("0", "FloatStorage", 0, (2,), (1,), metadata=b"\x88"),
+        tensor("0", "FloatStorage", 0, (2,), (1,), metadata=b"NN" + text("later")),
     ],
 )
 def test_instructions_that_make_no_tensor_are_refused_in_one_line(tmp_path, instructions):

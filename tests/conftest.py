@@ -12,11 +12,16 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.canaries import SECRETS, told_in
 from tests.repository import ROOT
 from tests.surroundings import changes, forbid_signals_to_this_process, move_home, surroundings
+
+# Under load a drawn example may take any time, which says nothing about the code.
+hypothesis.settings.register_profile("stemworks", deadline=None)
+hypothesis.settings.load_profile("stemworks")
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 # Before anything is imported that looks there. A worker's lies in the first process's, and goes with it.

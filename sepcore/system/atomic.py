@@ -16,6 +16,7 @@ import psutil
 from sepcore.errors import ConfigError
 from sepcore.system.os_errors import DISK_FULL, fix_for, reason_of
 from sepcore.system.ownership import OwnFiles, is_plain_file, is_real_folder, replace_folder
+from sepcore.system.printable import printable
 
 _logger = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ def remove_leftovers(folder: Path) -> None:
             elif is_plain_file(leftover):
                 leftover.unlink(missing_ok=True)
         except OSError as error:
-            _logger.debug("%s: cannot be removed (%s)", leftover, error)
+            _logger.debug("%s: cannot be removed (%s)", printable(leftover), printable(error))
 
 
 def stale(paths: Iterable[Path]) -> list[Path]:

@@ -91,7 +91,8 @@ def replace_folder(path: Path, new: Path, own_files: OwnFiles, aside: Path) -> N
         if not kept:
             kept = _kept_name(path)
             aside.replace(kept)
-        _logger.warning("%s: replaced; what this program did not write is kept in %s", path, kept)
+        there, kept_in = printable(path), printable(kept)
+        _logger.warning("%s: replaced; what this program did not write is kept in %s", there, kept_in)
 
 
 def remove_own(folder: Path, own: Collection[str]) -> None:
@@ -105,7 +106,7 @@ def remove_own(folder: Path, own: Collection[str]) -> None:
             if not any(here.iterdir()):
                 here.rmdir()
     except OSError as error:  # the new folder is in place; a later command can clear up the old one
-        _logger.debug("%s: cannot be cleared up (%s)", folder, error)
+        _logger.debug("%s: cannot be cleared up (%s)", printable(folder), printable(error))
 
 
 def _kept_name(path: Path) -> Path:

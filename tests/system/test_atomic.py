@@ -151,7 +151,7 @@ ANY_NAMES = ["x" * 255, "Mr. " + "x" * 251, "." + "x" * 254, "x." + "\U0001d11e"
 
 
 @pytest.mark.parametrize("name", ANY_NAMES, ids=range(len(ANY_NAMES)))
-def test_a_file_and_a_folder_of_any_name_are_replaced_also_where_the_old_folder_is_kept(tmp_path, name):
+def test_a_file_and_a_folder_of_any_name_are_replaced_also_where_the_old_folder_is_kept(tmp_path, name, caplog):
     assert len(os.fsencode(name)) > 250
     for _ in range(3):
         with atomic_folder(tmp_path / name, lambda _: ["song.wav"]) as folder:
@@ -164,6 +164,8 @@ def test_a_file_and_a_folder_of_any_name_are_replaced_also_where_the_old_folder_
     assert (tmp_path / name / name).is_file()
     remove_leftovers(tmp_path)
     assert len(names(tmp_path)) == 3
+    assert caplog.messages
+    assert all(message.isprintable() for message in caplog.messages)
 
 
 def test_where_a_place_is_taken_the_old_folder_is_kept_and_its_name_is_told(tmp_path, caplog):

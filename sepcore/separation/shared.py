@@ -56,7 +56,8 @@ def shared_separator(settings: SeparatorSettings) -> Separator:
     outlive many training runs and downloads. Call this before each song to get the current model.
     """
     with _one_at_a_time:
-        if settings.precision == "auto":  # so that a worker that is handed the separator's own settings finds it here
+        # So that a worker that is handed the separator's own settings finds it here.
+        if settings.precision == "auto" or settings.overlap is None:
             settings = for_model(settings, located_model(settings).config)
         separator = _separator(settings)
         if separator.is_outdated():

@@ -93,7 +93,7 @@ path = "training_cache/index.parquet"
 file = pq.ParquetFile(path)
 summary = json.loads(file.metadata.metadata[b"stemworks"])
 del summary["key"]
-table = file.read()
+table = file.read().replace_schema_metadata(None)
 with pq.ParquetWriter(path, table.schema) as writer:
     writer.write_table(table)
     writer.add_key_value_metadata({"stemworks": json.dumps(summary)})

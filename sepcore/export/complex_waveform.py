@@ -7,8 +7,9 @@ import tensorflow as tf
 from keras import ops
 
 from sepcore.config.model_config import ModelConfig
+from sepcore.engines.complex_frames import segmentation
 from sepcore.engines.waveform_graph import overlap_add
-from sepcore.signal.blocks import cross_fade, overlapping_advance
+from sepcore.signal.blocks import cross_fade
 from sepcore.signal.windows import analysis_window
 
 
@@ -33,11 +34,11 @@ def separate_complex_waveform(
         float32 ``(stems, samples, channels)``.
     """
     frame, hop, segment = config.frame_length, config.hop_length, config.segment_frames
-    advance = overlapping_advance(segment, config.default_overlap)
-    num_samples, front = ops.shape(waveform)[0], _front(config)
+    cut = segmentation(config, config.default_overlap)
+    advance, front, num_samples = cut.advance, cut.front, ops.shape(waveform)[0]
     num_segments = _num_segments(config, num_samples, advance)
     num_frames = segment + (num_segments - 1) * advance
-    padded = _padded(config, waveform, num_samples, num_frames)
+    padded = _padded(config, waveform, num_samples, num_frames, front)
     window, weights = analysis_window(config.stft_window, frame), cross_fade(segment, advance)
     # How much of them there is at each frame: at a song's ends fewer segments.
     weighted = overlap_add(tf.ones([1, 1, num_segments, 1]) * weights, advance)[0, 0]
@@ -68,10 +69,6 @@ def separate_complex_waveform(
     return stems
 
 
-def _front(config: ModelConfig) -> int:
-    return config.frame_length // 2 if config.stft_padding == "centered" else config.frame_length
-
-
 def _num_segments(config: ModelConfig, num_samples: Any, advance: int) -> Any:
     """See `Segmentation.num_frames`."""
     hop = config.hop_length
@@ -80,8 +77,8 @@ def _num_segments(config: ModelConfig, num_samples: Any, advance: int) -> Any:
     return 1 + (ops.maximum(needed - config.segment_frames, 0) + advance - 1) // advance
 
 
-def _padded(config: ModelConfig, waveform: Any, num_samples: Any, num_frames: Any) -> Any:
-    front, inside = _front(config), (num_frames - 1) * config.hop_length
+def _padded(config: ModelConfig, waveform: Any, num_samples: Any, num_frames: Any, front: int) -> Any:
+    inside = (num_frames - 1) * config.hop_length
     if config.stft_padding == "spleeter":
         return tf.pad(waveform, [(front, inside - num_samples), (0, 0)])
     return tf.pad(tf.pad(waveform, [(0, inside - num_samples), (0, 0)]), [(front, front), (0, 0)], "REFLECT")

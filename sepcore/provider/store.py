@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -60,7 +60,7 @@ def install_model(
     """
     if is_there(folder):
         return folder
-    try:
+    with putting_model(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(lock_of(folder), f"fetching {folder.name}"):
             if not is_there(folder):
@@ -83,6 +83,14 @@ def install_model(
                         )
                     write_origin(temporary, archive)
                     (temporary / _PROBE).write_text("OK", "utf-8")
+    return folder
+
+
+@contextmanager
+def putting_model(folder: Path) -> Iterator[None]:
+    """Raise ProviderError if a model's folder cannot be written in this context."""
+    try:
+        yield
     except OSError as error:
         raise ProviderError(
             f"the model cannot be put here ({error})",
@@ -90,7 +98,6 @@ def install_model(
             hint=f"{fix_for(error)}, or set MODEL_PATH to a folder that can be written to.",
             errno=error.errno,
         ) from error
-    return folder
 
 
 @dataclass(frozen=True)

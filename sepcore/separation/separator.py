@@ -27,7 +27,7 @@ from sepcore.separation.stem_files.names import DEFAULT_FORMAT, chosen_stems, st
 from sepcore.separation.stem_files.options import StemFileOptions, check_options
 from sepcore.separation.stem_files.song import separate_file
 from sepcore.separation.wiener_stream import wiener_stream
-from sepcore.signal.channels import to_channels
+from sepcore.signal.channels import checked_waveform, to_channels
 from sepcore.system.threads import in_thread
 
 # Weights that are replaced while they are read are read again, so often, each time after a longer pause.
@@ -199,7 +199,7 @@ class Separator:
         Raises:
             ValueError: if the waveform is not two-dimensional and real, or holds NaN or infinity.
         """
-        parts = list(self._separated([_checked(waveform)], whole=True))
+        parts = list(self._separated([checked_waveform(waveform)], whole=True))
         if not parts:
             shape = (len(self.instruments), 0, self.config.num_channels)
             parts = [np.zeros(shape, np.float32)]
@@ -217,7 +217,7 @@ class Separator:
         Yields:
             Consecutive pieces of every stem; in all as many samples as came in.
         """
-        for stems in self._separated((_checked(block) for block in blocks), whole=False):
+        for stems in self._separated((checked_waveform(block) for block in blocks), whole=False):
             yield dict(zip(self.instruments, stems, strict=True))
 
     def separate_to_file(
@@ -287,15 +287,3 @@ class Separator:
         # Evenly over a segment, and over a hop too: neither grid is met twice.
         period = (self.config.segment_frames + 1) * self.config.hop_length
         return average_over_shifts(separate, pieces, [round(index * period / shifts) for index in range(shifts)])
-
-
-def _checked(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    if waveform.ndim != 2 or not np.issubdtype(waveform.dtype, np.floating):
-        raise ValueError(
-            f"waveform is {waveform.dtype} of shape {waveform.shape}; expected float32 (samples, channels) in [-1, 1]. "
-            "A mono signal is waveform[:, None]."
-        )
-    waveform = waveform.astype(np.float32, copy=False)
-    if not np.isfinite(waveform).all():
-        raise ValueError("waveform holds NaN or infinity; clean it first, e.g. with numpy.nan_to_num.")
-    return waveform

@@ -46,3 +46,20 @@ def to_channels(waveform: NDArray[np.float32], num_channels: int) -> NDArray[np.
             f"waveform has {given} channels; the model takes {num_channels}. Give mono, stereo or 3 to 8 channels."
         )
     return waveform
+
+
+def checked_waveform(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A waveform of floats, ``(samples, channels)``, as float32.
+
+    Raises:
+        ValueError: it has another shape or type, or holds NaN or infinity.
+    """
+    if waveform.ndim != 2 or not np.issubdtype(waveform.dtype, np.floating):
+        raise ValueError(
+            f"waveform is {waveform.dtype} of shape {waveform.shape}; expected float32 (samples, channels) in [-1, 1]. "
+            "A mono signal is waveform[:, None]."
+        )
+    waveform = waveform.astype(np.float32, copy=False)
+    if not np.isfinite(waveform).all():
+        raise ValueError("waveform holds NaN or infinity; clean it first, e.g. with numpy.nan_to_num.")
+    return waveform

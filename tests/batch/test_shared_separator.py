@@ -35,6 +35,12 @@ def versions(tmp_path_factory):
     return folders
 
 
+@pytest.mark.parametrize("keys", [{}, {"overlap": 0.0}, {"overlap": 0.5}, {"precision": "auto"}])
+def test_a_worker_that_is_handed_the_separators_own_settings_does_not_load_the_model_again(versions, keys):
+    separator = shared_separator(SeparatorSettings(str(versions[0]), **keys))
+    assert shared_separator(separator.settings) is separator
+
+
 def by_renaming(new, model):
     """As a download or a training puts a model somewhere."""
     shutil.copytree(new, model.with_name("new"))

@@ -23,7 +23,7 @@ from sepcore.provider.convert.torch_file import TorchFile
 from sepcore.provider.convert.torch_pickle import TorchTensor
 from sepcore.provider.convert.torch_writer import write_state_dict
 from sepcore.provider.resolve import LocalModel
-from sepcore.provider.store import ModelOrigin, model_path, obstacle, own_model_files, write_origin
+from sepcore.provider.store import ModelOrigin, model_path, obstacle, own_model_files, putting_model, write_origin
 from sepcore.system.atomic import atomic_folder, atomic_path, remove_leftovers, write_text
 from sepcore.system.locks import lock_of, locked
 from sepcore.system.os_errors import fix_for
@@ -98,7 +98,7 @@ def convert_checkpoint(
         CONVERSION_FILE: json.dumps(asdict(conversion), indent=2) + "\n",
     }
     folder = model_path() / name
-    try:
+    with putting_model(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(lock_of(folder), f"converting {name}"):
             if _is_there(folder, sha256, texts, force=force):
@@ -110,13 +110,6 @@ def convert_checkpoint(
                 for file_name, text in texts.items():
                     (temporary / file_name).write_text(text, "utf-8")
                 write_origin(temporary, VerifiedArchive(checkpoint, sha256, str(checkpoint.absolute())))
-    except OSError as error:
-        raise ProviderError(
-            f"the model cannot be put here ({error})",
-            path=folder,
-            hint=f"{fix_for(error)}, or set MODEL_PATH to a folder that can be written to.",
-            errno=error.errno,
-        ) from error
     return Converted(folder, config, state, notes, is_new=True)
 
 

@@ -180,17 +180,19 @@ def test_bins_above_f_are_zero_and_with_consistency_stems_add_up_to_the_mixture(
 
 
 def test_memory_is_flat():
-    config = config_of()
+    config, block, counts = config_of(), 997, (60, 600)
     peaks = []
-    for count in (60, 600):
+    for count in counts:
         tracemalloc.start()
         engine = Shares(config)
         engine.given = type("Nowhere", (), {"append": lambda self, given: None})()
-        for _ in engine.separate(noise(997, seed=n) for n in range(count)):
+        for _ in engine.separate(noise(block, seed=n) for n in range(count)):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.2 * peaks[0]
+    # How many segments are under way at once depends on the machine's load, but not on the song's length.
+    longer = (counts[1] - counts[0]) * block * 2 * 4 * (1 + len(SHARES))
+    assert peaks[1] - peaks[0] < longer / 20
 
 
 @pytest.mark.parametrize("channels", [1, 2])
